@@ -1,0 +1,1 @@
+//! What an upper directory says differs from the directory it covers.

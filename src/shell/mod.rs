@@ -1,0 +1,2 @@
+//! Entering an overlay.
+pub mod system_calls;

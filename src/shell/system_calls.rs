@@ -1,0 +1,1 @@
+//! Which system calls a command in an isolated overlay may make.

@@ -1,0 +1,39 @@
+//! Durable writes: the old content or the new one, never a mixture, also after a power cut.
+
+use std::ffi::OsStr;
+use std::io::Write;
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+
+use super::{Context, IoError, Root};
+
+/// Replaces `name` in `dir` by a file with `content`: written aside, synced, renamed over the old
+/// one, and the directory synced (rename(2), fsync(2)).
+pub fn replace_file(dir: &Root, name: &str, content: &[u8]) -> Result<(), IoError> {
+    let aside = format!(".{name}.new");
+    let result = write_and_rename(dir, &aside, name, content);
+    if result.is_err() {
+        // The error that matters is the first one; a file left aside is overwritten next time.
+        let _ = rustix::fs::unlinkat(dir, &aside, AtFlags::empty());
+    }
+    result
+}
+
+fn write_and_rename(dir: &Root, aside: &str, name: &str, content: &[u8]) -> Result<(), IoError> {
+    let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::openat(dir, aside, flags, Mode::from_raw_mode(0o600))
+        .context("create", dir.join(aside))?;
+    let mut file = std::fs::File::from(file);
+    file.write_all(content).context("write", dir.join(aside))?;
+    file.sync_all().context("sync", dir.join(aside))?;
+    rustix::fs::renameat(dir, aside, dir, name).context("replace", dir.join(name))?;
+    sync_dir(dir)
+}
+
+/// Makes creations, renames and removals in `dir` durable.
+pub fn sync_dir(dir: &Root) -> Result<(), IoError> {
+    // A directory opened with O_PATH cannot be synced, so it is opened again for reading.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat(dir, OsStr::new("."), flags, Mode::empty()).context("open", dir.path())?;
+    rustix::fs::fsync(fd).context("sync", dir.path())
+}

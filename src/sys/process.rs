@@ -1,0 +1,297 @@
+//! Processes: forking, executing, waiting, and what a process may do.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::io::Errno;
+use rustix::process::{PidfdFlags, Signal, WaitIdOptions, WaitIdStatus, WaitOptions};
+use rustix::thread::CapabilitySet;
+
+use super::{Context, IoError};
+
+/// A process id, as this process's namespace counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Pid(rustix::process::Pid);
+
+impl Pid {
+    /// A positive number, or nothing.
+    pub fn from_raw(raw: i32) -> Option<Pid> {
+        if raw > 0 { rustix::process::Pid::from_raw(raw).map(Pid) } else { None }
+    }
+
+    /// This process.
+    pub fn own() -> Pid {
+        Pid(rustix::process::getpid())
+    }
+
+    /// The number.
+    pub fn as_raw(self) -> i32 {
+        self.0.as_raw_nonzero().get()
+    }
+
+    pub(super) fn inner(self) -> rustix::process::Pid {
+        self.0
+    }
+}
+
+impl fmt::Display for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.as_raw())
+    }
+}
+
+/// Which side of a fork(2) this is.
+#[derive(Debug)]
+pub enum Forked {
+    /// The new process.
+    Child,
+    /// The old process, and who the new one is.
+    Parent(Pid),
+}
+
+/// Forks this process, which must have one thread: Onlay starts no threads before it forks.
+pub fn fork() -> Result<Forked, IoError> {
+    // SAFETY: with a single thread no lock can be held by a thread that the child lacks, so the
+    // child may go on running ordinary code.
+    let result = unsafe { libc::fork() };
+    match Pid::from_raw(result) {
+        Some(pid) => Ok(Forked::Parent(pid)),
+        None if result == 0 => Ok(Forked::Child),
+        None => Err(io::Error::last_os_error()).context("fork", "onlay"),
+    }
+}
+
+/// Replaces this process by a program, found through PATH. Returns only when that failed.
+pub fn exec(arguments: &[OsString], environment: &[(OsString, OsString)]) -> IoError {
+    let name = arguments.first().map_or(OsStr::new(""), OsString::as_os_str);
+    let prepared =
+        c_strings(arguments.iter().map(|argument| argument.as_bytes().to_vec())).and_then(|arguments| {
+            let pairs =
+                environment.iter().map(|(key, value)| [key.as_bytes(), b"=", value.as_bytes()].concat());
+            Ok((arguments, c_strings(pairs)?))
+        });
+    let (arguments, environment) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return super::io_error("execute", name, error),
+    };
+    let argument_pointers = pointers(&arguments);
+    let environment_pointers = pointers(&environment);
+    // SAFETY: both arrays end in a null pointer and point to C strings that outlive the call.
+    unsafe { libc::execvpe(argument_pointers[0], argument_pointers.as_ptr(), environment_pointers.as_ptr()) };
+    super::io_error("execute", name, io::Error::last_os_error())
+}
+
+fn c_strings(items: impl Iterator<Item = Vec<u8>>) -> Result<Vec<CString>, io::Error> {
+    items.map(|item| CString::new(item).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))).collect()
+}
+
+fn pointers(items: &[CString]) -> Vec<*const libc::c_char> {
+    items.iter().map(|item| item.as_ptr()).chain([std::ptr::null()]).collect()
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// By itself, with this code.
+    Exited(u8),
+    /// By a signal.
+    Killed(i32),
+}
+
+impl Ended {
+    /// What a shell shows in `$?`.
+    pub fn shell_code(self) -> u8 {
+        match self {
+            Ended::Exited(code) => code,
+            Ended::Killed(signal) => 128u8.wrapping_add(signal as u8),
+        }
+    }
+}
+
+/// Waits until a child ends.
+pub fn wait(pid: Pid) -> Result<Ended, IoError> {
+    loop {
+        match rustix::process::waitpid(Some(pid.inner()), WaitOptions::empty()) {
+            Ok(Some((_, status))) => {
+                if let Some(code) = status.exit_status() {
+                    return Ok(Ended::Exited(code as u8));
+                }
+                if let Some(signal) = status.terminating_signal() {
+                    return Ok(Ended::Killed(signal));
+                }
+            }
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error).context("wait for process", pid.to_string()),
+        }
+    }
+}
+
+/// Collects one ended child of any kind without waiting; `None` where none has ended, an error
+/// (ECHILD) where there is no child at all.
+pub fn reap_any() -> Result<Option<(Pid, Ended)>, IoError> {
+    match rustix::process::wait(WaitOptions::NOHANG) {
+        Ok(Some((pid, status))) => {
+            let ended = match (status.exit_status(), status.terminating_signal()) {
+                (Some(code), _) => Ended::Exited(code as u8),
+                (None, Some(signal)) => Ended::Killed(signal),
+                (None, None) => return Ok(None),
+            };
+            Ok(Some((Pid(pid), ended)))
+        }
+        Ok(None) => Ok(None),
+        Err(error) => Err(error).context("wait for", "children"),
+    }
+}
+
+/// A descriptor that stands for one process and becomes readable when it ends (pidfd_open(2)).
+#[derive(Debug)]
+pub struct Pidfd {
+    fd: OwnedFd,
+}
+
+impl Pidfd {
+    /// For a process of this PID namespace.
+    pub fn open(pid: Pid) -> Result<Pidfd, IoError> {
+        rustix::process::pidfd_open(pid.inner(), PidfdFlags::empty())
+            .map(|fd| Pidfd { fd })
+            .context("watch process", pid.to_string())
+    }
+
+    /// Whether the process has ended (also when nobody has waited for it yet).
+    pub fn has_ended(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) == Ok(1)
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: i32) -> Result<(), IoError> {
+        let Some(named) = Signal::from_named_raw(signal) else {
+            return Err(Errno::INVAL).context("send signal", signal.to_string());
+        };
+        rustix::process::pidfd_send_signal(&self.fd, named).context("send signal", signal.to_string())
+    }
+
+    /// Waits for it, where it is a child of this process.
+    pub fn wait(&self) -> Result<Ended, IoError> {
+        loop {
+            let options = WaitIdOptions::EXITED;
+            match rustix::process::waitid(rustix::process::WaitId::PidFd(self.fd.as_fd()), options) {
+                Ok(Some(status)) => return Ok(ended_of(&status)),
+                Ok(None) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error).context("wait for", "process"),
+            }
+        }
+    }
+}
+
+impl AsFd for Pidfd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+fn ended_of(status: &WaitIdStatus) -> Ended {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Ended::Exited(code as u8),
+        (None, signal) => Ended::Killed(signal.unwrap_or(libc::SIGKILL)),
+    }
+}
+
+/// When a process started, in clock ticks since boot: with its id, it tells it from later ones
+/// (proc_pid_stat(5), field 22).
+pub fn process_start_time(pid: Pid) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold spaces and parentheses itself.
+    let after_name = &stat[stat.rfind(')')? + 1..];
+    after_name.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Asks the kernel to end this process when its parent ends.
+pub fn die_with_parent() -> Result<(), IoError> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .context("set the death signal of", "onlay")
+}
+
+/// Ends this process by the signal that ended its child, so that whoever waits sees the same.
+/// Returns when the signal does not end a process.
+pub fn raise_as_self(signal: i32) {
+    let limit = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    // The child has dumped core if it was to; a second core of ours would only mislead.
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Core, limit);
+    super::signal::restore_signals();
+    // SAFETY: raise takes any number and has no memory effects.
+    unsafe { libc::raise(signal) };
+}
+
+/// Whether this process has a capability in its effective set, by its kernel name ("CAP_SYS_ADMIN").
+pub fn has_capability(name: &str) -> bool {
+    let Some(wanted) = capability(name) else { return false };
+    rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(wanted))
+}
+
+/// Takes capabilities away from this process and all it will execute.
+pub fn drop_capabilities(names: &[&str]) -> Result<(), IoError> {
+    let mut dropped = CapabilitySet::empty();
+    for name in names {
+        let one = capability(name).ok_or(Errno::INVAL).context("drop capability", name)?;
+        match rustix::thread::remove_capability_from_bounding_set(one) {
+            // A kernel that does not know the capability cannot give it either.
+            Ok(()) | Err(Errno::INVAL) => dropped |= one,
+            Err(error) => return Err(error).context("drop capability", name),
+        }
+    }
+    let mut sets = rustix::thread::capabilities(None).context("read capabilities of", "onlay")?;
+    sets.effective -= dropped;
+    sets.permitted -= dropped;
+    sets.inheritable -= dropped;
+    rustix::thread::set_capabilities(None, sets).context("drop capabilities of", "onlay")
+}
+
+fn capability(name: &str) -> Option<CapabilitySet> {
+    let short = name.strip_prefix("CAP_")?;
+    CAPABILITIES.iter().find(|(known, _)| *known == short).map(|(_, set)| *set)
+}
+
+/// Those that some part of Onlay asks about or takes away (capabilities(7)).
+const CAPABILITIES: &[(&str, CapabilitySet)] = &[
+    ("SYS_ADMIN", CapabilitySet::SYS_ADMIN),
+    ("SYS_MODULE", CapabilitySet::SYS_MODULE),
+    ("SYS_RAWIO", CapabilitySet::SYS_RAWIO),
+    ("SYS_BOOT", CapabilitySet::SYS_BOOT),
+    ("SYS_TIME", CapabilitySet::SYS_TIME),
+    ("SYS_PACCT", CapabilitySet::SYS_PACCT),
+    ("SYS_TTY_CONFIG", CapabilitySet::SYS_TTY_CONFIG),
+    ("SYSLOG", CapabilitySet::SYSLOG),
+    ("NET_ADMIN", CapabilitySet::NET_ADMIN),
+    ("IPC_LOCK", CapabilitySet::IPC_LOCK),
+    ("WAKE_ALARM", CapabilitySet::WAKE_ALARM),
+    ("BLOCK_SUSPEND", CapabilitySet::BLOCK_SUSPEND),
+    ("MAC_ADMIN", CapabilitySet::MAC_ADMIN),
+    ("MAC_OVERRIDE", CapabilitySet::MAC_OVERRIDE),
+    ("PERFMON", CapabilitySet::PERFMON),
+    ("BPF", CapabilitySet::BPF),
+    ("CHECKPOINT_RESTORE", CapabilitySet::CHECKPOINT_RESTORE),
+    ("AUDIT_READ", CapabilitySet::AUDIT_READ),
+    ("SYS_NICE", CapabilitySet::SYS_NICE),
+    ("SYS_RESOURCE", CapabilitySet::SYS_RESOURCE),
+];
+
+/// Makes this process the leader of a new session without a terminal (setsid(2)).
+pub fn new_session() -> Result<(), IoError> {
+    rustix::process::setsid().map(|_| ()).context("start a session for", "onlay")
+}
+
+/// Sets the host name of this UTS namespace.
+pub fn set_hostname(name: &str) -> Result<(), IoError> {
+    rustix::system::sethostname(name.as_bytes()).context("set host name", name)
+}
+
+/// Marks all descriptors from `first` on to be closed at the next exec (close_range(2)).
+pub fn close_from(first: u32) {
+    // SAFETY: CLOEXEC only sets a flag; no descriptor in use is closed.
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+}

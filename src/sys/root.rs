@@ -1,0 +1,237 @@
+//! A directory as a value: a descriptor and the path that messages show.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+
+use super::{Context, IoError};
+
+/// An open directory. Names below it are looked up from the descriptor, so a fake root is as good
+/// as a real one, and the path is only for people.
+#[derive(Debug)]
+pub struct Root {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+/// What a directory entry is (inode(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FileKind {
+    /// Regular file.
+    File,
+    /// Directory.
+    Directory,
+    /// Symbolic link.
+    Symlink,
+    /// Character device.
+    CharDevice,
+    /// Block device.
+    BlockDevice,
+    /// Named pipe.
+    Fifo,
+    /// Unix socket.
+    Socket,
+}
+
+/// One name in a directory.
+#[derive(Debug)]
+pub struct Entry {
+    /// The name, which may be any bytes but `/` and NUL.
+    pub name: OsString,
+}
+
+impl Root {
+    /// Opens a directory by path, following links.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Root, IoError> {
+        let path = path.into();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(&path, flags, Mode::empty()).context("open directory", &path)?;
+        Ok(Root { fd, path })
+    }
+
+    /// Wraps a descriptor that is already open.
+    pub fn from_fd(fd: OwnedFd, path: impl Into<PathBuf>) -> Root {
+        Root { fd, path: path.into() }
+    }
+
+    /// A second handle on the same directory.
+    pub fn try_clone(&self) -> Result<Root, IoError> {
+        let fd = self.fd.try_clone().context("duplicate", &self.path)?;
+        Ok(Root { fd, path: self.path.clone() })
+    }
+
+    /// The path that messages show.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of something below, for messages. An absolute `name` is taken as below this root.
+    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path.join(below(name.as_ref()))
+    }
+
+    /// Opens a directory below. Links are followed as if this were `/` (openat2(2) RESOLVE_IN_ROOT).
+    pub fn open_dir(&self, name: impl AsRef<Path>) -> Result<Root, IoError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = self.open_inside(name.as_ref(), flags, ResolveFlags::IN_ROOT)?;
+        Ok(Root { fd, path: self.join(name) })
+    }
+
+    /// Opens anything below as an O_PATH descriptor, without following any link on the way.
+    pub fn open_exact(&self, name: impl AsRef<Path>) -> Result<OwnedFd, IoError> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.open_inside(name.as_ref(), flags, ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS)
+    }
+
+    /// Opens one child directory by its plain name, without following a link.
+    pub fn open_child(&self, name: &OsStr) -> Result<Root, IoError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::empty())
+            .context("open directory", self.join(name))?;
+        Ok(Root { fd, path: self.join(name) })
+    }
+
+    /// Opens a file below for reading.
+    pub fn open_file(&self, name: impl AsRef<Path>) -> Result<std::fs::File, IoError> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        self.open_inside(name.as_ref(), flags, ResolveFlags::IN_ROOT).map(std::fs::File::from)
+    }
+
+    /// Reads a whole file below, up to `limit` bytes; a longer one is an error (EFBIG).
+    pub fn read(&self, name: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>, IoError> {
+        let name = name.as_ref();
+        let mut content = Vec::new();
+        let mut file = self.open_file(name)?.take(limit + 1);
+        file.read_to_end(&mut content).context("read", self.join(name))?;
+        if content.len() as u64 > limit {
+            return Err(Errno::FBIG).context("read", self.join(name));
+        }
+        Ok(content)
+    }
+
+    /// Status of a name below, following links inside this root.
+    pub fn stat(&self, name: impl AsRef<Path>) -> Result<Stat, IoError> {
+        let fd = self.open_inside(name.as_ref(), OFlags::PATH | OFlags::CLOEXEC, ResolveFlags::IN_ROOT)?;
+        rustix::fs::fstat(fd).context("examine", self.join(name))
+    }
+
+    /// Status of a name below, of the link itself where it is one; `None` where there is nothing.
+    pub fn lstat(&self, name: impl AsRef<Path>) -> Result<Option<Stat>, IoError> {
+        let name = below(name.as_ref());
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
+        match rustix::fs::statat(&self.fd, name, flags) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(error) => Err(error).context("examine", self.join(name)),
+        }
+    }
+
+    /// Whether something exists below, following links inside this root.
+    pub fn exists(&self, name: impl AsRef<Path>) -> bool {
+        self.open_inside(name.as_ref(), OFlags::PATH | OFlags::CLOEXEC, ResolveFlags::IN_ROOT).is_ok()
+    }
+
+    /// The path below this root, beginning with `/`, that a name leads to after all links.
+    pub fn resolve(&self, name: impl AsRef<Path>) -> Result<PathBuf, IoError> {
+        let name = name.as_ref();
+        let fd = self.open_inside(name, OFlags::PATH | OFlags::CLOEXEC, ResolveFlags::IN_ROOT)?;
+        let target = descriptor_path(fd.as_fd()).context("resolve", self.join(name))?;
+        let root = descriptor_path(self.fd.as_fd()).context("resolve", &self.path)?;
+        Ok(Path::new("/").join(target.strip_prefix(&root).unwrap_or(&target)))
+    }
+
+    /// Makes one directory, unless it is there. Says whether it was made.
+    pub fn make_dir(&self, name: impl AsRef<Path>, mode: u32) -> Result<bool, IoError> {
+        let name = below(name.as_ref());
+        match rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(mode)) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(error) => Err(error).context("create directory", self.join(name)),
+        }
+    }
+
+    /// Makes a directory and those above it (below this root).
+    pub fn make_dirs(&self, name: impl AsRef<Path>, mode: u32) -> Result<(), IoError> {
+        let name = below(name.as_ref());
+        let mut prefix = PathBuf::new();
+        for part in name.components() {
+            prefix.push(part);
+            self.make_dir(&prefix, mode)?;
+        }
+        Ok(())
+    }
+
+    /// Makes an empty regular file, or leaves the one that is there.
+    pub fn make_file(&self, name: impl AsRef<Path>, mode: u32) -> Result<OwnedFd, IoError> {
+        let name = below(name.as_ref());
+        let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(mode))
+            .context("create", self.join(name))
+    }
+
+    /// The names in this directory, but `.` and `..`, in the file system's order.
+    pub fn entries(&self) -> Result<Vec<Entry>, IoError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd =
+            rustix::fs::openat(&self.fd, ".", flags, Mode::empty()).context("open directory", &self.path)?;
+        let mut found = Vec::new();
+        for entry in Dir::new(fd).context("read directory", &self.path)? {
+            let entry = entry.context("read directory", &self.path)?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                found.push(Entry { name: OsString::from_vec(name.to_vec()) });
+            }
+        }
+        Ok(found)
+    }
+
+    fn open_inside(&self, name: &Path, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, IoError> {
+        let inside = below(name);
+        let inside = if inside.as_os_str().is_empty() { Path::new(".") } else { inside };
+        loop {
+            match rustix::fs::openat2(&self.fd, inside, flags, Mode::empty(), resolve) {
+                // A rename anywhere on the machine can make a scoped lookup start over.
+                Err(Errno::AGAIN) => {}
+                other => return other.context("open", self.join(name)),
+            }
+        }
+    }
+}
+
+impl AsFd for Root {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl FileKind {
+    /// The kind in a status.
+    pub fn of(stat: &Stat) -> FileKind {
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => FileKind::Directory,
+            FileType::Symlink => FileKind::Symlink,
+            FileType::CharacterDevice => FileKind::CharDevice,
+            FileType::BlockDevice => FileKind::BlockDevice,
+            FileType::Fifo => FileKind::Fifo,
+            FileType::Socket => FileKind::Socket,
+            FileType::RegularFile | FileType::Unknown => FileKind::File,
+        }
+    }
+}
+
+/// A path without its leading slashes, so that joining keeps it below.
+fn below(name: &Path) -> &Path {
+    name.strip_prefix("/").unwrap_or(name)
+}
+
+fn descriptor_path(fd: BorrowedFd<'_>) -> Result<PathBuf, Errno> {
+    use std::os::fd::AsRawFd;
+    let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let target = rustix::fs::readlink(link, Vec::new())?;
+    Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
+}

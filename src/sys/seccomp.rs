@@ -1,0 +1,446 @@
+//! System call filters (seccomp(2)): small programs that the kernel runs at each call, and a
+//! listener that answers the calls they hand up.
+//!
+//! A filter is a table per system call interface of the machine (a 64-bit kernel also runs 32-bit
+//! programs), searched by halving, so that its cost grows with the logarithm of the table.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::str::FromStr;
+
+use super::{Context, IoError, Pid};
+
+/// What happens to a system call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is carried out.
+    Allow,
+    /// It fails with this errno.
+    Fail(i32),
+    /// The listener decides.
+    Ask,
+}
+
+impl Verdict {
+    fn bits(self) -> u32 {
+        match self {
+            Verdict::Allow => libc::SECCOMP_RET_ALLOW,
+            Verdict::Fail(errno) => libc::SECCOMP_RET_ERRNO | (errno as u32 & libc::SECCOMP_RET_DATA),
+            Verdict::Ask => libc::SECCOMP_RET_USER_NOTIF,
+        }
+    }
+}
+
+/// A system call interface, as audit and seccomp tell them apart (linux/audit.h).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Abi {
+    /// 64-bit x86.
+    X86_64,
+    /// 32-bit x86.
+    X86,
+    /// 64-bit ARM.
+    Aarch64,
+    /// 32-bit ARM.
+    Arm,
+}
+
+impl Abi {
+    /// Those that programs on this machine may use.
+    pub const LOCAL: &'static [Abi] = if cfg!(any(target_arch = "x86_64", target_arch = "x86")) {
+        &[Abi::X86_64, Abi::X86]
+    } else {
+        &[Abi::Aarch64, Abi::Arm]
+    };
+
+    /// The number of a system call, if this interface has it.
+    pub fn number(self, name: &str) -> Option<u32> {
+        match self {
+            Abi::X86_64 => syscalls::x86_64::Sysno::from_str(name).ok().map(|call| call as u32),
+            Abi::X86 => syscalls::x86::Sysno::from_str(name).ok().map(|call| call as u32),
+            Abi::Aarch64 => syscalls::aarch64::Sysno::from_str(name).ok().map(|call| call as u32),
+            Abi::Arm => syscalls::arm::Sysno::from_str(name).ok().map(|call| call as u32),
+        }
+    }
+
+    fn audit_value(self) -> u32 {
+        match self {
+            Abi::X86_64 => 0xc000_003e,
+            Abi::X86 => 0x4000_0003,
+            Abi::Aarch64 => 0xc000_00b7,
+            Abi::Arm => 0x4000_0028,
+        }
+    }
+}
+
+/// A rule for one system call.
+#[derive(Debug, Clone)]
+pub struct Rule<'a> {
+    /// Its name; interfaces that lack it pass over the rule.
+    pub call: &'a str,
+    /// Only where each of these arguments (by position, low 32 bits) has this value.
+    pub when: &'a [(u8, u32)],
+    /// What then happens.
+    pub verdict: Verdict,
+}
+
+/// The x32 interface shares the audit value of x86-64; its calls have this bit. Hardly anything
+/// uses it, and a filter that forgot it could be walked around.
+const X32_BIT: u32 = 0x4000_0000;
+
+/// A compiled filter.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    program: Vec<libc::sock_filter>,
+}
+
+impl Filter {
+    /// Compiles rules; calls without one get `otherwise`. Rules with conditions come before those
+    /// without. Foreign interfaces fail with ENOSYS.
+    pub fn compile(rules: &[Rule<'_>], otherwise: Verdict) -> Filter {
+        let mut program = vec![load(offset_of_arch())];
+        for &abi in Abi::LOCAL {
+            let body = compile_abi(abi, rules, otherwise);
+            append_guarded(&mut program, libc::BPF_JEQ, abi.audit_value(), body);
+        }
+        program.push(answer(Verdict::Fail(libc::ENOSYS)));
+        Filter { program }
+    }
+
+    /// How many instructions it has.
+    pub fn length(&self) -> usize {
+        self.program.len()
+    }
+
+    /// Applies it to this process and its children, for good.
+    pub fn install(&self) -> Result<(), IoError> {
+        self.apply(0).map(|_| ())
+    }
+
+    /// Applies it, and gives the listener for what it hands up.
+    pub fn install_with_listener(&self) -> Result<Listener, IoError> {
+        let fd = self.apply(libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)?;
+        // SAFETY: with this flag the call returned a new descriptor of ours.
+        Ok(Listener { fd: unsafe { OwnedFd::from_raw_fd(fd) } })
+    }
+
+    fn apply(&self, flags: libc::c_ulong) -> Result<i32, IoError> {
+        let program = libc::sock_fprog {
+            len: u16::try_from(self.program.len()).expect("a filter is far shorter than 4096"),
+            filter: self.program.as_ptr().cast_mut(),
+        };
+        // A root shell gains nothing from speculation being off, and would lose speed.
+        let flags = flags | libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+        // SAFETY: the program outlives the call, which copies it.
+        let result = unsafe {
+            libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
+        };
+        if result < 0 {
+            return Err(io::Error::last_os_error()).context("install a filter on", "system calls");
+        }
+        Ok(result as i32)
+    }
+}
+
+fn compile_abi(abi: Abi, rules: &[Rule<'_>], otherwise: Verdict) -> Vec<libc::sock_filter> {
+    let mut program = vec![load(OFFSET_OF_NUMBER)];
+    for rule in rules.iter().filter(|rule| !rule.when.is_empty()) {
+        if let Some(number) = abi.number(rule.call) {
+            let body = compile_conditions(rule);
+            append_guarded(&mut program, libc::BPF_JEQ, number, body);
+        }
+    }
+    let mut table: Vec<(u32, Verdict)> = rules
+        .iter()
+        .filter(|rule| rule.when.is_empty())
+        .filter_map(|rule| Some((abi.number(rule.call)?, rule.verdict)))
+        .collect();
+    table.sort_by_key(|&(number, _)| number);
+    table.dedup_by_key(|&mut (number, _)| number);
+    let mut segments = segments(&table, otherwise);
+    if abi == Abi::X86_64 {
+        segments.retain(|&(start, _)| start < X32_BIT);
+        segments.push((X32_BIT, Verdict::Fail(libc::ENOSYS)));
+    }
+    program.extend(search(&segments));
+    program
+}
+
+/// Tests each condition; where one does not hold, the number is loaded again and the search goes
+/// on behind this piece.
+fn compile_conditions(rule: &Rule<'_>) -> Vec<libc::sock_filter> {
+    let mut body = Vec::new();
+    // Two instructions for each condition, then the answer, then the reload.
+    let length = rule.when.len() * 2;
+    for (index, &(argument, value)) in rule.when.iter().enumerate() {
+        body.push(load(offset_of_argument(argument)));
+        let to_reload = length - (index * 2 + 2) + 1;
+        body.push(jump(libc::BPF_JEQ, value, 0, to_reload as u8));
+    }
+    body.push(answer(rule.verdict));
+    body.push(load(OFFSET_OF_NUMBER));
+    body
+}
+
+/// Turns a sorted table into the starts of runs that have one verdict.
+fn segments(table: &[(u32, Verdict)], otherwise: Verdict) -> Vec<(u32, Verdict)> {
+    let mut found: Vec<(u32, Verdict)> = vec![(0, otherwise)];
+    let mut add = |start: u32, verdict: Verdict| {
+        if found.last().is_some_and(|&(last, _)| last == start) {
+            found.pop();
+        }
+        if found.last().is_none_or(|&(_, last)| last != verdict) {
+            found.push((start, verdict));
+        }
+    };
+    for &(number, verdict) in table {
+        add(number, verdict);
+        add(number + 1, otherwise);
+    }
+    found
+}
+
+/// A binary search over segments, each of which answers.
+fn search(segments: &[(u32, Verdict)]) -> Vec<libc::sock_filter> {
+    if let [(_, verdict)] = segments {
+        return vec![answer(*verdict)];
+    }
+    let (lower, upper) = segments.split_at(segments.len() / 2);
+    let mut program = Vec::new();
+    append_unless(&mut program, upper[0].0, search(lower));
+    program.extend(search(upper));
+    program
+}
+
+/// Appends `body`, run only where the accumulator compares as said.
+fn append_guarded(program: &mut Vec<libc::sock_filter>, test: u32, value: u32, body: Vec<libc::sock_filter>) {
+    // A conditional jump reaches 255 instructions, an unconditional one any distance.
+    program.push(jump(test, value, 1, 0));
+    program.push(instruction(libc::BPF_JMP | libc::BPF_JA, body.len() as u32, 0, 0));
+    program.extend(body);
+}
+
+/// Appends `body`, run only where the accumulator is below `bound`.
+fn append_unless(program: &mut Vec<libc::sock_filter>, bound: u32, body: Vec<libc::sock_filter>) {
+    match u8::try_from(body.len()) {
+        Ok(distance) => program.push(jump(libc::BPF_JGE, bound, distance, 0)),
+        Err(_) => {
+            program.push(jump(libc::BPF_JGE, bound, 0, 1));
+            program.push(instruction(libc::BPF_JMP | libc::BPF_JA, body.len() as u32, 0, 0));
+        }
+    }
+    program.extend(body);
+}
+
+/// `nr` is the first field of `struct seccomp_data`.
+const OFFSET_OF_NUMBER: u32 = 0;
+
+fn offset_of_arch() -> u32 {
+    std::mem::offset_of!(libc::seccomp_data, arch) as u32
+}
+
+/// The low half of a 64-bit argument.
+fn offset_of_argument(position: u8) -> u32 {
+    let low_half = if cfg!(target_endian = "little") { 0 } else { 4 };
+    std::mem::offset_of!(libc::seccomp_data, args) as u32 + u32::from(position) * 8 + low_half
+}
+
+fn load(offset: u32) -> libc::sock_filter {
+    instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset, 0, 0)
+}
+
+fn jump(test: u32, value: u32, if_true: u8, if_false: u8) -> libc::sock_filter {
+    instruction(libc::BPF_JMP | test | libc::BPF_K, value, if_true, if_false)
+}
+
+fn answer(verdict: Verdict) -> libc::sock_filter {
+    instruction(libc::BPF_RET | libc::BPF_K, verdict.bits(), 0, 0)
+}
+
+fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
+    libc::sock_filter { code: code as u16, jt, jf, k }
+}
+
+/// Answers the calls that a filter hands up (seccomp_unotify(2)). It hangs up when no process
+/// with the filter is left.
+#[derive(Debug)]
+pub struct Listener {
+    fd: OwnedFd,
+}
+
+/// A system call that waits for an answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Notification {
+    id: u64,
+    /// The thread that calls.
+    pub caller: Pid,
+    /// The number of the call in `abi`.
+    pub number: u32,
+    /// Its interface; `None` for one that a filter of ours never hands up.
+    pub abi: Option<Abi>,
+    /// Its arguments.
+    pub arguments: [u64; 6],
+}
+
+impl Listener {
+    /// Wraps a descriptor that came from the process with the filter.
+    pub fn from_fd(fd: OwnedFd) -> Listener {
+        Listener { fd }
+    }
+
+    /// Takes the next waiting call; `None` where the caller has gone meanwhile.
+    pub fn receive(&self) -> Result<Option<Notification>, IoError> {
+        // SAFETY: all zeroes is a valid value, and what the kernel asks to be passed.
+        let mut raw: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+        // SAFETY: the structure is the one that this request fills.
+        let result =
+            unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut raw) };
+        if result < 0 {
+            let error = io::Error::last_os_error();
+            return match error.raw_os_error() {
+                Some(libc::ENOENT | libc::EINTR) => Ok(None),
+                _ => Err(error).context("read from", "the system call filter"),
+            };
+        }
+        let Some(caller) = Pid::from_raw(raw.pid as i32) else {
+            // The caller lives in a PID namespace that we cannot see into.
+            self.answer_raw(raw.id, -libc::EPERM, 0)?;
+            return Ok(None);
+        };
+        let abi = Abi::LOCAL.iter().copied().find(|abi| abi.audit_value() == raw.data.arch);
+        Ok(Some(Notification {
+            id: raw.id,
+            caller,
+            number: raw.data.nr as u32,
+            abi,
+            arguments: raw.data.args,
+        }))
+    }
+
+    /// Whether the caller still waits, so that what was read about it belongs to it.
+    pub fn still_waits(&self, notification: &Notification) -> bool {
+        // SAFETY: the request reads one u64.
+        let result = unsafe {
+            libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const notification.id)
+        };
+        result == 0
+    }
+
+    /// Lets the call be carried out, or makes it fail.
+    pub fn answer(&self, notification: &Notification, verdict: Verdict) -> Result<(), IoError> {
+        match verdict {
+            Verdict::Fail(errno) => self.answer_raw(notification.id, -errno, 0),
+            Verdict::Allow | Verdict::Ask => {
+                self.answer_raw(notification.id, 0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32)
+            }
+        }
+    }
+
+    fn answer_raw(&self, id: u64, error: i32, flags: u32) -> Result<(), IoError> {
+        let response = libc::seccomp_notif_resp { id, val: 0, error, flags };
+        // SAFETY: the structure is the one that this request reads.
+        let result =
+            unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const response) };
+        match io::Error::last_os_error() {
+            _ if result == 0 => Ok(()),
+            // The caller was killed while it waited.
+            error if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+            error => Err(error).context("answer", "the system call filter"),
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a filter the way the kernel does, for the few instructions that we emit.
+    fn run(filter: &Filter, abi: Abi, number: u32, arguments: [u32; 3]) -> u32 {
+        let mut accumulator = 0;
+        let mut at = 0;
+        loop {
+            let step = filter.program[at];
+            at += 1;
+            let code = u32::from(step.code);
+            match code & 0x07 {
+                libc::BPF_LD => {
+                    accumulator = match step.k {
+                        OFFSET_OF_NUMBER => number,
+                        offset if offset == offset_of_arch() => abi.audit_value(),
+                        offset => {
+                            arguments
+                                [(0..3).position(|n| offset_of_argument(n) == offset).expect("an argument")]
+                        }
+                    };
+                }
+                libc::BPF_RET => return step.k,
+                _ => {
+                    let taken = match code & 0xf0 {
+                        libc::BPF_JA => {
+                            at += step.k as usize;
+                            continue;
+                        }
+                        libc::BPF_JEQ => accumulator == step.k,
+                        libc::BPF_JGE => accumulator >= step.k,
+                        other => panic!("unexpected jump {other:#x}"),
+                    };
+                    at += usize::from(if taken { step.jt } else { step.jf });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_number_gets_the_verdict_of_its_rule() {
+        let rules = [
+            Rule { call: "kill", when: &[(1, 0)], verdict: Verdict::Allow },
+            Rule { call: "kill", when: &[], verdict: Verdict::Ask },
+            Rule { call: "sethostname", when: &[], verdict: Verdict::Fail(libc::EPERM) },
+            Rule { call: "no_such_call", when: &[], verdict: Verdict::Fail(libc::EPERM) },
+        ];
+        let filter = Filter::compile(&rules, Verdict::Allow);
+        for &abi in Abi::LOCAL {
+            for number in 0..600 {
+                let expected = if Some(number) == abi.number("kill") {
+                    Verdict::Ask
+                } else if Some(number) == abi.number("sethostname") {
+                    Verdict::Fail(libc::EPERM)
+                } else {
+                    Verdict::Allow
+                };
+                assert_eq!(run(&filter, abi, number, [1, 9, 0]), expected.bits(), "{abi:?} {number}");
+            }
+            let kill = abi.number("kill").expect("every interface has kill");
+            assert_eq!(run(&filter, abi, kill, [1, 0, 0]), Verdict::Allow.bits());
+        }
+    }
+
+    #[test]
+    fn an_allow_list_denies_the_rest_and_foreign_interfaces() {
+        let names = ["read", "write", "openat", "close", "exit_group"];
+        let rules: Vec<Rule<'_>> =
+            names.iter().map(|call| Rule { call, when: &[], verdict: Verdict::Allow }).collect();
+        let filter = Filter::compile(&rules, Verdict::Fail(libc::EPERM));
+        for &abi in Abi::LOCAL {
+            for number in 0..600 {
+                let listed = names.iter().any(|name| abi.number(name) == Some(number));
+                let expected = if listed { Verdict::Allow } else { Verdict::Fail(libc::EPERM) };
+                assert_eq!(run(&filter, abi, number, [0; 3]), expected.bits(), "{abi:?} {number}");
+            }
+        }
+        let foreign = if Abi::LOCAL.contains(&Abi::X86) { Abi::Arm } else { Abi::X86 };
+        assert_eq!(run(&filter, foreign, 0, [0; 3]), Verdict::Fail(libc::ENOSYS).bits());
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn x32_is_closed() {
+        let filter = Filter::compile(&[], Verdict::Allow);
+        assert_eq!(run(&filter, Abi::X86_64, X32_BIT | 62, [0; 3]), Verdict::Fail(libc::ENOSYS).bits());
+    }
+}

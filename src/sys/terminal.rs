@@ -1,0 +1,92 @@
+//! Terminals: raw mode that is undone, pseudo-terminals, window sizes.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::OpenptFlags;
+use rustix::termios::{OptionalActions, Termios, Winsize};
+
+use super::{Context, IoError};
+
+/// Whether a descriptor is a terminal.
+pub fn is_terminal(fd: impl AsFd) -> bool {
+    rustix::termios::isatty(fd)
+}
+
+/// Raw mode on a terminal; its former mode comes back on drop.
+#[derive(Debug)]
+pub struct RawMode<'a> {
+    terminal: BorrowedFd<'a>,
+    former: Termios,
+}
+
+impl<'a> RawMode<'a> {
+    /// Switches it on.
+    pub fn enter(terminal: BorrowedFd<'a>) -> Result<RawMode<'a>, IoError> {
+        let former = rustix::termios::tcgetattr(terminal).context("read the mode of", "the terminal")?;
+        let mut raw = former.clone();
+        raw.make_raw();
+        rustix::termios::tcsetattr(terminal, OptionalActions::Now, &raw)
+            .context("set the mode of", "the terminal")?;
+        Ok(RawMode { terminal, former })
+    }
+}
+
+impl Drop for RawMode<'_> {
+    fn drop(&mut self) {
+        // Nothing sensible is left to do where the terminal has gone.
+        let _ = rustix::termios::tcsetattr(self.terminal, OptionalActions::Drain, &self.former);
+    }
+}
+
+/// Both ends of a new pseudo-terminal (pty(7)).
+#[derive(Debug)]
+pub struct Pty {
+    /// The end that we read and write.
+    pub master: OwnedFd,
+    /// The end that the command has as its terminal.
+    pub slave: OwnedFd,
+}
+
+/// Opens a pair on the devpts instance whose `ptmx` this is, with the size of another terminal.
+pub fn open_pty(ptmx: &Path, like: BorrowedFd<'_>) -> Result<Pty, IoError> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let master = rustix::fs::open(ptmx, flags, Mode::empty()).context("open", ptmx)?;
+    rustix::pty::unlockpt(&master).context("unlock", ptmx)?;
+    let peer_flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let slave = rustix::pty::ioctl_tiocgptpeer(&master, peer_flags).context("open the peer of", ptmx)?;
+    copy_size(like, master.as_fd());
+    Ok(Pty { master, slave })
+}
+
+/// Gives one terminal the window size of another; where either has none, nothing happens.
+pub fn copy_size(from: BorrowedFd<'_>, to: BorrowedFd<'_>) {
+    let size: Result<Winsize, _> = rustix::termios::tcgetwinsize(from);
+    if let Ok(size) = size {
+        let _ = rustix::termios::tcsetwinsize(to, size);
+    }
+}
+
+/// Makes a terminal the controlling one of this session leader and its three standard streams.
+pub fn adopt(slave: &OwnedFd, streams: [bool; 3]) -> Result<(), IoError> {
+    rustix::process::ioctl_tiocsctty(slave).context("control", "the terminal")?;
+    let [input, output, error] = streams;
+    if input {
+        rustix::stdio::dup2_stdin(slave).context("open", "standard input")?;
+    }
+    if output {
+        rustix::stdio::dup2_stdout(slave).context("open", "standard output")?;
+    }
+    if error {
+        rustix::stdio::dup2_stderr(slave).context("open", "standard error")?;
+    }
+    Ok(())
+}
+
+/// Puts this process's group back in front of a terminal, where a command that died kept it.
+pub fn take_foreground(terminal: BorrowedFd<'_>) {
+    // Writing to the terminal's settings from the background would stop us otherwise.
+    super::signal::ignore(libc::SIGTTOU);
+    let _ = rustix::termios::tcsetpgrp(terminal, rustix::process::getpgrp());
+}

@@ -1,0 +1,3 @@
+//! Tests of rooms together, on temporary roots and on the real kernel.
+mod changes;
+mod system_calls;
