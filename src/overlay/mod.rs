@@ -1,2 +1,28 @@
 //! Overlays: a writable upper directory over a base that nobody writes.
+//!
+//! Here is how a host's file systems become one writable view (`layers`, `stack`, `assemble`), where
+//! named overlays are kept (`collection`, `record`), who is in one now (`running`), and what one says
+//! differs from its base (`changes`). Nothing here enters an overlay, and nothing is ever mounted
+//! in the caller's mount namespace: `assemble` is called after the namespace was left.
+
+mod assemble;
+mod collection;
+mod diff;
+mod error;
+mod layers;
+mod name;
+mod record;
+mod running;
+mod stack;
+
 pub mod changes;
+
+pub use assemble::{Assembled, Storage, assemble, copy_attributes, new_upper};
+pub use collection::{Listed, Overlay, Overlays};
+pub use diff::{diff, measure};
+pub use error::Error;
+pub use layers::{Layer, Part, directory_name, mount_point, survey, survey_entrance};
+pub use name::OverlayName;
+pub use record::Record;
+pub use running::{Left, Mode, Presence, Running, RunningOverlay};
+pub use stack::Lower;

@@ -1,2 +1,55 @@
-//! Entering an overlay.
+//! Entering an overlay: a shell in which everything looks like the host and everything is writable.
+//!
+//! `plan` only reads; `enter` takes the lock, looks again whether somebody is in already, and then
+//! either makes a view in new namespaces or joins the one that is there. The process that enters is
+//! the one that waits for the command; it leaves nothing mounted, since a mount namespace goes with
+//! its last process. Nothing here prints.
+//!
+//! By default the host's processes, network and IPC are in view, and `guard` keeps what runs inside
+//! from changing the host by accident. `isolate` is for what is not trusted that far.
+
+mod boot;
+mod command;
+mod enter;
+mod error;
+mod guard;
+mod isolate;
+mod plan;
+mod session;
+mod view;
+
 pub mod system_calls;
+
+pub use enter::{Outcome, Remains, enter};
+pub use error::Error;
+pub use plan::{Entrance, Plan, inside, plan};
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::overlay::{Mode, OverlayName};
+
+/// What a caller wants to enter, and how.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The overlay; `None` is `default`, or a fresh name for a temporary one.
+    pub name: Option<OverlayName>,
+    /// Keep everything in RAM, and nothing afterwards.
+    pub temporary: bool,
+    /// Bounds what a temporary overlay holds, as tmpfs(5) takes it: bytes, or with `k`, `m`, `g`, `%`.
+    pub size: Option<String>,
+    /// Make /root and /home private, too.
+    pub private_home: bool,
+    /// How to enter.
+    pub mode: Mode,
+    /// In an isolated or booted overlay: without the host's network.
+    pub private_network: bool,
+    /// Without the protections of the host.
+    pub unguarded: bool,
+    /// What to run; empty is a shell.
+    pub command: Vec<OsString>,
+    /// Where Onlay keeps its state.
+    pub state: PathBuf,
+    /// The root to lay over.
+    pub root: PathBuf,
+}

@@ -1,8 +1,8 @@
-//! Advisory locks (flock(2)) on files and directories.
+//! Advisory locks (flock(2)) on files.
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{Context, IoError, Root};
@@ -30,26 +30,41 @@ impl Lock {
         Self::take(dir, name, FlockOperation::NonBlockingLockShared)
     }
 
-    /// Turns an exclusive lock into a shared one.
-    pub fn share(&self) -> Result<(), IoError> {
-        flock(&self.fd, FlockOperation::NonBlockingLockShared)
-            .context("share the lock on", "lock")
-            .map(|_| ())
-    }
-
     fn take(dir: &Root, name: &str, operation: FlockOperation) -> Result<Option<Lock>, IoError> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let fd = rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o600))
-            .context("open lock", dir.join(name))?;
-        let taken = flock(&fd, operation).context("lock", dir.join(name))?;
-        Ok(taken.then_some(Lock { fd }))
+        loop {
+            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+            let fd = rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o600))
+                .context("open lock", dir.join(name))?;
+            if !flock(&fd, operation).context("lock", dir.join(name))? {
+                return Ok(None);
+            }
+            if is_still(dir, name, &fd)? {
+                return Ok(Some(Lock { fd }));
+            }
+            // Who held it before removed the file: what we locked guards nothing.
+        }
+    }
+}
+
+impl AsFd for Lock {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+fn is_still(dir: &Root, name: &str, fd: &OwnedFd) -> Result<bool, IoError> {
+    let locked = rustix::fs::fstat(fd).context("examine", dir.join(name))?;
+    match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(named) => Ok((named.st_dev, named.st_ino) == (locked.st_dev, locked.st_ino)),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error).context("examine", dir.join(name)),
     }
 }
 
 /// Whether the lock was taken; `false` is "somebody else has it".
 fn flock(fd: &OwnedFd, operation: FlockOperation) -> Result<bool, Errno> {
     loop {
-        match rustix::fs::flock(fd.as_fd(), operation) {
+        match rustix::fs::flock(fd, operation) {
             Ok(()) => return Ok(true),
             Err(Errno::INTR) => {}
             Err(Errno::WOULDBLOCK) => return Ok(false),

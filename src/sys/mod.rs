@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 mod atomic;
+mod channel;
 mod error;
 mod lock;
 mod mount;
@@ -22,7 +23,8 @@ mod xattr;
 
 pub mod terminal;
 
-pub use atomic::{replace_file, sync_dir};
+pub use atomic::{replace_file, replace_volatile, sync_dir};
+pub use channel::{Channel, Message};
 pub use error::{Context, IoError, io_error};
 pub use lock::Lock;
 pub use mount::{
@@ -30,11 +32,11 @@ pub use mount::{
     set_propagation,
 };
 pub use mountinfo::{Mount, MountTable};
-pub use namespace::{Namespace, Namespaces, join, leave_for_new};
+pub use namespace::{Namespace, Namespaces, bring_up_loopback, join, leave_for_new};
 pub use overlayfs::{Features, MountError, OVERLAYFS_MAGIC, OverlaySpec, mount_overlay, unsuitable_upper};
 pub use process::{
-    Ended, Forked, Pid, Pidfd, close_from, die_with_parent, drop_capabilities, exec, fork, has_capability,
-    new_session, process_start_time, raise_as_self, reap_any, set_hostname, wait,
+    Ended, Forked, Pid, Pidfd, close_all_but, die_with_parent, drop_capabilities, exec, exit_now, fork,
+    has_capability, let_go_of_streams, new_session, process_start_time, raise_as_self, reap_any, wait,
 };
 pub use root::{Entry, FileKind, Root};
 pub use seccomp::{Abi, Filter, Listener, Notification, Rule, Verdict};

@@ -19,6 +19,13 @@ pub struct Tree {
     fd: OwnedFd,
 }
 
+impl Tree {
+    /// The descriptor of its topmost directory.
+    pub fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
+}
+
 impl AsFd for Tree {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

@@ -87,7 +87,10 @@ impl MountTable {
 
     /// Parses mountinfo text; lines that do not fit the format are passed over.
     pub fn parse(text: &str) -> MountTable {
-        let mounts: Vec<Mount> = text.lines().filter_map(Mount::parse).collect();
+        Self::of(text.lines().filter_map(Mount::parse).collect())
+    }
+
+    fn of(mounts: Vec<Mount>) -> MountTable {
         let upon = mounts
             .iter()
             .enumerate()
@@ -116,6 +119,13 @@ impl MountTable {
             }
         }
         Some(&self.mounts[current])
+    }
+
+    /// Like [`MountTable::at`], as if one mount were not there: what lies under it.
+    pub fn at_below(&self, path: &Path, without: u64) -> Option<&Mount> {
+        let mounts = self.mounts.iter().filter(|mount| mount.id != without).cloned().collect();
+        let id = MountTable::of(mounts).at(path)?.id;
+        self.mounts.iter().find(|mount| mount.id == id)
     }
 
     /// The mounts at or below a directory that a lookup reaches, parents before children.

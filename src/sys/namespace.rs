@@ -1,6 +1,6 @@
 //! Namespaces (namespaces(7)): leaving for new ones, joining those of a process.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
@@ -86,4 +86,21 @@ impl Namespace {
 pub fn join(namespace: &Namespace) -> Result<(), IoError> {
     rustix::thread::move_into_link_name_space(namespace.fd.as_fd(), Some(namespace.kind))
         .context("enter namespace", &namespace.path)
+}
+
+/// Switches the loopback interface of this network namespace on (netdevice(7)).
+pub fn bring_up_loopback() -> Result<(), IoError> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType};
+    let flags = SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)
+        .context("open a socket for", "lo")?;
+    // SAFETY: all zeroes is a valid request.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+        *to = *from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: the request is initialised and of the kind that this ioctl reads.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) };
+    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()).context("switch on", "lo") }
 }

@@ -210,9 +210,9 @@ pub fn process_start_time(pid: Pid) -> Option<u64> {
     after_name.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// Asks the kernel to end this process when its parent ends.
-pub fn die_with_parent() -> Result<(), IoError> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+/// Asks the kernel to send this process a signal when its parent ends.
+pub fn die_with_parent(signal: i32) -> Result<(), IoError> {
+    rustix::process::set_parent_process_death_signal(Signal::from_named_raw(signal))
         .context("set the death signal of", "onlay")
 }
 
@@ -285,13 +285,37 @@ pub fn new_session() -> Result<(), IoError> {
     rustix::process::setsid().map(|_| ()).context("start a session for", "onlay")
 }
 
-/// Sets the host name of this UTS namespace.
-pub fn set_hostname(name: &str) -> Result<(), IoError> {
-    rustix::system::sethostname(name.as_bytes()).context("set host name", name)
+/// Closes every descriptor but the standard streams and the given ones: a process that others can
+/// look into through /proc must not hold a way out of their view.
+pub fn close_all_but(kept: &[BorrowedFd<'_>]) {
+    use std::os::fd::AsRawFd;
+    let mut kept: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd() as u32).filter(|&fd| fd > 2).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for fd in kept.into_iter().map(Some).chain([None]) {
+        let last = fd.map_or(u32::MAX, |fd| fd - 1);
+        if first <= last {
+            // SAFETY: what is closed is used by nothing that runs from here on; the caller ends
+            // in exec or exit and never comes back to code that owns descriptors.
+            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+        }
+        first = fd.map_or(u32::MAX, |fd| fd + 1);
+    }
 }
 
-/// Marks all descriptors from `first` on to be closed at the next exec (close_range(2)).
-pub fn close_from(first: u32) {
-    // SAFETY: CLOEXEC only sets a flag; no descriptor in use is closed.
-    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+/// Ends this process at once, without running what the parent's copy of it will run.
+pub fn exit_now(code: u8) -> ! {
+    // SAFETY: _exit runs no handlers and does not return.
+    unsafe { libc::_exit(i32::from(code)) }
+}
+
+/// Gives the standard streams to /dev/null.
+pub fn let_go_of_streams() -> Result<(), IoError> {
+    let path = "/dev/null";
+    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
+    let null = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).context("open", path)?;
+    rustix::stdio::dup2_stdin(&null)
+        .and_then(|()| rustix::stdio::dup2_stdout(&null))
+        .and_then(|()| rustix::stdio::dup2_stderr(&null))
+        .context("open", path)
 }

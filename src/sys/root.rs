@@ -20,7 +20,8 @@ pub struct Root {
 }
 
 /// What a directory entry is (inode(7)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FileKind {
     /// Regular file.
     File,

@@ -8,6 +8,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::str::FromStr;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
 use super::{Context, IoError, Pid};
 
 /// What happens to a system call.
@@ -285,6 +288,23 @@ impl Listener {
     /// Wraps a descriptor that came from the process with the filter.
     pub fn from_fd(fd: OwnedFd) -> Listener {
         Listener { fd }
+    }
+
+    /// Whether no process with the filter is left.
+    pub fn has_hung_up(&self) -> bool {
+        let mut fds = [PollFd::new(&self.fd, PollFlags::empty())];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut fds, Some(&now)).is_ok_and(|count| count > 0) && fds[0].revents().contains(PollFlags::HUP)
+    }
+
+    /// Waits until it has hung up or, where asked for, until a call waits.
+    pub fn wait(&self, for_calls: bool) -> Result<(), IoError> {
+        let flags = if for_calls { PollFlags::IN } else { PollFlags::empty() };
+        let mut fds = [PollFd::new(&self.fd, flags)];
+        match poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error).context("wait for", "the system call filter"),
+        }
     }
 
     /// Takes the next waiting call; `None` where the caller has gone meanwhile.

@@ -34,6 +34,13 @@ impl Xattrs {
         Ok(Xattrs(found))
     }
 
+    /// Sets one attribute of `name` in `dir` (of `dir` itself, where the name is empty).
+    pub fn set(dir: &Root, name: &Path, attribute: &[u8], value: &[u8]) -> Result<(), IoError> {
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::lsetxattr(proc_path(dir, name), attribute, value, flags)
+            .context("set an attribute of", dir.join(name))
+    }
+
     /// One attribute's value.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.0.get(name.as_bytes()).map(Vec::as_slice)

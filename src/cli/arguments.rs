@@ -1,0 +1,40 @@
+//! The words of the command line. Doc comments here are its help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::{completion, diff, list, rm, shell, status};
+
+/// Adds software to a host whose system is read-only: now, without a reboot.
+#[derive(Debug, Parser)]
+#[command(name = "onlay", version, about, max_term_width = 80, disable_help_subcommand = true)]
+#[command(after_help = "Exit status: 0 done, 1 could not, 2 usage, 3 this host cannot do that. \
+                        'onlay shell -- COMMAND' passes the command's own status on.")]
+pub struct Cli {
+    #[command(flatten)]
+    pub(super) place: Place,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Where to work.
+#[derive(Debug, Args)]
+pub(super) struct Place {
+    /// Keep state below DIR
+    #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/onlay", env = "ONLAY_STATE")]
+    pub(super) state: PathBuf,
+    /// Work on the system below DIR instead of the running one
+    #[arg(long, global = true, value_name = "DIR", default_value = "/")]
+    pub(super) root: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Shell(shell::Arguments),
+    List(list::Arguments),
+    Rm(rm::Arguments),
+    Diff(diff::Arguments),
+    Status(status::Arguments),
+    Completion(completion::Arguments),
+}

@@ -1,0 +1,170 @@
+//! `onlay list`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::arguments::Place;
+use super::output;
+use super::report::Error;
+use crate::host::Base;
+use crate::overlay::{Mode, Overlays, Presence, RunningOverlay, measure};
+
+/// List overlays
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One overlay, as `--json` shows it.
+#[derive(Debug, Serialize)]
+pub(super) struct Row {
+    /// Its name.
+    name: String,
+    /// `disk` or `ram`.
+    storage: &'static str,
+    /// `idle`, `host`, `isolated`, `booted` (the way it is in use), or `damaged`.
+    state: &'static str,
+    /// A process in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<i32>,
+    /// When it was made (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<String>,
+    /// When it was last entered (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used: Option<String>,
+    /// How many files and directories its layers hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entries: Option<u64>,
+    /// How much disk they take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+    /// What it lay on when it was last entered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<Base>,
+    /// Why it cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    #[serde(skip)]
+    used_ago: String,
+}
+
+pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
+    let rows = collect(place)?;
+    if arguments.json {
+        output::print_json(&rows)?;
+    } else if rows.is_empty() {
+        eprintln!("onlay: no overlays; 'onlay shell' makes one");
+    } else {
+        output::print(&table(&rows))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Every overlay: those on disk, then those in RAM.
+pub(super) fn collect(place: &Place) -> Result<Vec<Row>, Error> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Error::NotRoot);
+    }
+    let mut running = Presence::open(&place.state)?.all()?;
+    let mut rows = Vec::new();
+    if let Some(overlays) = Overlays::open(&place.state)? {
+        for listed in overlays.list()? {
+            let position =
+                running.iter().position(|found| found.name == listed.name && !found.running.temporary);
+            let user = position.map(|position| running.remove(position));
+            rows.push(row_on_disk(listed, user.as_ref())?);
+        }
+    }
+    rows.extend(running.iter().map(row_in_ram));
+    Ok(rows)
+}
+
+fn row_on_disk(listed: crate::overlay::Listed, user: Option<&RunningOverlay>) -> Result<Row, Error> {
+    let mut row = Row {
+        name: listed.name.to_string(),
+        storage: "disk",
+        state: state(user),
+        pid: user.map(|found| found.member.as_raw()),
+        created: None,
+        last_used: None,
+        entries: None,
+        bytes: None,
+        base: None,
+        problem: None,
+        used_ago: String::new(),
+    };
+    match listed.overlay {
+        Ok(overlay) => {
+            let measured = measure(&overlay.dir)?;
+            let last_used = overlay.last_used();
+            row.used_ago = last_used.map(output::ago).unwrap_or_default();
+            row.last_used = last_used.map(|time| humantime::format_rfc3339_seconds(time).to_string());
+            row.created = Some(overlay.record.created);
+            row.entries = Some(measured.entries);
+            row.bytes = Some(measured.bytes);
+            row.base = Some(overlay.record.base);
+        }
+        Err(error) => {
+            row.state = "damaged";
+            row.problem = Some(error.to_string());
+        }
+    }
+    Ok(row)
+}
+
+fn row_in_ram(found: &RunningOverlay) -> Row {
+    Row {
+        name: found.name.to_string(),
+        storage: "ram",
+        state: state(Some(found)),
+        pid: Some(found.member.as_raw()),
+        created: None,
+        last_used: None,
+        entries: None,
+        bytes: None,
+        base: None,
+        problem: None,
+        used_ago: "now".to_owned(),
+    }
+}
+
+fn state(user: Option<&RunningOverlay>) -> &'static str {
+    match user.map(|found| found.running.mode) {
+        None => "idle",
+        Some(Mode::Host) => "host",
+        Some(Mode::Isolated) => "isolated",
+        Some(Mode::Booted) => "booted",
+    }
+}
+
+/// The rows for people.
+pub(super) fn table(rows: &[Row]) -> String {
+    let mut cells = vec![["NAME", "STATE", "USED", "ENTRIES", "SIZE", "BASE"].map(str::to_owned).to_vec()];
+    for row in rows {
+        let state = match (row.state, row.pid) {
+            ("idle", _) => "idle".to_owned(),
+            ("damaged", _) => "damaged".to_owned(),
+            (_, Some(pid)) => format!("in use by {pid}"),
+            (state, None) => state.to_owned(),
+        };
+        let base = match (&row.base, &row.problem) {
+            (_, Some(problem)) => problem.clone(),
+            (Some(base), None) => base.to_string(),
+            (None, None) => "in RAM".to_owned(),
+        };
+        cells.push(vec![
+            row.name.clone(),
+            state,
+            row.used_ago.clone(),
+            row.entries.map(|entries| entries.to_string()).unwrap_or_default(),
+            row.bytes.map(output::size).unwrap_or_default(),
+            base,
+        ]);
+    }
+    output::table(&cells)
+}

@@ -1,0 +1,139 @@
+//! How things look: sizes, times, paths, tables, JSON.
+
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use super::report::Error;
+
+/// Writes to stdout; a reader that has gone is a quiet end, as for any filter.
+pub(super) fn print(text: &str) -> Result<(), Error> {
+    std::io::stdout().write_all(text.as_bytes()).map_err(Error::Output)
+}
+
+/// Writes a value as JSON with a newline.
+pub(super) fn print_json(value: &impl Serialize) -> Result<(), Error> {
+    let mut text = serde_json::to_string_pretty(value).expect("our own types serialise");
+    text.push('\n');
+    print(&text)
+}
+
+/// A size in bytes as people read it, in powers of 1000: "312 B", "8.1 MB".
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: &[&str] = &["kB", "MB", "GB", "TB", "PB", "EB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1000.0;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
+}
+
+/// How long ago something was: "now", "5 min ago", "3 days ago".
+pub(super) fn ago(time: SystemTime) -> String {
+    let Ok(elapsed) = SystemTime::now().duration_since(time) else { return "now".to_owned() };
+    let seconds = elapsed.as_secs();
+    match seconds {
+        0..60 => "now".to_owned(),
+        60..3600 => format!("{} min ago", seconds / 60),
+        3600..172_800 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+/// A path on one line: control characters, backslashes and bytes that are no UTF-8 are escaped.
+pub(super) fn path(path: &Path) -> String {
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            match letter {
+                '\\' => text.push_str("\\\\"),
+                '\n' => text.push_str("\\n"),
+                '\t' => text.push_str("\\t"),
+                control if control.is_control() => text.push_str(&format!("\\x{:02x}", control as u32)),
+                plain => text.push(plain),
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+/// A path in JSON: a string, or an array of bytes where it is no UTF-8 (as `journalctl -o json`
+/// writes such values).
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum JsonPath<'a> {
+    Text(&'a str),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> From<&'a Path> for JsonPath<'a> {
+    fn from(path: &'a Path) -> Self {
+        path.to_str().map_or(JsonPath::Bytes(path.as_os_str().as_bytes()), JsonPath::Text)
+    }
+}
+
+/// Columns, as wide as their widest cell; the last one runs on.
+pub(super) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(&format!("{cell:width$}  "));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn sizes_have_two_digits_that_matter() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (8_123_456, "8.1 MB"),
+            (99_949, "100 kB"),
+            (999_499, "999 kB"),
+            (999_500, "1.0 MB"),
+            (u64::MAX, "18 EB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn a_path_stays_on_its_line() {
+        assert_eq!(
+            path(Path::new(OsStr::from_bytes(b"/a\nb\\c\xff\x1b/\xc3\xa4"))),
+            "/a\\nb\\\\c\\xff\\x1b/ä"
+        );
+    }
+
+    #[test]
+    fn a_table_has_no_trailing_blanks() {
+        let row = |cells: &[&str]| cells.iter().map(|&cell| cell.to_owned()).collect::<Vec<_>>();
+        assert_eq!(table(&[row(&["NAME", "SIZE"]), row(&["x", ""])]), "NAME  SIZE\nx\n");
+    }
+}

@@ -1,0 +1,173 @@
+//! How an error is told: what failed, why, what helps, and the exit code.
+
+use std::error::Error as _;
+use std::process::ExitCode;
+
+use crate::sys::{IoError, MountError};
+use crate::{overlay, shell, tool};
+
+/// Could not.
+pub(super) const FAILED: u8 = 1;
+/// The words on the command line make no sense.
+pub(super) const USAGE: u8 = 2;
+/// This host cannot do that.
+pub(super) const UNABLE: u8 = 3;
+
+/// Any error of a command.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Shell(#[from] shell::Error),
+    #[error(transparent)]
+    Overlay(#[from] overlay::Error),
+    #[error(transparent)]
+    Io(#[from] IoError),
+    #[error("only root may do that")]
+    NotRoot,
+    #[error("overlay '{0}' lives in RAM and cannot be looked into from outside")]
+    InRam(overlay::OverlayName),
+    #[error("{failed} of {all} overlays could not be removed")]
+    Some { failed: usize, all: usize },
+    #[error("cannot write the output")]
+    Output(std::io::Error),
+}
+
+/// Prints an error with its causes and a hint, and gives its exit code.
+pub(super) fn show(error: &Error) -> ExitCode {
+    if let Error::Output(cause) = error {
+        if cause.kind() == std::io::ErrorKind::BrokenPipe {
+            return ExitCode::SUCCESS;
+        }
+    }
+    eprintln!("onlay: {}", with_causes(error));
+    if let Some(hint) = hint(error) {
+        eprintln!("hint: {hint}");
+    }
+    ExitCode::from(code(error))
+}
+
+/// An error and what caused it, in one line.
+pub(super) fn with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // Transparent layers repeat what is inside them.
+        let words = in_words(error);
+        if !text.ends_with(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// The system's words without "(os error 2)".
+fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
+    let text = error.to_string();
+    match text.find(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+fn code(error: &Error) -> u8 {
+    match error {
+        Error::Shell(shell::Error::Conflict { .. }) => USAGE,
+        Error::Shell(shell::Error::Command { source, .. }) => match source.raw_os_error() {
+            Some(libc::ENOENT) => 127,
+            _ => 126,
+        },
+        Error::Shell(shell::Error::NoCapability | shell::Error::NoInit { .. })
+        | Error::Shell(shell::Error::Tool(tool::Error::Missing { .. })) => UNABLE,
+        Error::Shell(shell::Error::Overlay(inner)) | Error::Overlay(inner) => overlay_code(inner),
+        _ => FAILED,
+    }
+}
+
+fn overlay_code(error: &overlay::Error) -> u8 {
+    match error {
+        overlay::Error::UnsuitableState { .. }
+        | overlay::Error::Mount(
+            MountError::NotPermitted
+            | MountError::NoOverlayfs
+            | MountError::UnsuitableUpper { .. }
+            | MountError::TooDeep { .. },
+        ) => UNABLE,
+        _ => FAILED,
+    }
+}
+
+fn hint(error: &Error) -> Option<String> {
+    match error {
+        Error::NotRoot | Error::Shell(shell::Error::NotRoot) => Some("try again with sudo".into()),
+        Error::Shell(error) => shell_hint(error),
+        Error::Overlay(error) => overlay_hint(error),
+        Error::Io(error) => io_hint(error),
+        Error::InRam(name) => Some(format!("'onlay shell {name}' joins it while it runs")),
+        Error::Some { .. } | Error::Output(_) => None,
+    }
+}
+
+fn shell_hint(error: &shell::Error) -> Option<String> {
+    match error {
+        shell::Error::NoCapability => Some(
+            "in a container, give it CAP_SYS_ADMIN; in a systemd unit, see CapabilityBoundingSet=".into(),
+        ),
+        shell::Error::Inside { .. } => Some("leave it first; overlays do not nest".into()),
+        shell::Error::OtherMode { name, .. } => {
+            Some(format!("'onlay shell {name}' joins it as it is; or wait until it is left"))
+        }
+        shell::Error::NoInit { .. } => Some("only a base with systemd can be booted".into()),
+        shell::Error::Tool(tool::Error::Missing { program: "systemd-nspawn" }) => {
+            Some("it comes in the package 'systemd-container'".into())
+        }
+        shell::Error::Overlay(error) => overlay_hint(error),
+        shell::Error::Io(error) => io_hint(error),
+        _ => None,
+    }
+}
+
+fn overlay_hint(error: &overlay::Error) -> Option<String> {
+    use overlay::Error as E;
+    match error {
+        E::NotFound { .. } => Some("'onlay list' shows those there are".into()),
+        E::InUse { name, .. } => Some(format!("'onlay shell {name}' joins it")),
+        E::Newer { .. } => Some("use a newer onlay".into()),
+        E::Damaged { name, .. } => {
+            Some(format!("its files are untouched in its directory; 'onlay rm {name}' removes it with them"))
+        }
+        E::NotTemporary { name } => Some(format!("leave out --temp, or 'onlay rm {name}' first")),
+        E::UnsafeState { path, .. } => Some(format!("chown root:root {0} && chmod 0700 {0}", path.display())),
+        E::UnsuitableState { .. } | E::Mount(MountError::UnsuitableUpper { .. }) => {
+            Some("give --state a directory on ext4, xfs or btrfs; or use --temp, which needs no disk".into())
+        }
+        E::Mount(error) => mount_hint(error),
+        E::Io(error) => io_hint(error),
+        _ => None,
+    }
+}
+
+fn mount_hint(error: &MountError) -> Option<String> {
+    match error {
+        MountError::NotPermitted => {
+            Some("in a container, give it CAP_SYS_ADMIN and no seccomp filter on mounts".into())
+        }
+        MountError::NoOverlayfs => Some("'modprobe overlay' may load it".into()),
+        MountError::UpperBusy { .. } => {
+            Some("a process holds it; 'grep -l overlay /proc/*/mountinfo' finds where".into())
+        }
+        MountError::Full { .. } => Some("free some space, give --state another place, or use --temp".into()),
+        MountError::ReadOnlyUpper { .. } => Some("give --state a writable directory, or use --temp".into()),
+        _ => None,
+    }
+}
+
+fn io_hint(error: &IoError) -> Option<String> {
+    match error.errno() {
+        Some(libc::ENOSPC | libc::EDQUOT) => {
+            Some("free some space, give --state another place, or use --temp".into())
+        }
+        Some(libc::EROFS) => Some("give --state a writable directory, or use --temp".into()),
+        _ => None,
+    }
+}

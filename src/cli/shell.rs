@@ -1,0 +1,150 @@
+//! `onlay shell`.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::arguments::Place;
+use super::messages::Messages;
+use super::output;
+use super::report::Error;
+use crate::overlay::{Mode, OverlayName, Part, measure};
+use crate::shell::{self, Entrance, Outcome, Plan, Remains, Request};
+use crate::sys::{Ended, raise_as_self};
+
+/// Open a shell in which everything looks like the host and can be written
+///
+/// What is changed inside is kept in the overlay NAME and seen by nobody else; the
+/// host stays as it is. Leave and come back: it is as you left it. A second 'onlay
+/// shell NAME' joins the first.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The overlay to enter; it is made when missing [default: default]
+    name: Option<OverlayName>,
+    /// Keep it in RAM, and nothing of it afterwards
+    #[arg(long)]
+    temp: bool,
+    /// With --temp: how much RAM it may take, such as 512m or 20%
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    size: Option<String>,
+    /// Make /root and /home private, too
+    #[arg(long)]
+    no_home: bool,
+    /// Hide the host's processes, IPC and devices, and take privileges away
+    #[arg(long, conflicts_with = "boot")]
+    isolate: bool,
+    /// Boot it as a container with its own systemd (by systemd-nspawn)
+    #[arg(long)]
+    boot: bool,
+    /// With --isolate or --boot: no network of the host
+    #[arg(long)]
+    no_net: bool,
+    /// Let commands inside change the host: signal its processes, reach its
+    /// services, write its disks and kernel settings
+    #[arg(long)]
+    unguarded: bool,
+    /// Say what would be mounted, and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Say nothing but errors
+    #[arg(long, short)]
+    quiet: bool,
+    /// What to run inside [default: your shell]
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+pub(super) fn run(place: &Place, arguments: Arguments) -> Result<ExitCode, Error> {
+    let quiet = arguments.quiet;
+    let dry_run = arguments.dry_run;
+    let plan = shell::plan(request(place, arguments))?;
+    if dry_run {
+        return output::print(&describe(&plan)).map(|()| ExitCode::SUCCESS);
+    }
+    let mut messages = Messages { quiet };
+    let outcome = shell::enter(plan, &mut messages)?;
+    if !quiet {
+        eprintln!("onlay: {}", farewell(&outcome));
+    }
+    if let Ended::Killed(signal) = outcome.ended {
+        raise_as_self(signal);
+    }
+    Ok(ExitCode::from(outcome.ended.shell_code()))
+}
+
+fn request(place: &Place, arguments: Arguments) -> Request {
+    let mode = match (arguments.isolate, arguments.boot) {
+        (_, true) => Mode::Booted,
+        (true, false) => Mode::Isolated,
+        (false, false) => Mode::Host,
+    };
+    Request {
+        name: arguments.name,
+        temporary: arguments.temp,
+        size: arguments.size,
+        private_home: arguments.no_home,
+        mode,
+        private_network: arguments.no_net,
+        unguarded: arguments.unguarded,
+        command: arguments.command,
+        state: place.state.clone(),
+        root: place.root.clone(),
+    }
+}
+
+/// A size that tmpfs(5) takes: a number with `k`, `m`, `g` or `%`.
+fn parse_size(text: &str) -> Result<String, String> {
+    let number = text.strip_suffix(['k', 'm', 'g', 'K', 'M', 'G', '%']).unwrap_or(text);
+    match number.parse::<u64>() {
+        Ok(0) | Err(_) => Err("a size is a number, alone or with k, m, g or %".into()),
+        Ok(_) => Ok(text.to_owned()),
+    }
+}
+
+fn farewell(outcome: &Outcome) -> String {
+    let name = &outcome.name;
+    let again =
+        if name.as_str() == "default" { "onlay shell".to_owned() } else { format!("onlay shell {name}") };
+    match &outcome.remains {
+        Remains::Nothing => format!("left '{name}'; it was in RAM and is gone"),
+        Remains::InUse => format!("left '{name}', which is still in use; back: {again}"),
+        Remains::Kept(dir) => {
+            let holds = match measure(dir) {
+                Ok(measure) if measure.entries == 0 => "holds nothing yet".to_owned(),
+                Ok(measure) if measure.entries == 1 => {
+                    format!("holds 1 entry, {}", output::size(measure.bytes))
+                }
+                Ok(measure) => format!("holds {} entries, {}", measure.entries, output::size(measure.bytes)),
+                Err(error) => error.to_string(),
+            };
+            format!("left '{name}', which {holds}; back: {again}; remove: onlay rm {name}")
+        }
+    }
+}
+
+fn describe(plan: &Plan) -> String {
+    let name = &plan.name;
+    let first = match &plan.entrance {
+        Entrance::Join(running) => {
+            return format!("would join '{name}' through process {}\n", running.member);
+        }
+        Entrance::Reenter(_) => format!("would enter '{name}' over {}\n", plan.base),
+        Entrance::Create => format!("would make '{name}' over {}\n", plan.base),
+        Entrance::Temporary => format!("would make '{name}' in RAM over {}\n", plan.base),
+    };
+    let rows: Vec<Vec<String>> = plan
+        .parts
+        .iter()
+        .map(|part| {
+            let how = match part {
+                Part::Kept(_) => "writable, kept with the overlay",
+                Part::Ram(_) => "writable, in RAM",
+                Part::Own { .. } => "the host's own",
+                Part::ReadOnly { .. } => "the host's own, read-only",
+            };
+            vec![format!("  {}", output::path(part.point())), how.to_owned()]
+        })
+        .collect();
+    first + &output::table(&rows)
+}

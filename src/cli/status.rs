@@ -1,0 +1,109 @@
+//! `onlay status`.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::arguments::Place;
+use super::report::Error;
+use super::{list, output};
+use crate::host::{Base, Host};
+
+/// Show what this host is, what can be written, and the overlays over it
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` shows.
+#[derive(Debug, Serialize)]
+struct Status {
+    /// What overlays lie on.
+    base: Base,
+    /// `ID` and `VERSION_ID` of os-release(5).
+    os_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    os_version: Option<String>,
+    /// In systemd's words: `x86-64`, `arm64`, `arm`.
+    architecture: &'static str,
+    /// Kind, format and database of the package system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packages: Option<Packages>,
+    /// Directory to whether it can be written.
+    writable: BTreeMap<String, bool>,
+    /// The overlay that this very process is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inside: Option<String>,
+    overlays: Vec<list::Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Packages {
+    kind: &'static str,
+    format: &'static str,
+    database: String,
+}
+
+pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
+    let status = collect(place)?;
+    if arguments.json {
+        output::print_json(&status)?
+    } else {
+        output::print(&in_words(&status))?
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn collect(place: &Place) -> Result<Status, Error> {
+    let overlays = list::collect(place)?;
+    let host = Host::open(&place.root)?;
+    let release = host.os_release();
+    let packages = host.package_system().map(|system| Packages {
+        kind: system.kind,
+        format: system.format,
+        database: system.database.display().to_string(),
+    });
+    Ok(Status {
+        base: host.base(),
+        os_id: release.id().to_owned(),
+        os_version: release.get("VERSION_ID").map(str::to_owned),
+        architecture: Host::architecture(),
+        packages,
+        writable: host.writable().into_iter().map(|(path, is)| (path.display().to_string(), is)).collect(),
+        inside: crate::shell::inside(),
+        overlays,
+    })
+}
+
+fn in_words(status: &Status) -> String {
+    let places = |wanted: bool| {
+        let found: Vec<&str> =
+            status.writable.iter().filter(|(_, is)| **is == wanted).map(|(path, _)| path.as_str()).collect();
+        if found.is_empty() { "nothing".to_owned() } else { found.join(" ") }
+    };
+    let mut rows = vec![
+        vec!["Base:".to_owned(), status.base.to_string()],
+        vec!["Architecture:".to_owned(), status.architecture.to_owned()],
+    ];
+    if let Some(packages) = &status.packages {
+        let words = format!("{} ({}) in {}", packages.kind, packages.format, packages.database);
+        rows.push(vec!["Packages:".to_owned(), words]);
+    }
+    rows.push(vec!["Writable:".to_owned(), places(true)]);
+    rows.push(vec!["Read-only:".to_owned(), places(false)]);
+    if let Some(name) = &status.inside {
+        rows.push(vec!["Inside:".to_owned(), format!("overlay '{name}'")]);
+    }
+    let mut text = output::table(&rows);
+    if status.overlays.is_empty() {
+        text.push_str("No overlays; 'onlay shell' makes one.\n");
+    } else {
+        text.push('\n');
+        text.push_str(&list::table(&status.overlays));
+    }
+    text
+}

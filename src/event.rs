@@ -1,0 +1,68 @@
+//! What happens on the way: rooms tell it, whoever called them decides whether anybody sees it.
+
+use std::path::PathBuf;
+
+/// Something worth a person's attention while work goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The base is not what it was when this overlay was last entered.
+    BaseChanged {
+        /// What it was, in words.
+        was: String,
+        /// What it is.
+        is: String,
+    },
+    /// A file system of the host cannot have a writable layer, and is seen read-only.
+    ReadOnlyPart {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A file system of the host cannot be shown at all.
+    MissingPart {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A command is about to run in an overlay.
+    Entered {
+        /// The overlay's name.
+        name: String,
+        /// Whether others are in it already.
+        joined: bool,
+        /// Whether it is in RAM only.
+        temporary: bool,
+        /// Directories that are the host's own.
+        own: Vec<PathBuf>,
+    },
+    /// The command has ended, but processes that it started still run in the overlay.
+    StillRunning {
+        /// The overlay's name.
+        name: String,
+    },
+    /// Work that an earlier run left half done was cleared away.
+    Cleared {
+        /// What it was.
+        what: PathBuf,
+    },
+}
+
+/// Receives events.
+pub trait Events {
+    /// Called as they happen.
+    fn tell(&mut self, event: Event);
+}
+
+/// Nobody listens.
+impl Events for () {
+    fn tell(&mut self, _: Event) {}
+}
+
+impl Events for Vec<Event> {
+    fn tell(&mut self, event: Event) {
+        self.push(event);
+    }
+}

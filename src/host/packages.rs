@@ -1,0 +1,55 @@
+//! Which package system a root has, and where its database is.
+
+use std::path::{Path, PathBuf};
+
+use crate::sys::Root;
+
+/// A database of installed packages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageSystem {
+    /// `dpkg`, `rpm`, `pacman` or `apk`.
+    pub kind: &'static str,
+    /// How the database is stored: `sqlite`, `ndb`, `bdb`, `text`.
+    pub format: &'static str,
+    /// The file whose change shows that packages changed, below the root.
+    pub database: PathBuf,
+}
+
+/// Where distributions keep their databases. Fedora and SUSE moved rpm's into /usr, so that it
+/// lives and dies with the files that it describes; the old place may then be a link to it.
+const KNOWN: &[(&str, &str, &str)] = &[
+    ("rpm", "sqlite", "/usr/lib/sysimage/rpm/rpmdb.sqlite"),
+    ("rpm", "ndb", "/usr/lib/sysimage/rpm/Packages.db"),
+    ("rpm", "sqlite", "/usr/share/rpm/rpmdb.sqlite"),
+    ("rpm", "sqlite", "/var/lib/rpm/rpmdb.sqlite"),
+    ("rpm", "ndb", "/var/lib/rpm/Packages.db"),
+    ("rpm", "bdb", "/var/lib/rpm/Packages"),
+    ("dpkg", "text", "/var/lib/dpkg/status"),
+    ("dpkg", "text", "/usr/lib/sysimage/dpkg/status"),
+    ("pacman", "text", "/var/lib/pacman/local"),
+    ("apk", "text", "/lib/apk/db/installed"),
+];
+
+impl PackageSystem {
+    /// Finds the first known database of a root.
+    pub fn find(root: &Root) -> Option<PackageSystem> {
+        KNOWN.iter().find(|(_, _, path)| root.exists(path)).map(|&(kind, format, path)| PackageSystem {
+            kind,
+            format,
+            database: PathBuf::from(path),
+        })
+    }
+
+    /// A word that changes when packages are installed or removed: size and time of the database
+    /// and, for sqlite, of its log, where a change may still be.
+    pub fn stamp(&self, root: &Root) -> Option<String> {
+        let stat = root.stat(&self.database).ok()?;
+        let mut stamp = format!("{}:{}-{}.{}", self.kind, stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
+        let mut log = self.database.clone().into_os_string();
+        log.push("-wal");
+        if let Some(stat) = root.stat(Path::new(&log)).ok().filter(|stat| stat.st_size > 0) {
+            stamp.push_str(&format!("+{}-{}", stat.st_size, stat.st_mtime));
+        }
+        Some(stamp)
+    }
+}

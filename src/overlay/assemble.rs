@@ -1,0 +1,224 @@
+//! Mounting the parts of a host as one view, in a mount namespace of its own.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Gid, Mode, Uid};
+use rustix::io::Errno;
+
+use super::Error;
+use super::layers::{self, Layer, Part};
+use crate::event::{Event, Events};
+use crate::sys::{
+    Context, Features, IoError, MountError, MountFlags, OverlaySpec, Root, Tree, Xattrs, attach, clone_tree,
+    detach_path, mount_overlay, set_flags,
+};
+
+/// Where the writable layers of a view are.
+#[derive(Debug)]
+pub struct Storage<'a> {
+    /// Holds the layers that are kept; for an overlay in RAM the same as `ram`.
+    pub kept: &'a Root,
+    /// Holds the layers over what is in RAM on the host.
+    pub ram: &'a Root,
+    /// Files that lie over the host's own, seen in the view but part of neither base nor changes.
+    pub additions: Option<&'a Root>,
+}
+
+/// A view whose root is attached somewhere in the current mount namespace.
+#[derive(Debug)]
+pub struct Assembled {
+    /// Its root directory.
+    pub root: Root,
+}
+
+/// The mount options that the kernel supports for a lower layer that changes between mounts:
+/// everything optional off (`ovl_allow_offline_changes` in fs/overlayfs/super.c).
+const FEATURES: Features = Features { index: false, redirect_dir: false, metacopy: false, volatile: false };
+
+/// Mounts the parts, the root at the directory `at`. `machine` is the machine's root, from where
+/// the layers' paths are looked up.
+pub fn assemble(
+    parts: &[Part],
+    storage: &Storage<'_>,
+    root_of_host: &Path,
+    at: &Root,
+    events: &mut dyn Events,
+) -> Result<Assembled, Error> {
+    // A layer below a mount that must come off is reached before it does.
+    let mut opened: Vec<(&Part, Option<Vec<Root>>)> = Vec::with_capacity(parts.len());
+    for part in parts {
+        let lower = match part {
+            Part::Kept(layer) | Part::Ram(layer) if layer.lower.uncover.is_none() => Some(open_lower(layer)?),
+            _ => None,
+        };
+        opened.push((part, lower));
+    }
+    let sources = clone_sources(parts, root_of_host, events);
+    let mut view: Option<Root> = None;
+    for ((part, lower), source) in opened.into_iter().zip(sources) {
+        let target = match &view {
+            None => at.try_clone()?,
+            Some(view) => match mount_target(view, part.point()) {
+                Ok(target) => target,
+                Err(error) => {
+                    tell_missing(part.point(), &error, events);
+                    continue;
+                }
+            },
+        };
+        let tree = match part {
+            Part::Kept(layer) => mount_layer(layer, lower, storage.kept, storage, root_of_host, events)?,
+            Part::Ram(layer) => mount_layer(layer, lower, storage.ram, storage, root_of_host, events)?,
+            Part::Own { .. } | Part::ReadOnly { .. } => match source {
+                Some(tree) => tree,
+                None => continue,
+            },
+        };
+        attach(&tree, &target, part.point())?;
+        if view.is_none() {
+            view = Some(Root::from_fd(tree.into_fd(), "/"));
+        }
+    }
+    let root = view.expect("a survey begins with the root");
+    Ok(Assembled { root })
+}
+
+/// Makes the pair of directories of a layer, unless they are there, and opens them. The upper gets
+/// mode, owner, label and access lists of what it covers, since the overlay's root shows them.
+pub fn new_upper(storage: &Root, name: &str, covered: &Root) -> Result<(Root, Root), Error> {
+    let dir = match storage.open_child(layers::DIRECTORY.as_ref()) {
+        Err(error) if error.is_not_found() => {
+            storage.make_dir(layers::DIRECTORY, 0o700)?;
+            storage.open_child(layers::DIRECTORY.as_ref())?
+        }
+        other => other?,
+    };
+    let layer = match dir.open_child(name.as_ref()) {
+        Err(error) if error.is_not_found() => {
+            dir.make_dir(name, 0o700)?;
+            dir.open_child(name.as_ref())?
+        }
+        other => other?,
+    };
+    let upper = match layer.open_child("upper".as_ref()) {
+        Err(error) if error.is_not_found() => {
+            layer.make_dir("work", 0o700)?;
+            layer.make_dir("upper.new", 0o700)?;
+            copy_attributes(covered, &layer.open_child("upper.new".as_ref())?)?;
+            rustix::fs::renameat(&layer, "upper.new", &layer, "upper")
+                .context("create", layer.join("upper"))?;
+            layer.open_child("upper".as_ref())?
+        }
+        other => other?,
+    };
+    let work = layer.open_child("work".as_ref())?;
+    Ok((upper, work))
+}
+
+/// Gives a directory the mode, owner, label and access lists of another.
+pub fn copy_attributes(from: &Root, to: &Root) -> Result<(), IoError> {
+    let stat = rustix::fs::fstat(from).context("examine", from.path())?;
+    let (owner, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+    rustix::fs::chownat(to, "", Some(owner), Some(group), AtFlags::EMPTY_PATH)
+        .context("set owner of", to.path())?;
+    let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
+    rustix::fs::chmodat(to, ".", mode, AtFlags::empty()).context("set mode of", to.path())?;
+    let attributes = Xattrs::read(from, Path::new(""))?;
+    for (name, value) in &attributes.0 {
+        if name.starts_with(b"security.") || name.starts_with(b"system.posix_acl_") {
+            attributes_set(to, name, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn attributes_set(to: &Root, name: &[u8], value: &[u8]) -> Result<(), IoError> {
+    match Xattrs::set(to, Path::new(""), name, value) {
+        // A label where no security module reads it, or a list the file system cannot hold.
+        Err(error) if error.errno() == Some(Errno::NOTSUP.raw_os_error()) => Ok(()),
+        other => other,
+    }
+}
+
+fn open_lower(layer: &Layer) -> Result<Vec<Root>, IoError> {
+    layer.lower.paths.iter().map(Root::open).collect()
+}
+
+fn mount_layer(
+    layer: &Layer,
+    lower: Option<Vec<Root>>,
+    store: &Root,
+    storage: &Storage<'_>,
+    root_of_host: &Path,
+    events: &mut dyn Events,
+) -> Result<Tree, Error> {
+    let lower = match (lower, &layer.lower.uncover) {
+        (Some(lower), _) => lower,
+        (None, uncover) => {
+            if let Some(mount) = uncover {
+                detach_path(mount)?;
+            }
+            open_lower(layer)?
+        }
+    };
+    let name = layers::directory_name(&layer.point);
+    let (upper, work) = new_upper(store, &name, &lower[0])?;
+    let additions = storage.additions.filter(|_| layer.point == Path::new("/"));
+    let stacked: Vec<&Root> = additions.into_iter().chain(&lower).collect();
+    let spec = OverlaySpec {
+        lower: &stacked,
+        upper: &upper,
+        work: &work,
+        features: FEATURES,
+        flags: layer.flags,
+        source: "onlay",
+    };
+    match mount_overlay(&spec) {
+        Err(error @ MountError::UnsuitableLower { .. }) if layer.point != Path::new("/") => {
+            events.tell(Event::ReadOnlyPart { path: layer.point.clone(), reason: error.to_string() });
+            read_only_clone(root_of_host, &layer.point).map_err(Error::from)
+        }
+        other => other.map_err(Error::from),
+    }
+}
+
+/// Clones what is the host's own, before any mount is taken off.
+fn clone_sources(parts: &[Part], root_of_host: &Path, events: &mut dyn Events) -> Vec<Option<Tree>> {
+    let mut sources = Vec::with_capacity(parts.len());
+    for part in parts {
+        let cloned = match part {
+            Part::Kept(_) | Part::Ram(_) => None,
+            Part::Own { point, recursive } => Some(own_clone(root_of_host, point, *recursive)),
+            Part::ReadOnly { point } => Some(read_only_clone(root_of_host, point)),
+        };
+        sources.push(match cloned {
+            Some(Err(error)) => {
+                tell_missing(part.point(), &error, events);
+                None
+            }
+            Some(Ok(tree)) => Some(tree),
+            None => None,
+        });
+    }
+    sources
+}
+
+fn own_clone(root_of_host: &Path, point: &Path, recursive: bool) -> Result<Tree, IoError> {
+    let source = Root::open(root_of_host)?.open_exact(point)?;
+    clone_tree(source, point, recursive)
+}
+
+fn read_only_clone(root_of_host: &Path, point: &Path) -> Result<Tree, IoError> {
+    let tree = own_clone(root_of_host, point, false)?;
+    set_flags(&tree, MountFlags::READ_ONLY, MountFlags::default(), false, point)?;
+    Ok(tree)
+}
+
+/// The place in the view, which may have been removed or replaced inside the overlay.
+fn mount_target(view: &Root, point: &Path) -> Result<Root, IoError> {
+    Ok(Root::from_fd(view.open_exact(point)?, PathBuf::from(point)))
+}
+
+fn tell_missing(point: &Path, error: &IoError, events: &mut dyn Events) {
+    events.tell(Event::MissingPart { path: point.to_owned(), reason: error.source.to_string() });
+}

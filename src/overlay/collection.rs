@@ -1,0 +1,290 @@
+//! Named overlays on disk: making, finding, listing and removing them.
+//!
+//! An overlay appears by one rename and disappears by one rename, so a crash leaves it whole or
+//! not there. What a crash leaves aside (names that begin with a dot) is cleared by the next
+//! command that changes something here.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
+use rustix::io::Errno;
+
+use super::name::OverlayName;
+use super::record::Record;
+use super::{Error, layers};
+use crate::event::{Event, Events};
+use crate::host::Base;
+use crate::sys::{Context, FileKind, IoError, Lock, Root, replace_file, sync_dir, unsuitable_upper};
+
+const RECORD: &str = "overlay.toml";
+const LOCK: &str = ".lock";
+
+/// All named overlays of a state directory.
+#[derive(Debug)]
+pub struct Overlays {
+    dir: Root,
+}
+
+/// One named overlay.
+#[derive(Debug)]
+pub struct Overlay {
+    /// Its name.
+    pub name: OverlayName,
+    /// Its directory.
+    pub dir: Root,
+    /// What is known of it.
+    pub record: Record,
+}
+
+/// A line of a listing: a name, and the overlay unless it cannot be read.
+#[derive(Debug)]
+pub struct Listed {
+    /// Its name.
+    pub name: OverlayName,
+    /// The overlay, or why it cannot be used.
+    pub overlay: Result<Overlay, Error>,
+}
+
+impl Overlays {
+    /// Opens the collection below a state directory; `None` where none was ever made.
+    pub fn open(state: &Path) -> Result<Option<Overlays>, Error> {
+        match Root::open(state) {
+            Ok(state) => {
+                check_safe(&state)?;
+                match state.open_child(OsStr::new("overlays")) {
+                    Ok(dir) => Ok(Some(Overlays { dir })),
+                    Err(error) if error.is_not_found() => Ok(None),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Opens the collection, or makes an empty one. Clears what a crash left.
+    pub fn open_or_create(state: &Path, events: &mut dyn Events) -> Result<Overlays, Error> {
+        let absolute = std::path::absolute(state).context("resolve", state)?;
+        if !absolute.exists() {
+            let above = absolute.parent().unwrap_or(Path::new("/"));
+            Root::open("/")?.make_dirs(above, 0o755)?;
+            Root::open(above)?.make_dir(absolute.file_name().unwrap_or_default(), 0o700)?;
+        }
+        let state = Root::open(absolute)?;
+        check_safe(&state)?;
+        if state.make_dir("overlays", 0o700)? {
+            check_suitable(&state)?;
+            sync_dir(&state)?;
+        }
+        let overlays = Overlays { dir: state.open_child(OsStr::new("overlays"))? };
+        overlays.clear_remains(events)?;
+        Ok(overlays)
+    }
+
+    /// The same collection, opened again: after a change of the mount namespace, directories must
+    /// be reached through the mounts of the new one.
+    pub fn reopen(&self) -> Result<Overlays, Error> {
+        Ok(Overlays { dir: Root::open(self.dir.path())? })
+    }
+
+    /// Finds an overlay.
+    pub fn get(&self, name: &OverlayName) -> Result<Overlay, Error> {
+        let dir = match self.dir.open_child(OsStr::new(name.as_str())) {
+            Err(error) if error.is_not_found() => return Err(Error::NotFound { name: name.clone() }),
+            other => other?,
+        };
+        let text = match dir.read(RECORD, 64 * 1024) {
+            Err(error) if error.is_not_found() => {
+                return Err(Error::Damaged { name: name.clone(), what: format!("{RECORD} is missing") });
+            }
+            other => other?,
+        };
+        let record = Record::parse(name, &text)?;
+        Ok(Overlay { name: name.clone(), dir, record })
+    }
+
+    /// Whether something of that name is there, usable or not.
+    pub fn contains(&self, name: &OverlayName) -> bool {
+        self.dir.lstat(name.as_str()).is_ok_and(|stat| stat.is_some())
+    }
+
+    /// Makes an overlay, ready to be mounted over a base.
+    pub fn create(&self, name: &OverlayName, base: Base) -> Result<Overlay, Error> {
+        let _lock = Lock::exclusive(&self.dir, LOCK)?;
+        let aside = format!(".new-{name}");
+        self.dir.make_dir(&aside, 0o700)?;
+        let dir = self.dir.open_child(OsStr::new(&aside))?;
+        dir.make_dir(layers::DIRECTORY, 0o700)?;
+        let record = Record::new(base);
+        replace_file(&dir, RECORD, record.to_text().as_bytes())?;
+        rustix::fs::renameat(&self.dir, &aside, &self.dir, name.as_str())
+            .context("create overlay", self.dir.join(name.as_str()))?;
+        sync_dir(&self.dir)?;
+        self.get(name)
+    }
+
+    /// Every overlay, by name.
+    pub fn list(&self) -> Result<Vec<Listed>, Error> {
+        let mut names: Vec<OverlayName> =
+            self.dir.entries()?.iter().filter_map(|entry| entry.name.to_str()?.parse().ok()).collect();
+        names.sort();
+        Ok(names.into_iter().map(|name| Listed { overlay: self.get(&name), name }).collect())
+    }
+
+    /// Removes an overlay that nobody uses; the caller has made sure of that.
+    pub fn remove(&self, name: &OverlayName) -> Result<(), Error> {
+        let _lock = Lock::exclusive(&self.dir, LOCK)?;
+        let aside = format!(".removed-{name}");
+        // Remains of an earlier removal that could not finish would be in the way.
+        clear(&self.dir, OsStr::new(&aside))?;
+        match rustix::fs::renameat(&self.dir, name.as_str(), &self.dir, &aside) {
+            Err(Errno::NOENT) => return Err(Error::NotFound { name: name.clone() }),
+            other => other.context("remove overlay", self.dir.join(name.as_str()))?,
+        }
+        sync_dir(&self.dir)?;
+        clear(&self.dir, OsStr::new(&aside))?;
+        Ok(())
+    }
+
+    fn clear_remains(&self, events: &mut dyn Events) -> Result<(), Error> {
+        let is_remains = |name: &OsStr| name.as_bytes().starts_with(b".") && name != LOCK;
+        let remains: Vec<_> =
+            self.dir.entries()?.into_iter().map(|entry| entry.name).filter(|name| is_remains(name)).collect();
+        if remains.is_empty() {
+            return Ok(());
+        }
+        // Somebody who is at work here right now holds the lock; what he has aside is his.
+        let Some(_lock) = Lock::try_exclusive(&self.dir, LOCK)? else { return Ok(()) };
+        for name in remains {
+            clear(&self.dir, &name)?;
+            events.tell(Event::Cleared { what: self.dir.join(&name) });
+        }
+        Ok(())
+    }
+}
+
+impl Overlay {
+    /// Records that the overlay was entered over this base, and now.
+    pub fn touch(&mut self, base: &Base) -> Result<(), IoError> {
+        if self.record.base != *base {
+            self.record.base = base.clone();
+            return replace_file(&self.dir, RECORD, self.record.to_text().as_bytes());
+        }
+        let now = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+        let times = Timestamps { last_access: now, last_modification: now };
+        rustix::fs::utimensat(&self.dir, RECORD, &times, AtFlags::SYMLINK_NOFOLLOW)
+            .context("set the time of", self.dir.join(RECORD))
+    }
+
+    /// When it was last entered.
+    pub fn last_used(&self) -> Option<SystemTime> {
+        let stat = self.dir.lstat(RECORD).ok()??;
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(stat.st_mtime).ok()?))
+    }
+}
+
+/// Whoever can write the state could plant programs that root runs.
+fn check_safe(state: &Root) -> Result<(), Error> {
+    let stat = rustix::fs::fstat(state).context("examine", state.path())?;
+    let reason = if stat.st_uid != rustix::process::geteuid().as_raw() {
+        "it belongs to another user"
+    } else if stat.st_mode & 0o022 != 0 {
+        "others than its owner may write it"
+    } else {
+        return Ok(());
+    };
+    Err(Error::UnsafeState { path: state.path().to_owned(), reason })
+}
+
+/// Tries what an upper directory needs, before anything is kept here: the kernel mounts some
+/// uppers that lack it, and fails much later, in the middle of an installation.
+fn check_suitable(state: &Root) -> Result<(), Error> {
+    let unsuitable =
+        |reason: &str| Error::UnsuitableState { path: state.path().to_owned(), reason: reason.into() };
+    if let Some(reason) = unsuitable_upper(state) {
+        rustix::fs::unlinkat(state, "overlays", AtFlags::REMOVEDIR)
+            .context("remove", state.join("overlays"))?;
+        return Err(unsuitable(reason));
+    }
+    let probe = ".probe";
+    state.make_file(probe, 0o600)?;
+    let has_attributes = {
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file =
+            rustix::fs::openat(state, probe, flags, Mode::empty()).context("open", state.join(probe))?;
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::fsetxattr(file, "trusted.overlay.probe", b"y", flags)
+    };
+    rustix::fs::unlinkat(state, probe, AtFlags::empty()).context("remove", state.join(probe))?;
+    let kind = rustix::fs::FileType::CharacterDevice;
+    let has_whiteouts = rustix::fs::mknodat(state, probe, kind, Mode::empty(), 0);
+    let _ = rustix::fs::unlinkat(state, probe, AtFlags::empty());
+    match (has_attributes, has_whiteouts) {
+        (Ok(()), Ok(())) => Ok(()),
+        (Err(Errno::NOTSUP), _) => Err(unsuitable("its file system has no 'trusted' extended attributes")),
+        (Err(errno), _) => Err(errno).context("set an attribute in", state.path()).map_err(Error::from),
+        (Ok(()), Err(Errno::PERM | Errno::NOTSUP)) => Err(unsuitable("whiteouts cannot be made on it")),
+        (Ok(()), Err(errno)) => Err(errno).context("make a whiteout in", state.path()).map_err(Error::from),
+    }
+}
+
+/// Deletes a tree of any depth with two open directories: what lies deeper is first moved up.
+fn clear(parent: &Root, name: &OsStr) -> Result<(), IoError> {
+    let top = match parent.open_child(name) {
+        Err(error) if error.is_not_found() => return Ok(()),
+        // A stray file of that name.
+        Err(_) => {
+            return rustix::fs::unlinkat(parent, name, AtFlags::empty()).context("remove", parent.join(name));
+        }
+        Ok(top) => top,
+    };
+    let mut moved = 0u64;
+    loop {
+        let mut entries = top.entries()?.into_iter().peekable();
+        if entries.peek().is_none() {
+            break;
+        }
+        for entry in entries {
+            clear_one(&top, &entry.name, &mut moved)?;
+        }
+    }
+    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR).context("remove", parent.join(name))
+}
+
+/// Deletes one entry of `top`, after moving directories in it that are not empty up into `top`.
+fn clear_one(top: &Root, name: &OsStr, moved: &mut u64) -> Result<(), IoError> {
+    if !is_directory(top, name)? {
+        return rustix::fs::unlinkat(top, name, AtFlags::empty()).context("remove", top.join(name));
+    }
+    let dir = top.open_child(name)?;
+    for entry in dir.entries()? {
+        if !is_directory(&dir, &entry.name)? {
+            rustix::fs::unlinkat(&dir, &entry.name, AtFlags::empty())
+                .context("remove", dir.join(&entry.name))?;
+            continue;
+        }
+        match rustix::fs::unlinkat(&dir, &entry.name, AtFlags::REMOVEDIR) {
+            Ok(()) => {}
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {
+                let unused = loop {
+                    *moved += 1;
+                    let candidate = format!(".{moved}");
+                    if top.lstat(&candidate)?.is_none() {
+                        break candidate;
+                    }
+                };
+                rustix::fs::renameat(&dir, &entry.name, top, &unused)
+                    .context("move", dir.join(&entry.name))?;
+            }
+            Err(error) => return Err(error).context("remove", dir.join(&entry.name)),
+        }
+    }
+    rustix::fs::unlinkat(top, name, AtFlags::REMOVEDIR).context("remove", top.join(name))
+}
+
+fn is_directory(dir: &Root, name: &OsStr) -> Result<bool, IoError> {
+    Ok(dir.lstat(name)?.is_some_and(|stat| FileKind::of(&stat) == FileKind::Directory))
+}

@@ -1,0 +1,70 @@
+//! What a named overlay changes on a host, over all its layers.
+
+use std::path::PathBuf;
+
+use super::changes::{self, Change, Measure};
+use super::layers::{self, mount_point};
+use super::{Error, Overlay};
+use crate::host::Host;
+use crate::sys::{IoError, Root, clone_tree};
+
+/// Lists what an overlay changes, by path.
+pub fn diff(overlay: &Overlay, host: &Host) -> Result<Vec<Change>, Error> {
+    let mut found = Vec::new();
+    for (point, upper) in uppers(&overlay.dir)? {
+        let lower = without_submounts(host, &point)?;
+        let layer = changes::Layer { upper: &upper, lower: &lower, mount_point: &point };
+        found.extend(changes::read_changes(&layer)?);
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+/// How much the layers of an overlay hold.
+pub fn measure(overlay: &Root) -> Result<Measure, IoError> {
+    let mut sum = Measure::default();
+    for (_, upper) in uppers(overlay)? {
+        let measured = changes::measure(&upper)?;
+        sum.entries += measured.entries;
+        sum.bytes += measured.bytes;
+    }
+    Ok(sum)
+}
+
+/// The upper directories of an overlay, with their mount points.
+fn uppers(overlay: &Root) -> Result<Vec<(PathBuf, Root)>, IoError> {
+    let layers = match overlay.open_child(layers::DIRECTORY.as_ref()) {
+        Err(error) if error.is_not_found() => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut found = Vec::new();
+    for entry in layers.entries()? {
+        let Some(point) = entry.name.to_str().and_then(mount_point) else { continue };
+        match layers.open_child(&entry.name)?.open_child("upper".as_ref()) {
+            Ok(upper) => found.push((point, upper)),
+            // A crash came between the layer's directory and its upper.
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(found)
+}
+
+/// What the host has at a mount point, without what is mounted below it. Where nothing is mounted
+/// there now, its parent's directory is what the host shows; where that is gone, nothing is.
+fn without_submounts(host: &Host, point: &std::path::Path) -> Result<Root, Error> {
+    let shown = match host.root.open_exact(point) {
+        Ok(shown) => shown,
+        Err(error) if error.is_not_found() => return Ok(empty_tree()?),
+        Err(error) => return Err(error.into()),
+    };
+    let tree = clone_tree(shown, point, false)?;
+    Ok(Root::from_fd(tree.into_fd(), host.root.join(point)))
+}
+
+fn empty_tree() -> Result<Root, IoError> {
+    let flags = crate::sys::MountFlags::READ_ONLY;
+    let tree = crate::sys::new_filesystem("tmpfs", &[], flags)?;
+    Ok(Root::from_fd(tree.into_fd(), "nothing"))
+}

@@ -1,0 +1,77 @@
+//! What can go wrong with overlays.
+
+use std::path::PathBuf;
+
+use crate::sys::{IoError, MountError, Pid};
+
+use super::name::OverlayName;
+
+/// A refusal or failure that a caller can act on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no overlay of that name.
+    #[error("there is no overlay '{name}'")]
+    NotFound {
+        /// The name.
+        name: OverlayName,
+    },
+    /// Somebody is in it.
+    #[error("overlay '{name}' is in use{}", by(*pid))]
+    InUse {
+        /// The name.
+        name: OverlayName,
+        /// A process in it, where one is known.
+        pid: Option<Pid>,
+    },
+    /// Its description was written by a later version of Onlay.
+    #[error("overlay '{name}' has format {found}; this onlay reads up to {known}")]
+    Newer {
+        /// The name.
+        name: OverlayName,
+        /// The format that was found.
+        found: u64,
+        /// The newest that this program knows.
+        known: u64,
+    },
+    /// Its description is missing or makes no sense.
+    #[error("overlay '{name}' is damaged: {what}")]
+    Damaged {
+        /// The name.
+        name: OverlayName,
+        /// What is wrong with `overlay.toml`.
+        what: String,
+    },
+    /// A temporary overlay was asked for under the name of a kept one.
+    #[error("overlay '{name}' exists and is kept on disk")]
+    NotTemporary {
+        /// The name.
+        name: OverlayName,
+    },
+    /// The state directory could be written by somebody else than root.
+    #[error("state directory '{}' is not safe: {reason}", path.display())]
+    UnsafeState {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is, or who may write it.
+        reason: &'static str,
+    },
+    /// The state directory's file system cannot hold what an upper directory needs.
+    #[error("'{}' cannot hold overlays: {reason}", path.display())]
+    UnsuitableState {
+        /// The directory.
+        path: PathBuf,
+        /// What it lacks.
+        reason: String,
+    },
+    /// The kernel would not mount it.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// An operation on a file failed.
+    #[error(transparent)]
+    Io(#[from] IoError),
+}
+
+fn by(pid: Option<Pid>) -> String {
+    pid.map(|pid| format!(" by process {pid}")).unwrap_or_default()
+}

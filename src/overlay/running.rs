@@ -1,0 +1,214 @@
+//! Who is in an overlay now.
+//!
+//! Below `/run/onlay` (which a reboot empties) each state directory has a folder, named by device
+//! and inode number, and in it for every overlay in use:
+//!
+//! * `NAME.lock`: everybody who uses the overlay holds a shared lock; who removes it, an exclusive one.
+//! * `NAME.json`: the mount namespace and the first process of those who use it, so that others join.
+//!
+//! and one `entry.lock`, held for the moment of entering or leaving, so that two who enter at the
+//! same time meet instead of mounting twice.
+//!
+//! Locks vanish with their holders. Where every holder was killed while commands of theirs live
+//! on, the namespace in `NAME.json` still finds those: an upper directory is never mounted twice.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::name::OverlayName;
+use crate::sys::{Context, IoError, Lock, Namespace, Pid, Root, process_start_time, replace_volatile};
+
+const ENTRY_LOCK: &str = "entry.lock";
+
+/// How an overlay is entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// With the host's processes, network and IPC in view.
+    Host,
+    /// In namespaces of its own.
+    Isolated,
+    /// Booted with its own init.
+    Booted,
+}
+
+/// What is written about an overlay in use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// How it was entered.
+    pub mode: Mode,
+    /// Whether it lives in RAM only.
+    pub temporary: bool,
+    /// A process in its namespaces (for a booted one: systemd-nspawn, outside them).
+    pub leader: i32,
+    /// When that process started, in clock ticks since boot.
+    pub started: u64,
+    /// Inode number of the mount namespace.
+    pub namespace: u64,
+    /// Whether the protections of the host are off.
+    #[serde(default)]
+    pub unguarded: bool,
+}
+
+/// The folder of one state directory below `/run/onlay`.
+#[derive(Debug)]
+pub struct Presence {
+    dir: Root,
+}
+
+/// An overlay in use, found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningOverlay {
+    /// Its name.
+    pub name: OverlayName,
+    /// What was written about it.
+    pub running: Running,
+    /// A live process in its mount namespace.
+    pub member: Pid,
+}
+
+impl Presence {
+    /// Opens the folder for a state directory, making it when missing. A state directory that does
+    /// not exist yet is known by its path.
+    pub fn open(state: &Path) -> Result<Presence, IoError> {
+        let run = Self::directory()?;
+        let key = key_of(state)?;
+        run.make_dir(&key, 0o700)?;
+        Ok(Presence { dir: run.open_dir(&key)? })
+    }
+
+    /// `/run/onlay` itself, made when missing.
+    pub fn directory() -> Result<Root, IoError> {
+        match Root::open("/run/onlay") {
+            Err(error) if error.is_not_found() => {
+                Root::open("/run")?.make_dir("onlay", 0o700)?;
+                Root::open("/run/onlay")
+            }
+            other => other,
+        }
+    }
+
+    /// Waits until nobody else is entering or leaving, and keeps others waiting.
+    pub fn lock_entry(&self) -> Result<Lock, IoError> {
+        Lock::exclusive(&self.dir, ENTRY_LOCK)
+    }
+
+    /// Joins those who use an overlay; `None` where somebody is removing it.
+    pub fn use_overlay(&self, name: &OverlayName) -> Result<Option<Lock>, IoError> {
+        Lock::try_shared(&self.dir, &lock_name(name))
+    }
+
+    /// Keeps everybody out of an overlay; an error where somebody is in it.
+    pub fn keep_out(&self, name: &OverlayName) -> Result<Lock, Error> {
+        if let Some(found) = self.find(name)? {
+            return Err(Error::InUse { name: name.clone(), pid: Some(found.member) });
+        }
+        match Lock::try_exclusive(&self.dir, &lock_name(name))? {
+            Some(lock) => Ok(lock),
+            None => Err(Error::InUse { name: name.clone(), pid: None }),
+        }
+    }
+
+    /// Writes down who uses an overlay.
+    pub fn announce(&self, name: &OverlayName, running: &Running) -> Result<(), IoError> {
+        let text = serde_json::to_vec(running).expect("a record has only numbers and words");
+        replace_volatile(&self.dir, &record_name(name), &text)
+    }
+
+    /// Whether an overlay is in use, and by whom.
+    pub fn find(&self, name: &OverlayName) -> Result<Option<RunningOverlay>, IoError> {
+        let Some(running) = self.read(name)? else { return Ok(None) };
+        Ok(running.member().map(|member| RunningOverlay { name: name.clone(), running, member }))
+    }
+
+    /// Every overlay in use.
+    pub fn all(&self) -> Result<Vec<RunningOverlay>, IoError> {
+        let mut found = Vec::new();
+        for entry in self.dir.entries()? {
+            let name = entry.name.to_str().and_then(|name| name.strip_suffix(".json")?.parse().ok());
+            if let Some(name) = name {
+                found.extend(self.find(&name)?);
+            }
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+
+    /// Gives up the use of an overlay, and clears its traces where nobody else uses it. The entry
+    /// lock must be held.
+    pub fn leave(&self, name: &OverlayName, lock: Lock) -> Result<Left, IoError> {
+        drop(lock);
+        match Lock::try_exclusive(&self.dir, &lock_name(name))? {
+            Some(alone) => self.forget(name, alone).map(|()| Left::Last),
+            None => Ok(Left::Others),
+        }
+    }
+
+    /// Clears the traces of an overlay that is no more; the lock shows that nobody uses it.
+    pub fn forget(&self, name: &OverlayName, _alone: Lock) -> Result<(), IoError> {
+        for name in [record_name(name), lock_name(name)] {
+            match rustix::fs::unlinkat(&self.dir, &name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error).context("remove", self.dir.join(&name)),
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, name: &OverlayName) -> Result<Option<Running>, IoError> {
+        match self.dir.read(record_name(name), 64 * 1024) {
+            // Written at once by a rename; anything else was left by a version that is no more.
+            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether others stayed behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// The overlay is not in use any more.
+    Last,
+    /// It still is.
+    Others,
+}
+
+impl Running {
+    /// A live process in the mount namespace: the leader, or whoever is left.
+    fn member(&self) -> Option<Pid> {
+        let leader = Pid::from_raw(self.leader)?;
+        if process_start_time(leader) == Some(self.started) {
+            return Some(leader);
+        }
+        std::fs::read_dir("/proc")
+            .ok()?
+            .filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?))
+            .find(|&pid| mount_namespace(pid) == Some(self.namespace))
+    }
+}
+
+fn mount_namespace(pid: Pid) -> Option<u64> {
+    Namespace::mount_of(pid).ok()?.identity().ok()
+}
+
+fn lock_name(name: &OverlayName) -> String {
+    format!("{name}.lock")
+}
+
+fn record_name(name: &OverlayName) -> String {
+    format!("{name}.json")
+}
+
+/// Names a state directory by what it is, so that two paths to it meet.
+fn key_of(state: &Path) -> Result<PathBuf, IoError> {
+    match rustix::fs::stat(state) {
+        Ok(stat) => Ok(PathBuf::from(format!("{:x}-{}", stat.st_dev, stat.st_ino))),
+        Err(Errno::NOENT) => Ok(PathBuf::from("none")),
+        Err(error) => Err(error).context("examine", state),
+    }
+}

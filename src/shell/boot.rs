@@ -1,0 +1,101 @@
+//! Booting an overlay as a container with its own systemd.
+
+use std::path::PathBuf;
+
+use super::enter::{Outcome, Started, leave, spawn};
+use super::plan::Plan;
+use super::{Error, command};
+use crate::event::{Event, Events};
+use crate::overlay::{Mode, Running};
+use crate::sys::{self, IoError, Lock, Namespace, Pid, Root, process_start_time};
+use crate::tool::systemd_nspawn::{Container, Nspawn};
+
+/// Where init may be; systemd-nspawn looks in the same places.
+const INITS: &[&str] = &["usr/lib/systemd/systemd", "lib/systemd/systemd", "sbin/init"];
+
+/// Refuses what cannot be booted, before anything is made.
+pub(super) fn check(root: &Root) -> Result<Nspawn, Error> {
+    let nspawn = Nspawn::find()?;
+    if INITS.iter().any(|init| root.exists(init)) {
+        Ok(nspawn)
+    } else {
+        Err(Error::NoInit { root: root.path().to_owned() })
+    }
+}
+
+/// Boots the view and waits until it is powered off.
+pub(super) fn boot(
+    plan: Plan,
+    view: &Root,
+    kept: Option<Root>,
+    entry: Lock,
+    usage: Lock,
+    events: &mut dyn Events,
+) -> Result<Outcome, Error> {
+    let nspawn = check(view)?;
+    let directory = view_path();
+    let container = Container {
+        directory: &directory,
+        name: plan.name.as_str(),
+        private_network: plan.request.private_network,
+        managed: plan.host.runs_systemd() || Root::open("/")?.exists("run/systemd/system"),
+    };
+    events.tell(Event::Entered {
+        name: plan.name.to_string(),
+        joined: false,
+        temporary: plan.request.temporary,
+        own: plan.own.clone(),
+    });
+    let child = spawn(None, |_, channel| {
+        // Asked to end, it powers the container off.
+        let failed = sys::die_with_parent(libc::SIGTERM).err().map(|error| command::error_chain(&error));
+        sys::restore_signals();
+        let words = failed.unwrap_or_else(|| command::error_chain(&nspawn.execute(&container)));
+        command::Report::Unprepared(words).send(channel);
+    })?;
+    let running = Running {
+        mode: Mode::Booted,
+        temporary: plan.request.temporary,
+        leader: child.pid.as_raw(),
+        started: process_start_time(child.pid).unwrap_or_default(),
+        namespace: Namespace::mount_of(Pid::own())?.identity()?,
+        unguarded: false,
+    };
+    plan.presence.announce(&plan.name, &running)?;
+    drop(entry);
+    let finished = child.run(None, None)?;
+    let started = Started { presence: plan.presence, name: plan.name, usage, kept, guard: None };
+    leave(started, finished, &["systemd-nspawn".into()], events)
+}
+
+/// Where [`super::enter`] attaches the view.
+fn view_path() -> PathBuf {
+    PathBuf::from("/run/onlay/view")
+}
+
+/// The first process inside a container: the child of its systemd-nspawn that leads a PID
+/// namespace.
+pub(super) fn init_of(nspawn: Pid) -> Result<Pid, Error> {
+    let path = format!("/proc/{nspawn}/task/{nspawn}/children");
+    let children = std::fs::read_to_string(&path).map_err(|error| sys::io_error("read", &path, error))?;
+    children
+        .split_whitespace()
+        .filter_map(|child| Pid::from_raw(child.parse().ok()?))
+        .find(|&child| leads_namespace(child))
+        .ok_or_else(|| {
+            let gone = std::io::Error::from_raw_os_error(libc::ESRCH);
+            Error::Io(IoError {
+                operation: "find the container's init below",
+                path: path.into(),
+                source: gone,
+            })
+        })
+}
+
+fn leads_namespace(pid: Pid) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|status| {
+        status.lines().find_map(|line| line.strip_prefix("NSpid:")).is_some_and(|ids| {
+            ids.split_whitespace().nth(1).is_some() && ids.split_whitespace().next_back() == Some("1")
+        })
+    })
+}

@@ -1,0 +1,196 @@
+//! The child's side: becoming the command.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use super::{guard, system_calls};
+use crate::overlay::Mode;
+use crate::sys::{
+    self, Channel, Filter, IoError, close_all_but, drop_capabilities, exec, exit_now, new_session,
+    restore_signals, terminal,
+};
+
+/// What the command is and how it may run.
+#[derive(Debug)]
+pub(super) struct Command {
+    pub(super) arguments: Vec<OsString>,
+    pub(super) environment: Vec<(OsString, OsString)>,
+    pub(super) directory: PathBuf,
+    pub(super) confinement: Confinement,
+}
+
+/// How far the command is held back.
+#[derive(Debug)]
+pub(super) struct Confinement {
+    capabilities: Vec<&'static str>,
+    filter: Filter,
+    /// Whether the parent answers for the filter, or only watches it.
+    pub(super) has_listener: bool,
+}
+
+impl Confinement {
+    pub(super) fn of(mode: Mode, private_network: bool, unguarded: bool) -> Confinement {
+        match mode {
+            Mode::Host if unguarded => {
+                Confinement { capabilities: Vec::new(), filter: guard::empty_filter(), has_listener: true }
+            }
+            Mode::Host => Confinement {
+                capabilities: guard::DROPPED.to_vec(),
+                filter: guard::filter(),
+                has_listener: true,
+            },
+            Mode::Isolated | Mode::Booted => Confinement {
+                capabilities: system_calls::dropped_capabilities(private_network),
+                filter: system_calls::isolation_filter(),
+                has_listener: false,
+            },
+        }
+    }
+
+    /// Applies both for good; what the parent is to have goes through the channel.
+    pub(super) fn apply(&self, channel: &Channel) -> Result<(), IoError> {
+        // CAP_SYS_ADMIN stays, so the filter may come without no_new_privs: su and sudo work.
+        drop_capabilities(&self.capabilities)?;
+        if self.has_listener {
+            use std::os::fd::AsFd;
+            let listener = self.filter.install_with_listener()?;
+            channel.send(&[Report::LISTENER], Some(listener.as_fd()))
+        } else {
+            self.filter.install()
+        }
+    }
+}
+
+/// What the child tells its parent: a tag, then what belongs to it.
+#[derive(Debug)]
+pub(super) enum Report {
+    /// Preparing failed, with these words.
+    Unprepared(String),
+    /// The command could not be executed, with this errno.
+    NotExecuted(i32),
+    /// The command ended by this signal (told by an init, which cannot die by it).
+    Killed(i32),
+}
+
+impl Report {
+    pub(super) const LISTENER: u8 = b'L';
+
+    pub(super) fn send(&self, channel: &Channel) {
+        let bytes = match self {
+            Report::Unprepared(words) => [b"P", words.as_bytes()].concat(),
+            Report::NotExecuted(errno) => [b"E".as_slice(), &errno.to_le_bytes()].concat(),
+            Report::Killed(signal) => [b"K".as_slice(), &signal.to_le_bytes()].concat(),
+        };
+        // A parent that has gone cannot be told.
+        let _ = channel.send(&bytes, None);
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Option<Report> {
+        let (tag, rest) = bytes.split_first()?;
+        let number = || rest.try_into().ok().map(i32::from_le_bytes);
+        match tag {
+            b'P' => Some(Report::Unprepared(String::from_utf8_lossy(rest).into_owned())),
+            b'E' => number().map(Report::NotExecuted),
+            b'K' => number().map(Report::Killed),
+            _ => None,
+        }
+    }
+}
+
+/// Becomes the command. What goes wrong is told through the channel.
+pub(super) fn become_command(command: &Command, pty: Option<&Terminal<'_>>, channel: &Channel) -> ! {
+    if let Err(error) = prepare(command, pty, channel) {
+        Report::Unprepared(error_chain(&error)).send(channel);
+        exit_now(125);
+    }
+    let failure = exec(&command.arguments, &command.environment);
+    let errno = failure.errno().unwrap_or(libc::EINVAL);
+    Report::NotExecuted(errno).send(channel);
+    exit_now(exec_failure_code(errno));
+}
+
+/// What a shell answers when it cannot execute: 127 for what is not there, 126 for what is no
+/// program.
+pub(super) fn exec_failure_code(errno: i32) -> u8 {
+    if errno == libc::ENOENT { 127 } else { 126 }
+}
+
+/// A pseudo-terminal, and which of the standard streams it is to replace.
+#[derive(Debug)]
+pub(super) struct Terminal<'a> {
+    pub(super) slave: &'a std::os::fd::OwnedFd,
+    pub(super) streams: [bool; 3],
+}
+
+fn prepare(command: &Command, pty: Option<&Terminal<'_>>, channel: &Channel) -> Result<(), IoError> {
+    sys::die_with_parent(libc::SIGKILL)?;
+    restore_signals();
+    if let Some(pty) = pty {
+        new_session()?;
+        terminal::adopt(pty.slave, pty.streams)?;
+    }
+    enter_directory(&command.directory);
+    command.confinement.apply(channel)
+}
+
+/// The caller's directory where the view has it, else the root: a private /tmp has not.
+fn enter_directory(directory: &Path) {
+    if rustix::process::chdir(directory).is_err() {
+        // The root of a view is always there.
+        let _ = rustix::process::chdir("/");
+    }
+}
+
+/// The init of an isolated overlay: process 1, which runs the command, collects whatever ends,
+/// hands signals on, and ends with the command (and with it everything in its PID namespace).
+pub(super) fn become_init(command: &Command, pty: Option<&Terminal<'_>>, channel: &Channel) -> ! {
+    use std::os::fd::AsFd;
+    let mut kept = vec![channel.as_fd()];
+    kept.extend(pty.map(|pty| pty.slave.as_fd()));
+    // Whoever is inside can look into process 1.
+    close_all_but(&kept);
+    let code = super::isolate::run_init(command, pty, channel).unwrap_or_else(|error| {
+        Report::Unprepared(error_chain(&error)).send(channel);
+        125
+    });
+    exit_now(code)
+}
+
+pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// The command that was asked for, else the caller's shell where the view has it.
+pub(super) fn arguments(asked: &[OsString], exists: impl Fn(&Path) -> bool) -> Vec<OsString> {
+    if !asked.is_empty() {
+        return asked.to_vec();
+    }
+    let shell =
+        std::env::var_os("SHELL").filter(|shell| Path::new(shell).is_absolute() && exists(Path::new(shell)));
+    vec![shell.unwrap_or_else(|| OsString::from("/bin/sh"))]
+}
+
+/// The caller's environment, and the overlay's name: for prompts (Debian's shows `debian_chroot`)
+/// and for scripts.
+pub(super) fn environment(name: &str, offline: bool) -> Vec<(OsString, OsString)> {
+    let mut variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let mut set = |key: &str, value: &str| {
+        variables.retain(|(known, _)| known != OsStr::new(key));
+        variables.push((key.into(), value.into()));
+    };
+    set("ONLAY_OVERLAY", name);
+    set("debian_chroot", &format!("onlay:{name}"));
+    if offline {
+        // For systemd's own scripts in packages; systemctl sees by itself that it is elsewhere.
+        set("SYSTEMD_OFFLINE", "1");
+    } else {
+        set("SYSTEMD_IGNORE_CHROOT", "1");
+    }
+    variables
+}

@@ -1,0 +1,56 @@
+//! The init of an isolated overlay, from inside.
+
+use std::os::fd::AsFd;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
+use super::command::{Command, Report, Terminal, become_command};
+use super::session::FORWARDED;
+use super::view;
+use crate::sys::{self, Channel, Context, Ended, Forked, IoError, Pid, SignalFd, fork, reap_any};
+
+/// Mounts /proc, runs the command and waits for it. The answer is the exit code.
+pub(super) fn run_init(
+    command: &Command,
+    pty: Option<&Terminal<'_>>,
+    channel: &Channel,
+) -> Result<u8, IoError> {
+    sys::die_with_parent(libc::SIGKILL)?;
+    view::mount_proc()?;
+    let mut watched = FORWARDED.to_vec();
+    watched.push(libc::SIGCHLD);
+    let signals = SignalFd::block(&watched)?;
+    // A command with CAP_SYS_PTRACE could act through a process 1 that may do more than itself.
+    command.confinement.apply(channel)?;
+    let payload = match fork()? {
+        Forked::Child => become_command(command, pty, channel),
+        Forked::Parent(pid) => pid,
+    };
+    let ended = wait_for(payload, &signals)?;
+    if let Ended::Killed(signal) = ended {
+        Report::Killed(signal).send(channel);
+    }
+    Ok(ended.shell_code())
+}
+
+fn wait_for(payload: Pid, signals: &SignalFd) -> Result<Ended, IoError> {
+    loop {
+        let mut fds = [PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error).context("wait for", "signals"),
+        }
+        while let Some(info) = signals.next() {
+            if info.signal != libc::SIGCHLD {
+                // It may have ended this moment.
+                let _ = sys::send(payload, info.signal);
+            }
+        }
+        while let Some((pid, ended)) = reap_any()? {
+            if pid == payload {
+                return Ok(ended);
+            }
+        }
+    }
+}

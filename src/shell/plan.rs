@@ -1,0 +1,155 @@
+//! Deciding how an overlay will be entered. Only reads.
+
+use std::path::{Path, PathBuf};
+
+use super::{Error, Request};
+use crate::host::{Base, Host};
+use crate::overlay::{self, Mode, Overlay, OverlayName, Overlays, Part, Presence, RunningOverlay};
+use crate::sys::{Pid, has_capability};
+
+/// How an overlay will be entered.
+#[derive(Debug)]
+pub struct Plan {
+    /// The overlay.
+    pub name: OverlayName,
+    /// The system that it lies over.
+    pub host: Host,
+    /// The base, as it is now.
+    pub base: Base,
+    /// What will be done.
+    pub entrance: Entrance,
+    /// The parts of the host that the view shows, and how.
+    pub parts: Vec<Part>,
+    /// Directories that stay the host's own.
+    pub own: Vec<PathBuf>,
+    pub(super) request: Request,
+    pub(super) presence: Presence,
+}
+
+/// What will be done to get in.
+#[derive(Debug)]
+pub enum Entrance {
+    /// Join those who are in it.
+    Join(RunningOverlay),
+    /// Make a view of an overlay that was kept.
+    Reenter(Overlay),
+    /// Make a new overlay, and a view of it.
+    Create,
+    /// Make a view in RAM.
+    Temporary,
+}
+
+/// The file in the view's own /run that says which overlay it is.
+pub(super) const INSIDE: &str = "/run/onlay/inside";
+
+/// Plans to enter an overlay.
+pub fn plan(request: Request) -> Result<Plan, Error> {
+    check_caller()?;
+    check_options(&request)?;
+    let host = Host::open(&request.root)?;
+    if request.mode == Mode::Booted {
+        super::boot::check(&host.root)?;
+    }
+    let presence = Presence::open(&request.state)?;
+    let name = match &request.name {
+        Some(name) => name.clone(),
+        None if request.temporary => OverlayName::temporary(Pid::own()),
+        None => "default".parse().expect("a good name"),
+    };
+    let base = host.base();
+    let entrance = entrance(&request, &name, &presence)?;
+    let own = if request.private_home { Vec::new() } else { homes(&host) };
+    let parts = super::view::parts(&host, &own, request.mode, request.unguarded);
+    Ok(Plan { name, host, base, entrance, parts, own, request, presence })
+}
+
+/// Looks whether somebody is in the overlay, else whether it was kept.
+pub(super) fn entrance(
+    request: &Request,
+    name: &OverlayName,
+    presence: &Presence,
+) -> Result<Entrance, Error> {
+    if let Some(running) = presence.find(name)? {
+        check_same_way(request, &running)?;
+        return Ok(Entrance::Join(running));
+    }
+    let kept = Overlays::open(&request.state)?;
+    if request.temporary {
+        if kept.is_some_and(|overlays| overlays.contains(name)) {
+            return Err(overlay::Error::NotTemporary { name: name.clone() }.into());
+        }
+        return Ok(Entrance::Temporary);
+    }
+    match kept.map(|overlays| overlays.get(name)) {
+        Some(Ok(overlay)) => Ok(Entrance::Reenter(overlay)),
+        None | Some(Err(overlay::Error::NotFound { .. })) => Ok(Entrance::Create),
+        Some(Err(error)) => Err(error.into()),
+    }
+}
+
+fn check_caller() -> Result<(), Error> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Error::NotRoot);
+    }
+    if !has_capability("CAP_SYS_ADMIN") {
+        return Err(Error::NoCapability);
+    }
+    match inside() {
+        Some(name) => Err(Error::Inside { name }),
+        None => Ok(()),
+    }
+}
+
+/// The overlay that this process is in, if any.
+pub fn inside() -> Option<String> {
+    std::fs::read_to_string(INSIDE).ok().map(|name| name.trim().to_owned())
+}
+
+fn check_options(request: &Request) -> Result<(), Error> {
+    let conflict = |one, other| Err(Error::Conflict { one, other });
+    match request.mode {
+        Mode::Host if request.private_network => conflict("--no-net", "a view of the host (use --isolate)"),
+        Mode::Isolated | Mode::Booted if request.unguarded => conflict("--unguarded", "--isolate or --boot"),
+        Mode::Booted if !request.command.is_empty() => conflict("--boot", "a command"),
+        _ if request.size.is_some() && !request.temporary => {
+            conflict("--size", "an overlay on disk (use --temp)")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Options that cannot be had from a view that others made are refused, not passed over.
+fn check_same_way(request: &Request, found: &RunningOverlay) -> Result<(), Error> {
+    let running = &found.running;
+    let name = &found.name;
+    let other = |running, asked| Err(Error::OtherMode { name: name.clone(), running, asked });
+    if request.temporary && !running.temporary {
+        return other("on disk", "in RAM");
+    }
+    match (running.mode, request.mode) {
+        (running, Mode::Isolated) if running != Mode::Isolated => other(in_words(running), "isolated"),
+        (_, Mode::Booted) => other("already", "newly booted"),
+        _ if request.unguarded && !running.unguarded => other("guarded", "unguarded"),
+        _ => Ok(()),
+    }
+}
+
+fn in_words(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Host => "with the host in view",
+        Mode::Isolated => "isolated",
+        Mode::Booted => "booted",
+    }
+}
+
+/// The directories that people's files are in, after all links, as seen from the host's root.
+fn homes(host: &Host) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = ["/root", "/home"]
+        .into_iter()
+        .filter_map(|name| host.root.resolve(name).ok())
+        .filter(|path| path != Path::new("/"))
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}

@@ -1,0 +1,387 @@
+//! What the view shows where the kernel's own file systems are: /proc, /sys, /dev, /run and /tmp.
+//!
+//! With the host in view, /run and what else is tmpfs get a layer in RAM. Sockets cannot be reached
+//! through a layer (the lower socket's inode is not the overlay's), and a named pipe there is
+//! another pipe: so no script inside talks to the host's systemd, D-Bus or udev by accident, while
+//! all files can be read. /proc/sys and /sys are read-only, and the block devices are not there: a
+//! boot loader's script must not find the disk. Name services are let through.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, Mode as FileMode};
+use rustix::io::Errno;
+
+use super::plan::INSIDE;
+use crate::host::Host;
+use crate::overlay::{
+    self, Mode, OverlayName, Part, copy_attributes, directory_name, new_upper, survey, survey_entrance,
+};
+use crate::sys::{
+    Context, FileKind, IoError, MountFlags, MountTable, Root, Tree, Xattrs, attach, clone_tree,
+    new_filesystem, set_flags,
+};
+
+/// Where name services listen; without them users and hosts of the network have no names inside.
+const NAME_SERVICES: &[&str] =
+    &["/run/nscd", "/run/systemd/resolve", "/run/systemd/userdb", "/var/lib/sss/pipes"];
+
+/// Parts of /proc through which the kernel is set, not read.
+const PROC_SETTINGS: &[&str] = &["proc/sys", "proc/sysrq-trigger", "proc/irq"];
+
+/// Parts of /proc that a container has no business with (as systemd-nspawn hides and locks them).
+const PROC_LOCKED: &[&str] =
+    &["proc/acpi", "proc/asound", "proc/bus", "proc/fs", "proc/irq", "proc/scsi", "proc/sys"];
+const PROC_HIDDEN: &[&str] =
+    &["proc/kallsyms", "proc/kcore", "proc/keys", "proc/sysrq-trigger", "proc/timer_list"];
+
+/// Kinds below /sys that stay writable: tracers set their probes there.
+const TRACING: &[&str] = &["bpf", "debugfs", "tracefs"];
+
+/// Everything that the view is made of, but what only exists at the moment of entering.
+pub(super) fn parts(host: &Host, own: &[PathBuf], mode: Mode, unguarded: bool) -> Vec<Part> {
+    let is_dir =
+        |path: &Path| rustix::fs::stat(path).is_ok_and(|stat| FileKind::of(&stat) == FileKind::Directory);
+    let mut parts = survey(&host.mounts, host.root.path(), own, is_dir);
+    if mode != Mode::Host {
+        return parts;
+    }
+    let window = |point: &str| Part::Own { point: PathBuf::from(point), recursive: true };
+    parts.extend([window("/proc"), window("/sys")]);
+    match (host.is_running, unguarded) {
+        (true, false) => {
+            parts.extend(survey_entrance(&host.mounts, Path::new("/run"), is_dir));
+            parts.extend(survey_entrance(&host.mounts, Path::new("/dev"), is_dir));
+        }
+        (true, true) => parts.extend([window("/run"), window("/dev")]),
+        (false, false) => parts.extend(survey_entrance(&host.mounts, Path::new("/dev"), is_dir)),
+        (false, true) => parts.push(window("/dev")),
+    }
+    parts
+}
+
+/// Fills, before anything is mounted, the layers in RAM that hide parts of the host.
+pub(super) fn prepare_ram(parts: &[Part], ram: &Root, name: &OverlayName) -> Result<(), overlay::Error> {
+    for part in parts {
+        let Part::Ram(layer) = part else { continue };
+        let lower = Root::open(&layer.lower.paths[0])?;
+        match layer.point.to_str() {
+            Some("/dev") => {
+                let (upper, _) = new_upper(ram, &directory_name(&layer.point), &lower)?;
+                hide_block_devices(&upper)?;
+            }
+            Some("/run") => {
+                let (upper, _) = new_upper(ram, &directory_name(&layer.point), &lower)?;
+                mark_inside(&upper, name)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A whiteout for each block device but loop devices, which are nobody's disk.
+fn hide_block_devices(upper: &Root) -> Result<(), IoError> {
+    let Ok(devices) = Root::open("/sys/class/block") else { return Ok(()) };
+    for device in devices.entries()? {
+        let name = device.name.to_string_lossy().replace('!', "/");
+        if name.starts_with("loop") {
+            continue;
+        }
+        if let Some(above) = Path::new(&name).parent() {
+            upper.make_dirs(above, 0o755)?;
+        }
+        match rustix::fs::mknodat(upper, &name, FileType::CharacterDevice, FileMode::empty(), 0) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error).context("hide", upper.join(&name)),
+        }
+    }
+    Ok(())
+}
+
+/// Says in the view's /run which overlay it is, and shows nothing else of `/run/onlay`.
+fn mark_inside(run: &Root, name: &OverlayName) -> Result<(), IoError> {
+    run.make_dir("onlay", 0o755)?;
+    let dir = run.open_child("onlay".as_ref())?;
+    Xattrs::set(&dir, Path::new(""), b"trusted.overlay.opaque", b"y")?;
+    write_name(&dir, name)
+}
+
+fn write_name(dir: &Root, name: &OverlayName) -> Result<(), IoError> {
+    let file_name = Path::new(INSIDE).file_name().unwrap_or_default();
+    let file = dir.make_file(file_name, 0o644)?;
+    rustix::io::write(file, format!("{name}\n").as_bytes()).context("write", dir.join(file_name)).map(|_| ())
+}
+
+/// Files over the base that are part of neither base nor changes; `None` where none is needed.
+pub(super) fn additions(
+    host: &Host,
+    mode: Mode,
+    unguarded: bool,
+    ram: &Root,
+) -> Result<Option<Root>, IoError> {
+    let mut needed: Vec<(&str, Vec<u8>, u32)> = Vec::new();
+    // With systemd in charge, systemctl sees that it runs in another root and does nothing. Init
+    // scripts would start daemons; Debian asks this file first (invoke-rc.d(8)).
+    let guards_services = mode != Mode::Booted && !unguarded && !host.runs_systemd();
+    if guards_services
+        && host.root.exists("usr/sbin/invoke-rc.d")
+        && !host.root.exists("usr/sbin/policy-rc.d")
+    {
+        let script = b"#!/bin/sh\n# Shown by onlay: services are not started inside an overlay.\nexit 101\n";
+        needed.push(("usr/sbin/policy-rc.d", script.to_vec(), 0o755));
+    }
+    if !host.is_running && mode != Mode::Booted {
+        if let Ok(resolver) = std::fs::read("/etc/resolv.conf") {
+            needed.push(("etc/resolv.conf", resolver, 0o644));
+        }
+    }
+    if mode == Mode::Booted {
+        needed.extend(boot_files(&host.root)?);
+    }
+    if needed.is_empty() {
+        return Ok(None);
+    }
+    ram.make_dir("additions", 0o755)?;
+    let dir = ram.open_child("additions".as_ref())?;
+    copy_attributes(&host.root, &dir)?;
+    for (path, content, mode) in needed {
+        add_file(&host.root, &dir, Path::new(path), &content, mode)?;
+    }
+    Ok(Some(dir))
+}
+
+/// What a booted copy of the host must not share with it, and what spares root a second login.
+fn boot_files(root: &Root) -> Result<Vec<(&'static str, Vec<u8>, u32)>, IoError> {
+    let mut random = [0u8; 16];
+    let source = "/dev/urandom";
+    std::fs::File::open(source).and_then(|mut file| file.read_exact(&mut random)).context("read", source)?;
+    // A random UUID, as machine-id(5) asks for.
+    random[6] = random[6] & 0x0f | 0x40;
+    random[8] = random[8] & 0x3f | 0x80;
+    let machine_id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let agetty = if root.exists("usr/sbin/agetty") { "/usr/sbin/agetty" } else { "/sbin/agetty" };
+    let console = format!(
+        "[Service]\nExecStart=\nExecStart=-{agetty} --autologin root --noclear --keep-baud console 115200,38400,9600 $TERM\n"
+    );
+    Ok(vec![
+        ("etc/machine-id", format!("{machine_id}\n").into_bytes(), 0o444),
+        ("etc/systemd/system/console-getty.service.d/onlay.conf", console.into_bytes(), 0o644),
+    ])
+}
+
+/// Puts a file at the place where the base has it after all links, below directories that look
+/// like the base's.
+fn add_file(base: &Root, additions: &Root, path: &Path, content: &[u8], mode: u32) -> Result<(), IoError> {
+    let Some(name) = path.file_name() else { return Ok(()) };
+    let mut existing = path.parent().unwrap_or(Path::new(""));
+    while !base.exists(existing) {
+        existing = existing.parent().unwrap_or(Path::new(""));
+    }
+    let missing = path.strip_prefix(existing).ok().and_then(Path::parent).unwrap_or(Path::new(""));
+    let above = base.resolve(existing)?.join(missing);
+    let mut prefix = PathBuf::new();
+    for part in above.components().skip(1) {
+        prefix.push(part);
+        if additions.make_dir(&prefix, 0o755)? {
+            if let Ok(like) = base.open_dir(&prefix) {
+                copy_attributes(&like, &additions.open_dir(&prefix)?)?;
+            }
+        }
+    }
+    let file = additions.make_file(prefix.join(name), mode)?;
+    rustix::io::write(file, content).context("write", additions.join(prefix.join(name))).map(|_| ())
+}
+
+/// Completes a view in which the host's processes are seen.
+pub(super) fn complete_for_host(
+    view: &Root,
+    mounts: &MountTable,
+    is_running: bool,
+    unguarded: bool,
+    name: &OverlayName,
+) -> Result<(), IoError> {
+    mount_in(view, "tmp", &temporary_tree("1777", None)?)?;
+    if !is_running {
+        let run = mount_in(view, "run", &temporary_tree("0755", None)?)?;
+        fill_run(run.as_ref(), name)?;
+    }
+    if unguarded {
+        return Ok(());
+    }
+    for setting in PROC_SETTINGS {
+        lock(view, setting)?;
+    }
+    lock_sys(view, mounts)?;
+    if is_running {
+        let host = Root::open("/")?;
+        for directory in NAME_SERVICES {
+            let_through(&host, view, directory)?;
+        }
+    }
+    Ok(())
+}
+
+/// Completes a view in namespaces of its own, but for /proc, which must come from inside the PID
+/// namespace.
+pub(super) fn complete_for_isolation(
+    view: &Root,
+    mounts: &MountTable,
+    name: &OverlayName,
+) -> Result<(), IoError> {
+    mount_in(view, "tmp", &temporary_tree("1777", None)?)?;
+    let run = mount_in(view, "run", &temporary_tree("0755", None)?)?;
+    fill_run(run.as_ref(), name)?;
+    if let Some(run) = &run {
+        show_resolver(view, run)?;
+    }
+    let locked = MountFlags { read_only: true, no_exec: true, ..MountFlags::NO_SUID_DEV };
+    let sys = new_filesystem("sysfs", &[], locked)?;
+    mount_in(view, "sys", &sys)?;
+    let has_cgroup2 = mounts.at(Path::new("/sys/fs/cgroup")).is_some_and(|mount| mount.kind == "cgroup2");
+    if has_cgroup2 {
+        mount_in(view, "sys/fs/cgroup", &new_filesystem("cgroup2", &[], locked)?)?;
+    }
+    own_devices(view)
+}
+
+/// Mounts a /proc of this PID namespace, with what a container may not set or see covered.
+pub(super) fn mount_proc() -> Result<(), IoError> {
+    let view = Root::open("/")?;
+    let flags = MountFlags { no_exec: true, ..MountFlags::NO_SUID_DEV };
+    mount_in(&view, "proc", &new_filesystem("proc", &[], flags)?)?;
+    for name in PROC_LOCKED {
+        lock(&view, name)?;
+    }
+    for name in PROC_HIDDEN.iter().filter(|name| view.exists(name)) {
+        let null = clone_tree(view.open_exact("dev/null")?, Path::new(name), false)?;
+        mount_in(&view, name, &null)?;
+    }
+    Ok(())
+}
+
+/// A small /dev with what every program may expect (as systemd-nspawn(1) gives it).
+fn own_devices(view: &Root) -> Result<(), IoError> {
+    let flags = MountFlags { no_suid: true, ..MountFlags::default() };
+    let tree = new_filesystem("tmpfs", &[("mode", "0755"), ("size", "4m")], flags)?;
+    let Some(dev) = mount_in(view, "dev", &tree)? else { return Ok(()) };
+    for (name, major, minor) in
+        [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)]
+    {
+        let number = rustix::fs::makedev(major, minor);
+        rustix::fs::mknodat(&dev, name, FileType::CharacterDevice, FileMode::empty(), number)
+            .and_then(|()| {
+                rustix::fs::chmodat(&dev, name, FileMode::from_raw_mode(0o666), rustix::fs::AtFlags::empty())
+            })
+            .context("create device", dev.join(name))?;
+    }
+    for (name, target) in [
+        ("ptmx", "pts/ptmx"),
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+        ("core", "/proc/kcore"),
+    ] {
+        rustix::fs::symlinkat(target, &dev, name).context("create link", dev.join(name))?;
+    }
+    for directory in ["pts", "shm", "mqueue"] {
+        dev.make_dir(directory, 0o755)?;
+    }
+    let quiet = MountFlags { no_exec: true, ..MountFlags::NO_SUID_DEV };
+    let terminals = MountFlags { no_suid: true, no_exec: true, ..MountFlags::default() };
+    let pts = new_filesystem("devpts", &[("mode", "0620"), ("ptmxmode", "0666"), ("gid", "5")], terminals)?;
+    mount_in(view, "dev/pts", &pts)?;
+    mount_in(view, "dev/shm", &temporary_tree("1777", None)?)?;
+    mount_in(view, "dev/mqueue", &new_filesystem("mqueue", &[], quiet)?)?;
+    Ok(())
+}
+
+/// An empty file system in RAM.
+pub(super) fn temporary_tree(mode: &str, size: Option<&str>) -> Result<Tree, IoError> {
+    let mut options = vec![("mode", mode)];
+    options.extend(size.map(|size| ("size", size)));
+    new_filesystem("tmpfs", &options, MountFlags::NO_SUID_DEV)
+}
+
+/// Shows an empty directory in place of Onlay's own state: what is kept there is not for what
+/// runs inside, and the upper directories could not be read through the overlay anyway (ELOOP).
+pub(super) fn hide_state(view: &Root, state: &Path, root: &Path) -> Result<(), IoError> {
+    let Ok(inside) = state.strip_prefix(root) else { return Ok(()) };
+    if view.open_exact(inside).is_err() {
+        return Ok(());
+    }
+    let flags = MountFlags { read_only: true, ..MountFlags::NO_SUID_DEV };
+    let empty = new_filesystem("tmpfs", &[("mode", "0700"), ("size", "4k")], flags)?;
+    mount_in(view, inside, &empty).map(|_| ())
+}
+
+/// The host's resolver configuration often is a link into /run.
+fn show_resolver(view: &Root, run: &Root) -> Result<(), IoError> {
+    let Ok(link) = rustix::fs::readlink("/etc/resolv.conf", Vec::new()) else { return Ok(()) };
+    let link = PathBuf::from(std::ffi::OsStr::new(link.to_str().unwrap_or_default()));
+    let target = Path::new("/etc").join(link);
+    let Ok(host) = Root::open("/") else { return Ok(()) };
+    let Ok(resolved) = host.resolve(&target) else { return Ok(()) };
+    let Ok(inside) = resolved.strip_prefix("/run") else { return Ok(()) };
+    // The whole directory, since resolvers replace the file rather than write it.
+    match inside.parent().filter(|above| !above.as_os_str().is_empty()) {
+        Some(above) => {
+            run.make_dirs(above, 0o755)?;
+            let_through(&host, view, &Path::new("/run").join(above))
+        }
+        None => {
+            run.make_file(inside, 0o644)?;
+            let_through(&host, view, &resolved)
+        }
+    }
+}
+
+fn fill_run(run: Option<&Root>, name: &OverlayName) -> Result<(), IoError> {
+    let Some(run) = run else { return Ok(()) };
+    run.make_dirs("onlay", 0o755)?;
+    run.make_dir("lock", 0o1777)?;
+    rustix::fs::chmodat(run, "lock", FileMode::from_raw_mode(0o1777), rustix::fs::AtFlags::empty())
+        .context("set mode of", run.join("lock"))?;
+    write_name(&run.open_child("onlay".as_ref())?, name)
+}
+
+/// Shows something of the host, read-only, at its own place.
+fn let_through(host: &Root, view: &Root, path: impl AsRef<Path>) -> Result<(), IoError> {
+    let path = path.as_ref();
+    let Ok(source) = host.open_exact(path) else { return Ok(()) };
+    let tree = clone_tree(source, path, false)?;
+    set_flags(&tree, MountFlags::READ_ONLY, MountFlags::default(), false, path)?;
+    mount_in(view, path, &tree).map(|_| ())
+}
+
+/// Covers a part of the view with itself, read-only.
+fn lock(view: &Root, name: &str) -> Result<(), IoError> {
+    let Ok(source) = view.open_exact(name) else { return Ok(()) };
+    let tree = clone_tree(source, Path::new(name), true)?;
+    set_flags(&tree, MountFlags::READ_ONLY, MountFlags::default(), true, Path::new(name))?;
+    mount_in(view, name, &tree).map(|_| ())
+}
+
+fn lock_sys(view: &Root, mounts: &MountTable) -> Result<(), IoError> {
+    let Ok(sys) = view.open_exact("sys") else { return Ok(()) };
+    set_flags(sys, MountFlags::READ_ONLY, MountFlags::default(), true, Path::new("/sys"))?;
+    for mount in mounts.visible_below(Path::new("/sys")) {
+        if TRACING.contains(&mount.kind.as_str()) {
+            if let Ok(traced) = view.open_exact(&mount.point) {
+                set_flags(traced, MountFlags::default(), MountFlags::READ_ONLY, false, &mount.point)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Attaches a tree at a place of the view; `None` where the view has no such place.
+fn mount_in(view: &Root, place: impl AsRef<Path>, tree: &Tree) -> Result<Option<Root>, IoError> {
+    let place = place.as_ref();
+    let Ok(target) = view.open_exact(place) else { return Ok(None) };
+    attach(tree, &target, place)?;
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+    let top = rustix::fs::openat(tree, ".", flags, FileMode::empty());
+    Ok(top.ok().map(|fd| Root::from_fd(fd, place)))
+}

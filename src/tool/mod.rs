@@ -1,0 +1,41 @@
+//! Other people's programs, one file each. The only room that starts any.
+
+#![allow(clippy::disallowed_methods)]
+
+pub mod systemd_nspawn;
+
+use std::path::{Path, PathBuf};
+
+/// What can go wrong with a program.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// It is not installed.
+    #[error("'{program}' is not installed")]
+    Missing {
+        /// Its name.
+        program: &'static str,
+    },
+    /// It could not be started.
+    #[error("cannot start '{program}'")]
+    NotStarted {
+        /// Its name.
+        program: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Finds a program through PATH and where system programs are.
+fn find(program: &'static str) -> Result<PathBuf, Error> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from))
+        .map(|directory| directory.join(program))
+        .find(|candidate| is_executable(candidate))
+        .ok_or(Error::Missing { program })
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.is_absolute() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file()
+}
