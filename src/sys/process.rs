@@ -223,8 +223,11 @@ pub fn raise_as_self(signal: i32) {
     // The child has dumped core if it was to; a second core of ours would only mislead.
     let _ = rustix::process::setrlimit(rustix::process::Resource::Core, limit);
     super::signal::restore_signals();
-    // SAFETY: raise takes any number and has no memory effects.
-    unsafe { libc::raise(signal) };
+    // SAFETY: SIG_DFL runs no code; raise takes any number and has no memory effects.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+    }
 }
 
 /// Whether this process has a capability in its effective set, by its kernel name ("CAP_SYS_ADMIN").

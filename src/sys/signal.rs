@@ -70,12 +70,11 @@ pub fn ignore(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
-/// Gives every signal its default action and unblocks all, as a command expects at its start.
+/// Undoes what this process did to signals, as a command expects at its start: Rust ignores
+/// SIGPIPE, and [`SignalFd::block`] blocks. What the caller ignores (nohup(1)) stays ignored.
 pub fn restore_signals() {
-    for signal in 1..32 {
-        // SAFETY: SIG_DFL runs no code; KILL and STOP refuse, which is right.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
-    }
+    // SAFETY: SIG_DFL runs no code.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     let none = signal_set(&[]);
     // SAFETY: the set is initialised; the old mask is not asked for.
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) };
