@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 mod atomic;
+mod call_names;
 mod channel;
 mod error;
 mod lock;
