@@ -259,28 +259,49 @@ fn capability(name: &str) -> Option<CapabilitySet> {
     CAPABILITIES.iter().find(|(known, _)| *known == short).map(|(_, set)| *set)
 }
 
-/// Those that some part of Onlay asks about or takes away (capabilities(7)).
+/// All that exist (capabilities(7)), in the order of their numbers.
 const CAPABILITIES: &[(&str, CapabilitySet)] = &[
-    ("SYS_ADMIN", CapabilitySet::SYS_ADMIN),
+    ("CHOWN", CapabilitySet::CHOWN),
+    ("DAC_OVERRIDE", CapabilitySet::DAC_OVERRIDE),
+    ("DAC_READ_SEARCH", CapabilitySet::DAC_READ_SEARCH),
+    ("FOWNER", CapabilitySet::FOWNER),
+    ("FSETID", CapabilitySet::FSETID),
+    ("KILL", CapabilitySet::KILL),
+    ("SETGID", CapabilitySet::SETGID),
+    ("SETUID", CapabilitySet::SETUID),
+    ("SETPCAP", CapabilitySet::SETPCAP),
+    ("LINUX_IMMUTABLE", CapabilitySet::LINUX_IMMUTABLE),
+    ("NET_BIND_SERVICE", CapabilitySet::NET_BIND_SERVICE),
+    ("NET_BROADCAST", CapabilitySet::NET_BROADCAST),
+    ("NET_ADMIN", CapabilitySet::NET_ADMIN),
+    ("NET_RAW", CapabilitySet::NET_RAW),
+    ("IPC_LOCK", CapabilitySet::IPC_LOCK),
+    ("IPC_OWNER", CapabilitySet::IPC_OWNER),
     ("SYS_MODULE", CapabilitySet::SYS_MODULE),
     ("SYS_RAWIO", CapabilitySet::SYS_RAWIO),
-    ("SYS_BOOT", CapabilitySet::SYS_BOOT),
-    ("SYS_TIME", CapabilitySet::SYS_TIME),
+    ("SYS_CHROOT", CapabilitySet::SYS_CHROOT),
+    ("SYS_PTRACE", CapabilitySet::SYS_PTRACE),
     ("SYS_PACCT", CapabilitySet::SYS_PACCT),
+    ("SYS_ADMIN", CapabilitySet::SYS_ADMIN),
+    ("SYS_BOOT", CapabilitySet::SYS_BOOT),
+    ("SYS_NICE", CapabilitySet::SYS_NICE),
+    ("SYS_RESOURCE", CapabilitySet::SYS_RESOURCE),
+    ("SYS_TIME", CapabilitySet::SYS_TIME),
     ("SYS_TTY_CONFIG", CapabilitySet::SYS_TTY_CONFIG),
+    ("MKNOD", CapabilitySet::MKNOD),
+    ("LEASE", CapabilitySet::LEASE),
+    ("AUDIT_WRITE", CapabilitySet::AUDIT_WRITE),
+    ("AUDIT_CONTROL", CapabilitySet::AUDIT_CONTROL),
+    ("SETFCAP", CapabilitySet::SETFCAP),
+    ("MAC_OVERRIDE", CapabilitySet::MAC_OVERRIDE),
+    ("MAC_ADMIN", CapabilitySet::MAC_ADMIN),
     ("SYSLOG", CapabilitySet::SYSLOG),
-    ("NET_ADMIN", CapabilitySet::NET_ADMIN),
-    ("IPC_LOCK", CapabilitySet::IPC_LOCK),
     ("WAKE_ALARM", CapabilitySet::WAKE_ALARM),
     ("BLOCK_SUSPEND", CapabilitySet::BLOCK_SUSPEND),
-    ("MAC_ADMIN", CapabilitySet::MAC_ADMIN),
-    ("MAC_OVERRIDE", CapabilitySet::MAC_OVERRIDE),
+    ("AUDIT_READ", CapabilitySet::AUDIT_READ),
     ("PERFMON", CapabilitySet::PERFMON),
     ("BPF", CapabilitySet::BPF),
     ("CHECKPOINT_RESTORE", CapabilitySet::CHECKPOINT_RESTORE),
-    ("AUDIT_READ", CapabilitySet::AUDIT_READ),
-    ("SYS_NICE", CapabilitySet::SYS_NICE),
-    ("SYS_RESOURCE", CapabilitySet::SYS_RESOURCE),
 ];
 
 /// Makes this process the leader of a new session without a terminal (setsid(2)).
@@ -321,4 +342,17 @@ pub fn let_go_of_streams() -> Result<(), IoError> {
         .and_then(|()| rustix::stdio::dup2_stdout(&null))
         .and_then(|()| rustix::stdio::dup2_stderr(&null))
         .context("open", path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_every_capability_at_its_number() {
+        for (number, (name, set)) in CAPABILITIES.iter().enumerate() {
+            assert_eq!(set.bits(), 1 << number, "{name}");
+        }
+        assert_eq!(CAPABILITIES.len(), 41, "CAP_CHECKPOINT_RESTORE (40) is the last");
+    }
 }
