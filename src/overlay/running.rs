@@ -182,7 +182,8 @@ impl Running {
     /// A live process in the mount namespace: the leader, or whoever is left.
     fn member(&self) -> Option<Pid> {
         let leader = Pid::from_raw(self.leader)?;
-        if process_start_time(leader) == Some(self.started) {
+        let proc = Root::open("/proc").ok()?;
+        if process_start_time(&proc, leader) == Some(self.started) {
             return Some(leader);
         }
         std::fs::read_dir("/proc")

@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::enter::{Outcome, Started, leave, spawn};
+use super::enter::{Outcome, Started, leave, running, spawn};
 use super::plan::Plan;
 use super::{Error, command};
 use crate::event::{Event, Events};
-use crate::overlay::{Mode, Running};
-use crate::sys::{self, IoError, Lock, Namespace, Pid, Root, process_start_time};
+use crate::sys::{self, IoError, Lock, Namespace, Pid, Root};
 use crate::tool::systemd_nspawn::{Container, Nspawn};
 
 /// Where init may be; systemd-nspawn looks in the same places.
@@ -53,14 +52,8 @@ pub(super) fn boot(
         let words = failed.unwrap_or_else(|| command::error_chain(&nspawn.execute(&container)));
         command::Report::Unprepared(words).send(channel);
     })?;
-    let running = Running {
-        mode: Mode::Booted,
-        temporary: plan.request.temporary,
-        leader: child.pid.as_raw(),
-        started: process_start_time(child.pid).unwrap_or_default(),
-        namespace: Namespace::mount_of(Pid::own())?.identity()?,
-        unguarded: false,
-    };
+    let namespace = Namespace::mount_of(Pid::own())?.identity()?;
+    let running = running(&plan.request, child.pid, &Root::open("/proc")?, namespace);
     plan.presence.announce(&plan.name, &running)?;
     drop(entry);
     let finished = child.run(None, None)?;

@@ -80,6 +80,9 @@ fn enter_new(
     if plan.request.mode == Mode::Booted {
         return super::boot::boot(plan, &view, kept_dir, entry, usage, events);
     }
+    // In the new root, /proc will belong to another PID namespace, or to none yet.
+    let proc = Root::open("/proc")?;
+    let namespace = Namespace::mount_of(Pid::own())?.identity()?;
     sys::enter_root(&view)?;
     drop((view, ram));
     events.tell(entered(&plan, false));
@@ -87,7 +90,7 @@ fn enter_new(
     let command = the_command(&plan, directory, &plan.request);
     let child = start(&plan.request, &command, pty.as_ref())?;
     let leader = if plan.request.mode == Mode::Isolated { child.pid } else { Pid::own() };
-    plan.presence.announce(&plan.name, &running(&plan.request, leader)?)?;
+    plan.presence.announce(&plan.name, &running(&plan.request, leader, &proc, namespace))?;
     drop(entry);
     let guard = guard_for(&plan.request);
     let finished = child.run(pty, guard)?;
@@ -262,15 +265,16 @@ fn entered(plan: &Plan, joined: bool) -> Event {
     }
 }
 
-fn running(request: &super::Request, leader: Pid) -> Result<Running, IoError> {
-    Ok(Running {
+/// Describes this session for others.
+pub(super) fn running(request: &super::Request, leader: Pid, proc: &Root, namespace: u64) -> Running {
+    Running {
         mode: request.mode,
         temporary: request.temporary,
         leader: leader.as_raw(),
-        started: process_start_time(leader).unwrap_or_default(),
-        namespace: Namespace::mount_of(Pid::own())?.identity()?,
+        started: process_start_time(proc, leader).unwrap_or_default(),
+        namespace,
         unguarded: request.unguarded,
-    })
+    }
 }
 
 fn current_directory() -> PathBuf {

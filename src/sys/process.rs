@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{PidfdFlags, Signal, WaitIdOptions, WaitIdStatus, WaitOptions};
 use rustix::thread::CapabilitySet;
 
-use super::{Context, IoError};
+use super::{Context, IoError, Root};
 
 /// A process id, as this process's namespace counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -202,9 +202,10 @@ fn ended_of(status: &WaitIdStatus) -> Ended {
 }
 
 /// When a process started, in clock ticks since boot: with its id, it tells it from later ones
-/// (proc_pid_stat(5), field 22).
-pub fn process_start_time(pid: Pid) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+/// (proc_pid_stat(5), field 22). `proc` is a /proc of this process's PID namespace.
+pub fn process_start_time(proc: &Root, pid: Pid) -> Option<u64> {
+    let stat = proc.read(format!("{pid}/stat"), 4096).ok()?;
+    let stat = String::from_utf8_lossy(&stat);
     // The name in parentheses may hold spaces and parentheses itself.
     let after_name = &stat[stat.rfind(')')? + 1..];
     after_name.split_whitespace().nth(19)?.parse().ok()
