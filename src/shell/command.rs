@@ -99,7 +99,17 @@ impl Report {
 
 /// Becomes the command. What goes wrong is told through the channel.
 pub(super) fn become_command(command: &Command, pty: Option<&Terminal<'_>>, channel: &Channel) -> ! {
-    if let Err(error) = prepare(command, pty, channel) {
+    let prepared = prepare(command, pty).and_then(|()| command.confinement.apply(channel));
+    become_prepared(command, prepared, channel)
+}
+
+/// Becomes the command below an init, whose confinement it inherits.
+pub(super) fn become_confined(command: &Command, pty: Option<&Terminal<'_>>, channel: &Channel) -> ! {
+    become_prepared(command, prepare(command, pty), channel)
+}
+
+fn become_prepared(command: &Command, prepared: Result<(), IoError>, channel: &Channel) -> ! {
+    if let Err(error) = prepared {
         Report::Unprepared(error_chain(&error)).send(channel);
         exit_now(125);
     }
@@ -122,7 +132,7 @@ pub(super) struct Terminal<'a> {
     pub(super) streams: [bool; 3],
 }
 
-fn prepare(command: &Command, pty: Option<&Terminal<'_>>, channel: &Channel) -> Result<(), IoError> {
+fn prepare(command: &Command, pty: Option<&Terminal<'_>>) -> Result<(), IoError> {
     sys::die_with_parent(libc::SIGKILL)?;
     restore_signals();
     if let Some(pty) = pty {
@@ -130,7 +140,7 @@ fn prepare(command: &Command, pty: Option<&Terminal<'_>>, channel: &Channel) -> 
         terminal::adopt(pty.slave, pty.streams)?;
     }
     enter_directory(&command.directory);
-    command.confinement.apply(channel)
+    Ok(())
 }
 
 /// The caller's directory where the view has it, else the root: a private /tmp has not.

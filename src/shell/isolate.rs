@@ -5,10 +5,10 @@ use std::os::fd::AsFd;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use super::command::{Command, Report, Terminal, become_command};
+use super::command::{Command, Report, Terminal, become_confined};
 use super::session::FORWARDED;
 use super::view;
-use crate::sys::{self, Channel, Context, Ended, Forked, IoError, Pid, SignalFd, fork, reap_any};
+use crate::sys::{self, Channel, Context, Ended, Forked, IoError, Pid, SignalFd, fork, reap_any, terminal};
 
 /// Mounts /proc, runs the command and waits for it. The answer is the exit code.
 pub(super) fn run_init(
@@ -17,6 +17,10 @@ pub(super) fn run_init(
     channel: &Channel,
 ) -> Result<u8, IoError> {
     sys::die_with_parent(libc::SIGKILL)?;
+    if let Some(pty) = pty {
+        // Through process 1, the command must not reach the terminal that it was kept from.
+        terminal::replace_streams(pty.slave, pty.streams)?;
+    }
     view::mount_proc()?;
     let mut watched = FORWARDED.to_vec();
     watched.push(libc::SIGCHLD);
@@ -24,7 +28,7 @@ pub(super) fn run_init(
     // A command with CAP_SYS_PTRACE could act through a process 1 that may do more than itself.
     command.confinement.apply(channel)?;
     let payload = match fork()? {
-        Forked::Child => become_command(command, pty, channel),
+        Forked::Child => become_confined(command, pty, channel),
         Forked::Parent(pid) => pid,
     };
     let ended = wait_for(payload, &signals)?;

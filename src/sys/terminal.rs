@@ -68,9 +68,14 @@ pub fn copy_size(from: BorrowedFd<'_>, to: BorrowedFd<'_>) {
     }
 }
 
-/// Makes a terminal the controlling one of this session leader and its three standard streams.
+/// Makes a terminal the controlling one of this session leader and its standard streams.
 pub fn adopt(slave: &OwnedFd, streams: [bool; 3]) -> Result<(), IoError> {
     rustix::process::ioctl_tiocsctty(slave).context("control", "the terminal")?;
+    replace_streams(slave, streams)
+}
+
+/// Puts a terminal in the place of those standard streams that are marked.
+pub fn replace_streams(slave: &OwnedFd, streams: [bool; 3]) -> Result<(), IoError> {
     let [input, output, error] = streams;
     if input {
         rustix::stdio::dup2_stdin(slave).context("open", "standard input")?;
