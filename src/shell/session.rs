@@ -46,7 +46,7 @@ pub(super) fn watch_signals() -> Result<SignalFd, IoError> {
 impl Session {
     /// Waits until the command ends.
     pub(super) fn run(self) -> Result<Finished, IoError> {
-        let mut state = State { listener: None, failure: None, killed: None, channel_open: true };
+        let mut state = State { listener: None, failure: None, killed: None, channel_open: true, filter_open: true };
         let stdin = rustix::stdio::stdin();
         let mut input_open = self.pty.is_some();
         let mut output_open = self.pty.is_some();
@@ -60,6 +60,8 @@ impl Session {
                     guard.serve(listener)?;
                 }
             }
+            // A hang-up would wake us again and again until the command has wholly ended.
+            state.filter_open &= !ready.filter_gone;
             if ready.signals {
                 self.hand_on_signals();
             }
@@ -87,7 +89,7 @@ impl Session {
         // A descriptor that is not watched gets no events asked for, and its place in the list.
         let flags = |watched: bool| if watched { PollFlags::IN } else { PollFlags::empty() };
         let placeholder = self.signals.as_fd();
-        let listener = state.listener.as_ref().filter(|_| self.guard.is_some()).map(AsFd::as_fd);
+        let listener = state.listener.as_ref().filter(|_| state.filter_open && self.guard.is_some()).map(AsFd::as_fd);
         let pty = self.pty.as_ref().filter(|_| output_open).map(AsFd::as_fd);
         let mut fds = [
             PollFd::from_borrowed_fd(self.child.as_fd(), PollFlags::IN),
@@ -114,6 +116,7 @@ impl Session {
             signals: readable(1),
             channel: state.channel_open && touched(2),
             filter: listener.is_some() && readable(3),
+            filter_gone: listener.is_some() && !readable(3) && touched(3),
             output: pty.is_some() && touched(4),
             input: input_open && touched(5),
         })
@@ -153,6 +156,7 @@ struct State {
     failure: Option<Report>,
     killed: Option<i32>,
     channel_open: bool,
+    filter_open: bool,
 }
 
 impl State {
@@ -179,6 +183,8 @@ struct Ready {
     signals: bool,
     channel: bool,
     filter: bool,
+    /// No process with the filter is left.
+    filter_gone: bool,
     output: bool,
     input: bool,
 }
