@@ -13,8 +13,8 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use onlay::sys::{
-    self, Features, Forked, IoError, MountFlags, Namespaces, OverlaySpec, Propagation, Root, attach, mount_overlay,
-    new_filesystem,
+    self, Features, Forked, IoError, MountFlags, Namespaces, OverlaySpec, Propagation, Root, attach,
+    mount_overlay, new_filesystem,
 };
 
 const ROUNDS: usize = 60;
@@ -33,7 +33,10 @@ fn main() -> ExitCode {
         eprintln!("this bench mounts: run it as root");
         return ExitCode::FAILURE;
     }
-    let work = tempfile::Builder::new().prefix("onlay-bench").tempdir_in("/var/tmp").expect("a directory to work in");
+    let work = tempfile::Builder::new()
+        .prefix("onlay-bench")
+        .tempdir_in("/var/tmp")
+        .expect("a directory to work in");
     let mut contestants = contestants(work.path());
     contestants.retain(|contestant| {
         let works = (contestant.run)();
@@ -43,7 +46,8 @@ fn main() -> ExitCode {
         works
     });
     for round in 0..ROUNDS {
-        for contestant in contestants.iter_mut().filter(|contestant| !contestant.slow || round < SLOW_ROUNDS) {
+        for contestant in contestants.iter_mut().filter(|contestant| !contestant.slow || round < SLOW_ROUNDS)
+        {
             let start = Instant::now();
             assert!((contestant.run)(), "{} failed", contestant.name);
             contestant.times.push(start.elapsed());
@@ -63,7 +67,10 @@ fn report(contestants: &mut [Contestant]) {
     }
     let of = |name: &str| medians.iter().find(|(known, ..)| *known == name).map(|&(_, median, _)| median);
     let (temporary, kept) = (of(TEMPORARY).unwrap_or(f64::NAN), of(KEPT).unwrap_or(f64::NAN));
-    println!("{:44} {:>9} {:>9} {:>10} {:>10}", "/bin/true in …", "median ms", "min ms", "x --temp", "x named");
+    println!(
+        "{:44} {:>9} {:>9} {:>10} {:>10}",
+        "/bin/true in …", "median ms", "min ms", "x --temp", "x named"
+    );
     for (name, median, least) in medians {
         println!("{name:44} {median:9.2} {least:9.2} {:10.2} {:10.2}", median / temporary, median / kept);
     }
@@ -75,19 +82,26 @@ const KEPT: &str = "onlay shell NAME (existing overlay)";
 fn contestants(work: &Path) -> Vec<Contestant> {
     let state = work.join("state").into_os_string();
     let onlay = |arguments: &[&str]| {
-        let mut all: Vec<OsString> = vec![env!("CARGO_BIN_EXE_onlay").into(), "--state".into(), state.clone()];
+        let mut all: Vec<OsString> =
+            vec![env!("CARGO_BIN_EXE_onlay").into(), "--state".into(), state.clone()];
         all.extend(arguments.iter().map(OsString::from));
         all
     };
     let mut found = Vec::new();
-    let mut add = |name, slow, run: Box<dyn Fn() -> bool>| found.push(Contestant { name, run, slow, times: Vec::new() });
+    let mut add = |name, slow, run: Box<dyn Fn() -> bool>| {
+        found.push(Contestant { name, run, slow, times: Vec::new() })
+    };
     add("the process itself (fork, exec)", false, command(vec!["/bin/true".into()]));
     let floor_at = work.join("floor");
     std::fs::create_dir(&floor_at).expect("an empty directory");
     add("floor: namespaces and mounts by hand", false, Box::new(move || floor(&floor_at)));
     add(TEMPORARY, false, command(onlay(&["shell", "-q", "--temp", "--", "/bin/true"])));
     add(KEPT, false, command(onlay(&["shell", "-q", "bench", "--", "/bin/true"])));
-    add("onlay shell --temp --isolate", false, command(onlay(&["shell", "-q", "--temp", "--isolate", "--", "/bin/true"])));
+    add(
+        "onlay shell --temp --isolate",
+        false,
+        command(onlay(&["shell", "-q", "--temp", "--isolate", "--", "/bin/true"])),
+    );
     let merged = ready_overlay(work);
     for (name, options) in [
         ("bwrap over a ready overlay", &[][..]),
@@ -96,18 +110,30 @@ fn contestants(work: &Path) -> Vec<Contestant> {
         let mut words: Vec<OsString> = vec!["bwrap".into()];
         words.extend(options.iter().map(OsString::from));
         words.extend(["--bind".into(), merged.clone().into(), "/".into()]);
-        words.extend(["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", "/run", "/bin/true"].map(Into::into));
+        words.extend(
+            ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", "/run", "/bin/true"]
+                .map(Into::into),
+        );
         add(name, false, command(words));
     }
-    let nspawn = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--overlay"].map(OsString::from);
+    let nspawn =
+        ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--overlay"].map(OsString::from);
     let layers = format!("+/:{}:/", work.join("toy-upper").display());
     std::fs::create_dir(work.join("toy-upper")).expect("an upper directory");
     std::fs::create_dir_all(work.join("toy/usr")).expect("a root directory");
-    let toy = nspawn.into_iter().chain([layers.trim_start_matches('+').into(), "-D".into(), work.join("toy").into()]);
+    let toy = nspawn.into_iter().chain([
+        layers.trim_start_matches('+').into(),
+        "-D".into(),
+        work.join("toy").into(),
+    ]);
     add("systemd-nspawn over an overlay (toy)", true, command(toy.chain(["/bin/true".into()]).collect()));
     let podman = ["podman", "run", "--rm", "--network=host", "--rootfs"].map(OsString::from);
     let rootfs = format!("{}:O", merged.display());
-    add("podman run --rootfs DIR:O", true, command(podman.into_iter().chain([rootfs.into(), "/bin/true".into()]).collect()));
+    add(
+        "podman run --rootfs DIR:O",
+        true,
+        command(podman.into_iter().chain([rootfs.into(), "/bin/true".into()]).collect()),
+    );
     found
 }
 
@@ -181,7 +207,11 @@ fn floor_in_child(at: &Path) -> Result<(), Box<dyn std::error::Error>> {
     match sys::fork()? {
         Forked::Parent(pid) => sys::exit_now(sys::wait(pid)?.shell_code()),
         Forked::Child => {
-            attach(&new_filesystem("proc", &[], MountFlags::default())?, view.open_dir("proc")?, Path::new("proc"))?;
+            attach(
+                &new_filesystem("proc", &[], MountFlags::default())?,
+                view.open_dir("proc")?,
+                Path::new("proc"),
+            )?;
             sys::enter_root(&view)?;
             let failed: IoError = sys::exec(&["/bin/true".into()], &[]);
             Err(failed.into())

@@ -129,9 +129,9 @@ fn describe(plan: &Plan) -> String {
         Entrance::Join(running) => {
             return format!("would join '{name}' through process {}\n", running.member);
         }
-        Entrance::Reenter(_) => format!("would enter '{name}' over {}\n", plan.base),
-        Entrance::Create => format!("would make '{name}' over {}\n", plan.base),
-        Entrance::Temporary => format!("would make '{name}' in RAM over {}\n", plan.base),
+        Entrance::Reenter(_) => format!("would enter '{name}' over {}\n", plan.base()),
+        Entrance::Create => format!("would make '{name}' over {}\n", plan.base()),
+        Entrance::Temporary => format!("would make '{name}' in RAM over {}\n", plan.base()),
     };
     let rows: Vec<Vec<String>> = plan
         .parts

@@ -67,8 +67,8 @@ pub fn assemble(
             },
         };
         let tree = match part {
-            Part::Kept(layer) => mount_layer(layer, lower, storage.kept, storage, root_of_host, events)?,
-            Part::Ram(layer) => mount_layer(layer, lower, storage.ram, storage, root_of_host, events)?,
+            Part::Kept(layer) => mount_layer(layer, lower, false, storage, root_of_host, events)?,
+            Part::Ram(layer) => mount_layer(layer, lower, true, storage, root_of_host, events)?,
             Part::Own { .. } | Part::ReadOnly { .. } => match source {
                 Some(tree) => tree,
                 None => continue,
@@ -140,6 +140,15 @@ fn attributes_set(to: &Root, name: &[u8], value: &[u8]) -> Result<(), IoError> {
     }
 }
 
+fn is_empty(lower: &[Root]) -> Result<bool, IoError> {
+    for layer in lower {
+        if !layer.entries()?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 fn open_lower(layer: &Layer) -> Result<Vec<Root>, IoError> {
     layer.lower.paths.iter().map(Root::open).collect()
 }
@@ -147,11 +156,12 @@ fn open_lower(layer: &Layer) -> Result<Vec<Root>, IoError> {
 fn mount_layer(
     layer: &Layer,
     lower: Option<Vec<Root>>,
-    store: &Root,
+    is_ram: bool,
     storage: &Storage<'_>,
     root_of_host: &Path,
     events: &mut dyn Events,
 ) -> Result<Tree, Error> {
+    let store = if is_ram { storage.ram } else { storage.kept };
     let lower = match (lower, &layer.lower.uncover) {
         (Some(lower), _) => lower,
         (None, uncover) => {
@@ -163,6 +173,12 @@ fn mount_layer(
     };
     let name = layers::directory_name(&layer.point);
     let (upper, work) = new_upper(store, &name, &lower[0])?;
+    if is_ram && is_empty(&lower)? {
+        // A layer over nothing is a directory.
+        let tree = clone_tree(&upper, &layer.point, false)?;
+        set_flags(&tree, layer.flags, MountFlags::default(), false, &layer.point)?;
+        return Ok(tree);
+    }
     let additions = storage.additions.filter(|_| layer.point == Path::new("/"));
     let stacked: Vec<&Root> = additions.into_iter().chain(&lower).collect();
     let spec = OverlaySpec {

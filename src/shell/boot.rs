@@ -1,8 +1,12 @@
 //! Booting an overlay as a container with its own systemd.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use super::enter::{Outcome, Started, leave, running, spawn};
+use super::Outcome;
+use super::child::spawn;
+use super::enter::running;
+use super::leave::{Started, leave};
 use super::plan::Plan;
 use super::{Error, command};
 use crate::event::{Event, Events};
@@ -26,6 +30,8 @@ pub(super) fn check(root: &Root) -> Result<Nspawn, Error> {
 pub(super) fn boot(
     plan: Plan,
     view: &Root,
+    namespace: u64,
+    home: Namespace,
     kept: Option<Root>,
     entry: Lock,
     usage: Lock,
@@ -52,13 +58,12 @@ pub(super) fn boot(
         let words = failed.unwrap_or_else(|| command::error_chain(&nspawn.execute(&container)));
         command::Report::Unprepared(words).send(channel);
     })?;
-    let namespace = Namespace::mount_of(Pid::own())?.identity()?;
     let running = running(&plan.request, child.pid, &Root::open("/proc")?, namespace);
     plan.presence.announce(&plan.name, &running)?;
     drop(entry);
     let finished = child.run(None, None)?;
-    let started = Started { presence: plan.presence, name: plan.name, usage, kept, guard: None };
-    leave(started, finished, &["systemd-nspawn".into()], events)
+    let started = Started { presence: plan.presence, name: plan.name, usage, kept, guard: None, home };
+    leave(started, finished, OsStr::new("systemd-nspawn"), events)
 }
 
 /// Where [`super::enter`] attaches the view.

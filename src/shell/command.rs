@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use super::child::wait_for_go;
 use super::{guard, system_calls};
 use crate::overlay::Mode;
 use crate::sys::{
@@ -13,10 +14,18 @@ use crate::sys::{
 /// What the command is and how it may run.
 #[derive(Debug)]
 pub(super) struct Command {
+    /// What was asked for; empty is a shell.
     pub(super) arguments: Vec<OsString>,
     pub(super) environment: Vec<(OsString, OsString)>,
     pub(super) directory: PathBuf,
     pub(super) confinement: Confinement,
+}
+
+impl Command {
+    /// What to call it in messages.
+    pub(super) fn name(&self) -> &OsStr {
+        self.arguments.first().map_or(OsStr::new("a shell"), OsString::as_os_str)
+    }
 }
 
 /// How far the command is held back.
@@ -103,6 +112,17 @@ pub(super) fn become_command(command: &Command, pty: Option<&Terminal<'_>>, chan
     become_prepared(command, prepared, channel)
 }
 
+/// Becomes the command once the parent says that the view is ready; until then it prepares.
+pub(super) fn become_command_when_ready(command: &Command, channel: &Channel) -> ! {
+    let prepared = sys::die_with_parent(libc::SIGKILL).and_then(|()| {
+        restore_signals();
+        command.confinement.apply(channel)
+    });
+    wait_for_go(channel);
+    enter_directory(&command.directory);
+    become_prepared(command, prepared, channel)
+}
+
 /// Becomes the command below an init, whose confinement it inherits.
 pub(super) fn become_confined(command: &Command, pty: Option<&Terminal<'_>>, channel: &Channel) -> ! {
     become_prepared(command, prepare(command, pty), channel)
@@ -113,7 +133,7 @@ fn become_prepared(command: &Command, prepared: Result<(), IoError>, channel: &C
         Report::Unprepared(error_chain(&error)).send(channel);
         exit_now(125);
     }
-    let failure = exec(&command.arguments, &command.environment);
+    let failure = exec(&arguments(&command.arguments), &command.environment);
     let errno = failure.errno().unwrap_or(libc::EINVAL);
     Report::NotExecuted(errno).send(channel);
     exit_now(exec_failure_code(errno));
@@ -177,13 +197,15 @@ pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
 }
 
 /// The command that was asked for, else the caller's shell where the view has it.
-pub(super) fn arguments(asked: &[OsString], exists: impl Fn(&Path) -> bool) -> Vec<OsString> {
+fn arguments(asked: &[OsString]) -> Vec<OsString> {
     if !asked.is_empty() {
         return asked.to_vec();
     }
-    let shell =
-        std::env::var_os("SHELL").filter(|shell| Path::new(shell).is_absolute() && exists(Path::new(shell)));
-    vec![shell.unwrap_or_else(|| OsString::from("/bin/sh"))]
+    let is_there = |shell: &OsString| {
+        let path = Path::new(shell);
+        path.is_absolute() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+    };
+    vec![std::env::var_os("SHELL").filter(is_there).unwrap_or_else(|| OsString::from("/bin/sh"))]
 }
 
 /// The caller's environment, and the overlay's name: for prompts (Debian's shows `debian_chroot`)

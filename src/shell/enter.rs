@@ -1,20 +1,19 @@
 //! Carrying a plan out: making the view or joining it, running the command, leaving.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::command::{Command, Confinement, Report, Terminal, become_command, become_init};
+use super::child::{Child, Pty, spawn};
+use super::command::{Command, Confinement, become_command, become_command_when_ready, become_init};
 use super::guard::Guard;
+use super::leave::{Started, leave};
 use super::plan::{Entrance, Plan};
-use super::session::{Finished, Session, watch_signals};
 use super::{Error, command, view};
 use crate::event::{Event, Events};
 use crate::overlay::{
-    self, Left, Mode, OverlayName, Overlays, Presence, Running, RunningOverlay, Storage, assemble,
+    self, Mode, OverlayName, Overlays, Presence, Running, RunningOverlay, Storage, assemble,
 };
 use crate::sys::{
-    self, Channel, Context, Ended, Forked, IoError, Listener, Lock, Namespace, Namespaces, Pid, Pidfd,
-    Propagation, Root, attach, fork, has_capability, process_start_time, terminal,
+    self, Context, Ended, Lock, Namespace, Namespaces, Pid, Propagation, Root, attach, process_start_time,
 };
 
 /// How it went.
@@ -64,10 +63,13 @@ fn enter_new(
     events: &mut dyn Events,
 ) -> Result<Outcome, Error> {
     let directory = current_directory();
+    // Looked up here: in the new root, /proc will belong to another PID namespace, or to none yet.
+    let proc = Root::open("/proc")?;
+    let home = Namespace::mount_of(Pid::own())?;
     let mut kept = open_kept(&plan, entrance, events)?;
-    let prepared = prepare_view(&plan, kept.as_mut(), events);
-    let (view, ram) = match prepared {
-        Ok(prepared) => prepared,
+    let made = make_view(&plan, kept.as_mut(), directory, events);
+    let made = match made {
+        Ok(made) => made,
         Err(error) => {
             if let Some(Kept { overlays, is_new: true, .. }) = &kept {
                 // It was never entered, so nobody misses it.
@@ -76,26 +78,40 @@ fn enter_new(
             return Err(error);
         }
     };
-    let kept_dir = kept.map(|kept| kept.dir);
-    if plan.request.mode == Mode::Booted {
-        return super::boot::boot(plan, &view, kept_dir, entry, usage, events);
+    let kept = kept.map(|kept| kept.dir);
+    let Made { view, namespace, child, command } = made;
+    let request = &plan.request;
+    if request.mode == Mode::Booted {
+        return super::boot::boot(plan, &view, namespace, home, kept, entry, usage, events);
     }
-    // In the new root, /proc will belong to another PID namespace, or to none yet.
-    let proc = Root::open("/proc")?;
-    let namespace = Namespace::mount_of(Pid::own())?.identity()?;
     sys::enter_root(&view)?;
-    drop((view, ram));
+    drop(view);
     events.tell(entered(&plan, false));
-    let pty = isolated_pty(&plan)?;
-    let command = the_command(&plan, directory, &plan.request);
-    let child = start(&plan.request, &command, pty.as_ref())?;
-    let leader = if plan.request.mode == Mode::Isolated { child.pid } else { Pid::own() };
-    plan.presence.announce(&plan.name, &running(&plan.request, leader, &proc, namespace))?;
+    let pty = if request.mode == Mode::Isolated { Pty::for_streams()? } else { None };
+    let child = match child {
+        Some(child) => {
+            child.go()?;
+            child
+        }
+        None => spawn(pty.as_ref(), |terminal, channel| become_init(&command, terminal, channel))?,
+    };
+    let leader = if request.mode == Mode::Isolated { child.pid } else { Pid::own() };
+    plan.presence.announce(&plan.name, &running(request, leader, &proc, namespace))?;
     drop(entry);
-    let guard = guard_for(&plan.request);
+    let guard = guard_for(request);
     let finished = child.run(pty, guard)?;
-    let started = Started { presence: plan.presence, name: plan.name, usage, kept: kept_dir, guard };
-    leave(started, finished, &command.arguments, events)
+    let started = Started { presence: plan.presence, name: plan.name, usage, kept, guard, home };
+    leave(started, finished, command.name(), events)
+}
+
+/// A view that waits to be entered.
+struct Made {
+    view: Root,
+    /// Inode number of the mount namespace that it is in.
+    namespace: u64,
+    /// The process that will be the command, where it could be started before the view was ready.
+    child: Option<Child>,
+    command: Command,
 }
 
 /// An overlay on disk that is being entered.
@@ -108,18 +124,19 @@ struct Kept {
 fn open_kept(plan: &Plan, entrance: Entrance, events: &mut dyn Events) -> Result<Option<Kept>, Error> {
     match entrance {
         Entrance::Reenter(mut overlay) => {
-            if overlay.record.base != plan.base {
-                let (was, is) = (overlay.record.base.to_string(), plan.base.to_string());
+            let base = plan.base();
+            if overlay.record.base != *base {
+                let (was, is) = (overlay.record.base.to_string(), base.to_string());
                 events.tell(Event::BaseChanged { was, is });
             }
-            overlay.touch(&plan.base)?;
+            overlay.touch(base)?;
             let overlays = Overlays::open(&plan.request.state)?
                 .ok_or_else(|| overlay::Error::NotFound { name: plan.name.clone() })?;
             Ok(Some(Kept { overlays, dir: overlay.dir, is_new: false }))
         }
         Entrance::Create => {
             let overlays = Overlays::open_or_create(&plan.request.state, events)?;
-            let overlay = overlays.create(&plan.name, plan.base.clone())?;
+            let overlay = overlays.create(&plan.name, plan.base().clone())?;
             Ok(Some(Kept { overlays, dir: overlay.dir, is_new: true }))
         }
         Entrance::Temporary | Entrance::Join(_) => Ok(None),
@@ -127,27 +144,36 @@ fn open_kept(plan: &Plan, entrance: Entrance, events: &mut dyn Events) -> Result
 }
 
 /// Leaves the caller's namespaces and mounts the view in the new ones.
-fn prepare_view(
+fn make_view(
     plan: &Plan,
     kept: Option<&mut Kept>,
+    directory: PathBuf,
     events: &mut dyn Events,
-) -> Result<(Root, Root), Error> {
+) -> Result<Made, Error> {
     let request = &plan.request;
     sys::leave_for_new(namespaces(request))?;
+    let namespace = Namespace::mount_of(Pid::own())?.identity()?;
     sys::set_propagation(Path::new("/"), Propagation::Slave)?;
     if request.private_network && request.mode == Mode::Isolated {
         sys::bring_up_loopback()?;
     }
+    let command = the_command(plan, directory, request);
+    // A child that shares our mount namespace follows us into the new root (pivot_root(2)), so it
+    // can get ready while we mount.
+    let child = match request.mode {
+        Mode::Host => Some(spawn(None, |_, channel| become_command_when_ready(&command, channel))?),
+        Mode::Isolated | Mode::Booted => None,
+    };
     let ram = ram_storage(request.size.as_deref())?;
-    if let Some(kept) = kept {
-        // Its directory must be reached through the mounts of this namespace.
-        kept.dir = Root::open(kept.dir.path())?;
-        let storage = kept.dir.try_clone()?;
-        let view = mount_view(plan, &storage, &ram, events)?;
-        return Ok((view, ram));
-    }
-    let view = mount_view(plan, &ram, &ram, events)?;
-    Ok((view, ram))
+    let view = match kept {
+        Some(kept) => {
+            // Its directory must be reached through the mounts of this namespace.
+            kept.dir = Root::open(kept.dir.path())?;
+            mount_view(plan, &kept.dir, &ram, events)?
+        }
+        None => mount_view(plan, &ram, &ram, events)?,
+    };
+    Ok(Made { view, namespace, child, command })
 }
 
 fn mount_view(plan: &Plan, kept: &Root, ram: &Root, events: &mut dyn Events) -> Result<Root, Error> {
@@ -166,14 +192,12 @@ fn mount_view(plan: &Plan, kept: &Root, ram: &Root, events: &mut dyn Events) -> 
     let assembled = assemble(&plan.parts, &storage, host_root, &ram.open_dir("view")?, events)?;
     let root = assembled.root;
     match mode {
-        Mode::Host => {
-            view::complete_for_host(&root, &plan.host.mounts, plan.host.is_running, unguarded, &plan.name)?
-        }
-        Mode::Isolated => view::complete_for_isolation(&root, &plan.host.mounts, &plan.name)?,
+        Mode::Host => view::complete_for_host(&root, ram, &plan.host, unguarded, &plan.name)?,
+        Mode::Isolated => view::complete_for_isolation(&root, ram, &plan.host.mounts, &plan.name)?,
         Mode::Booted => {}
     }
     let state = std::path::absolute(&request.state).context("resolve", &request.state)?;
-    view::hide_state(&root, &state, host_root)?;
+    view::hide_state(&root, ram, &state, host_root)?;
     Ok(root)
 }
 
@@ -209,6 +233,7 @@ fn join(
 ) -> Result<Outcome, Error> {
     let directory = current_directory();
     let kept = if found.running.temporary { None } else { kept_directory(&plan)? };
+    let home = Namespace::mount_of(Pid::own())?;
     let mode = found.running.mode;
     let member = if mode == Mode::Booted { super::boot::init_of(found.member)? } else { found.member };
     let namespaces = match mode {
@@ -223,13 +248,13 @@ fn join(
     let mut request = plan.request.clone();
     request.mode = mode;
     request.unguarded = found.running.unguarded;
-    let pty = if mode == Mode::Host { None } else { pty_for_streams()? };
+    let pty = if mode == Mode::Host { None } else { Pty::for_streams()? };
     let command = the_command(&plan, directory, &request);
-    let child = start_joined(&command, pty.as_ref())?;
+    let child = spawn(pty.as_ref(), |terminal, channel| become_command(&command, terminal, channel))?;
     let guard = guard_for(&request);
     let finished = child.run(pty, guard)?;
-    let started = Started { presence: plan.presence, name: plan.name, usage, kept, guard };
-    leave(started, finished, &command.arguments, events)
+    let started = Started { presence: plan.presence, name: plan.name, usage, kept, guard, home };
+    leave(started, finished, command.name(), events)
 }
 
 fn kept_directory(plan: &Plan) -> Result<Option<Root>, Error> {
@@ -245,14 +270,12 @@ fn guard_for(request: &super::Request) -> Option<Guard> {
 }
 
 fn the_command(plan: &Plan, directory: PathBuf, request: &super::Request) -> Command {
-    let exists = |path: &Path| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
     let offline = request.mode == Mode::Host && !request.unguarded;
-    let private = request.private_network && has_capability("CAP_NET_ADMIN");
     Command {
-        arguments: command::arguments(&request.command, exists),
+        arguments: request.command.clone(),
         environment: command::environment(plan.name.as_str(), offline),
         directory,
-        confinement: Confinement::of(request.mode, private, request.unguarded),
+        confinement: Confinement::of(request.mode, request.private_network, request.unguarded),
     }
 }
 
@@ -279,158 +302,4 @@ pub(super) fn running(request: &super::Request, leader: Pid, proc: &Root, namesp
 
 fn current_directory() -> PathBuf {
     std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
-}
-
-/// A pseudo-terminal where the command would otherwise hold the host's terminal.
-pub(super) struct Pty {
-    pair: terminal::Pty,
-    streams: [bool; 3],
-}
-
-fn isolated_pty(plan: &Plan) -> Result<Option<Pty>, IoError> {
-    if plan.request.mode == Mode::Isolated { pty_for_streams() } else { Ok(None) }
-}
-
-fn pty_for_streams() -> Result<Option<Pty>, IoError> {
-    use rustix::stdio::{stderr, stdin, stdout};
-    let streams =
-        [terminal::is_terminal(stdin()), terminal::is_terminal(stdout()), terminal::is_terminal(stderr())];
-    if !(streams[0] && streams[1]) {
-        return Ok(None);
-    }
-    let pair = terminal::open_pty(Path::new("/dev/pts/ptmx"), stdin())?;
-    Ok(Some(Pty { pair, streams }))
-}
-
-/// A command that has been started.
-pub(super) struct Child {
-    pub(super) pid: Pid,
-    pidfd: Pidfd,
-    channel: Channel,
-    signals: sys::SignalFd,
-}
-
-fn start(request: &super::Request, command: &Command, pty: Option<&Pty>) -> Result<Child, Error> {
-    spawn(pty, |terminal, channel| match request.mode {
-        Mode::Isolated => become_init(command, terminal, channel),
-        _ => become_command(command, terminal, channel),
-    })
-}
-
-fn start_joined(command: &Command, pty: Option<&Pty>) -> Result<Child, Error> {
-    spawn(pty, |terminal, channel| become_command(command, terminal, channel))
-}
-
-/// Forks; the child does what it is given and is not expected to come back.
-pub(super) fn spawn(
-    pty: Option<&Pty>,
-    in_child: impl FnOnce(Option<&Terminal<'_>>, &Channel),
-) -> Result<Child, Error> {
-    let signals = watch_signals()?;
-    let (ours, theirs) = Channel::pair()?;
-    match fork()? {
-        Forked::Child => {
-            drop(ours);
-            let terminal = pty.map(|pty| Terminal { slave: &pty.pair.slave, streams: pty.streams });
-            in_child(terminal.as_ref(), &theirs);
-            // Each way to become a command ends in exec or exit.
-            sys::exit_now(125)
-        }
-        Forked::Parent(pid) => Ok(Child { pid, pidfd: Pidfd::open(pid)?, channel: ours, signals }),
-    }
-}
-
-impl Child {
-    /// Waits for it.
-    pub(super) fn run(self, pty: Option<Pty>, guard: Option<Guard>) -> Result<Finished, Error> {
-        let raw = match &pty {
-            Some(_) => Some(terminal::RawMode::enter(rustix::stdio::stdin())?),
-            None => None,
-        };
-        let pty = pty.map(|pty| {
-            drop(pty.pair.slave);
-            pty.pair.master
-        });
-        let session = Session { child: self.pidfd, channel: self.channel, signals: self.signals, guard, pty };
-        let finished = session.run();
-        drop(raw);
-        finished.map_err(Error::from)
-    }
-}
-
-/// What a session holds, to be given up at its end.
-pub(super) struct Started {
-    pub(super) presence: Presence,
-    pub(super) name: OverlayName,
-    pub(super) usage: Lock,
-    /// The overlay's directory, where it is on disk.
-    pub(super) kept: Option<Root>,
-    pub(super) guard: Option<Guard>,
-}
-
-/// Gives the overlay up, unless processes stay behind; then a keeper stays with them.
-pub(super) fn leave(
-    started: Started,
-    finished: Finished,
-    arguments: &[OsString],
-    events: &mut dyn Events,
-) -> Result<Outcome, Error> {
-    let Finished { ended, failure, listener } = finished;
-    let name = started.name.clone();
-    let remains = match listener.filter(|listener| !listener.has_hung_up()) {
-        Some(listener) => {
-            events.tell(Event::StillRunning { name: name.to_string() });
-            keep(started, &listener)?;
-            Remains::InUse
-        }
-        None => give_up(started)?,
-    };
-    match failure {
-        Some(Report::Unprepared(words)) => Err(Error::Preparation(words)),
-        Some(Report::NotExecuted(errno)) => {
-            let command = arguments.first().cloned().unwrap_or_default();
-            Err(Error::Command { command, source: std::io::Error::from_raw_os_error(errno) })
-        }
-        Some(Report::Killed(_)) | None => Ok(Outcome { ended, name, remains }),
-    }
-}
-
-fn give_up(started: Started) -> Result<Remains, IoError> {
-    let _entry = started.presence.lock_entry()?;
-    Ok(match (started.presence.leave(&started.name, started.usage)?, started.kept) {
-        (Left::Others, _) => Remains::InUse,
-        (Left::Last, Some(kept)) => Remains::Kept(kept),
-        (Left::Last, None) => Remains::Nothing,
-    })
-}
-
-/// Leaves a process with those that the command left running. It holds the overlay for them and
-/// answers for their signals, until the last one has gone.
-fn keep(started: Started, listener: &Listener) -> Result<(), IoError> {
-    match fork()? {
-        Forked::Parent(_) => Ok(()),
-        Forked::Child => {
-            // Nobody waits for this process; what fails here can only end it, which frees the lock.
-            let _ = stay(started, listener);
-            sys::exit_now(0)
-        }
-    }
-}
-
-fn stay(started: Started, listener: &Listener) -> Result<(), IoError> {
-    sys::new_session()?;
-    sys::restore_signals();
-    sys::let_go_of_streams()?;
-    while !listener.has_hung_up() {
-        match &started.guard {
-            Some(guard) => {
-                listener.wait(true)?;
-                if !listener.has_hung_up() {
-                    guard.serve(listener)?;
-                }
-            }
-            None => listener.wait(false)?,
-        }
-    }
-    give_up(started).map(|_| ())
 }

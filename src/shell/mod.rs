@@ -9,11 +9,13 @@
 //! from changing the host by accident. `isolate` is for what is not trusted that far.
 
 mod boot;
+mod child;
 mod command;
 mod enter;
 mod error;
 mod guard;
 mod isolate;
+mod leave;
 mod plan;
 mod session;
 mod view;

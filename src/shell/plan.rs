@@ -1,5 +1,6 @@
 //! Deciding how an overlay will be entered. Only reads.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use super::{Error, Request};
@@ -14,8 +15,6 @@ pub struct Plan {
     pub name: OverlayName,
     /// The system that it lies over.
     pub host: Host,
-    /// The base, as it is now.
-    pub base: Base,
     /// What will be done.
     pub entrance: Entrance,
     /// The parts of the host that the view shows, and how.
@@ -24,6 +23,14 @@ pub struct Plan {
     pub own: Vec<PathBuf>,
     pub(super) request: Request,
     pub(super) presence: Presence,
+    base: OnceCell<Base>,
+}
+
+impl Plan {
+    /// The base, as it is now; found out when first asked for, since an overlay in RAM never asks.
+    pub fn base(&self) -> &Base {
+        self.base.get_or_init(|| self.host.base())
+    }
 }
 
 /// What will be done to get in.
@@ -56,11 +63,10 @@ pub fn plan(request: Request) -> Result<Plan, Error> {
         None if request.temporary => OverlayName::temporary(Pid::own()),
         None => "default".parse().expect("a good name"),
     };
-    let base = host.base();
     let entrance = entrance(&request, &name, &presence)?;
     let own = if request.private_home { Vec::new() } else { homes(&host) };
     let parts = super::view::parts(&host, &own, request.mode, request.unguarded);
-    Ok(Plan { name, host, base, entrance, parts, own, request, presence })
+    Ok(Plan { name, host, entrance, parts, own, request, presence, base: OnceCell::new() })
 }
 
 /// Looks whether somebody is in the overlay, else whether it was kept.

@@ -46,7 +46,8 @@ pub(super) fn watch_signals() -> Result<SignalFd, IoError> {
 impl Session {
     /// Waits until the command ends.
     pub(super) fn run(self) -> Result<Finished, IoError> {
-        let mut state = State { listener: None, failure: None, killed: None, channel_open: true, filter_open: true };
+        let mut state =
+            State { listener: None, failure: None, killed: None, channel_open: true, filter_open: true };
         let stdin = rustix::stdio::stdin();
         let mut input_open = self.pty.is_some();
         let mut output_open = self.pty.is_some();
@@ -89,7 +90,8 @@ impl Session {
         // A descriptor that is not watched gets no events asked for, and its place in the list.
         let flags = |watched: bool| if watched { PollFlags::IN } else { PollFlags::empty() };
         let placeholder = self.signals.as_fd();
-        let listener = state.listener.as_ref().filter(|_| state.filter_open && self.guard.is_some()).map(AsFd::as_fd);
+        let listener =
+            state.listener.as_ref().filter(|_| state.filter_open && self.guard.is_some()).map(AsFd::as_fd);
         let pty = self.pty.as_ref().filter(|_| output_open).map(AsFd::as_fd);
         let mut fds = [
             PollFd::from_borrowed_fd(self.child.as_fd(), PollFlags::IN),

@@ -196,14 +196,14 @@ fn add_file(base: &Root, additions: &Root, path: &Path, content: &[u8], mode: u3
 /// Completes a view in which the host's processes are seen.
 pub(super) fn complete_for_host(
     view: &Root,
-    mounts: &MountTable,
-    is_running: bool,
+    ram: &Root,
+    host: &Host,
     unguarded: bool,
     name: &OverlayName,
 ) -> Result<(), IoError> {
-    mount_in(view, "tmp", &temporary_tree("1777", None)?)?;
-    if !is_running {
-        let run = mount_in(view, "run", &temporary_tree("0755", None)?)?;
+    mount_fresh(view, "tmp", ram, 0o1777)?;
+    if !host.is_running {
+        let run = mount_fresh(view, "run", ram, 0o755)?;
         fill_run(run.as_ref(), name)?;
     }
     if unguarded {
@@ -212,11 +212,10 @@ pub(super) fn complete_for_host(
     for setting in PROC_SETTINGS {
         lock(view, setting)?;
     }
-    lock_sys(view, mounts)?;
-    if is_running {
-        let host = Root::open("/")?;
+    lock_sys(view, &host.mounts)?;
+    if host.is_running {
         for directory in NAME_SERVICES {
-            let_through(&host, view, directory)?;
+            let_through(&host.root, view, directory)?;
         }
     }
     Ok(())
@@ -226,11 +225,12 @@ pub(super) fn complete_for_host(
 /// namespace.
 pub(super) fn complete_for_isolation(
     view: &Root,
+    ram: &Root,
     mounts: &MountTable,
     name: &OverlayName,
 ) -> Result<(), IoError> {
-    mount_in(view, "tmp", &temporary_tree("1777", None)?)?;
-    let run = mount_in(view, "run", &temporary_tree("0755", None)?)?;
+    mount_fresh(view, "tmp", ram, 0o1777)?;
+    let run = mount_fresh(view, "run", ram, 0o755)?;
     fill_run(run.as_ref(), name)?;
     if let Some(run) = &run {
         show_resolver(view, run)?;
@@ -242,7 +242,7 @@ pub(super) fn complete_for_isolation(
     if has_cgroup2 {
         mount_in(view, "sys/fs/cgroup", &new_filesystem("cgroup2", &[], locked)?)?;
     }
-    own_devices(view)
+    own_devices(view, ram)
 }
 
 /// Mounts a /proc of this PID namespace, with what a container may not set or see covered.
@@ -261,7 +261,7 @@ pub(super) fn mount_proc() -> Result<(), IoError> {
 }
 
 /// A small /dev with what every program may expect (as systemd-nspawn(1) gives it).
-fn own_devices(view: &Root) -> Result<(), IoError> {
+fn own_devices(view: &Root, ram: &Root) -> Result<(), IoError> {
     let flags = MountFlags { no_suid: true, ..MountFlags::default() };
     let tree = new_filesystem("tmpfs", &[("mode", "0755"), ("size", "4m")], flags)?;
     let Some(dev) = mount_in(view, "dev", &tree)? else { return Ok(()) };
@@ -292,7 +292,7 @@ fn own_devices(view: &Root) -> Result<(), IoError> {
     let terminals = MountFlags { no_suid: true, no_exec: true, ..MountFlags::default() };
     let pts = new_filesystem("devpts", &[("mode", "0620"), ("ptmxmode", "0666"), ("gid", "5")], terminals)?;
     mount_in(view, "dev/pts", &pts)?;
-    mount_in(view, "dev/shm", &temporary_tree("1777", None)?)?;
+    mount_fresh(view, "dev/shm", ram, 0o1777)?;
     mount_in(view, "dev/mqueue", &new_filesystem("mqueue", &[], quiet)?)?;
     Ok(())
 }
@@ -304,16 +304,27 @@ pub(super) fn temporary_tree(mode: &str, size: Option<&str>) -> Result<Tree, IoE
     new_filesystem("tmpfs", &options, MountFlags::NO_SUID_DEV)
 }
 
+/// Shows a directory of the RAM storage that was made for this view, as if it were a file system.
+fn mount_fresh(view: &Root, place: &str, ram: &Root, mode: u32) -> Result<Option<Root>, IoError> {
+    let name = format!("fresh-{}", place.replace('/', "-"));
+    ram.make_dir(&name, 0o700)?;
+    let dir = ram.open_child(name.as_ref())?;
+    rustix::fs::chmodat(ram, &name, FileMode::from_raw_mode(mode), rustix::fs::AtFlags::empty())
+        .context("set mode of", dir.path())?;
+    mount_in(view, place, &clone_tree(&dir, Path::new(place), false)?)
+}
+
 /// Shows an empty directory in place of Onlay's own state: what is kept there is not for what
 /// runs inside, and the upper directories could not be read through the overlay anyway (ELOOP).
-pub(super) fn hide_state(view: &Root, state: &Path, root: &Path) -> Result<(), IoError> {
+pub(super) fn hide_state(view: &Root, ram: &Root, state: &Path, root: &Path) -> Result<(), IoError> {
     let Ok(inside) = state.strip_prefix(root) else { return Ok(()) };
     if view.open_exact(inside).is_err() {
         return Ok(());
     }
-    let flags = MountFlags { read_only: true, ..MountFlags::NO_SUID_DEV };
-    let empty = new_filesystem("tmpfs", &[("mode", "0700"), ("size", "4k")], flags)?;
-    mount_in(view, inside, &empty).map(|_| ())
+    ram.make_dir("nothing", 0o700)?;
+    let nothing = clone_tree(ram.open_child("nothing".as_ref())?, state, false)?;
+    set_flags(&nothing, MountFlags::READ_ONLY, MountFlags::default(), false, state)?;
+    mount_in(view, inside, &nothing).map(|_| ())
 }
 
 /// The host's resolver configuration often is a link into /run.

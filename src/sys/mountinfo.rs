@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
@@ -80,9 +81,9 @@ impl MountTable {
     /// The mounts that this process sees.
     pub fn read() -> Result<MountTable, IoError> {
         let path = "/proc/self/mountinfo";
-        std::fs::read(path)
-            .context("read", path)
-            .map(|text| MountTable::parse(&String::from_utf8_lossy(&text)))
+        let mut text = Vec::with_capacity(16 * 1024);
+        std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut text)).context("read", path)?;
+        Ok(MountTable::parse(&String::from_utf8_lossy(&text)))
     }
 
     /// Parses mountinfo text; lines that do not fit the format are passed over.

@@ -106,7 +106,8 @@ impl Root {
     /// Reads a whole file below, up to `limit` bytes; a longer one is an error (EFBIG).
     pub fn read(&self, name: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>, IoError> {
         let name = name.as_ref();
-        let mut content = Vec::new();
+        // Most files that are read whole fit; growing from nothing would take many small reads.
+        let mut content = Vec::with_capacity(limit.min(8192) as usize);
         let mut file = self.open_file(name)?.take(limit + 1);
         file.read_to_end(&mut content).context("read", self.join(name))?;
         if content.len() as u64 > limit {

@@ -1,0 +1,87 @@
+//! Starting the command's process and staying with it.
+
+use std::path::Path;
+
+use super::Error;
+use super::command::Terminal;
+use super::guard::Guard;
+use super::session::{Finished, Session, watch_signals};
+use crate::sys::{self, Channel, Forked, IoError, Pid, Pidfd, SignalFd, fork, terminal};
+
+/// A process that is or will be the command.
+pub(super) struct Child {
+    pub(super) pid: Pid,
+    pidfd: Pidfd,
+    channel: Channel,
+    signals: SignalFd,
+}
+
+/// A pseudo-terminal where the command would otherwise hold the host's terminal.
+pub(super) struct Pty {
+    pair: terminal::Pty,
+    streams: [bool; 3],
+}
+
+impl Pty {
+    /// Opens one where input and output are a terminal; a pipe stays a pipe.
+    pub(super) fn for_streams() -> Result<Option<Pty>, IoError> {
+        use rustix::stdio::{stderr, stdin, stdout};
+        let streams = [
+            terminal::is_terminal(stdin()),
+            terminal::is_terminal(stdout()),
+            terminal::is_terminal(stderr()),
+        ];
+        if !(streams[0] && streams[1]) {
+            return Ok(None);
+        }
+        let pair = terminal::open_pty(Path::new("/dev/pts/ptmx"), stdin())?;
+        Ok(Some(Pty { pair, streams }))
+    }
+}
+
+/// Forks; the child does what it is given and is not expected to come back.
+pub(super) fn spawn(
+    pty: Option<&Pty>,
+    in_child: impl FnOnce(Option<&Terminal<'_>>, &Channel),
+) -> Result<Child, IoError> {
+    let signals = watch_signals()?;
+    let (ours, theirs) = Channel::pair()?;
+    match fork()? {
+        Forked::Child => {
+            drop(ours);
+            let terminal = pty.map(|pty| Terminal { slave: &pty.pair.slave, streams: pty.streams });
+            in_child(terminal.as_ref(), &theirs);
+            // Each way to become a command ends in exec or exit.
+            sys::exit_now(125)
+        }
+        Forked::Parent(pid) => Ok(Child { pid, pidfd: Pidfd::open(pid)?, channel: ours, signals }),
+    }
+}
+
+impl Child {
+    /// Lets a child go on that waits until the view is ready.
+    pub(super) fn go(&self) -> Result<(), IoError> {
+        self.channel.send(b"G", None)
+    }
+
+    /// Waits until the command ends.
+    pub(super) fn run(self, pty: Option<Pty>, guard: Option<Guard>) -> Result<Finished, Error> {
+        let raw = match &pty {
+            Some(_) => Some(terminal::RawMode::enter(rustix::stdio::stdin())?),
+            None => None,
+        };
+        // Our copy of the command's end would keep the terminal open after it.
+        let pty = pty.map(|pty| pty.pair.master);
+        let session = Session { child: self.pidfd, channel: self.channel, signals: self.signals, guard, pty };
+        let finished = session.run();
+        drop(raw);
+        finished.map_err(Error::from)
+    }
+}
+
+/// In the child: waits for [`Child::go`]. A parent that failed, and is gone, needs no command.
+pub(super) fn wait_for_go(channel: &Channel) {
+    if !matches!(channel.receive(), Ok(Some(_))) {
+        sys::exit_now(125);
+    }
+}

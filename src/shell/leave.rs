@@ -1,0 +1,94 @@
+//! Leaving: giving an overlay up, or leaving a keeper with what still runs in it.
+
+use std::ffi::OsStr;
+
+use super::command::Report;
+use super::guard::Guard;
+use super::session::Finished;
+use super::{Error, Outcome, Remains};
+use crate::event::{Event, Events};
+use crate::overlay::{Left, OverlayName, Presence};
+use crate::sys::{self, Forked, IoError, Listener, Lock, Namespace, Root, fork};
+
+/// What a session holds, to be given up at its end.
+pub(super) struct Started {
+    pub(super) presence: Presence,
+    pub(super) name: OverlayName,
+    pub(super) usage: Lock,
+    /// The overlay's directory, where it is on disk.
+    pub(super) kept: Option<Root>,
+    pub(super) guard: Option<Guard>,
+    /// The caller's mount namespace.
+    pub(super) home: Namespace,
+}
+
+/// Gives the overlay up, unless processes stay behind; then a keeper stays with them.
+pub(super) fn leave(
+    started: Started,
+    finished: Finished,
+    command: &OsStr,
+    events: &mut dyn Events,
+) -> Result<Outcome, Error> {
+    let Finished { ended, failure, listener } = finished;
+    let name = started.name.clone();
+    let remains = match listener.filter(|listener| !listener.has_hung_up()) {
+        Some(listener) => {
+            events.tell(Event::StillRunning { name: name.to_string() });
+            keep(started, &listener)?;
+            Remains::InUse
+        }
+        None => give_up(started)?,
+    };
+    match failure {
+        Some(Report::Unprepared(words)) => Err(Error::Preparation(words)),
+        Some(Report::NotExecuted(errno)) => Err(Error::Command {
+            command: command.to_owned(),
+            source: std::io::Error::from_raw_os_error(errno),
+        }),
+        Some(Report::Killed(_)) | None => Ok(Outcome { ended, name, remains }),
+    }
+}
+
+fn give_up(started: Started) -> Result<Remains, IoError> {
+    let _entry = started.presence.lock_entry()?;
+    // Going home takes the view's mounts down, if we were the last there. It must come before the
+    // lock is given up, so that whoever enters next finds the upper directory free. Where it is
+    // refused, they go when this process does.
+    let _ = sys::join(&started.home);
+    Ok(match (started.presence.leave(&started.name, started.usage)?, started.kept) {
+        (Left::Others, _) => Remains::InUse,
+        (Left::Last, Some(kept)) => Remains::Kept(kept),
+        (Left::Last, None) => Remains::Nothing,
+    })
+}
+
+/// Leaves a process with those that the command left running. It holds the overlay for them and
+/// answers for their signals, until the last one has gone.
+fn keep(started: Started, listener: &Listener) -> Result<(), IoError> {
+    match fork()? {
+        Forked::Parent(_) => Ok(()),
+        Forked::Child => {
+            // Nobody waits for this process; what fails here can only end it, which frees the lock.
+            let _ = stay(started, listener);
+            sys::exit_now(0)
+        }
+    }
+}
+
+fn stay(started: Started, listener: &Listener) -> Result<(), IoError> {
+    sys::new_session()?;
+    sys::restore_signals();
+    sys::let_go_of_streams()?;
+    while !listener.has_hung_up() {
+        match &started.guard {
+            Some(guard) => {
+                listener.wait(true)?;
+                if !listener.has_hung_up() {
+                    guard.serve(listener)?;
+                }
+            }
+            None => listener.wait(false)?,
+        }
+    }
+    give_up(started).map(|_| ())
+}
