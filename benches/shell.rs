@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         .prefix("onlay-bench")
         .tempdir_in("/var/tmp")
         .expect("a directory to work in");
+    simple_host();
     let mut contestants = contestants(work.path());
     contestants.retain(|contestant| {
         let works = (contestant.run)();
@@ -150,11 +151,22 @@ fn command(words: Vec<OsString>) -> Box<dyn Fn() -> bool> {
     })
 }
 
-/// An overlay over `/` for those who cannot make their own, in a mount namespace of this process.
-fn ready_overlay(work: &Path) -> PathBuf {
+/// A mount namespace for this process in which `/` is one file system, as it is for the floor.
+fn simple_host() {
     sys::leave_for_new(Namespaces::MOUNT)
         .and_then(|()| sys::set_propagation(Path::new("/"), Propagation::Private))
         .expect("a mount namespace");
+    let table = sys::MountTable::read().expect("the mounts");
+    for mount in table.visible_below(Path::new("/")).into_iter().rev() {
+        let stays = ["/proc", "/sys", "/dev", "/run"].iter().any(|place| mount.point.starts_with(place));
+        if !stays && mount.point != Path::new("/") {
+            sys::detach_path(&mount.point).expect("a mount to take off");
+        }
+    }
+}
+
+/// An overlay over `/` for those who cannot make their own.
+fn ready_overlay(work: &Path) -> PathBuf {
     for name in ["ready", "merged"] {
         std::fs::create_dir(work.join(name)).expect("a directory");
     }

@@ -75,6 +75,8 @@ pub struct MountTable {
     /// (mount below, path) to the mount that lies on it there.
     upon: HashMap<(u64, PathBuf), usize>,
     root: Option<usize>,
+    /// For each mount, whether a lookup of its mount point ends on it.
+    visible: Vec<bool>,
 }
 
 impl MountTable {
@@ -101,7 +103,10 @@ impl MountTable {
         let root = mounts.iter().position(|mount| {
             mount.point == Path::new("/") && (!ids.contains(&mount.parent) || mount.parent == mount.id)
         });
-        MountTable { mounts, upon, root }
+        let mut table = MountTable { mounts, upon, root, visible: Vec::new() };
+        let is_visible = |mount: &Mount| table.at(&mount.point).is_some_and(|top| top.id == mount.id);
+        table.visible = table.mounts.iter().map(is_visible).collect();
+        table
     }
 
     /// Every mount, also those that others hide.
@@ -134,8 +139,9 @@ impl MountTable {
         let mut found: Vec<&Mount> = self
             .mounts
             .iter()
-            .filter(|mount| mount.point.starts_with(directory))
-            .filter(|mount| self.at(&mount.point).is_some_and(|top| top.id == mount.id))
+            .zip(&self.visible)
+            .filter(|(mount, visible)| **visible && mount.point.starts_with(directory))
+            .map(|(mount, _)| mount)
             .collect();
         found.sort_by(|a, b| a.point.cmp(&b.point));
         found
