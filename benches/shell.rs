@@ -90,7 +90,7 @@ fn contestants(work: &Path) -> Vec<Contestant> {
     };
     let mut found = Vec::new();
     let mut add = |name, slow, run: Box<dyn Fn() -> bool>| {
-        found.push(Contestant { name, run, slow, times: Vec::new() })
+        found.push(Contestant { name, run, slow, times: Vec::new() });
     };
     add("the process itself (fork, exec)", false, command(vec!["/bin/true".into()]));
     let floor_at = work.join("floor");

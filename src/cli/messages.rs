@@ -13,14 +13,12 @@ impl Events for Messages {
         if self.quiet {
             return;
         }
-        if let Some(text) = in_words(&event) {
-            eprintln!("onlay: {text}");
-        }
+        eprintln!("onlay: {}", in_words(&event));
     }
 }
 
-fn in_words(event: &Event) -> Option<String> {
-    Some(match event {
+fn in_words(event: &Event) -> String {
+    match event {
         Event::BaseChanged { was, is } if was == is => {
             "the base has changed since this overlay was last entered (its packages did)".to_owned()
         }
@@ -34,7 +32,7 @@ fn in_words(event: &Event) -> Option<String> {
             format!("processes still run in '{name}'; it stays in use until they end")
         }
         Event::Cleared { what } => format!("cleared what an interrupted run left: {}", what.display()),
-    })
+    }
 }
 
 fn entered(name: &str, joined: bool, temporary: bool, own: &[std::path::PathBuf]) -> String {

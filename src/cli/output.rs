@@ -27,13 +27,14 @@ pub(super) fn size(bytes: u64) -> String {
     if bytes < 1000 {
         return format!("{bytes} B");
     }
-    let mut value = bytes as f64 / 1000.0;
-    let mut unit = 0;
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
-        unit += 1;
+    let unit = (bytes.ilog10() / 3) as usize;
+    let tenths = u128::from(bytes) * 10 / 1000u128.pow(unit as u32);
+    let name = UNITS[unit - 1];
+    if tenths < 100 {
+        format!("{}.{} {name}", tenths / 10, tenths % 10)
+    } else {
+        format!("{} {name}", tenths / 10)
     }
-    if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
 }
 
 /// How long ago something was: "now", "5 min ago", "3 days ago".
@@ -114,9 +115,9 @@ mod tests {
             (999, "999 B"),
             (1000, "1.0 kB"),
             (8_123_456, "8.1 MB"),
-            (99_949, "100 kB"),
-            (999_499, "999 kB"),
-            (999_500, "1.0 MB"),
+            (99_949, "99 kB"),
+            (999_999, "999 kB"),
+            (1_000_000, "1.0 MB"),
             (u64::MAX, "18 EB"),
         ] {
             assert_eq!(size(bytes), text);

@@ -34,10 +34,10 @@ pub(super) enum Error {
 
 /// Prints an error with its causes and a hint, and gives its exit code.
 pub(super) fn show(error: &Error) -> ExitCode {
-    if let Error::Output(cause) = error {
-        if cause.kind() == std::io::ErrorKind::BrokenPipe {
-            return ExitCode::SUCCESS;
-        }
+    let reader_has_gone =
+        matches!(error, Error::Output(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe);
+    if reader_has_gone {
+        return ExitCode::SUCCESS;
     }
     eprintln!("onlay: {}", with_causes(error));
     if let Some(hint) = hint(error) {
@@ -77,8 +77,11 @@ fn code(error: &Error) -> u8 {
             Some(libc::ENOENT) => 127,
             _ => 126,
         },
-        Error::Shell(shell::Error::NoCapability | shell::Error::NoInit { .. })
-        | Error::Shell(shell::Error::Tool(tool::Error::Missing { .. })) => UNABLE,
+        Error::Shell(
+            shell::Error::NoCapability
+            | shell::Error::NoInit { .. }
+            | shell::Error::Tool(tool::Error::Missing { .. }),
+        ) => UNABLE,
         Error::Shell(shell::Error::Overlay(inner)) | Error::Overlay(inner) => overlay_code(inner),
         _ => FAILED,
     }
@@ -143,7 +146,6 @@ fn overlay_hint(error: &overlay::Error) -> Option<String> {
         }
         E::Mount(error) => mount_hint(error),
         E::Io(error) => io_hint(error),
-        _ => None,
     }
 }
 

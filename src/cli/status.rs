@@ -51,9 +51,9 @@ struct Packages {
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
     let status = collect(place)?;
     if arguments.json {
-        output::print_json(&status)?
+        output::print_json(&status)?;
     } else {
-        output::print(&in_words(&status))?
+        output::print(&in_words(&status))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,7 @@
 //! What an upper directory says differs from the directory it covers.
-use crate::sys::*;
+use crate::sys::{Root, FileKind, IoError};
 use serde::Serialize;
-use std::path::*;
+use std::path::{Path, PathBuf};
 pub struct Layer<'a> {
     pub upper: &'a Root,
     pub lower: &'a Root,

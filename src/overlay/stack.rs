@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn layers_are_split_as_the_kernel_escapes_them() {
-        let split = |text: &str| super::split(OsStr::new(text));
+        let split = |text: &str| split(OsStr::new(text));
         assert_eq!(split("/a:/b\\:c:/d"), paths(&["/a", "/b:c", "/d"]));
         assert_eq!(split("/a::/data"), paths(&["/a"]));
         assert!(split("").is_empty());

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use super::Outcome;
 use super::child::spawn;
-use super::enter::running;
+use super::enter::{Held, Made, running};
 use super::leave::{Started, leave};
 use super::plan::Plan;
 use super::{Error, command};
 use crate::event::{Event, Events};
-use crate::sys::{self, IoError, Lock, Namespace, Pid, Root};
+use crate::sys::{self, IoError, Pid, Root};
 use crate::tool::systemd_nspawn::{Container, Nspawn};
 
 /// Where init may be; systemd-nspawn looks in the same places.
@@ -29,15 +29,12 @@ pub(super) fn check(root: &Root) -> Result<Nspawn, Error> {
 /// Boots the view and waits until it is powered off.
 pub(super) fn boot(
     plan: Plan,
-    view: &Root,
-    namespace: u64,
-    home: Namespace,
+    made: &Made,
     kept: Option<Root>,
-    entry: Lock,
-    usage: Lock,
+    held: Held,
     events: &mut dyn Events,
 ) -> Result<Outcome, Error> {
-    let nspawn = check(view)?;
+    let nspawn = check(&made.view)?;
     let directory = view_path();
     let container = Container {
         directory: &directory,
@@ -58,8 +55,9 @@ pub(super) fn boot(
         let words = failed.unwrap_or_else(|| command::error_chain(&nspawn.execute(&container)));
         command::Report::Unprepared(words).send(channel);
     })?;
-    let running = running(&plan.request, child.pid, &Root::open("/proc")?, namespace);
+    let running = running(&plan.request, child.pid, &Root::open("/proc")?, made.namespace);
     plan.presence.announce(&plan.name, &running)?;
+    let Held { entry, usage, home } = held;
     drop(entry);
     let finished = child.run(None, None)?;
     let started = Started { presence: plan.presence, name: plan.name, usage, kept, guard: None, home };

@@ -7,7 +7,7 @@ use super::command::{Command, Confinement, become_command, become_command_when_r
 use super::guard::Guard;
 use super::leave::{Started, leave};
 use super::plan::{Entrance, Plan};
-use super::{Error, command, view};
+use super::{Error, additions, command, view};
 use crate::event::{Event, Events};
 use crate::overlay::{
     self, Mode, OverlayName, Overlays, Presence, Running, RunningOverlay, Storage, assemble,
@@ -38,6 +38,16 @@ pub enum Remains {
     InUse,
 }
 
+/// What is held on the way in, and given up at the end.
+pub(super) struct Held {
+    /// Nobody else enters or leaves meanwhile.
+    pub(super) entry: Lock,
+    /// The overlay is in use.
+    pub(super) usage: Lock,
+    /// The caller's mount namespace.
+    pub(super) home: Namespace,
+}
+
 /// Enters an overlay as planned and returns when the command has ended.
 pub fn enter(mut plan: Plan, events: &mut dyn Events) -> Result<Outcome, Error> {
     let entry = plan.presence.lock_entry()?;
@@ -48,27 +58,20 @@ pub fn enter(mut plan: Plan, events: &mut dyn Events) -> Result<Outcome, Error> 
     let Some(usage) = plan.presence.use_overlay(&plan.name)? else {
         return Err(overlay::Error::InUse { name: plan.name, pid: None }.into());
     };
+    let held = Held { entry, usage, home: Namespace::mount_of(Pid::own())? };
     match std::mem::replace(&mut plan.entrance, Entrance::Temporary) {
-        Entrance::Join(running) => join(plan, running, entry, usage, events),
-        entrance => enter_new(plan, entrance, entry, usage, events),
+        Entrance::Join(running) => join(plan, &running, held, events),
+        entrance => enter_new(plan, entrance, held, events),
     }
 }
 
 /// Makes a view and runs the command in it.
-fn enter_new(
-    plan: Plan,
-    entrance: Entrance,
-    entry: Lock,
-    usage: Lock,
-    events: &mut dyn Events,
-) -> Result<Outcome, Error> {
+fn enter_new(plan: Plan, entrance: Entrance, held: Held, events: &mut dyn Events) -> Result<Outcome, Error> {
     let directory = current_directory();
     // Looked up here: in the new root, /proc will belong to another PID namespace, or to none yet.
     let proc = Root::open("/proc")?;
-    let home = Namespace::mount_of(Pid::own())?;
     let mut kept = open_kept(&plan, entrance, events)?;
-    let made = make_view(&plan, kept.as_mut(), directory, events);
-    let made = match made {
+    let made = match make_view(&plan, kept.as_mut(), directory, events) {
         Ok(made) => made,
         Err(error) => {
             if let Some(Kept { overlays, is_new: true, .. }) = &kept {
@@ -79,14 +82,14 @@ fn enter_new(
         }
     };
     let kept = kept.map(|kept| kept.dir);
-    let Made { view, namespace, child, command } = made;
-    let request = &plan.request;
-    if request.mode == Mode::Booted {
-        return super::boot::boot(plan, &view, namespace, home, kept, entry, usage, events);
+    if plan.request.mode == Mode::Booted {
+        return super::boot::boot(plan, &made, kept, held, events);
     }
+    let Made { view, namespace, child, command } = made;
     sys::enter_root(&view)?;
     drop(view);
     events.tell(entered(&plan, false));
+    let request = &plan.request;
     let pty = if request.mode == Mode::Isolated { Pty::for_streams()? } else { None };
     let child = match child {
         Some(child) => {
@@ -97,6 +100,7 @@ fn enter_new(
     };
     let leader = if request.mode == Mode::Isolated { child.pid } else { Pid::own() };
     plan.presence.announce(&plan.name, &running(request, leader, &proc, namespace))?;
+    let Held { entry, usage, home } = held;
     drop(entry);
     let guard = guard_for(request);
     let finished = child.run(pty, guard)?;
@@ -105,10 +109,10 @@ fn enter_new(
 }
 
 /// A view that waits to be entered.
-struct Made {
-    view: Root,
+pub(super) struct Made {
+    pub(super) view: Root,
     /// Inode number of the mount namespace that it is in.
-    namespace: u64,
+    pub(super) namespace: u64,
     /// The process that will be the command, where it could be started before the view was ready.
     child: Option<Child>,
     command: Command,
@@ -180,7 +184,7 @@ fn mount_view(plan: &Plan, kept: &Root, ram: &Root, events: &mut dyn Events) -> 
     let request = &plan.request;
     let (mode, unguarded) = (request.mode, request.unguarded);
     let host_root = plan.host.root.path();
-    let additions = view::additions(&plan.host, mode, unguarded, ram)?;
+    let additions = additions::additions_layer(&plan.host, mode, unguarded, ram)?;
     let in_ram = if kept.path() == ram.path() { "ram" } else { "." };
     ram.make_dir(in_ram, 0o700)?;
     let in_ram = ram.open_dir(in_ram)?;
@@ -224,16 +228,9 @@ fn namespaces(request: &super::Request) -> Namespaces {
 }
 
 /// Joins those who are in an overlay.
-fn join(
-    plan: Plan,
-    found: RunningOverlay,
-    entry: Lock,
-    usage: Lock,
-    events: &mut dyn Events,
-) -> Result<Outcome, Error> {
+fn join(plan: Plan, found: &RunningOverlay, held: Held, events: &mut dyn Events) -> Result<Outcome, Error> {
     let directory = current_directory();
     let kept = if found.running.temporary { None } else { kept_directory(&plan)? };
-    let home = Namespace::mount_of(Pid::own())?;
     let mode = found.running.mode;
     let member = if mode == Mode::Booted { super::boot::init_of(found.member)? } else { found.member };
     let namespaces = match mode {
@@ -243,6 +240,7 @@ fn join(
     for namespace in &namespaces {
         sys::join(namespace)?;
     }
+    let Held { entry, usage, home } = held;
     drop(entry);
     events.tell(entered(&plan, true));
     let mut request = plan.request.clone();

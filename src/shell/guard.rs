@@ -120,12 +120,8 @@ impl Guard {
         let caller_process = Status::read(caller).map(|caller| caller.process);
         status.process == caller.as_raw()
             || Some(status.process) == caller_process
-            || (status.tracer != 0 && self.same_process(status.tracer, caller_process))
+            || (status.tracer != 0 && is_process(status.tracer, caller_process))
             || self.is_inside(target)
-    }
-
-    fn same_process(&self, thread: i32, process: Option<i32>) -> bool {
-        Pid::from_raw(thread).and_then(Status::read).map(|status| status.process) == process
     }
 
     /// A group lies in one session; one member inside shows where it belongs.
@@ -153,6 +149,11 @@ impl Guard {
         }
         false
     }
+}
+
+/// Whether a thread belongs to a process.
+fn is_process(thread: i32, process: Option<i32>) -> bool {
+    Pid::from_raw(thread).and_then(Status::read).map(|status| status.process) == process
 }
 
 impl Target {

@@ -8,6 +8,7 @@
 //! By default the host's processes, network and IPC are in view, and `guard` keeps what runs inside
 //! from changing the host by accident. `isolate` is for what is not trusted that far.
 
+mod additions;
 mod boot;
 mod child;
 mod command;

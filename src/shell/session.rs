@@ -56,10 +56,8 @@ impl Session {
             if ready.channel {
                 state.take_report(&self.channel)?;
             }
-            if ready.filter {
-                if let (Some(listener), Some(guard)) = (&state.listener, &self.guard) {
-                    guard.serve(listener)?;
-                }
+            if let (true, Some(listener), Some(guard)) = (ready.filter, &state.listener, &self.guard) {
+                guard.serve(listener)?;
             }
             // A hang-up would wake us again and again until the command has wholly ended.
             state.filter_open &= !ready.filter_gone;

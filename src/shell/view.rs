@@ -6,7 +6,6 @@
 //! all files can be read. /proc/sys and /sys are read-only, and the block devices are not there: a
 //! boot loader's script must not find the disk. Name services are let through.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode as FileMode};
@@ -14,9 +13,7 @@ use rustix::io::Errno;
 
 use super::plan::INSIDE;
 use crate::host::Host;
-use crate::overlay::{
-    self, Mode, OverlayName, Part, copy_attributes, directory_name, new_upper, survey, survey_entrance,
-};
+use crate::overlay::{self, Mode, OverlayName, Part, directory_name, new_upper, survey, survey_entrance};
 use crate::sys::{
     Context, FileKind, IoError, MountFlags, MountTable, Root, Tree, Xattrs, attach, clone_tree,
     new_filesystem, set_flags,
@@ -111,86 +108,6 @@ fn write_name(dir: &Root, name: &OverlayName) -> Result<(), IoError> {
     let file_name = Path::new(INSIDE).file_name().unwrap_or_default();
     let file = dir.make_file(file_name, 0o644)?;
     rustix::io::write(file, format!("{name}\n").as_bytes()).context("write", dir.join(file_name)).map(|_| ())
-}
-
-/// Files over the base that are part of neither base nor changes; `None` where none is needed.
-pub(super) fn additions(
-    host: &Host,
-    mode: Mode,
-    unguarded: bool,
-    ram: &Root,
-) -> Result<Option<Root>, IoError> {
-    let mut needed: Vec<(&str, Vec<u8>, u32)> = Vec::new();
-    // With systemd in charge, systemctl sees that it runs in another root and does nothing. Init
-    // scripts would start daemons; Debian asks this file first (invoke-rc.d(8)).
-    let guards_services = mode != Mode::Booted && !unguarded && !host.runs_systemd();
-    if guards_services
-        && host.root.exists("usr/sbin/invoke-rc.d")
-        && !host.root.exists("usr/sbin/policy-rc.d")
-    {
-        let script = b"#!/bin/sh\n# Shown by onlay: services are not started inside an overlay.\nexit 101\n";
-        needed.push(("usr/sbin/policy-rc.d", script.to_vec(), 0o755));
-    }
-    if !host.is_running && mode != Mode::Booted {
-        if let Ok(resolver) = std::fs::read("/etc/resolv.conf") {
-            needed.push(("etc/resolv.conf", resolver, 0o644));
-        }
-    }
-    if mode == Mode::Booted {
-        needed.extend(boot_files(&host.root)?);
-    }
-    if needed.is_empty() {
-        return Ok(None);
-    }
-    ram.make_dir("additions", 0o755)?;
-    let dir = ram.open_child("additions".as_ref())?;
-    copy_attributes(&host.root, &dir)?;
-    for (path, content, mode) in needed {
-        add_file(&host.root, &dir, Path::new(path), &content, mode)?;
-    }
-    Ok(Some(dir))
-}
-
-/// What a booted copy of the host must not share with it, and what spares root a second login.
-fn boot_files(root: &Root) -> Result<Vec<(&'static str, Vec<u8>, u32)>, IoError> {
-    let mut random = [0u8; 16];
-    let source = "/dev/urandom";
-    std::fs::File::open(source).and_then(|mut file| file.read_exact(&mut random)).context("read", source)?;
-    // A random UUID, as machine-id(5) asks for.
-    random[6] = random[6] & 0x0f | 0x40;
-    random[8] = random[8] & 0x3f | 0x80;
-    let machine_id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let agetty = if root.exists("usr/sbin/agetty") { "/usr/sbin/agetty" } else { "/sbin/agetty" };
-    let console = format!(
-        "[Service]\nExecStart=\nExecStart=-{agetty} --autologin root --noclear --keep-baud console 115200,38400,9600 $TERM\n"
-    );
-    Ok(vec![
-        ("etc/machine-id", format!("{machine_id}\n").into_bytes(), 0o444),
-        ("etc/systemd/system/console-getty.service.d/onlay.conf", console.into_bytes(), 0o644),
-    ])
-}
-
-/// Puts a file at the place where the base has it after all links, below directories that look
-/// like the base's.
-fn add_file(base: &Root, additions: &Root, path: &Path, content: &[u8], mode: u32) -> Result<(), IoError> {
-    let Some(name) = path.file_name() else { return Ok(()) };
-    let mut existing = path.parent().unwrap_or(Path::new(""));
-    while !base.exists(existing) {
-        existing = existing.parent().unwrap_or(Path::new(""));
-    }
-    let missing = path.strip_prefix(existing).ok().and_then(Path::parent).unwrap_or(Path::new(""));
-    let above = base.resolve(existing)?.join(missing);
-    let mut prefix = PathBuf::new();
-    for part in above.components().skip(1) {
-        prefix.push(part);
-        if additions.make_dir(&prefix, 0o755)? {
-            if let Ok(like) = base.open_dir(&prefix) {
-                copy_attributes(&like, &additions.open_dir(&prefix)?)?;
-            }
-        }
-    }
-    let file = additions.make_file(prefix.join(name), mode)?;
-    rustix::io::write(file, content).context("write", additions.join(prefix.join(name))).map(|_| ())
 }
 
 /// Completes a view in which the host's processes are seen.
@@ -336,16 +253,12 @@ fn show_resolver(view: &Root, run: &Root) -> Result<(), IoError> {
     let Ok(resolved) = host.resolve(&target) else { return Ok(()) };
     let Ok(inside) = resolved.strip_prefix("/run") else { return Ok(()) };
     // The whole directory, since resolvers replace the file rather than write it.
-    match inside.parent().filter(|above| !above.as_os_str().is_empty()) {
-        Some(above) => {
-            run.make_dirs(above, 0o755)?;
-            let_through(&host, view, &Path::new("/run").join(above))
-        }
-        None => {
-            run.make_file(inside, 0o644)?;
-            let_through(&host, view, &resolved)
-        }
+    if let Some(above) = inside.parent().filter(|above| !above.as_os_str().is_empty()) {
+        run.make_dirs(above, 0o755)?;
+        return let_through(&host, view, Path::new("/run").join(above));
     }
+    run.make_file(inside, 0o644)?;
+    let_through(&host, view, &resolved)
 }
 
 fn fill_run(run: Option<&Root>, name: &OverlayName) -> Result<(), IoError> {
@@ -378,10 +291,11 @@ fn lock_sys(view: &Root, mounts: &MountTable) -> Result<(), IoError> {
     let Ok(sys) = view.open_exact("sys") else { return Ok(()) };
     set_flags(sys, MountFlags::READ_ONLY, MountFlags::default(), true, Path::new("/sys"))?;
     for mount in mounts.visible_below(Path::new("/sys")) {
-        if TRACING.contains(&mount.kind.as_str()) {
-            if let Ok(traced) = view.open_exact(&mount.point) {
-                set_flags(traced, MountFlags::default(), MountFlags::READ_ONLY, false, &mount.point)?;
-            }
+        if !TRACING.contains(&mount.kind.as_str()) {
+            continue;
+        }
+        if let Ok(traced) = view.open_exact(&mount.point) {
+            set_flags(traced, MountFlags::default(), MountFlags::READ_ONLY, false, &mount.point)?;
         }
     }
     Ok(())
