@@ -23,9 +23,11 @@ pub struct Cli {
 pub(super) struct Place {
     /// Keep state below DIR
     #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/onlay", env = "ONLAY_STATE")]
+    #[arg(help_heading = "Where to work", display_order = 100)]
     pub(super) state: PathBuf,
     /// Work on the system below DIR instead of the running one
     #[arg(long, global = true, value_name = "DIR", default_value = "/")]
+    #[arg(help_heading = "Where to work", display_order = 101)]
     pub(super) root: PathBuf,
 }
 

@@ -1,5 +1,5 @@
 //! What an upper directory says differs from the directory it covers.
-use crate::sys::{Root, FileKind, IoError};
+use crate::sys::{FileKind, IoError, Root};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 pub struct Layer<'a> {

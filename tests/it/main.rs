@@ -1,3 +1,4 @@
 //! Tests of rooms together, on temporary roots and on the real kernel.
 mod changes;
+mod man;
 mod system_calls;

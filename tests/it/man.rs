@@ -1,0 +1,82 @@
+//! The man pages: names, synopses and options come from the command line's definition, the rest is
+//! prose in `man/prose`. A page that is not what these two make is stale and fails here;
+//! `ONLAY_UPDATE=1` writes it anew.
+
+use std::path::{Path, PathBuf};
+
+use clap_mangen::Man;
+
+const OPTIONS: &str = ".\\\" OPTIONS\n";
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("man")
+}
+
+/// Every page: its name, and the command that it is about.
+fn pages() -> Vec<(String, clap::Command)> {
+    let mut onlay = onlay::cli::definition();
+    onlay.build();
+    let subcommands: Vec<clap::Command> = onlay.get_subcommands().cloned().collect();
+    let named = |command: clap::Command| (format!("onlay-{}", command.get_name()), command);
+    let mut pages = vec![("onlay".to_owned(), onlay)];
+    pages.extend(subcommands.into_iter().map(named));
+    pages
+}
+
+fn render(name: &str, command: &clap::Command) -> String {
+    let prose = std::fs::read_to_string(directory().join("prose").join(format!("{name}.8")))
+        .unwrap_or_else(|error| panic!("every command has its prose: {name}: {error}"));
+    let (before, after) = prose.split_once(OPTIONS).expect("prose says where the options go");
+    let bin_name = name.replacen('-', " ", 1);
+    let command = command
+        .clone()
+        .name(&*name.to_owned().leak())
+        .bin_name(bin_name)
+        .disable_version_flag(name != "onlay");
+    let man = Man::new(command).section("8").source("onlay").manual("onlay").date("");
+    let mut page = Vec::new();
+    let rendered = man
+        .render_title(&mut page)
+        .and_then(|()| man.render_name_section(&mut page))
+        .and_then(|()| man.render_synopsis_section(&mut page))
+        .and_then(|()| {
+            page.extend(before.as_bytes());
+            man.render_options_section(&mut page)
+        })
+        .and_then(|()| if name == "onlay" { man.render_subcommands_section(&mut page) } else { Ok(()) });
+    rendered.expect("writing to memory does not fail");
+    page.extend(after.as_bytes());
+    String::from_utf8(page).expect("our words are UTF-8")
+}
+
+#[test]
+fn pages_are_what_the_definition_says() {
+    for (name, command) in pages() {
+        let page = render(&name, &command);
+        let path = directory().join(format!("{name}.8"));
+        if std::env::var_os("ONLAY_UPDATE").is_some() {
+            std::fs::write(&path, &page).expect("the page can be written");
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == page, "{} is stale: run 'ONLAY_UPDATE=1 cargo test --test it man'", path.display());
+    }
+}
+
+#[test]
+fn no_page_is_left_of_a_command_that_is_no_more() {
+    let known: Vec<String> = pages().into_iter().map(|(name, _)| format!("{name}.8")).collect();
+    for entry in std::fs::read_dir(directory()).expect("the pages are there") {
+        let name = entry.expect("readable").file_name().to_string_lossy().into_owned();
+        assert!(name == "prose" || known.contains(&name), "{name} is about no command");
+    }
+}
+
+#[test]
+fn help_fits_eighty_columns() {
+    for (name, command) in pages() {
+        let help = command.clone().term_width(80).render_long_help().to_string();
+        for line in help.lines() {
+            assert!(line.chars().count() <= 80, "{name}: {line}");
+        }
+    }
+}
