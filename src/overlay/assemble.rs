@@ -219,8 +219,10 @@ fn clone_sources(parts: &[Part], root_of_host: &Path, events: &mut dyn Events) -
     sources
 }
 
+/// What lies below the entrance directories is the machine's, whatever tree is laid over.
 fn own_clone(root_of_host: &Path, point: &Path, recursive: bool) -> Result<Tree, IoError> {
-    let source = Root::open(root_of_host)?.open_exact(point)?;
+    let owner = if layers::is_entrance(point) { Path::new("/") } else { root_of_host };
+    let source = Root::open(owner)?.open_exact(point)?;
     clone_tree(source, point, recursive)
 }
 

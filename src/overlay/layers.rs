@@ -100,10 +100,7 @@ pub fn survey(table: &MountTable, root: &Path, own: &[PathBuf], is_dir: impl Fn(
     let mut parts = vec![Part::Kept(layer(table, root, Path::new("/"), table.at(root)))];
     for mount in table.visible_below(root) {
         let point = Path::new("/").join(mount.point.strip_prefix(root).unwrap_or(&mount.point));
-        if point != Path::new("/")
-            && !is_below_any(&point, ENTRANCE)
-            && !own.iter().any(|own| point.starts_with(own))
-        {
+        if point != Path::new("/") && !is_entrance(&point) && !own.iter().any(|own| point.starts_with(own)) {
             parts.extend(part(table, root, point, mount, &is_dir));
         }
     }
@@ -158,8 +155,9 @@ fn layer(table: &MountTable, root: &Path, point: &Path, mount: Option<&Mount>) -
     Layer { point: point.to_owned(), lower: stack::lower_of(table, &directory), flags }
 }
 
-fn is_below_any(point: &Path, directories: &[&str]) -> bool {
-    directories.iter().any(|directory| point.starts_with(directory))
+/// Whether a place is at or below a directory that the entering room makes itself.
+pub(super) fn is_entrance(point: &Path) -> bool {
+    ENTRANCE.iter().any(|directory| point.starts_with(directory))
 }
 
 fn is_strictly_below_any(point: &Path, directories: &[&str]) -> bool {
