@@ -67,13 +67,7 @@ impl Overlays {
 
     /// Opens the collection, or makes an empty one. Clears what a crash left.
     pub fn open_or_create(state: &Path, events: &mut dyn Events) -> Result<Overlays, Error> {
-        let absolute = std::path::absolute(state).context("resolve", state)?;
-        if !absolute.exists() {
-            let above = absolute.parent().unwrap_or(Path::new("/"));
-            Root::open("/")?.make_dirs(above, 0o755)?;
-            Root::open(above)?.make_dir(absolute.file_name().unwrap_or_default(), 0o700)?;
-        }
-        let state = Root::open(absolute)?;
+        let state = make_state(state)?;
         check_safe(&state)?;
         if state.make_dir("overlays", 0o700)? {
             check_suitable(&state)?;
@@ -184,6 +178,17 @@ impl Overlay {
         let stat = self.dir.lstat(RECORD).ok()??;
         SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(stat.st_mtime).ok()?))
     }
+}
+
+/// Opens the state directory, or makes it.
+pub fn make_state(state: &Path) -> Result<Root, IoError> {
+    let absolute = std::path::absolute(state).context("resolve", state)?;
+    if !absolute.exists() {
+        let above = absolute.parent().unwrap_or(Path::new("/"));
+        Root::open("/")?.make_dirs(above, 0o755)?;
+        Root::open(above)?.make_dir(absolute.file_name().unwrap_or_default(), 0o700)?;
+    }
+    Root::open(absolute)
 }
 
 /// Whoever can write the state could plant programs that root runs.

@@ -18,7 +18,7 @@ mod stack;
 pub mod changes;
 
 pub use assemble::{Assembled, Storage, assemble, copy_attributes, new_upper};
-pub use collection::{Listed, Overlay, Overlays};
+pub use collection::{Listed, Overlay, Overlays, make_state};
 pub use diff::{diff, measure};
 pub use error::Error;
 pub use layers::{Layer, Part, directory_name, mount_point, survey, survey_entrance};

@@ -50,6 +50,11 @@ pub(super) struct Held {
 
 /// Enters an overlay as planned and returns when the command has ended.
 pub fn enter(mut plan: Plan, events: &mut dyn Events) -> Result<Outcome, Error> {
+    if matches!(plan.entrance, Entrance::Create) {
+        // Those in an overlay are found by its state directory, so that is there before they are.
+        overlay::make_state(&plan.request.state)?;
+        plan.presence = Presence::open(&plan.request.state)?;
+    }
     let entry = plan.presence.lock_entry()?;
     // Somebody may have come or gone since the plan was made.
     if !matches!(plan.entrance, Entrance::Temporary) || plan.request.name.is_some() {
