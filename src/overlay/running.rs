@@ -183,7 +183,8 @@ impl Running {
     fn member(&self) -> Option<Pid> {
         let leader = Pid::from_raw(self.leader)?;
         let proc = Root::open("/proc").ok()?;
-        if process_start_time(&proc, leader) == Some(self.started) {
+        // One that has ended, but that nobody has waited for, has a start time and no namespaces.
+        if process_start_time(&proc, leader) == Some(self.started) && mount_namespace(leader).is_some() {
             return Some(leader);
         }
         std::fs::read_dir("/proc")
