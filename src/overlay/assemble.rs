@@ -22,6 +22,8 @@ pub struct Storage<'a> {
     pub ram: &'a Root,
     /// Files that lie over the host's own, seen in the view but part of neither base nor changes.
     pub additions: Option<&'a Root>,
+    /// What mountinfo(5) shows as the source of the view's root.
+    pub label: &'a str,
 }
 
 /// A view whose root is attached somewhere in the current mount namespace.
@@ -179,7 +181,8 @@ fn mount_layer(
         set_flags(&tree, layer.flags, MountFlags::default(), false, &layer.point)?;
         return Ok(tree);
     }
-    let additions = storage.additions.filter(|_| layer.point == Path::new("/"));
+    let is_root = layer.point == Path::new("/");
+    let additions = storage.additions.filter(|_| is_root);
     let stacked: Vec<&Root> = additions.into_iter().chain(&lower).collect();
     let spec = OverlaySpec {
         lower: &stacked,
@@ -187,10 +190,10 @@ fn mount_layer(
         work: &work,
         features: FEATURES,
         flags: layer.flags,
-        source: "onlay",
+        source: if is_root { storage.label } else { "onlay" },
     };
     match mount_overlay(&spec) {
-        Err(error @ MountError::UnsuitableLower { .. }) if layer.point != Path::new("/") => {
+        Err(error @ MountError::UnsuitableLower { .. }) if !is_root => {
             events.tell(Event::ReadOnlyPart { path: layer.point.clone(), reason: error.to_string() });
             read_only_clone(root_of_host, &layer.point).map_err(Error::from)
         }

@@ -24,5 +24,5 @@ pub use error::Error;
 pub use layers::{Layer, Part, directory_name, mount_point, survey, survey_entrance};
 pub use name::OverlayName;
 pub use record::Record;
-pub use running::{Left, Mode, Presence, Running, RunningOverlay};
+pub use running::{Left, Mode, Presence, Running, RunningOverlay, view_label};
 pub use stack::Lower;

@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::name::OverlayName;
-use crate::sys::{Context, IoError, Lock, Namespace, Pid, Root, process_start_time, replace_volatile};
+use crate::sys::{
+    Context, IoError, Lock, MountTable, Namespace, Pid, Root, process_start_time, replace_volatile,
+};
 
 const ENTRY_LOCK: &str = "entry.lock";
 
@@ -49,6 +51,9 @@ pub struct Running {
     pub started: u64,
     /// Inode number of the mount namespace.
     pub namespace: u64,
+    /// The source of a mount in that namespace, which no other view has.
+    #[serde(default)]
+    pub view: String,
     /// Whether the protections of the host are off.
     #[serde(default)]
     pub unguarded: bool,
@@ -190,8 +195,24 @@ impl Running {
         std::fs::read_dir("/proc")
             .ok()?
             .filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?))
-            .find(|&pid| mount_namespace(pid) == Some(self.namespace))
+            .find(|&pid| mount_namespace(pid) == Some(self.namespace) && self.is_seen_by(pid))
     }
+
+    /// Whether a process sees the view. The kernel gives the number of a namespace that has gone to
+    /// the next one, which may be anybody's. Who sees no root has changed it, and counts: better an
+    /// overlay in use for too long than an upper directory mounted twice.
+    fn is_seen_by(&self, pid: Pid) -> bool {
+        let Ok(text) = std::fs::read(format!("/proc/{pid}/mountinfo")) else { return false };
+        let table = MountTable::parse(&String::from_utf8_lossy(&text));
+        let has_root = table.all().iter().any(|mount| mount.point == Path::new("/"));
+        !has_root || table.all().iter().any(|mount| mount.source == *self.view)
+    }
+}
+
+/// A name for a view of this process that no other has until the next boot: for its mount.
+pub fn view_label(name: &OverlayName) -> Result<String, IoError> {
+    let started = process_start_time(&Root::open("/proc")?, Pid::own()).unwrap_or_default();
+    Ok(format!("onlay:{name}:{}-{started}", Pid::own()))
 }
 
 fn mount_namespace(pid: Pid) -> Option<u64> {

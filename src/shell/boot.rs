@@ -55,7 +55,7 @@ pub(super) fn boot(
         let words = failed.unwrap_or_else(|| command::error_chain(&nspawn.execute(&container)));
         command::Report::Unprepared(words).send(channel);
     })?;
-    let running = running(&plan.request, child.pid, &Root::open("/proc")?, made.namespace);
+    let running = running(&plan, child.pid, &Root::open("/proc")?, made.namespace);
     plan.presence.announce(&plan.name, &running)?;
     let Held { entry, usage, home } = held;
     drop(entry);

@@ -104,7 +104,7 @@ fn enter_new(plan: Plan, entrance: Entrance, held: Held, events: &mut dyn Events
         None => spawn(pty.as_ref(), |terminal, channel| become_init(&command, terminal, channel))?,
     };
     let leader = if request.mode == Mode::Isolated { child.pid } else { Pid::own() };
-    plan.presence.announce(&plan.name, &running(request, leader, &proc, namespace))?;
+    plan.presence.announce(&plan.name, &running(&plan, leader, &proc, namespace))?;
     let Held { entry, usage, home } = held;
     drop(entry);
     let guard = guard_for(request);
@@ -197,7 +197,7 @@ fn mount_view(plan: &Plan, kept: &Root, ram: &Root, events: &mut dyn Events) -> 
         view::prepare_ram(&plan.parts, &in_ram, &plan.name)?;
     }
     ram.make_dir("view", 0o700)?;
-    let storage = Storage { kept, ram: &in_ram, additions: additions.as_ref() };
+    let storage = Storage { kept, ram: &in_ram, additions: additions.as_ref(), label: &plan.label };
     let assembled = assemble(&plan.parts, &storage, host_root, &ram.open_dir("view")?, events)?;
     let root = assembled.root;
     match mode {
@@ -292,13 +292,15 @@ fn entered(plan: &Plan, joined: bool) -> Event {
 }
 
 /// Describes this session for others.
-pub(super) fn running(request: &super::Request, leader: Pid, proc: &Root, namespace: u64) -> Running {
+pub(super) fn running(plan: &Plan, leader: Pid, proc: &Root, namespace: u64) -> Running {
+    let request = &plan.request;
     Running {
         mode: request.mode,
         temporary: request.temporary,
         leader: leader.as_raw(),
         started: process_start_time(proc, leader).unwrap_or_default(),
         namespace,
+        view: plan.label.clone(),
         unguarded: request.unguarded,
     }
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::{Error, Request};
 use crate::host::{Base, Host};
-use crate::overlay::{self, Mode, Overlay, OverlayName, Overlays, Part, Presence, RunningOverlay};
+use crate::overlay::{
+    self, Mode, Overlay, OverlayName, Overlays, Part, Presence, RunningOverlay, view_label,
+};
 use crate::sys::{Pid, has_capability};
 
 /// How an overlay will be entered.
@@ -21,6 +23,8 @@ pub struct Plan {
     pub parts: Vec<Part>,
     /// Directories that stay the host's own.
     pub own: Vec<PathBuf>,
+    /// What tells the view from any other.
+    pub(super) label: String,
     pub(super) request: Request,
     pub(super) presence: Presence,
     base: OnceCell<Base>,
@@ -66,7 +70,8 @@ pub fn plan(request: Request) -> Result<Plan, Error> {
     let entrance = entrance(&request, &name, &presence)?;
     let own = if request.private_home { Vec::new() } else { homes(&host) };
     let parts = super::view::parts(&host, &own, request.mode, request.unguarded);
-    Ok(Plan { name, host, entrance, parts, own, request, presence, base: OnceCell::new() })
+    let label = view_label(&name)?;
+    Ok(Plan { name, host, entrance, parts, own, label, request, presence, base: OnceCell::new() })
 }
 
 /// Looks whether somebody is in the overlay, else whether it was kept.
