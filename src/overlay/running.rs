@@ -6,7 +6,7 @@
 //! * `NAME.lock`: everybody who uses the overlay holds a shared lock; who removes it, an exclusive one.
 //! * `NAME.json`: the mount namespace and the first process of those who use it, so that others join.
 //!
-//! and one `entry.lock`, held for the moment of entering or leaving, so that two who enter at the
+//! and one `.entry.lock`, held for the moment of entering or leaving, so that two who enter at the
 //! same time meet instead of mounting twice.
 //!
 //! Locks vanish with their holders. Where every holder was killed while commands of theirs live
@@ -24,7 +24,8 @@ use crate::sys::{
     Context, IoError, Lock, MountTable, Namespace, Pid, Root, process_start_time, replace_volatile,
 };
 
-const ENTRY_LOCK: &str = "entry.lock";
+/// No overlay's name begins with a dot.
+const ENTRY_LOCK: &str = ".entry.lock";
 
 /// How an overlay is entered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,9 +98,20 @@ impl Presence {
         }
     }
 
-    /// Waits until nobody else is entering or leaving, and keeps others waiting.
+    /// Waits until nobody else is entering or leaving, and keeps others waiting. Clears the traces
+    /// of those who were killed.
     pub fn lock_entry(&self) -> Result<Lock, IoError> {
-        Lock::exclusive(&self.dir, ENTRY_LOCK)
+        let entry = Lock::exclusive(&self.dir, ENTRY_LOCK)?;
+        for trace in self.dir.entries()? {
+            let name = trace.name.to_str().and_then(|name| name.rsplit_once('.')?.0.parse().ok());
+            let Some(name) = name else { continue };
+            if self.find(&name)?.is_none() {
+                if let Some(alone) = Lock::try_exclusive(&self.dir, &lock_name(&name))? {
+                    self.forget(&name, alone)?;
+                }
+            }
+        }
+        Ok(entry)
     }
 
     /// Joins those who use an overlay; `None` where somebody is removing it.
