@@ -127,6 +127,7 @@ fn image(release: &super::OsRelease) -> Option<(BaseKind, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::OsRelease;
 
     #[test]
     fn a_snapshot_is_known_by_its_subvolume() {
@@ -146,8 +147,8 @@ mod tests {
 
     #[test]
     fn an_image_names_its_version() {
-        let release = super::super::OsRelease::parse("ID=flatcar\nBUILD_ID=2026-01-01\n");
+        let release = OsRelease::parse("ID=flatcar\nBUILD_ID=2026-01-01\n");
         assert_eq!(image(&release), Some((BaseKind::Image, "flatcar 2026-01-01".into())));
-        assert_eq!(image(&super::super::OsRelease::parse("ID=debian\n")), None);
+        assert_eq!(image(&OsRelease::parse("ID=debian\n")), None);
     }
 }

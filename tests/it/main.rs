@@ -1,4 +1,5 @@
 //! Tests of rooms together, on temporary roots and on the real kernel.
 mod changes;
 mod man;
+mod house;
 mod system_calls;
