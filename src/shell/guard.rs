@@ -206,10 +206,15 @@ fn group_of(pid: Pid) -> Option<i32> {
     stat[stat.rfind(')')? + 1..].split_whitespace().nth(2)?.parse().ok()
 }
 
-/// The process that a pidfd of another process stands for.
+/// The process that a descriptor of another process stands for: a pidfd, or a directory of /proc,
+/// which the kernel takes as well (killall(1) uses those).
 fn pid_behind(owner: Pid, fd: i32) -> Option<Pid> {
-    let text = std::fs::read_to_string(format!("/proc/{owner}/fdinfo/{fd}")).ok()?;
-    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok())?;
+    let number = |path: String, field: &str| -> Option<i32> {
+        let text = std::fs::read_to_string(path).ok()?;
+        text.lines().find_map(|line| line.strip_prefix(field)?.trim().parse().ok())
+    };
+    let pid = number(format!("/proc/{owner}/fdinfo/{fd}"), "Pid:")
+        .or_else(|| number(format!("/proc/{owner}/fd/{fd}/status"), "Tgid:"))?;
     Pid::from_raw(pid)
 }
 
