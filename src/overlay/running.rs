@@ -214,8 +214,7 @@ impl Running {
     /// the next one, which may be anybody's. Who sees no root has changed it, and counts: better an
     /// overlay in use for too long than an upper directory mounted twice.
     fn is_seen_by(&self, pid: Pid) -> bool {
-        let Ok(text) = std::fs::read(format!("/proc/{pid}/mountinfo")) else { return false };
-        let table = MountTable::parse(&String::from_utf8_lossy(&text));
+        let Ok(table) = MountTable::seen_by(pid) else { return false };
         let has_root = table.all().iter().any(|mount| mount.point == Path::new("/"));
         !has_root || table.all().iter().any(|mount| mount.source == *self.view)
     }

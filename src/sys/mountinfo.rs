@@ -6,7 +6,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use super::{Context, IoError, MountFlags};
+use super::{Context, IoError, MountFlags, Pid};
 
 /// One line of mountinfo.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,10 +82,18 @@ pub struct MountTable {
 impl MountTable {
     /// The mounts that this process sees.
     pub fn read() -> Result<MountTable, IoError> {
-        let path = "/proc/self/mountinfo";
+        Self::read_from("/proc/self/mountinfo")
+    }
+
+    /// The mounts that another process sees.
+    pub fn seen_by(pid: Pid) -> Result<MountTable, IoError> {
+        Self::read_from(&format!("/proc/{pid}/mountinfo"))
+    }
+
+    fn read_from(path: &str) -> Result<MountTable, IoError> {
         let mut text = Vec::with_capacity(16 * 1024);
         std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut text)).context("read", path)?;
-        Ok(MountTable::parse(&String::from_utf8_lossy(&text)))
+        Ok(MountTable::parse(&escape(&text)))
     }
 
     /// Parses mountinfo text; lines that do not fit the format are passed over.
@@ -160,6 +168,18 @@ impl MountTable {
     }
 }
 
+/// Makes text of any bytes, by the kernel's own escapes for those that are none.
+fn escape(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\{byte:03o}"));
+        }
+    }
+    text
+}
+
 /// Undoes the octal escapes that the kernel writes for space, tab, newline, `#` and backslash.
 fn unescape(text: &[u8]) -> OsString {
     let mut bytes = Vec::with_capacity(text.len());
@@ -225,6 +245,12 @@ mod tests {
         let table = MountTable::parse(TABLE);
         let points: Vec<u64> = table.visible_below(Path::new("/")).iter().map(|mount| mount.id).collect();
         assert_eq!(points, [27, 22, 33]);
+    }
+
+    #[test]
+    fn a_name_may_be_any_bytes() {
+        let table = MountTable::parse(&escape(b"1 0 0:1 / /a\xff\\040\xc3\xa4 rw - tmpfs x rw\n"));
+        assert_eq!(table.all()[0].point.as_os_str().as_encoded_bytes(), b"/a\xff \xc3\xa4");
     }
 
     #[test]
