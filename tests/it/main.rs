@@ -2,4 +2,6 @@
 mod changes;
 mod man;
 mod house;
+mod kernel;
+mod shell;
 mod system_calls;

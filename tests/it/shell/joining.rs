@@ -1,0 +1,128 @@
+//! A second session in an overlay joins the first.
+
+use std::fs;
+
+use crate::kernel::{Lab, wait_until};
+
+#[test]
+fn a_second_session_sees_the_same_files_and_mounts() {
+    let Some(lab) = Lab::open() else { return };
+    let mut first = lab.onlay(&["shell", "-q", "a", "--", "sh"]).start();
+    first.say("readlink /proc/self/ns/mnt; echo x >/tmp/x; echo y >/etc/y; echo ready");
+    let namespace = first.wait_for("ready").lines().next().expect("a line").to_owned();
+    let second =
+        lab.onlay(&["shell", "a", "--", "sh", "-c", "readlink /proc/self/ns/mnt; cat /tmp/x /etc/y"]);
+    let second = second.run();
+    assert_eq!(second.ok(), format!("{namespace}\nx\ny\n"));
+    assert!(second.stderr.contains("joined overlay 'a'"), "{}", second.stderr);
+    assert!(second.stderr.contains("still in use"), "{}", second.stderr);
+    first.say("exit");
+    first.finish().ok();
+}
+
+#[test]
+fn the_second_session_may_outlive_the_first() {
+    let Some(lab) = Lab::open() else { return };
+    for way in [&["a"][..], &["--temp", "t"]] {
+        let first = lab.stay(way);
+        let second = lab.stay(way);
+        first.finish().ok();
+        let name = way.last().expect("a name");
+        let third = lab.onlay(&["shell", name, "--", "true"]).run();
+        third.ok();
+        assert!(third.stderr.contains("joined"), "{}", third.stderr);
+        second.finish().ok();
+    }
+}
+
+#[test]
+fn an_isolated_overlay_is_joined_in_all_its_namespaces() {
+    let Some(lab) = Lab::open() else { return };
+    let script = "for kind in cgroup ipc mnt net pid uts; do readlink /proc/self/ns/$kind; done";
+    let mut first = lab.onlay(&["shell", "-q", "--isolate", "--no-net", "a", "--", "sh"]).start();
+    first.say(&format!("{script}; echo ready"));
+    let namespaces = first.wait_for("ready").replace("ready\n", "");
+    for words in [&["shell", "-q", "a"][..], &["shell", "-q", "--isolate", "a"]] {
+        let ran = lab.onlay(&[words, &["--", "sh", "-c", script]].concat()).run();
+        assert_eq!(ran.ok(), namespaces, "{words:?}");
+    }
+    let processes = lab.onlay(&["shell", "-q", "a", "--", "sh", "-c", "echo /proc/[0-9]*"]).run().ok();
+    assert!(processes.starts_with("/proc/1 /proc/2 "), "the first session's are seen: {processes}");
+    first.finish().ok();
+}
+
+#[test]
+fn what_cannot_be_joined_as_asked_is_refused() {
+    let Some(lab) = Lab::open() else { return };
+    let cases: &[(&[&str], &[&str], &str)] = &[
+        (&["a"], &["--isolate", "a"], "is running with the host in view, not isolated"),
+        (&["a"], &["--unguarded", "a"], "is running guarded, not unguarded"),
+        (&["a"], &["--temp", "a"], "is running on disk, not in RAM"),
+        (&["--isolate", "a"], &["--temp", "a"], "is running on disk, not in RAM"),
+    ];
+    for (first, second, words) in cases {
+        let inside = lab.stay(first);
+        let ran = lab.onlay(&[&["shell"], *second, &["--", "true"]].concat()).run();
+        ran.failed(1, &["overlay 'a'", words, "hint: 'onlay shell a' joins it as it is"]);
+        inside.finish().ok();
+    }
+    lab.shell("kept", "true").ok();
+    lab.onlay(&["shell", "--temp", "kept", "--", "true"])
+        .run()
+        .failed(1, &["'kept' exists and is kept on disk"]);
+}
+
+#[test]
+fn a_temporary_overlay_is_joined_by_its_name() {
+    let Some(lab) = Lab::open() else { return };
+    let first = lab.stay(&["--temp", "t"]);
+    lab.shell("t", "echo x >/etc/x").ok();
+    assert_eq!(lab.onlay(&["shell", "-q", "--temp", "t", "--", "cat", "/etc/x"]).run().ok(), "x\n");
+    lab.onlay(&["diff", "t"]).run().failed(1, &["lives in RAM"]);
+    assert!(lab.kept().is_empty());
+    first.finish().ok();
+}
+
+#[test]
+fn processes_left_behind_keep_the_overlay_in_use() {
+    let Some(lab) = Lab::open() else { return };
+    // It ends when the file is there: no longer than the test needs it.
+    let script = "(while [ ! -e /home/user/stop ]; do sleep 0.02; done; echo late >/etc/late) & true";
+    let left = lab.onlay(&["shell", "a", "--", "sh", "-c", script]).run();
+    left.ok();
+    assert!(left.stderr.contains("processes still run in 'a'"), "{}", left.stderr);
+    lab.onlay(&["rm", "a"]).run().failed(1, &["overlay 'a' is in use by process"]);
+    let row = &lab.onlay(&["list", "--json"]).run().json()[0];
+    assert_eq!((row["state"].as_str(), row["pid"].is_u64()), (Some("host"), true), "{row}");
+    let joined = lab.onlay(&["shell", "a", "--", "touch", "/etc/joined"]).run();
+    assert!(joined.stderr.contains("joined"), "{}", joined.stderr);
+    fs::write(lab.tree.join("home/user/stop"), "").expect("homes are shared");
+    wait_until("the overlay is free", || lab.onlay(&["list", "--json"]).run().json()[0]["state"] == "idle");
+    assert_eq!(lab.shell("a", "ls /etc/joined /etc/late").ok(), "/etc/joined\n/etc/late\n");
+    lab.onlay(&["rm", "a"]).run().ok();
+}
+
+#[test]
+fn an_isolated_overlay_ends_with_its_command() {
+    let Some(lab) = Lab::open() else { return };
+    let script = "(while :; do sleep 1; done) & true";
+    let left = lab.onlay(&["shell", "a", "--isolate", "--", "sh", "-c", script]).run();
+    left.ok();
+    assert!(!left.stderr.contains("still"), "{}", left.stderr);
+    lab.onlay(&["rm", "a"]).run().ok();
+}
+
+#[test]
+fn sessions_meet_also_before_there_is_any_state() {
+    let Some(mut lab) = Lab::open() else { return };
+    let state = lab.path("later/state");
+    let first = lab
+        .onlay(&["shell", "-q", "--", "sh", "-c", "echo inside; read -r line || true"])
+        .state(&state)
+        .start();
+    first.wait_for("inside");
+    let second = lab.onlay(&["shell", "--", "true"]).state(&state).run();
+    assert!(second.stderr.contains("joined overlay 'default'"), "{}", second.story());
+    first.finish().ok();
+    lab.uses(&state);
+}

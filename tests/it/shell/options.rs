@@ -1,0 +1,176 @@
+//! What may be asked for, what is refused, and what is only said.
+
+use std::fs;
+
+use crate::kernel::{Lab, names_in};
+
+#[test]
+fn options_that_exclude_each_other_are_refused() {
+    let Some(lab) = Lab::open() else { return };
+    let cases: &[(&[&str], &str)] = &[
+        (&["--no-net"], "--no-net and a view of the host (use --isolate) exclude each other"),
+        (&["--isolate", "--unguarded"], "--unguarded and --isolate or --boot exclude each other"),
+        (&["--boot", "--unguarded"], "--unguarded and --isolate or --boot exclude each other"),
+        (&["--boot", "--isolate"], "cannot be used with"),
+        (&["--size", "5m"], "--size and an overlay on disk (use --temp) exclude each other"),
+        (&["--temp", "--size", "0"], "a size is a number"),
+        (&["--temp", "--size", "much"], "a size is a number"),
+        (&["--temp", "--size=-1m"], "a size is a number"),
+        (&["a", "b"], "unexpected argument 'b'"),
+        (&["--nonsense"], "unexpected argument '--nonsense'"),
+    ];
+    for (options, words) in cases {
+        let ran = lab.onlay(&[&["shell"], *options, &["--", "true"]].concat()).run();
+        ran.failed(2, &[words]);
+        assert!(ran.stdout.is_empty(), "{}", ran.story());
+    }
+    lab.onlay(&["shell", "--boot", "--", "true"])
+        .run()
+        .failed(2, &["--boot and a command exclude each other"]);
+    for words in [&["rm"][..], &["nonsense"], &[]] {
+        assert_eq!(lab.onlay(words).run().code(), Some(2), "{words:?}");
+    }
+    assert!(names_in(&lab.state).is_empty(), "nothing was made");
+}
+
+#[test]
+fn bad_names_are_refused_with_the_rule() {
+    let Some(lab) = Lab::open() else { return };
+    let long = "x".repeat(300);
+    let cases = [
+        ("../x", "it must begin with a letter or digit"),
+        ("..", "it must begin with a letter or digit"),
+        ("", "it is empty"),
+        (long.as_str(), "it is longer than 64 bytes"),
+        ("a/b", "only letters, digits, '.', '_' and '-' are allowed"),
+        ("a b", "only letters, digits, '.', '_' and '-' are allowed"),
+        ("a\nb", "only letters, digits, '.', '_' and '-' are allowed"),
+        (".hidden", "it must begin with a letter or digit"),
+    ];
+    for (name, rule) in cases {
+        for words in [&["shell", name][..], &["rm", name], &["diff", name]] {
+            lab.onlay(words).run().failed(2, &[rule]);
+        }
+    }
+    for words in [&["shell", "-x"][..], &["rm", "-x"], &["diff", "-x"]] {
+        lab.onlay(words).run().failed(2, &["unexpected argument '-x'"]);
+    }
+    lab.onlay(&["rm", "--", "-x"]).run().failed(2, &["it must begin with a letter or digit"]);
+    assert!(names_in(&lab.state).is_empty(), "nothing was made");
+}
+
+#[test]
+fn any_good_name_will_do() {
+    let Some(lab) = Lab::open() else { return };
+    let long = "x".repeat(64);
+    for name in ["entry", "entry.lock", "a.json", "a.lock", "layers", "9", long.as_str()] {
+        assert_eq!(lab.shell(name, "echo $ONLAY_OVERLAY").ok(), format!("{name}\n"));
+        let inside = lab.stay(&[name]);
+        assert_eq!(lab.shell(name, "echo joined").ok(), "joined\n");
+        lab.onlay(&["rm", name]).run().failed(1, &["in use"]);
+        inside.finish().ok();
+        lab.onlay(&["rm", name]).run().ok();
+    }
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let Some(lab) = Lab::open() else { return };
+    let state = lab.path("new/state");
+    let plan = lab.onlay(&["shell", "--dry-run", "a", "--", "touch", "/etc/x"]).state(&state).run().ok();
+    assert!(plan.starts_with("would make 'a' over tiny\n"), "{plan}");
+    assert!(plan.contains("  /         writable, kept with the overlay\n"), "{plan}");
+    let ran = lab.onlay(&["shell", "--temp", "--dry-run", "--", "true"]).state(&state).run();
+    assert!(ran.ok().contains("in RAM over tiny"));
+    assert!(!lab.path("new").exists(), "no state was made");
+    lab.shell("a", "echo x >/etc/x").ok();
+    let plan = lab.onlay(&["shell", "--dry-run", "a", "--", "rm", "/etc/x"]).run().ok();
+    assert!(plan.starts_with("would enter 'a' over tiny\n"), "{plan}");
+    assert_eq!(lab.onlay(&["rm", "--dry-run", "a"]).run().ok(), "would remove 'a'\n");
+    assert_eq!(lab.shell("a", "cat /etc/x").ok(), "x\n");
+    let inside = lab.stay(&["a"]);
+    let plan = lab.onlay(&["shell", "--dry-run", "a"]).run().ok();
+    assert_eq!(plan, format!("would join 'a' through process {}\n", inside.pid()));
+    lab.onlay(&["rm", "--dry-run", "a"]).run().failed(1, &["in use"]);
+    inside.finish().ok();
+}
+
+#[test]
+fn lists_have_the_documented_fields() {
+    let Some(lab) = Lab::open() else { return };
+    assert_eq!(lab.onlay(&["list", "--json"]).run().ok(), "[]\n");
+    lab.onlay(&["list"]).run().ok();
+    lab.shell("disk", "true").ok();
+    let in_ram = lab.stay(&["--temp", "ram"]);
+    let isolated = lab.stay(&["--isolate", "shut"]);
+    let list = lab.onlay(&["list", "--json"]).run().json();
+    let fields = |row: &serde_json::Value| -> Vec<String> {
+        row.as_object().expect("an object").keys().cloned().collect()
+    };
+    let on_disk = ["base", "bytes", "created", "entries", "last_used", "name", "state", "storage"];
+    assert_eq!(fields(&list[0]), on_disk);
+    assert_eq!((&list[0]["name"], &list[0]["state"]), (&"disk".into(), &"idle".into()));
+    assert_eq!(list[0]["base"], serde_json::json!({ "kind": "plain", "os": "tiny" }));
+    for field in ["created", "last_used"] {
+        let time = list[0][field].as_str().expect("a time");
+        assert!(humantime::parse_rfc3339(time).is_ok(), "{time}");
+    }
+    assert_eq!((&list[1]["name"], &list[1]["state"]), (&"shut".into(), &"isolated".into()));
+    assert_eq!(fields(&list[2]), ["name", "pid", "state", "storage"]);
+    assert_eq!((&list[2]["storage"], &list[2]["pid"]), (&"ram".into(), &in_ram.pid().into()));
+    let table = lab.onlay(&["list"]).run().ok();
+    assert_eq!(table.lines().count(), 4, "{table}");
+    in_ram.finish().ok();
+    isolated.finish().ok();
+    assert_eq!(lab.onlay(&["diff", "disk", "--json"]).run().json(), serde_json::json!([]));
+    lab.onlay(&["diff", "nowhere", "--json"]).run().failed(1, &["there is no overlay 'nowhere'"]);
+}
+
+#[test]
+fn status_has_the_documented_fields() {
+    let Some(lab) = Lab::open() else { return };
+    lab.shell("a", "true").ok();
+    let status = lab.onlay(&["status", "--json"]).run().json();
+    assert_eq!((&status["os_id"], &status["base"]["os"]), (&"tiny".into(), &"tiny".into()));
+    assert_eq!(status["overlays"][0]["name"], "a");
+    assert!(status["architecture"].is_string() && status["writable"]["/"] == true, "{status}");
+    assert!(status.get("inside").is_none() && status.get("packages").is_none(), "{status}");
+    let host = lab.on_host(&["status", "--json"]).run().json();
+    for field in ["base", "os_id", "architecture", "writable", "overlays"] {
+        assert!(host.get(field).is_some(), "{field}: {host}");
+    }
+    assert!(lab.onlay(&["status"]).run().ok().contains("Base:"));
+}
+
+#[test]
+fn several_overlays_are_removed_and_each_failure_told() {
+    let Some(lab) = Lab::open() else { return };
+    lab.onlay(&["rm", "a"]).run().failed(1, &["there is no overlay 'a'"]);
+    lab.shell("a", "echo x >/etc/x").ok();
+    lab.shell("b", "echo x >/etc/x").ok();
+    let inside = lab.stay(&["c"]);
+    let ran = lab.onlay(&["rm", "a", "missing", "c", "b"]).run();
+    ran.failed(
+        1,
+        &["removed 'a'", "removed 'b'", "no overlay 'missing'", "'c' is in use", "2 of 4 overlays"],
+    );
+    assert_eq!(lab.kept(), [".lock", "c"]);
+    inside.finish().ok();
+}
+
+#[test]
+fn the_state_may_be_named_by_a_link_or_relatively() {
+    let Some(lab) = Lab::open() else { return };
+    let link = lab.path("link");
+    std::os::unix::fs::symlink(&lab.state, &link).expect("a link");
+    lab.onlay(&["shell", "-q", "a", "--", "touch", "/etc/x"]).state(&link).run().ok();
+    let inside = lab.stay(&["a"]);
+    let joined = lab.onlay(&["shell", "a", "--", "ls", "/etc/x"]).state(&link).run();
+    assert!(joined.stderr.contains("joined"), "{}", joined.story());
+    inside.finish().ok();
+    let mut program = crate::kernel::command(env!("CARGO_BIN_EXE_onlay"));
+    program.current_dir(lab.path("")).args(["--state", "state", "--root", "tree", "shell", "-q", "a"]);
+    let output = program.args(["--", "ls", "/etc/x"]).output().expect("the program starts");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "/etc/x\n", "{output:?}");
+    assert!(fs::exists(lab.overlay("a")).expect("a look"));
+}
