@@ -46,7 +46,9 @@ fn wait_for(payload: Pid, signals: &SignalFd) -> Result<Ended, IoError> {
             Err(error) => return Err(error).context("wait for", "signals"),
         }
         while let Some(info) = signals.next() {
-            if info.signal != libc::SIGCHLD {
+            // A script inside that signals process 1 means an init that reads its settings again, not
+            // the command (which is the package manager that runs the script).
+            if info.signal != libc::SIGCHLD && !info.from_inside {
                 // It may have ended this moment.
                 let _ = sys::send(payload, info.signal);
             }
