@@ -1,0 +1,45 @@
+//! A machine that boots: Debian with its own systemd as process 1, a /usr that cannot be written, and services that
+//! must not notice what is done in overlays.
+//!
+//! It is a container of systemd-nspawn, which takes two seconds to boot where a virtual machine takes forty. Checks
+//! are shell scripts that run inside, as the administrator would type them (`machine/*.sh`); one boot has many
+//! steps, and every step that failed is shown.
+
+mod bed;
+
+use bed::{Machine, assert_all_passed};
+
+/// Real `apt-get install` of a package whose scripts try everything, in every way to enter.
+#[test]
+fn packages_are_installed_without_a_trace_on_the_host() {
+    let Some(machine) = Machine::make() else { return };
+    assert_all_passed(&machine.boot("packages.sh"));
+}
+
+/// Joining, what is left running, tools that look at the host, name services, terminals and exit codes.
+#[test]
+fn overlays_are_shared_and_tools_in_them_see_the_host() {
+    let Some(machine) = Machine::make() else { return };
+    assert_all_passed(&machine.boot("together.sh"));
+}
+
+/// An overlay booted with its own systemd, by systemd-nspawn in the machine: joined, powered off, terminated.
+#[test]
+fn an_overlay_boots_and_powers_off() {
+    let Some(machine) = Machine::make() else { return };
+    assert_all_passed(&machine.boot("booted.sh"));
+}
+
+/// The machine is switched off under an overlay in use, gets a package, and then another image of /usr.
+#[test]
+fn an_overlay_outlives_boots_and_changes_of_its_base() {
+    let Some(machine) = Machine::make() else { return };
+    assert_all_passed(&machine.boot("kept.sh"));
+    assert_all_passed(&machine.boot("kept.sh"));
+    machine.change("dpkg --install /var/local/repository/onlay-base_*.deb");
+    assert_all_passed(&machine.boot("kept.sh"));
+    machine.change(
+        "echo IMAGE_VERSION=7 >>/usr/lib/os-release; rm /usr/bin/strace; echo new >/usr/bin/onlay-new",
+    );
+    assert_all_passed(&machine.boot("kept.sh"));
+}

@@ -1,0 +1,109 @@
+//! Making the machine, booting it, and reading what its steps said.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::debian::{self, command, expect_success, script};
+
+/// How long a boot may take; a hanging one is ended.
+const SECONDS: &str = "200";
+
+/// A machine that is off, with its disks.
+pub(crate) struct Machine {
+    place: tempfile::TempDir,
+}
+
+/// What one step said.
+pub(crate) struct Step {
+    name: String,
+    /// The exit code; `None` where the machine went down before the step's end.
+    code: Option<i32>,
+    output: String,
+}
+
+impl Machine {
+    /// Makes one; `None` after saying loudly why it cannot be made.
+    pub(crate) fn make() -> Option<Machine> {
+        let tree = debian::tree()?;
+        if command("systemd-nspawn").arg("--version").output().is_err() {
+            debian::skip("no systemd-nspawn to boot a machine with; scripts/install-test-tools installs it");
+            return None;
+        }
+        let machine = Machine { place: debian::place() };
+        let repository = machine.path().join("repository");
+        debian::make_repository(&repository, &tree);
+        expect_success(machine.bed("make").arg(tree).arg(debian::ONLAY).arg(repository));
+        Some(machine)
+    }
+
+    /// Boots it with a script of checks and waits until it is off.
+    pub(crate) fn boot(&self, checks: &str) -> Vec<Step> {
+        let share = self.path().join("share");
+        // A boot's results are its own.
+        match std::fs::remove_dir_all(&share) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                panic!("{}: {error}", share.display())
+            }
+            _ => std::fs::create_dir(&share).expect("a directory beside the images"),
+        }
+        std::fs::copy(script(checks), share.join("checks.sh")).expect("the script is part of these tests");
+        let output = self.bed("boot").output().expect("timeout(1) is everywhere");
+        let steps = read_steps(&share);
+        let finished = steps.last().is_some_and(|step| step.name == "finish");
+        let console = String::from_utf8_lossy(&output.stdout);
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(finished, "{}the machine ended early: {}\n{console}\n{words}", report(&steps), output.status);
+        steps
+    }
+
+    /// Changes it, as root of the machine that is off.
+    pub(crate) fn change(&self, script: &str) {
+        expect_success(self.bed("change").arg(script));
+    }
+
+    fn path(&self) -> &Path {
+        self.place.path()
+    }
+
+    /// bed.sh in a mount namespace, with which its mounts go whatever ends it.
+    fn bed(&self, verb: &str) -> Command {
+        let mut command = command("timeout");
+        command.args(["--kill-after=10", SECONDS, "unshare", "--mount", "--propagation", "private"]);
+        command.arg(script("bed.sh")).arg(verb).arg(self.path());
+        command
+    }
+}
+
+fn read_steps(share: &Path) -> Vec<Step> {
+    let text = |path: PathBuf| Some(String::from_utf8_lossy(&std::fs::read(path).ok()?).into_owned());
+    let order = text(share.join("order")).unwrap_or_default();
+    let step = |name: &str| Step {
+        name: name.to_owned(),
+        code: text(share.join(format!("{name}.code"))).and_then(|code| code.trim().parse().ok()),
+        output: text(share.join(format!("{name}.out"))).unwrap_or_default(),
+    };
+    order.lines().map(step).collect()
+}
+
+/// Shows every step that failed, with what it said.
+pub(crate) fn assert_all_passed(steps: &[Step]) {
+    // A script that lost its checks must not pass.
+    assert!(steps.len() > 3, "only {} steps", steps.len());
+    let failed = report(steps);
+    assert!(failed.is_empty(), "{failed}");
+}
+
+fn report(steps: &[Step]) -> String {
+    let mut text = String::new();
+    for step in steps.iter().filter(|step| step.code != Some(0)) {
+        let code = step.code.map_or("never ended".to_owned(), |code| format!("exit code {code}"));
+        writeln!(text, "\n==== {}: {code}\n{}", step.name, step.output).expect("memory to write to");
+    }
+    if !text.is_empty() {
+        let passed: Vec<&str> =
+            steps.iter().filter(|step| step.code == Some(0)).map(|step| step.name.as_str()).collect();
+        writeln!(text, "(passed: {})", passed.join(", ")).expect("memory to write to");
+    }
+    text
+}

@@ -1,0 +1,102 @@
+# An overlay that is booted as a container with its own systemd, by the systemd-nspawn of this machine.
+. /usr/local/bin/steps.sh
+
+# boot NAME OPTIONS…: in the background, until it has come up. Steps are no parents of each other, so what one leaves
+# behind for the next goes through files.
+boot() {
+    local name=$1
+    shift
+    rm -f /root/booted-code
+    (
+        code=0
+        bash -c 'echo $$ >/root/booted; exec onlay shell --boot "$@"' - "$@" "$name" || code=$?
+        echo $code >/root/booted-code
+    ) >"/results/console-$name.log" 2>&1 &
+    await running "$name" || (cat "/results/console-$name.log" && false)
+}
+
+running() {
+    case $(timeout 20 onlay shell --quiet "$1" -- systemctl is-system-running --wait) in
+    running | degraded) ;;
+    *) return 1 ;;
+    esac
+}
+
+# Waits for onlay itself, whose code says whether the end was clean.
+ended() {
+    await test -s /root/booted-code
+    test "$(cat /root/booted-code)" = 0 || (cat /results/console-*.log /root/booted-code && false)
+    onlay list --json | grep '"state": "idle"'
+}
+
+boots() {
+    boot web
+    onlay list --json | grep '"state": "booted"'
+    onlay shell --quiet web -- systemctl --failed --no-legend
+    test "$(onlay shell --quiet web -- cat /proc/1/comm)" = systemd
+}
+
+# Its services are its own: real starts and restarts, and the host's never notice.
+services() {
+    onlay shell web -- bash -exc 'apt-get -q update; apt-get -q -y install onlay-probe anacron
+        systemctl is-active cron; systemctl restart cron; systemctl is-active onlay-probe
+        systemctl show -p MainPID onlay-probe; dpkg --verify onlay-probe; touch /usr/in-boot'
+}
+
+registered() {
+    machinectl list --no-legend | grep '^web '
+    machinectl status --no-pager web | head -n 20
+}
+
+mode_is_kept() {
+    refuse onlay shell --isolate web -- true
+    refuse onlay shell --boot web
+    refuse onlay rm web
+}
+
+powered_off() {
+    onlay shell web -- poweroff
+    ended
+}
+
+keeps_changes() {
+    inside web -- 'test -e /usr/in-boot; onlay-probe; dpkg-query -W anacron; test -z "$(dpkg --audit)"'
+    test ! -e /usr/in-boot
+}
+
+terminated() {
+    boot web
+    onlay shell web -- touch /usr/second-boot
+    kill -TERM "$(cat /root/booted)"
+    ended
+    inside web -- 'test -e /usr/second-boot'
+}
+
+without_network() {
+    boot offline --no-net
+    onlay shell offline -- bash -exc 'ip -o link | grep -v LOOPBACK && exit 1; true'
+    onlay shell offline -- poweroff
+    ended
+}
+
+nobody_left() {
+    refuse pgrep -x systemd-nspawn
+    refuse machinectl show web
+    test "$(systemctl is-system-running)" = running
+}
+
+await test -e /run/probe.pid
+systemctl is-system-running --wait >/dev/null
+onlay shell --quiet first -- true
+remember
+step boots boots
+step services services
+step registered registered
+step mode-is-kept mode_is_kept
+step powered-off powered_off
+step keeps-changes keeps_changes
+step terminated terminated
+step without-network without_network
+step nobody-left nobody_left
+step host-untouched untouched
+finish

@@ -1,0 +1,114 @@
+# What every script of checks inside a machine begins with: named steps, whose code and output go to /results, and
+# a witness of all that could show that the host was changed.
+# shellcheck shell=bash
+
+export LC_ALL=C SYSTEMD_COLORS=0 SYSTEMD_PAGER='' DEBIAN_FRONTEND=noninteractive
+
+# step NAME COMMAND…: any failing command inside fails the step; the next step runs all the same.
+step() {
+    local name=$1
+    shift
+    printf '%s\n' "$name" >>/results/order
+    (
+        set -ex
+        "$@"
+    ) >"/results/$name.out" 2>&1 </dev/null
+    echo $? >"/results/$name.code"
+    echo "$name: $SECONDS s" >>/results/times
+}
+
+# The command must fail. (`!` would be no help: `set -e` does not look at what it negates.)
+refuse() {
+    if "$@"; then
+        echo "should have failed: $*"
+        return 1
+    fi
+}
+
+# bash inherits it in overlays, too.
+export -f refuse
+
+# Runs in an overlay, the rest of the line as a shell script: inside OPTIONS… -- SCRIPT.
+inside() {
+    local options=()
+    while [ "$1" != -- ]; do
+        options+=("$1")
+        shift
+    done
+    timeout --kill-after=5 100 onlay shell "${options[@]}" -- bash -exc "$2"
+}
+
+# Waits up to ten seconds until a command succeeds.
+await() {
+    for _ in $(seq 200); do
+        if "$@" >/dev/null 2>&1; then return; fi
+        sleep 0.05
+    done
+    echo "waited in vain: $*"
+    return 1
+}
+
+# All that a maintainer script could have changed, as text.
+witness() (
+    set +x
+    for unit in probe cron dbus; do
+        systemctl show "$unit" -p Id -p MainPID -p NRestarts -p ActiveState -p UnitFileState \
+            -p ActiveEnterTimestampMonotonic -p StateChangeTimestampMonotonic
+    done
+    # Changes when systemd reads its units again.
+    systemctl show -p UnitsLoadTimestampMonotonic
+    systemctl list-unit-files --no-legend
+    systemctl list-jobs --no-legend
+    echo "signals: $(cat /run/probe.signals)"
+    ps -o pid,ni,stat,args -C perl -C cron | sed 's/[+<N]* */ /'
+    dpkg-query --show | sha256sum
+    getent passwd
+    ldconfig -p | sha256sum
+    cut -d ' ' -f 3- /proc/1/mountinfo
+    cat /proc/swaps
+    hostname
+    cat /etc/hostname
+    readlink /etc/localtime
+    sysctl net.ipv4.ip_forward
+    ip -o address
+    # Names, kinds, modes and owners; times of what systemd keeps for itself there do change.
+    find /dev /run -xdev -path /run/onlay -prune -o -path /run/log -prune -o \
+        -path '/run/systemd/*' -prune -o -printf '%p %y %m %u %g\n' | sort
+)
+
+# What is newer than the stamp: neither homes, nor Onlay's own state, nor where the journal grows; and nspawn's mount
+# of results.
+newer() (
+    set +x
+    places=(/ /usr /var)
+    for place in /srv /opt /home; do
+        if mountpoint -q "$place"; then places+=("$place"); fi
+    done
+    find "${places[@]}" -xdev \( -path /root -o -path /home -o -path /var/lib/onlay -o -path /var/log/journal -o -path /results \) \
+        -prune -o \( -newer /results/stamp -o -cnewer /results/stamp \) -print
+)
+
+remember() {
+    touch /results/stamp
+    # So that what follows at once is newer.
+    sleep 0.02
+    witness >/results/before
+}
+
+# Whether all is as it was at the last `remember`.
+untouched() {
+    witness >/results/after
+    diff --unified=0 /results/before /results/after || return 1
+    local found
+    found=$(newer)
+    if [ -n "$found" ]; then
+        echo "changed on the host:" "$found"
+        return 1
+    fi
+}
+
+# The end of a script: the machine has got this far.
+finish() {
+    echo finish >>/results/order
+    echo 0 >/results/finish.code
+}
