@@ -10,7 +10,9 @@
 mod atomic;
 mod call_names;
 mod channel;
+mod child;
 mod error;
+mod handle;
 mod lock;
 mod mount;
 mod mountinfo;
@@ -27,6 +29,7 @@ pub mod terminal;
 pub use atomic::{replace_file, replace_volatile, sync_dir};
 pub use channel::{Channel, Message};
 pub use error::{Context, IoError, io_error};
+pub use handle::FileHandle;
 pub use lock::Lock;
 pub use mount::{
     MountFlags, Propagation, Tree, attach, clone_tree, detach_path, enter_root, new_filesystem, set_flags,
