@@ -1,0 +1,146 @@
+//! An upper as it lies on disk, read into memory: every name with its status, its attributes and
+//! overlayfs's notes. File contents are not read here.
+
+use std::ffi::OsString;
+use std::ops::Range;
+use std::path::Path;
+
+use rustix::fs::Stat;
+
+use super::marks::{Marks, Opaque, Prefix};
+use super::place::Place;
+use crate::sys::{FileKind, IoError, Root, Xattrs};
+
+/// The part of a file's status that can change in a way that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Status {
+    pub(super) kind: FileKind,
+    /// Permissions and the three bits above them.
+    pub(super) mode: u32,
+    pub(super) owner: (u32, u32),
+    /// Seconds and nanoseconds.
+    pub(super) modified: (i64, u64),
+    /// Bytes of content; 0 for anything but a regular file.
+    pub(super) size: u64,
+    /// Device number of a device node; 0 for anything else.
+    pub(super) device: u64,
+}
+
+/// What an upper holds under one name.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) name: OsString,
+    pub(super) status: Status,
+    /// Hides what lies below, and is nothing itself.
+    pub(super) whiteout: bool,
+    pub(super) marks: Marks,
+    pub(super) xattrs: Xattrs,
+    /// A directory's entries, as places in [`Upper::nodes`], sorted by name.
+    pub(super) children: Range<usize>,
+}
+
+/// A whole upper. The first node is its root.
+#[derive(Debug)]
+pub(super) struct Upper {
+    pub(super) nodes: Vec<Node>,
+    /// Whether any directory has a redirect.
+    pub(super) redirects: bool,
+}
+
+impl Status {
+    pub(super) fn of(stat: &Stat) -> Status {
+        let kind = FileKind::of(stat);
+        let is_device = matches!(kind, FileKind::CharDevice | FileKind::BlockDevice);
+        Status {
+            kind,
+            mode: stat.st_mode & 0o7777,
+            owner: (stat.st_uid, stat.st_gid),
+            modified: (stat.st_mtime as _, stat.st_mtime_nsec as _),
+            size: if kind == FileKind::File { stat.st_size as u64 } else { 0 },
+            device: if is_device { stat.st_rdev as _ } else { 0 },
+        }
+    }
+
+    /// The status of a name; `None` where there is nothing.
+    pub(super) fn at(dir: &Root, name: impl AsRef<Path>) -> Result<Option<Status>, IoError> {
+        Ok(dir.lstat(name)?.as_ref().map(Status::of))
+    }
+
+    pub(super) fn is_dir(&self) -> bool {
+        self.kind == FileKind::Directory
+    }
+}
+
+impl Node {
+    /// Whether only a file's metadata lies here, and its data elsewhere.
+    pub(super) fn is_metacopy(&self) -> bool {
+        self.marks.metacopy && self.status.kind == FileKind::File
+    }
+
+    fn read(
+        dir: &Root,
+        name: OsString,
+        prefix: Prefix,
+        parent: Option<Opaque>,
+    ) -> Result<Option<Node>, IoError> {
+        let Some(status) = Status::at(dir, &name)? else { return Ok(None) };
+        if status.kind == FileKind::CharDevice && status.device == 0 {
+            let (marks, xattrs) = (Marks::default(), Xattrs::default());
+            return Ok(Some(Node { name, status, whiteout: true, marks, xattrs, children: 0..0 }));
+        }
+        let (marks, xattrs) = prefix.split(Xattrs::read(dir, Path::new(&name))?);
+        let whiteout = marks.whiteout
+            && parent == Some(Opaque::ByAttribute)
+            && status.kind == FileKind::File
+            && status.size == 0;
+        Ok(Some(Node { name, status, whiteout, marks, xattrs, children: 0..0 }))
+    }
+}
+
+impl Upper {
+    /// Reads all of it.
+    pub(super) fn read(root: &Root, prefix: Prefix) -> Result<Upper, IoError> {
+        let mut upper = Upper { nodes: Vec::new(), redirects: false };
+        upper.nodes.extend(Node::read(root, OsString::new(), prefix, None)?);
+        let mut place = Place::top(root);
+        let mut unread = vec![upper.read_children(&mut place, 0, prefix)?];
+        while let Some(children) = unread.last_mut() {
+            let Some(index) = children.next() else {
+                unread.pop();
+                place.pop();
+                continue;
+            };
+            let Some(node) = upper.nodes.get(index).filter(|node| node.status.is_dir()) else { continue };
+            upper.redirects |= node.marks.redirect.is_some();
+            place.push(&node.name);
+            unread.push(upper.read_children(&mut place, index, prefix)?);
+        }
+        Ok(upper)
+    }
+
+    /// The entries of a directory, as nodes.
+    pub(super) fn children(&self, index: usize) -> &[Node] {
+        &self.nodes[self.nodes[index].children.clone()]
+    }
+
+    fn read_children(
+        &mut self,
+        place: &mut Place<'_>,
+        index: usize,
+        prefix: Prefix,
+    ) -> Result<Range<usize>, IoError> {
+        let dir = place.dir()?;
+        let opaque = self.nodes.get(index).and_then(|node| node.marks.opaque);
+        let mut names: Vec<OsString> = dir.entries()?.into_iter().map(|entry| entry.name).collect();
+        names.sort_unstable();
+        let first = self.nodes.len();
+        for name in names {
+            self.nodes.extend(Node::read(dir, name, prefix, opaque)?);
+        }
+        let children = first..self.nodes.len();
+        if let Some(node) = self.nodes.get_mut(index) {
+            node.children = children.clone();
+        }
+        Ok(children)
+    }
+}
