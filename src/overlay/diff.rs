@@ -13,7 +13,7 @@ pub fn diff(overlay: &Overlay, host: &Host) -> Result<Vec<Change>, Error> {
     let mut found = Vec::new();
     for (point, upper) in uppers(&overlay.dir)? {
         let lower = without_submounts(host, &point)?;
-        let layer = changes::Layer { upper: &upper, lower: &lower, mount_point: &point };
+        let layer = changes::Layer::new(&upper, &lower, &point);
         found.extend(changes::read_changes(&layer)?);
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));

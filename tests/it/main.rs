@@ -1,10 +1,11 @@
 //! Tests of rooms together, on temporary roots and on the real kernel.
+
 mod apt;
 mod changes;
-mod man;
+mod debian;
 mod house;
 mod kernel;
-mod shell;
-mod debian;
 mod machine;
+mod man;
+mod shell;
 mod system_calls;
