@@ -89,7 +89,9 @@ fn listing(changes: &[Change]) -> String {
                 Some(from) => format!("{} -> {path}{slash}", output::path(from)),
                 None => format!("{path}{slash}"),
             };
-            let size = if change.file == FileKind::File { output::size(change.size) } else { String::new() };
+            let has_size = change.file == FileKind::File
+                && !matches!(change.kind, ChangeKind::Metadata | ChangeKind::Renamed);
+            let size = if has_size { output::size(change.size) } else { String::new() };
             vec![word(change.kind).to_owned(), format!("{size:>7}"), place]
         })
         .collect();
