@@ -141,7 +141,7 @@ fn part(
         // Looking into one that is not mounted yet would mount it on the host.
         "autofs" => None,
         kind if KERNEL_WINDOWS.contains(&kind) => Some(Part::Own { point, recursive: false }),
-        _ if is_strictly_below_any(&point, NOT_THE_HOST) || !is_dir(&mount.point) => {
+        _ if is_strictly_below_any(&point, NOT_THE_HOST) || !is_dir(&mount.point) || !has_name(&point) => {
             Some(Part::ReadOnly { point })
         }
         _ => Some(Part::Kept(layer(table, root, &point, Some(mount)))),
@@ -182,6 +182,11 @@ pub fn directory_name(point: &Path) -> String {
         }
     }
     name
+}
+
+/// Whether a layer's directory can have its name: NAME_MAX bounds it, and escapes make it longer.
+fn has_name(point: &Path) -> bool {
+    directory_name(point).len() <= 255
 }
 
 /// The mount point that a layer's directory stands for; `None` for a name that is none of ours.

@@ -86,6 +86,16 @@ fn a_name_that_is_no_text() {
 }
 
 #[test]
+fn a_name_too_long_for_a_layer_is_read_only_inside() {
+    let Some(lab) = Lab::with_private_mounts() else { return };
+    let below = format!("srv/{}/{}", "x-".repeat(50), "y-".repeat(50));
+    lab.mount_tmpfs("size=1m", &lab.tree.join(&below));
+    fs::write(lab.tree.join(&below).join("file"), "host\n").expect("a file");
+    let ran = lab.shell("a", &format!("cat /{below}/file; touch /{below}/x 2>/dev/null || echo refused"));
+    assert_eq!(ran.ok(), "host\nrefused\n");
+}
+
+#[test]
 fn a_read_only_mount_can_be_written_inside() {
     let Some(lab) = Lab::with_private_mounts() else { return };
     let place = lab.tree.join("srv/ro");
