@@ -3,6 +3,7 @@
 mod apt;
 mod changes;
 mod debian;
+mod faults;
 mod house;
 mod kernel;
 mod machine;
