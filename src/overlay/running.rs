@@ -161,6 +161,7 @@ impl Presence {
     pub fn leave(&self, name: &OverlayName, lock: Lock) -> Result<Left, IoError> {
         drop(lock);
         match Lock::try_exclusive(&self.dir, &lock_name(name))? {
+            Some(_) if self.read(name)?.is_some_and(|running| running.has_orphans()) => Ok(Left::Others),
             Some(alone) => self.forget(name, alone).map(|()| Left::Last),
             None => Ok(Left::Others),
         }
@@ -205,10 +206,25 @@ impl Running {
         if process_start_time(&proc, leader) == Some(self.started) && mount_namespace(leader).is_some() {
             return Some(leader);
         }
+        self.members().next()
+    }
+
+    /// Every process that is in the mount namespace and sees the view.
+    fn members(&self) -> impl Iterator<Item = Pid> {
         std::fs::read_dir("/proc")
-            .ok()?
+            .into_iter()
+            .flatten()
             .filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?))
-            .find(|&pid| mount_namespace(pid) == Some(self.namespace) && self.is_seen_by(pid))
+            .filter(|&pid| mount_namespace(pid) == Some(self.namespace) && self.is_seen_by(pid))
+    }
+
+    /// Whether somebody is left whose session was killed, and who so holds no lock. In an isolated
+    /// or booted overlay nobody outlives the first process.
+    fn has_orphans(&self) -> bool {
+        // A session that has given up its lock is on its way out.
+        let program = |pid: &str| rustix::fs::stat(format!("/proc/{pid}/exe")).map(|s| (s.st_dev, s.st_ino));
+        let own = program("self");
+        self.mode == Mode::Host && self.members().any(|pid| program(&pid.to_string()) != own)
     }
 
     /// Whether a process sees the view. The kernel gives the number of a namespace that has gone to
