@@ -75,14 +75,21 @@ fn enter_new(plan: Plan, entrance: Entrance, held: Held, events: &mut dyn Events
     let directory = current_directory();
     // Looked up here: in the new root, /proc will belong to another PID namespace, or to none yet.
     let proc = Root::open("/proc")?;
-    let mut kept = open_kept(&plan, entrance, events)?;
-    let made = match make_view(&plan, kept.as_mut(), directory, events) {
+    let mut kept = None;
+    let made = open_kept(&plan, entrance, events).and_then(|opened| {
+        kept = opened;
+        make_view(&plan, kept.as_mut(), directory, events)
+    });
+    let made = match made {
         Ok(made) => made,
         Err(error) => {
+            // The first error is the one to tell, whether or not its traces can be cleared.
+            let _ = sys::join(&held.home);
             if let Some(Kept { overlays, is_new: true, .. }) = &kept {
                 // It was never entered, so nobody misses it.
-                overlays.remove(&plan.name)?;
+                let _ = overlays.remove(&plan.name);
             }
+            let _ = plan.presence.leave(&plan.name, held.usage);
             return Err(error);
         }
     };
