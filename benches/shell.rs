@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     contestants.retain(|contestant| {
         let works = (contestant.run)();
         if !works {
-            println!("left out: {} (not installed, or it does not work here)", contestant.name);
+            println!("left out: {} (not installed, or it does not run here)", contestant.name);
         }
         works
     });
@@ -128,7 +128,19 @@ fn contestants(work: &Path) -> Vec<Contestant> {
         work.join("toy").into(),
     ]);
     add("systemd-nspawn over an overlay (toy)", true, command(toy.chain(["/bin/true".into()]).collect()));
-    let podman = ["podman", "run", "--rm", "--network=host", "--rootfs"].map(OsString::from);
+    // runc, since crun refuses hybrid cgroups; the limits, since a container may lack the right to raise them.
+    let podman = [
+        "podman",
+        "--runtime=runc",
+        "--cgroup-manager=cgroupfs",
+        "run",
+        "--rm",
+        "--network=host",
+        "--ulimit=nofile=1024:1024",
+        "--ulimit=nproc=1024:1024",
+        "--rootfs",
+    ]
+    .map(OsString::from);
     let rootfs = format!("{}:O", merged.display());
     add(
         "podman run --rootfs DIR:O",
