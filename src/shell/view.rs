@@ -131,8 +131,10 @@ pub(super) fn complete_for_host(
     }
     lock_sys(view, &host.mounts)?;
     if host.is_running {
+        // The host's root was opened in the namespace that has been left, from which nothing can be cloned.
+        let root = Root::open("/")?;
         for directory in NAME_SERVICES {
-            let_through(&host.root, view, directory)?;
+            let_through(&root, view, directory)?;
         }
     }
     Ok(())
