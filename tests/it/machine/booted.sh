@@ -16,6 +16,8 @@ boot() {
 }
 
 running() {
+    # Coming first, it would not join but enter.
+    onlay list --json | grep -q '"state": "booted"' || return 1
     case $(timeout 20 onlay shell --quiet "$1" -- systemctl is-system-running --wait) in
     running | degraded) ;;
     *) return 1 ;;

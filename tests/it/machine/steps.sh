@@ -39,14 +39,15 @@ inside() {
 }
 
 # Waits up to ten seconds until a command succeeds.
-await() {
+await() (
+    set +x
     for _ in $(seq 200); do
-        if "$@" >/dev/null 2>&1; then return; fi
+        if "$@" >/dev/null 2>&1; then exit; fi
         sleep 0.05
     done
     echo "waited in vain: $*"
-    return 1
-}
+    exit 1
+)
 
 # All that a maintainer script could have changed, as text.
 witness() (
