@@ -92,8 +92,10 @@ EOF
     rm -f "$machine"/etc/apt/sources.list.d/*
     echo 'Acquire::Languages "none";' | put /etc/apt/apt.conf.d/99test
     echo 'deb [trusted=yes] file:/var/local/repository ./' | put /etc/apt/sources.list
-    # For the machine's own /srv and /opt: file systems of their own.
-    printf 'onlay-srv /srv tmpfs mode=755 0 0\nonlay-opt /opt tmpfs mode=755 0 0\n' | put /etc/fstab
+    # As many hosts have them: file systems of their own.
+    for place in home opt srv; do
+        echo "onlay-$place /$place tmpfs mode=755 0 0"
+    done | put /etc/fstab
 }
 
 case $verb in

@@ -51,6 +51,7 @@ remove() {
 }
 
 homes() {
+    mountpoint /home
     inside homes -- 'echo shared >/root/shared; echo shared >/home/shared'
     grep shared /root/shared
     grep shared /home/shared
@@ -70,6 +71,14 @@ separate_mounts() {
     grep host /srv/file
     test ! -e /opt/new
     inside mounts -- 'grep inside /srv/file; cat /opt/new/x'
+}
+
+# Debian's own services with their own scripts: one anew, one upgraded, then one purged that runs on the host.
+real_services() {
+    inside "$@" -- 'apt-get -q update; apt-get -q -y install anacron cron; dpkg-query -W cron | grep onlay1
+        dpkg --verify cron anacron; apt-get -q -y purge cron; test ! -e /usr/sbin/cron; apt-get -q -s check'
+    systemctl is-active cron
+    dpkg --verify cron
 }
 
 # Were the witness blind, all of the above would show nothing.
@@ -108,6 +117,10 @@ step temporary temporary
 step temporary-host-untouched untouched
 step remove remove
 step remove-host-untouched untouched
+remember
+step real-services real_services services
+step real-services-isolated real_services --isolate services-isolated
+step real-services-host-untouched untouched
 step homes homes
 step separate-mounts separate_mounts
 step witness-sees-signals witness_sees_signals
