@@ -118,6 +118,9 @@ change)
     ;;
 boot)
     mount_images ro
+    # nspawn leaves a directory there, by the machine's name: two of these at a time must not meet.
+    mkdir -p /run/systemd/nspawn
+    mount -t tmpfs nspawn /run/systemd/nspawn
     # nspawn of systemd 252 puts containers on cgroup v1 where the outer machine has both.
     export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
     # Settings of the network can be written, for the container has a network of its own: what keeps others from

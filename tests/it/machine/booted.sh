@@ -1,4 +1,6 @@
+#!/bin/bash
 # An overlay that is booted as a container with its own systemd, by the systemd-nspawn of this machine.
+# shellcheck source=tests/it/machine/steps.sh
 . /usr/local/bin/steps.sh
 
 # boot NAME OPTIONS…: in the background, until it has come up. Steps are no parents of each other, so what one leaves

@@ -1,4 +1,6 @@
+#!/bin/bash
 # An overlay over four boots: made, found again, found on a base with one package more, found on another image.
+# shellcheck source=tests/it/machine/steps.sh
 . /usr/local/bin/steps.sh
 
 # Enters and keeps what onlay itself says.

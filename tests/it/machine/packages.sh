@@ -1,5 +1,7 @@
+#!/bin/bash
 # Installs a package whose scripts do whatever maintainer scripts do, in every way to enter an overlay, and looks
 # whether the host was changed.
+# shellcheck source=tests/it/machine/steps.sh
 . /usr/local/bin/steps.sh
 
 install='apt-get -q update && apt-get -q -y install onlay-probe'
@@ -87,7 +89,7 @@ witness_sees_signals() {
     inside --unguarded open -- "kill -HUP $(cat /run/probe.pid)"
     sleep 0.2
     refuse untouched
-    grep signals:.*HUP /results/after
+    grep 'signals:.*HUP' /results/after
 }
 witness_sees_reloads() {
     remember

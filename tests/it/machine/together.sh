@@ -1,4 +1,6 @@
+#!/bin/bash
 # Several in one overlay, tools for the running host, and names.
+# shellcheck source=tests/it/machine/steps.sh
 . /usr/local/bin/steps.sh
 
 # hold NAME OPTIONS…: enters in the background and stays, until `release`.
