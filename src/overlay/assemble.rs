@@ -1,5 +1,6 @@
 //! Mounting the parts of a host as one view, in a mount namespace of its own.
 
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Gid, Mode, Uid};
@@ -9,8 +10,8 @@ use super::Error;
 use super::layers::{self, Layer, Part};
 use crate::event::{Event, Events};
 use crate::sys::{
-    Context, Features, IoError, MountError, MountFlags, OverlaySpec, Root, Tree, Xattrs, attach, clone_tree,
-    detach_path, mount_overlay, set_flags,
+    Context, Features, FileKind, IoError, MountError, MountFlags, OverlaySpec, Root, Tree, Xattrs, attach,
+    clone_tree, detach_path, io_error, mount_overlay, set_flags,
 };
 
 /// Where the writable layers of a view are.
@@ -76,6 +77,10 @@ pub fn assemble(
                 None => continue,
             },
         };
+        if view.is_some() && is_directory(&tree, part.point())? != is_directory(&target, part.point())? {
+            tell_missing(part.point(), &io_error("mount on", part.point(), Errno::NOTDIR), events);
+            continue;
+        }
         attach(&tree, &target, part.point())?;
         if view.is_none() {
             view = Some(Root::from_fd(tree.into_fd(), "/"));
@@ -238,6 +243,11 @@ fn read_only_clone(root_of_host: &Path, point: &Path) -> Result<Tree, IoError> {
 /// The place in the view, which may have been removed or replaced inside the overlay.
 fn mount_target(view: &Root, point: &Path) -> Result<Root, IoError> {
     Ok(Root::from_fd(view.open_exact(point)?, PathBuf::from(point)))
+}
+
+fn is_directory(file: impl AsFd, name: &Path) -> Result<bool, IoError> {
+    let stat = rustix::fs::fstat(file).context("examine", name)?;
+    Ok(FileKind::of(&stat) == FileKind::Directory)
 }
 
 fn tell_missing(point: &Path, error: &IoError, events: &mut dyn Events) {

@@ -83,9 +83,9 @@ impl Root {
         Ok(Root { fd, path: self.join(name) })
     }
 
-    /// Opens anything below as an O_PATH descriptor, without following any link on the way.
+    /// Opens anything below but a link as an O_PATH descriptor, without following any on the way.
     pub fn open_exact(&self, name: impl AsRef<Path>) -> Result<OwnedFd, IoError> {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
         self.open_inside(name.as_ref(), flags, ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS)
     }
 
