@@ -48,6 +48,13 @@ pub enum Event {
         /// What it was.
         what: PathBuf,
     },
+    /// Work that an earlier run left half done cannot be cleared away now.
+    NotCleared {
+        /// What it is.
+        what: PathBuf,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Receives events.

@@ -31,6 +31,9 @@ fn in_words(event: &Event) -> String {
         Event::StillRunning { name } => {
             format!("processes still run in '{name}'; it stays in use until they end")
         }
+        Event::NotCleared { what, reason } => {
+            format!("cannot clear what an interrupted run left, {}: {reason}", what.display())
+        }
         Event::Cleared { what } => format!("cleared what an interrupted run left: {}", what.display()),
     }
 }

@@ -153,8 +153,12 @@ impl Overlays {
         // Somebody who is at work here right now holds the lock; what he has aside is his.
         let Some(_lock) = Lock::try_exclusive(&self.dir, LOCK)? else { return Ok(()) };
         for name in remains {
-            clear(&self.dir, &name)?;
-            events.tell(Event::Cleared { what: self.dir.join(&name) });
+            let what = self.dir.join(&name);
+            // What resists (an immutable file, a bad disk) is in nobody's way.
+            events.tell(match clear(&self.dir, &name) {
+                Ok(()) => Event::Cleared { what },
+                Err(error) => Event::NotCleared { what, reason: error.source.to_string() },
+            });
         }
         Ok(())
     }
