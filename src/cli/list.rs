@@ -58,7 +58,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     if arguments.json {
         output::print_json(&rows)?;
     } else if rows.is_empty() {
-        eprintln!("onlay: no overlays; 'onlay shell' makes one");
+        output::say("onlay: no overlays; 'onlay shell' makes one");
     } else {
         output::print(&table(&rows))?;
     }

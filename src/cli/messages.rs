@@ -1,5 +1,6 @@
 //! What a person is told on the way, on stderr.
 
+use super::output;
 use crate::event::{Event, Events};
 
 /// Prints events, unless asked to be quiet.
@@ -13,7 +14,7 @@ impl Events for Messages {
         if self.quiet {
             return;
         }
-        eprintln!("onlay: {}", in_words(&event));
+        output::say(&format!("onlay: {}", in_words(&event)));
     }
 }
 

@@ -14,6 +14,12 @@ pub(super) fn print(text: &str) -> Result<(), Error> {
     std::io::stdout().write_all(text.as_bytes()).map_err(Error::Output)
 }
 
+/// Writes a line to stderr. Nobody can be told where that fails (a closed pipe, a full disk), and
+/// no work stops for it.
+pub(super) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// Writes a value as JSON with a newline.
 pub(super) fn print_json(value: &impl Serialize) -> Result<(), Error> {
     let mut text = serde_json::to_string_pretty(value).expect("our own types serialise");

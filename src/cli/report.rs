@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::process::ExitCode;
 
+use super::output;
 use crate::sys::{IoError, MountError};
 use crate::{overlay, shell, tool};
 
@@ -29,7 +30,7 @@ pub(super) enum Error {
     #[error("{failed} of {all} overlays could not be removed")]
     Some { failed: usize, all: usize },
     #[error("cannot write the output")]
-    Output(std::io::Error),
+    Output(#[source] std::io::Error),
 }
 
 /// Prints an error with its causes and a hint, and gives its exit code.
@@ -39,9 +40,9 @@ pub(super) fn show(error: &Error) -> ExitCode {
     if reader_has_gone {
         return ExitCode::SUCCESS;
     }
-    eprintln!("onlay: {}", with_causes(error));
+    output::say(&format!("onlay: {}", with_causes(error)));
     if let Some(hint) = hint(error) {
-        eprintln!("hint: {hint}");
+        output::say(&format!("hint: {hint}"));
     }
     ExitCode::from(code(error))
 }

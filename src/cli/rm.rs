@@ -61,6 +61,6 @@ fn remove(overlays: &Overlays, presence: &Presence, name: &OverlayName, dry_run:
     }
     overlays.remove(name)?;
     presence.forget(name, lock)?;
-    eprintln!("onlay: removed '{name}'");
+    output::say(&format!("onlay: removed '{name}'"));
     Ok(())
 }

@@ -65,7 +65,7 @@ pub(super) fn run(place: &Place, arguments: Arguments) -> Result<ExitCode, Error
     let mut messages = Messages { quiet };
     let outcome = shell::enter(plan, &mut messages)?;
     if !quiet {
-        eprintln!("onlay: {}", farewell(&outcome));
+        output::say(&format!("onlay: {}", farewell(&outcome)));
     }
     if let Ended::Killed(signal) = outcome.ended {
         raise_as_self(signal);
