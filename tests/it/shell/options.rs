@@ -174,3 +174,24 @@ fn the_state_may_be_named_by_a_link_or_relatively() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "/etc/x\n", "{output:?}");
     assert!(fs::exists(lab.overlay("a")).expect("a look"));
 }
+
+#[test]
+fn streams_that_cannot_be_written_stop_no_work() {
+    let Some(lab) = Lab::open() else { return };
+    let through = |redirection: &str| -> Vec<String> {
+        vec!["/bin/sh".into(), "-c".into(), format!("exec \"$@\" {redirection}"), "sh".into()]
+    };
+    for redirection in ["2>/dev/full", "2>&-"] {
+        let wrapper = through(redirection);
+        let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
+        let ran =
+            lab.onlay(&["shell", "a", "--", "sh", "-c", "echo x >/etc/x; exit 7"]).through(&wrapper).run();
+        assert_eq!(ran.code(), Some(7), "{redirection}: {}", ran.story());
+        assert_eq!(lab.onlay(&["rm", "b"]).through(&wrapper).run().code(), Some(1), "{redirection}");
+        lab.onlay(&["rm", "a"]).through(&wrapper).run().ok();
+    }
+    lab.onlay(&["list", "--json"])
+        .through(&["/bin/sh", "-c", "exec \"$@\" >/dev/full", "sh"])
+        .run()
+        .failed(1, &["cannot write the output: No space left on device"]);
+}
