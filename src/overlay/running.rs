@@ -105,10 +105,9 @@ impl Presence {
         for trace in self.dir.entries()? {
             let name = trace.name.to_str().and_then(|name| name.rsplit_once('.')?.0.parse().ok());
             let Some(name) = name else { continue };
-            if self.find(&name)?.is_some() {
-                continue;
-            }
-            if let Some(alone) = Lock::try_exclusive(&self.dir, &lock_name(&name))? {
+            if self.find(&name)?.is_none()
+                && let Some(alone) = Lock::try_exclusive(&self.dir, &lock_name(&name))?
+            {
                 self.forget(&name, alone)?;
             }
         }

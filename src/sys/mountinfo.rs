@@ -170,11 +170,12 @@ impl MountTable {
 
 /// Makes text of any bytes, by the kernel's own escapes for those that are none.
 fn escape(bytes: &[u8]) -> String {
+    let octal = |bits: u8| char::from(b'0' + (bits & 7));
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
         for byte in chunk.invalid() {
-            text.push_str(&format!("\\{byte:03o}"));
+            text.extend(['\\', octal(byte >> 6), octal(byte >> 3), octal(*byte)]);
         }
     }
     text
