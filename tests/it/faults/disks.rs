@@ -78,15 +78,13 @@ fn every_lack_of_space_on_the_way_is_clean() {
     let mut fillers: Vec<String> =
         names_in(&state).into_iter().filter(|name| name.starts_with("filler.")).collect();
     let size = fs::metadata(state.join("filler")).expect("it was made").len();
-    let mut refused = 0;
-    for freed in 0..40_u64 {
+    for refused in 0..40_u64 {
         let ran = lab.onlay(&["shell", "-q", "a", "--", "true"]).state(&state).run();
         if ran.code() == Some(0) {
             assert!(refused > 1, "the disk was not full");
             lab.onlay(&["rm", "a"]).state(&state).run().ok();
             return;
         }
-        refused += 1;
         ran.failed(1, &["o space left", "hint: free some space"]);
         assert_eq!(lab.onlay(&["list", "--json"]).state(&state).run().ok(), "[]\n", "{}", ran.story());
         match fillers.pop() {
@@ -94,7 +92,7 @@ fn every_lack_of_space_on_the_way_is_clean() {
             None => fs::OpenOptions::new()
                 .write(true)
                 .open(state.join("filler"))
-                .and_then(|file| file.set_len(size.saturating_sub(freed * 4096)))
+                .and_then(|file| file.set_len(size.saturating_sub(refused * 4096)))
                 .expect("a shorter file"),
         }
     }

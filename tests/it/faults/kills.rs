@@ -1,6 +1,7 @@
 //! kill -9, of everybody, at any moment.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -161,7 +162,6 @@ fn of_all_and_then_their_namespaces_number_is_anothers() {
     let place = format!("/proc/{}/ns/mnt", stranger.id());
     wait_until("it has a namespace", || fs::read_link(&place).is_ok_and(|link| link != own));
     let mut record_now: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    use std::os::unix::fs::MetadataExt;
     record_now["namespace"] = fs::metadata(&place).expect("it lives").ino().into();
     fs::write(&record, record_now.to_string()).expect("a file");
     let ran = lab.onlay(&["shell", "a", "--", "cat", "/run/onlay/inside"]).run();

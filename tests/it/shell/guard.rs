@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::net::UnixListener;
 
-use crate::kernel::{Lab, Ran, Victim, tool_or_skip};
+use crate::kernel::{Lab, Ran, Victim, skip, tool_or_skip};
 
 /// Runs a script in an overlay of the host, with the number of a process of the host as `$1`.
 fn aimed(lab: &Lab, options: &[&str], script: &str, victim: &Victim) -> Ran {
@@ -99,7 +99,7 @@ fn another_sessions_processes_are_of_the_same_overlay() {
 fn every_call_that_signals_is_guarded() {
     let Some(lab) = Lab::open() else { return };
     let mut victim = Victim::start();
-    let script = r#"
+    let script = r"
 import ctypes, errno, os, signal, sys
 libc = ctypes.CDLL(None, use_errno=True)
 def call(*arguments):
@@ -118,7 +118,7 @@ if child == 0:
 import time
 print(*try_all(child))
 os.kill(child, 9)
-"#;
+";
     if cfg!(not(target_arch = "x86_64")) {
         return;
     }
@@ -176,7 +176,10 @@ fn disks_are_not_there() {
         .into_iter()
         .filter(|name| !name.starts_with("loop") && fs::exists(format!("/dev/{name}")).is_ok_and(|is| is))
         .collect();
-    let script = disks.iter().map(|disk| format!("ls /dev/{disk}; ")).collect::<String>();
+    if disks.is_empty() {
+        return skip("this machine has no disk");
+    }
+    let script = format!("cd /dev; ls -d {}; true;", disks.join(" "));
     let ran = lab.host_shell("a", &format!("{script} test -w /dev/null && echo ok >/dev/null"));
     assert_eq!(ran.text(), "", "of {disks:?}");
     for disk in &disks {

@@ -1,5 +1,7 @@
 //! Signals: who gets them, and who does not.
 
+use std::os::unix::process::ExitStatusExt;
+
 use crate::kernel::{Lab, Screen, Started, command, output};
 
 /// A command that says which signals it got, until one ends it.
@@ -100,7 +102,6 @@ fn a_key_that_interrupts_ends_a_command_that_does_not_care() {
         screen.wait_for("ready");
         screen.type_keys("\u{3}");
         let (status, shown) = screen.finish();
-        use std::os::unix::process::ExitStatusExt;
         assert_eq!(status.signal(), Some(libc::SIGINT), "{way:?}: {status}: {shown}");
     }
 }
