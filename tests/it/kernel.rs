@@ -17,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use onlay::sys::{MountTable, Namespaces, Propagation, has_capability, leave_for_new, set_propagation};
+use onlay::sys::{MountTable, Namespaces, Pid, Propagation, has_capability, leave_for_new, set_propagation};
 
 pub(crate) use run::{Onlay, Ran, Started};
 pub(crate) use screen::Screen;
@@ -218,8 +218,9 @@ impl Lab {
     }
 
     fn mounts(&self) -> Vec<PathBuf> {
-        let text = fs::read("/proc/thread-self/mountinfo").expect("proc is mounted");
-        let table = MountTable::parse(&String::from_utf8_lossy(&text));
+        // Of this thread, which may have a namespace of its own.
+        let thread = Pid::from_raw(rustix::thread::gettid().as_raw_nonzero().get()).expect("a thread id");
+        let table = MountTable::seen_by(thread).expect("proc is mounted");
         let is_ours = |path: &Path| path.starts_with(self.dir.path()) || path.starts_with("/run/onlay");
         table.all().iter().map(|mount| mount.point.clone()).filter(|point| is_ours(point)).collect()
     }

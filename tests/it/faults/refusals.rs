@@ -39,7 +39,7 @@ fn root_without_the_right_to_mount_is_told_so() {
 
 #[test]
 fn a_state_on_a_file_system_that_cannot_hold_it_is_refused() {
-    let Some(lab) = Lab::with_private_mounts() else { return };
+    let Some(mut lab) = Lab::with_private_mounts() else { return };
     let over = lab.path("over");
     for name in ["low", "up", "work", "over"] {
         make_dir(&lab.path(name), 0o700);
@@ -52,6 +52,7 @@ fn a_state_on_a_file_system_that_cannot_hold_it_is_refused() {
         3,
         &["cannot hold overlays: it lies on an overlay itself", "hint: give --state a directory on ext4"],
     );
+    lab.uses(&state);
     assert!(names_in(&state).is_empty());
     lab.onlay(&["shell", "-q", "--temp", "--", "true"]).state(&state).run().ok();
 }
@@ -83,9 +84,10 @@ fn a_state_on_fat_is_refused() {
 
 #[test]
 fn a_read_only_state_is_refused_with_a_way_out() {
-    let Some(lab) = Lab::with_private_mounts() else { return };
+    let Some(mut lab) = Lab::with_private_mounts() else { return };
     let state = lab.path("sealed");
     lab.mount_tmpfs("size=1m,mode=0700,ro", &state);
+    lab.uses(&state);
     for place in [state.clone(), state.join("below")] {
         let ran = lab.onlay(&["shell", "a", "--", "true"]).state(&place).run();
         ran.failed(1, &["Read-only file system", "hint: give --state a writable directory, or use --temp"]);
@@ -116,9 +118,10 @@ fn a_state_that_others_may_write_is_refused() {
 
 #[test]
 fn a_state_or_a_root_that_is_no_directory_is_refused() {
-    let Some(lab) = Lab::open() else { return };
+    let Some(mut lab) = Lab::open() else { return };
     let file = lab.path("file");
     fs::write(&file, "").expect("a file");
+    lab.uses(&file);
     for place in [file.clone(), file.join("below")] {
         lab.onlay(&["shell", "a", "--", "true"]).state(&place).run().failed(1, &["Not a directory"]);
     }
