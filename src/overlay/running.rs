@@ -220,10 +220,11 @@ impl Running {
     /// Whether somebody is left whose session was killed, and who so holds no lock. In an isolated
     /// or booted overlay nobody outlives the first process.
     fn has_orphans(&self) -> bool {
-        // A session that has given up its lock is on its way out.
+        // A session that has given up its lock is on its way out, as is who has no program any more.
         let program = |pid: &str| rustix::fs::stat(format!("/proc/{pid}/exe")).map(|s| (s.st_dev, s.st_ino));
         let own = program("self");
-        self.mode == Mode::Host && self.members().any(|pid| program(&pid.to_string()) != own)
+        let is_orphan = |pid: Pid| program(&pid.to_string()).is_ok_and(|found| Ok(found) != own);
+        self.mode == Mode::Host && self.members().any(is_orphan)
     }
 
     /// Whether a process sees the view. The kernel gives the number of a namespace that has gone to
