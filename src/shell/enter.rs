@@ -50,8 +50,9 @@ pub(super) struct Held {
 
 /// Enters an overlay as planned and returns when the command has ended.
 pub fn enter(mut plan: Plan, events: &mut dyn Events) -> Result<Outcome, Error> {
-    if matches!(plan.entrance, Entrance::Create) {
+    if matches!(plan.entrance, Entrance::Create | Entrance::Reenter(_)) {
         // Those in an overlay are found by its state directory, so that is there before they are.
+        // It may have been made since the plan looked for it.
         overlay::make_state(&plan.request.state)?;
         plan.presence = Presence::open(&plan.request.state)?;
     }
