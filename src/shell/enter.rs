@@ -65,10 +65,29 @@ pub fn enter(mut plan: Plan, events: &mut dyn Events) -> Result<Outcome, Error> 
         return Err(overlay::Error::InUse { name: plan.name, pid: None }.into());
     };
     let held = Held { entry, usage, home: Namespace::mount_of(Pid::own())? };
-    match std::mem::replace(&mut plan.entrance, Entrance::Temporary) {
-        Entrance::Join(running) => join(plan, &running, held, events),
-        entrance => enter_new(plan, entrance, held, events),
+    loop {
+        match std::mem::replace(&mut plan.entrance, Entrance::Temporary) {
+            Entrance::Join(found) => match namespaces_of(&found) {
+                Ok(namespaces) => return join(plan, &found, &namespaces, held, events),
+                // Who was found has ended this moment; somebody else may be there.
+                Err(Error::Io(error)) if error.is_not_found() => {
+                    plan.entrance = super::plan::entrance(&plan.request, &plan.name, &plan.presence)?;
+                }
+                Err(error) => return Err(error),
+            },
+            entrance => return enter_new(plan, entrance, held, events),
+        }
     }
+}
+
+/// What there is to join of those who are in an overlay.
+fn namespaces_of(found: &RunningOverlay) -> Result<Vec<Namespace>, Error> {
+    let mode = found.running.mode;
+    let member = if mode == Mode::Booted { super::boot::init_of(found.member)? } else { found.member };
+    Ok(match mode {
+        Mode::Host => vec![Namespace::mount_of(member)?],
+        Mode::Isolated | Mode::Booted => Namespace::all_of(member)?,
+    })
 }
 
 /// Makes a view and runs the command in it.
@@ -241,16 +260,17 @@ fn namespaces(request: &super::Request) -> Namespaces {
 }
 
 /// Joins those who are in an overlay.
-fn join(plan: Plan, found: &RunningOverlay, held: Held, events: &mut dyn Events) -> Result<Outcome, Error> {
+fn join(
+    plan: Plan,
+    found: &RunningOverlay,
+    namespaces: &[Namespace],
+    held: Held,
+    events: &mut dyn Events,
+) -> Result<Outcome, Error> {
     let directory = current_directory();
     let kept = if found.running.temporary { None } else { kept_directory(&plan)? };
     let mode = found.running.mode;
-    let member = if mode == Mode::Booted { super::boot::init_of(found.member)? } else { found.member };
-    let namespaces = match mode {
-        Mode::Host => vec![Namespace::mount_of(member)?],
-        Mode::Isolated | Mode::Booted => Namespace::all_of(member)?,
-    };
-    for namespace in &namespaces {
+    for namespace in namespaces {
         sys::join(namespace)?;
     }
     let Held { entry, usage, home } = held;
