@@ -58,6 +58,10 @@ pub struct Running {
     /// Whether the protections of the host are off.
     #[serde(default)]
     pub unguarded: bool,
+    /// Whether others than the first have ever joined. One alone knows who is left of its own;
+    /// of others, who may have been killed, nobody knows without looking.
+    #[serde(default)]
+    pub shared: bool,
 }
 
 /// The folder of one state directory below `/run/onlay`.
@@ -224,7 +228,7 @@ impl Running {
         let program = |pid: &str| rustix::fs::stat(format!("/proc/{pid}/exe")).map(|s| (s.st_dev, s.st_ino));
         let own = program("self");
         let is_orphan = |pid: Pid| program(&pid.to_string()).is_ok_and(|found| Ok(found) != own);
-        self.mode == Mode::Host && self.members().any(is_orphan)
+        self.mode == Mode::Host && self.shared && self.members().any(is_orphan)
     }
 
     /// Whether a process sees the view. The kernel gives the number of a namespace that has gone to

@@ -64,6 +64,13 @@ impl Child {
         self.channel.send(b"G", None)
     }
 
+    /// Lets a child go that waits, and waits until it is gone.
+    pub(super) fn abandon(self) {
+        drop(self.channel);
+        // Whatever it is that failed here, there is a first error to tell.
+        let _ = self.pidfd.wait();
+    }
+
     /// Waits until the command ends.
     pub(super) fn run(self, pty: Option<Pty>, guard: Option<Guard>) -> Result<Finished, Error> {
         let raw = match &pty {

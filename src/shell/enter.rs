@@ -123,15 +123,18 @@ fn enter_new(plan: Plan, entrance: Entrance, held: Held, events: &mut dyn Events
     events.tell(entered(&plan, false));
     let request = &plan.request;
     let pty = if request.mode == Mode::Isolated { Pty::for_streams()? } else { None };
-    let child = match child {
-        Some(child) => {
-            child.go()?;
-            child
-        }
-        None => spawn(pty.as_ref(), |terminal, channel| become_init(&command, terminal, channel))?,
+    let announce = |leader| plan.presence.announce(&plan.name, &running(&plan, leader, &proc, namespace));
+    let child = if let Some(child) = child {
+        // Before anything runs: what outlives us, were we killed, must be found.
+        announce(Pid::own())?;
+        child.go()?;
+        child
+    } else {
+        // Nothing outlives an init whose parent is killed.
+        let child = spawn(pty.as_ref(), |terminal, channel| become_init(&command, terminal, channel))?;
+        announce(child.pid)?;
+        child
     };
-    let leader = if request.mode == Mode::Isolated { child.pid } else { Pid::own() };
-    plan.presence.announce(&plan.name, &running(&plan, leader, &proc, namespace))?;
     let Held { entry, usage, home } = held;
     drop(entry);
     let guard = guard_for(request);
@@ -200,16 +203,29 @@ fn make_view(
         Mode::Host => Some(spawn(None, |_, channel| become_command_when_ready(&command, channel))?),
         Mode::Isolated | Mode::Booted => None,
     };
-    let ram = ram_storage(request.size.as_deref())?;
-    let view = match kept {
+    match mount_in_namespace(plan, kept, events) {
+        Ok(view) => Ok(Made { view, namespace, child, command }),
+        Err(error) => {
+            if let Some(child) = child {
+                // It has our locks until it is gone.
+                child.abandon();
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Mounts the view; the mount namespace is ours alone.
+fn mount_in_namespace(plan: &Plan, kept: Option<&mut Kept>, events: &mut dyn Events) -> Result<Root, Error> {
+    let ram = ram_storage(plan.request.size.as_deref())?;
+    match kept {
         Some(kept) => {
             // Its directory must be reached through the mounts of this namespace.
             kept.dir = Root::open(kept.dir.path())?;
-            mount_view(plan, &kept.dir, &ram, events)?
+            mount_view(plan, &kept.dir, &ram, events)
         }
-        None => mount_view(plan, &ram, &ram, events)?,
-    };
-    Ok(Made { view, namespace, child, command })
+        None => mount_view(plan, &ram, &ram, events),
+    }
 }
 
 fn mount_view(plan: &Plan, kept: &Root, ram: &Root, events: &mut dyn Events) -> Result<Root, Error> {
@@ -270,6 +286,9 @@ fn join(
     let directory = current_directory();
     let kept = if found.running.temporary { None } else { kept_directory(&plan)? };
     let mode = found.running.mode;
+    if !found.running.shared {
+        plan.presence.announce(&plan.name, &Running { shared: true, ..found.running.clone() })?;
+    }
     for namespace in namespaces {
         sys::join(namespace)?;
     }
@@ -330,6 +349,7 @@ pub(super) fn running(plan: &Plan, leader: Pid, proc: &Root, namespace: u64) -> 
         namespace,
         view: plan.label.clone(),
         unguarded: request.unguarded,
+        shared: false,
     }
 }
 

@@ -10,7 +10,8 @@
 
 use std::sync::LazyLock;
 
-use crate::sys::{Abi, Filter, Listener, Notification, Pid, Rule, Verdict};
+use super::system_calls::NO_REMOUNT;
+use crate::sys::{Abi, Condition, Filter, Listener, Notification, Pid, Rule, Verdict};
 
 /// What no maintainer script may do to the kernel that it shares with the host: load modules, set
 /// the clock, stop the machine.
@@ -52,13 +53,14 @@ const HARMLESS: &[u32] = &[0, libc::SIGURG as u32];
 
 /// The filter for commands in a guarded overlay.
 pub(super) fn filter() -> Filter {
-    let harmless: Vec<[(u8, u32); 1]> =
-        SIGNAL_CALLS.iter().flat_map(|call| HARMLESS.iter().map(|&signal| [(call.signal, signal)])).collect();
-    let mut rules = Vec::new();
-    for (call, when) in SIGNAL_CALLS.iter().flat_map(|call| HARMLESS.iter().map(move |_| call)).zip(&harmless)
-    {
-        rules.push(Rule { call: call.name, when, verdict: Verdict::Allow });
-    }
+    let harmless: Vec<(&str, [Condition; 1])> = SIGNAL_CALLS
+        .iter()
+        .flat_map(|call| HARMLESS.iter().map(|&signal| (call.name, [Condition::is(call.signal, signal)])))
+        .collect();
+    let allow = |(call, when)| Rule { call, when, verdict: Verdict::Allow };
+    let mut rules: Vec<Rule<'_>> =
+        harmless.iter().map(|(call, when)| (*call, &when[..])).map(allow).collect();
+    rules.extend(NO_REMOUNT);
     rules.extend(SIGNAL_CALLS.iter().map(|call| Rule { call: call.name, when: &[], verdict: Verdict::Ask }));
     let refused = Verdict::Fail(libc::EPERM);
     rules.extend(HOST_SETTINGS.iter().map(|call| Rule { call, when: &[], verdict: refused }));

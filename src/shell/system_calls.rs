@@ -12,7 +12,7 @@
 
 use std::iter;
 
-use crate::sys::{Filter, Rule, Verdict};
+use crate::sys::{Condition, Filter, Rule, Verdict};
 
 /// Capabilities that no isolated command keeps: those that nspawn does not leave to a container
 /// (systemd-nspawn(1), `--capability=`), and one more.
@@ -47,7 +47,7 @@ pub fn dropped_capabilities(private_network: bool) -> Vec<&'static str> {
 /// network, so there is one filter.
 pub fn isolation_filter() -> Filter {
     let allowed = allowed_calls().map(|call| Rule { call, when: &[], verdict: Verdict::Allow });
-    let rules: Vec<Rule<'_>> = iter::once(NO_AUDIT).chain(allowed).collect();
+    let rules: Vec<Rule<'_>> = iter::once(NO_AUDIT).chain(NO_REMOUNT).chain(allowed).collect();
     Filter::compile(&rules, Verdict::Fail(libc::EPERM))
 }
 
@@ -60,9 +60,27 @@ pub fn allowed_calls() -> impl Iterator<Item = &'static str> {
 /// for absent and go on, where any other makes them refuse.
 const NO_AUDIT: Rule<'static> = Rule {
     call: "socket",
-    when: &[(0, libc::AF_NETLINK as u32), (2, libc::NETLINK_AUDIT as u32)],
+    when: &[Condition::is(0, libc::AF_NETLINK as u32), Condition::is(2, libc::NETLINK_AUDIT as u32)],
     verdict: Verdict::Fail(libc::EAFNOSUPPORT),
 };
+
+/// Some mounts inside are the host's own, on the host's file system: to remount such a file system
+/// read-only would stop the host. Flags of a mount alone (`MS_BIND` with it) are each view's own.
+pub(super) const NO_REMOUNT: [Rule<'static>; 2] = [
+    Rule {
+        call: "mount",
+        when: &[Condition::bits(3, (libc::MS_REMOUNT | libc::MS_BIND) as u32, libc::MS_REMOUNT as u32)],
+        verdict: Verdict::Fail(libc::EPERM),
+    },
+    Rule {
+        call: "fsconfig",
+        when: &[Condition::is(1, FSCONFIG_CMD_RECONFIGURE)],
+        verdict: Verdict::Fail(libc::EPERM),
+    },
+];
+
+/// linux/mount.h.
+const FSCONFIG_CMD_RECONFIGURE: u32 = 7;
 
 /// Names of calls by the group in which systemd 257 has them (`systemd-analyze syscall-filter`). A
 /// name that is in several groups stands in the first. Names of interfaces that Onlay does not run

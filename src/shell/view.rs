@@ -65,7 +65,7 @@ pub(super) fn prepare_ram(parts: &[Part], ram: &Root, name: &OverlayName) -> Res
         match layer.point.to_str() {
             Some("/dev") => {
                 let (upper, _) = new_upper(ram, &directory_name(&layer.point), &lower)?;
-                hide_block_devices(&upper)?;
+                hide_devices(&lower, &upper)?;
             }
             Some("/run") => {
                 let (upper, _) = new_upper(ram, &directory_name(&layer.point), &lower)?;
@@ -77,27 +77,33 @@ pub(super) fn prepare_ram(parts: &[Part], ram: &Root, name: &OverlayName) -> Res
     Ok(())
 }
 
-/// A whiteout for each block device but loop devices, which are nobody's disk.
-fn hide_block_devices(upper: &Root) -> Result<(), IoError> {
+/// A whiteout for each block device but loop devices, which are nobody's disk; for the device
+/// mapper, which makes and takes away disks; and for watchdogs, which reset the machine once opened.
+fn hide_devices(dev: &Root, upper: &Root) -> Result<(), IoError> {
     let Ok(devices) = Root::open("/sys/class/block") else { return Ok(()) };
-    for device in devices.entries()? {
-        let name = device.name.to_string_lossy().replace('!', "/");
-        if name.starts_with("loop") {
-            continue;
-        }
+    let names = devices.entries()?.into_iter().map(|device| device.name.to_string_lossy().replace('!', "/"));
+    let disks = names.filter(|name| !name.starts_with("loop"));
+    let others = ["mapper/control", "watchdog", "watchdog0"].into_iter().filter(|name| dev.exists(name));
+    for name in disks.chain(others.map(str::to_owned)) {
         if let Some(above) = Path::new(&name).parent() {
             upper.make_dirs(above, 0o755)?;
         }
-        match rustix::fs::mknodat(upper, &name, FileType::CharacterDevice, FileMode::empty(), 0) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error).context("hide", upper.join(&name)),
-        }
+        whiteout(upper, &name)?;
     }
     Ok(())
 }
 
-/// Says in the view's /run which overlay it is, and shows nothing else of `/run/onlay`.
+fn whiteout(upper: &Root, name: &str) -> Result<(), IoError> {
+    match rustix::fs::mknodat(upper, name, FileType::CharacterDevice, FileMode::empty(), 0) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(error) => Err(error).context("hide", upper.join(name)),
+    }
+}
+
+/// Says in the view's /run which overlay it is, and shows nothing else of `/run/onlay`. Nor is
+/// init's pipe there: nobody would read it, and who writes to it would wait for ever.
 fn mark_inside(run: &Root, name: &OverlayName) -> Result<(), IoError> {
+    whiteout(run, "initctl")?;
     run.make_dir("onlay", 0o755)?;
     let dir = run.open_child("onlay".as_ref())?;
     Xattrs::set(&dir, Path::new(""), b"trusted.overlay.opaque", b"y")?;

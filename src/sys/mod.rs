@@ -43,6 +43,6 @@ pub use process::{
     has_capability, let_go_of_streams, new_session, process_start_time, raise_as_self, reap_any, wait,
 };
 pub use root::{Entry, FileKind, Root};
-pub use seccomp::{Abi, Filter, Listener, Notification, Rule, Verdict};
+pub use seccomp::{Abi, Condition, Filter, Listener, Notification, Rule, Verdict};
 pub use signal::{SignalFd, SignalInfo, ignore, restore_signals, send};
 pub use xattr::Xattrs;

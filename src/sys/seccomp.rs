@@ -89,13 +89,36 @@ fn arm_private(name: &str) -> Option<u32> {
     }
 }
 
+/// What an argument must be, in its low 32 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Condition {
+    /// Which argument, by position.
+    argument: u8,
+    /// The bits that count.
+    mask: u32,
+    /// What they must be.
+    value: u32,
+}
+
+impl Condition {
+    /// The argument has this value.
+    pub const fn is(argument: u8, value: u32) -> Condition {
+        Condition { argument, mask: u32::MAX, value }
+    }
+
+    /// Of the bits in `mask`, the argument has just those in `value`.
+    pub const fn bits(argument: u8, mask: u32, value: u32) -> Condition {
+        Condition { argument, mask, value }
+    }
+}
+
 /// A rule for one system call.
 #[derive(Debug, Clone)]
 pub struct Rule<'a> {
     /// Its name; interfaces that lack it pass over the rule.
     pub call: &'a str,
-    /// Only where each of these arguments (by position, low 32 bits) has this value.
-    pub when: &'a [(u8, u32)],
+    /// Only where all of these hold.
+    pub when: &'a [Condition],
     /// What then happens.
     pub verdict: Verdict,
 }
@@ -191,17 +214,26 @@ fn table(abi: Abi, rules: &[Rule<'_>]) -> Vec<(u32, Verdict)> {
 /// Tests each condition; where one does not hold, the number is loaded again and the search goes
 /// on behind this piece.
 fn compile_conditions(rule: &Rule<'_>) -> Vec<libc::sock_filter> {
-    let mut body = Vec::new();
-    // Two instructions for each condition, then the answer, then the reload.
-    let length = rule.when.len() * 2;
-    for (index, &(argument, value)) in rule.when.iter().enumerate() {
-        body.push(load(offset_of_argument(argument)));
-        let to_reload = length - (index * 2 + 2) + 1;
-        body.push(jump(libc::BPF_JEQ, value, 0, to_reload as u8));
+    let tests: Vec<Vec<libc::sock_filter>> = rule.when.iter().map(load_condition).collect();
+    let length: usize = tests.iter().map(|test| test.len() + 1).sum();
+    let mut body = Vec::with_capacity(length + 2);
+    for (test, condition) in tests.into_iter().zip(rule.when) {
+        body.extend(test);
+        // Past the rest of the tests and the answer.
+        let to_reload = length - (body.len() + 1) + 1;
+        body.push(jump(libc::BPF_JEQ, condition.value, 0, to_reload as u8));
     }
     body.push(answer(rule.verdict));
     body.push(load(OFFSET_OF_NUMBER));
     body
+}
+
+fn load_condition(condition: &Condition) -> Vec<libc::sock_filter> {
+    let mut program = vec![load(offset_of_argument(condition.argument))];
+    if condition.mask != u32::MAX {
+        program.push(instruction(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, condition.mask, 0, 0));
+    }
+    program
 }
 
 /// Turns a sorted table into the starts of runs that have one verdict.
@@ -419,6 +451,7 @@ mod tests {
                         }
                     };
                 }
+                libc::BPF_ALU => accumulator &= step.k,
                 libc::BPF_RET => return step.k,
                 _ => {
                     let taken = match code & 0xf0 {
@@ -439,7 +472,7 @@ mod tests {
     #[test]
     fn every_number_gets_the_verdict_of_its_rule() {
         let rules = [
-            Rule { call: "kill", when: &[(1, 0)], verdict: Verdict::Allow },
+            Rule { call: "kill", when: &[Condition::is(1, 0)], verdict: Verdict::Allow },
             Rule { call: "kill", when: &[], verdict: Verdict::Ask },
             Rule { call: "sethostname", when: &[], verdict: Verdict::Fail(libc::EPERM) },
             Rule { call: "no_such_call", when: &[], verdict: Verdict::Fail(libc::EPERM) },
@@ -505,6 +538,27 @@ mod tests {
     fn arm_has_calls_outside_its_table() {
         assert_eq!(Abi::Arm.number("set_tls"), Some(0x000f_0005));
         assert_eq!(Abi::Aarch64.number("set_tls"), None);
+    }
+
+    #[test]
+    fn conditions_look_at_the_bits_that_count() {
+        let when = [Condition::bits(1, 0b1100, 0b0100), Condition::is(0, 7)];
+        let rules = [Rule { call: "mount", when: &when, verdict: Verdict::Fail(libc::EPERM) }];
+        let filter = Filter::compile(&rules, Verdict::Allow);
+        for &abi in Abi::LOCAL {
+            let mount = abi.number("mount").expect("every interface has mount");
+            for flags in 0..16 {
+                for first in [7, 8] {
+                    let refused = flags & 0b1100 == 0b0100 && first == 7;
+                    let expected = if refused { Verdict::Fail(libc::EPERM) } else { Verdict::Allow };
+                    assert_eq!(
+                        run(&filter, abi, mount, [first, flags, 0]),
+                        expected.bits(),
+                        "{first} {flags:#b}"
+                    );
+                }
+            }
+        }
     }
 
     #[cfg(target_arch = "x86_64")]
