@@ -60,7 +60,7 @@ pub(super) fn run(place: &Place, arguments: Arguments) -> Result<ExitCode, Error
     let dry_run = arguments.dry_run;
     let plan = shell::plan(request(place, arguments))?;
     if dry_run {
-        return output::print(&describe(&plan)).map(|()| ExitCode::SUCCESS);
+        return output::print(&describe(&plan)?).map(|()| ExitCode::SUCCESS);
     }
     let mut messages = Messages { quiet };
     let outcome = shell::enter(plan, &mut messages)?;
@@ -123,11 +123,11 @@ fn farewell(outcome: &Outcome) -> String {
     }
 }
 
-fn describe(plan: &Plan) -> String {
+fn describe(plan: &Plan) -> Result<String, Error> {
     let name = &plan.name;
-    let first = match &plan.entrance {
+    let first = match plan.entrance()? {
         Entrance::Join(running) => {
-            return format!("would join '{name}' through process {}\n", running.member);
+            return Ok(format!("would join '{name}' through process {}\n", running.member));
         }
         Entrance::Reenter(_) => format!("would enter '{name}' over {}\n", plan.base()),
         Entrance::Create => format!("would make '{name}' over {}\n", plan.base()),
@@ -146,5 +146,5 @@ fn describe(plan: &Plan) -> String {
             vec![format!("  {}", output::path(part.point())), how.to_owned()]
         })
         .collect();
-    first + &output::table(&rows)
+    Ok(first + &output::table(&rows))
 }

@@ -27,9 +27,11 @@ pub struct Host {
 impl Host {
     /// Opens the system below a directory; `/` is the running one.
     pub fn open(directory: &Path) -> Result<Host, IoError> {
-        let canonical = Root::open("/")?.resolve(absolute(directory)?)?;
-        let is_running = canonical == Path::new("/");
-        let root = Root::open(canonical)?;
+        let mut root = Root::open("/")?;
+        if directory != Path::new("/") {
+            root = Root::open(root.resolve(absolute(directory)?)?)?;
+        }
+        let is_running = root.path() == Path::new("/");
         Ok(Host { root, is_running, mounts: MountTable::read()? })
     }
 

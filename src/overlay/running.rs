@@ -68,6 +68,8 @@ pub struct Running {
 #[derive(Debug)]
 pub struct Presence {
     dir: Root,
+    /// Whether the state directory was there, and so is known by what it is.
+    pub knows_state: bool,
 }
 
 /// An overlay in use, found.
@@ -88,7 +90,7 @@ impl Presence {
         let run = Self::directory()?;
         let key = key_of(state)?;
         run.make_dir(&key, 0o700)?;
-        Ok(Presence { dir: run.open_dir(&key)? })
+        Ok(Presence { dir: run.open_dir(&key)?, knows_state: key != Path::new(UNBORN) })
     }
 
     /// `/run/onlay` itself, made when missing.
@@ -259,11 +261,14 @@ fn record_name(name: &OverlayName) -> String {
     format!("{name}.json")
 }
 
+/// Stands for every state directory that is not there yet.
+const UNBORN: &str = "none";
+
 /// Names a state directory by what it is, so that two paths to it meet.
 fn key_of(state: &Path) -> Result<PathBuf, IoError> {
     match rustix::fs::stat(state) {
         Ok(stat) => Ok(PathBuf::from(format!("{:x}-{}", stat.st_dev, stat.st_ino))),
-        Err(Errno::NOENT) => Ok(PathBuf::from("none")),
+        Err(Errno::NOENT) => Ok(PathBuf::from(UNBORN)),
         Err(error) => Err(error).context("examine", state),
     }
 }

@@ -50,32 +50,27 @@ pub(super) struct Held {
 
 /// Enters an overlay as planned and returns when the command has ended.
 pub fn enter(mut plan: Plan, events: &mut dyn Events) -> Result<Outcome, Error> {
-    if matches!(plan.entrance, Entrance::Create | Entrance::Reenter(_)) {
+    let state = &plan.request.state;
+    let is_to_be_kept = !plan.request.temporary && !plan.presence.knows_state;
+    if is_to_be_kept && !matches!(plan.entrance()?, Entrance::Join(_)) {
         // Those in an overlay are found by its state directory, so that is there before they are.
         // It may have been made since the plan looked for it.
-        overlay::make_state(&plan.request.state)?;
-        plan.presence = Presence::open(&plan.request.state)?;
+        overlay::make_state(state)?;
+        plan.presence = Presence::open(state)?;
     }
     let entry = plan.presence.lock_entry()?;
-    // Somebody may have come or gone since the plan was made.
-    if !matches!(plan.entrance, Entrance::Temporary) || plan.request.name.is_some() {
-        plan.entrance = super::plan::entrance(&plan.request, &plan.name, &plan.presence)?;
-    }
+    let mut entrance = plan.entrance()?;
     let Some(usage) = plan.presence.use_overlay(&plan.name)? else {
         return Err(overlay::Error::InUse { name: plan.name, pid: None }.into());
     };
     let held = Held { entry, usage, home: Namespace::mount_of(Pid::own())? };
     loop {
-        match std::mem::replace(&mut plan.entrance, Entrance::Temporary) {
-            Entrance::Join(found) => match namespaces_of(&found) {
-                Ok(namespaces) => return join(plan, &found, &namespaces, held, events),
-                // Who was found has ended this moment; somebody else may be there.
-                Err(Error::Io(error)) if error.is_not_found() => {
-                    plan.entrance = super::plan::entrance(&plan.request, &plan.name, &plan.presence)?;
-                }
-                Err(error) => return Err(error),
-            },
-            entrance => return enter_new(plan, entrance, held, events),
+        let Entrance::Join(found) = entrance else { return enter_new(plan, entrance, held, events) };
+        match namespaces_of(&found) {
+            Ok(namespaces) => return join(plan, &found, &namespaces, held, events),
+            // Who was found has ended this moment; somebody else may be there.
+            Err(Error::Io(error)) if error.is_not_found() => entrance = plan.entrance()?,
+            Err(error) => return Err(error),
         }
     }
 }

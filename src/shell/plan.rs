@@ -17,8 +17,6 @@ pub struct Plan {
     pub name: OverlayName,
     /// The system that it lies over.
     pub host: Host,
-    /// What will be done.
-    pub entrance: Entrance,
     /// The parts of the host that the view shows, and how.
     pub parts: Vec<Part>,
     /// Directories that stay the host's own.
@@ -34,6 +32,31 @@ impl Plan {
     /// The base, as it is now; found out when first asked for, since an overlay in RAM never asks.
     pub fn base(&self) -> &Base {
         self.base.get_or_init(|| self.host.base())
+    }
+
+    /// What entering comes to at this moment: looks whether somebody is in the overlay, else
+    /// whether it was kept. It holds while the entry lock is held.
+    pub fn entrance(&self) -> Result<Entrance, Error> {
+        let (request, name) = (&self.request, &self.name);
+        if request.temporary && request.name.is_none() {
+            return Ok(Entrance::Temporary);
+        }
+        if let Some(running) = self.presence.find(name)? {
+            check_same_way(request, &running)?;
+            return Ok(Entrance::Join(running));
+        }
+        let kept = Overlays::open(&request.state)?;
+        if request.temporary {
+            if kept.is_some_and(|overlays| overlays.contains(name)) {
+                return Err(overlay::Error::NotTemporary { name: name.clone() }.into());
+            }
+            return Ok(Entrance::Temporary);
+        }
+        match kept.map(|overlays| overlays.get(name)) {
+            Some(Ok(overlay)) => Ok(Entrance::Reenter(overlay)),
+            None | Some(Err(overlay::Error::NotFound { .. })) => Ok(Entrance::Create),
+            Some(Err(error)) => Err(error.into()),
+        }
     }
 }
 
@@ -67,35 +90,10 @@ pub fn plan(request: Request) -> Result<Plan, Error> {
         None if request.temporary => OverlayName::temporary(Pid::own()),
         None => "default".parse().expect("a good name"),
     };
-    let entrance = entrance(&request, &name, &presence)?;
     let own = if request.private_home { Vec::new() } else { homes(&host) };
     let parts = super::view::parts(&host, &own, request.mode, request.unguarded);
     let label = view_label(&name)?;
-    Ok(Plan { name, host, entrance, parts, own, label, request, presence, base: OnceCell::new() })
-}
-
-/// Looks whether somebody is in the overlay, else whether it was kept.
-pub(super) fn entrance(
-    request: &Request,
-    name: &OverlayName,
-    presence: &Presence,
-) -> Result<Entrance, Error> {
-    if let Some(running) = presence.find(name)? {
-        check_same_way(request, &running)?;
-        return Ok(Entrance::Join(running));
-    }
-    let kept = Overlays::open(&request.state)?;
-    if request.temporary {
-        if kept.is_some_and(|overlays| overlays.contains(name)) {
-            return Err(overlay::Error::NotTemporary { name: name.clone() }.into());
-        }
-        return Ok(Entrance::Temporary);
-    }
-    match kept.map(|overlays| overlays.get(name)) {
-        Some(Ok(overlay)) => Ok(Entrance::Reenter(overlay)),
-        None | Some(Err(overlay::Error::NotFound { .. })) => Ok(Entrance::Create),
-        Some(Err(error)) => Err(error.into()),
-    }
+    Ok(Plan { name, host, parts, own, label, request, presence, base: OnceCell::new() })
 }
 
 fn check_caller() -> Result<(), Error> {

@@ -58,7 +58,11 @@ fn pages_are_what_the_definition_says() {
             std::fs::write(&path, &page).expect("the page can be written");
         }
         let found = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(found == page, "{} is stale: run 'ONLAY_UPDATE=1 cargo test --test it man::'", path.display());
+        assert!(
+            found == page,
+            "{} is stale: run 'ONLAY_UPDATE=1 cargo test --test it man::'",
+            path.display()
+        );
     }
 }
 
