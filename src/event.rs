@@ -35,6 +35,8 @@ pub enum Event {
         joined: bool,
         /// Whether it is in RAM only.
         temporary: bool,
+        /// How much of the host a command inside can reach.
+        reach: Reach,
         /// Directories that are the host's own.
         own: Vec<PathBuf>,
     },
@@ -55,6 +57,19 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+}
+
+/// How much of the host a command in an overlay can reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// It sees the host's processes, and is guarded.
+    Guarded,
+    /// It sees them, and can change the host.
+    Unguarded,
+    /// It is in namespaces of its own.
+    Isolated,
+    /// It is in a container with an init of its own.
+    Booted,
 }
 
 /// Receives events.

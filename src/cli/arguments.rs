@@ -18,11 +18,14 @@ pub struct Cli {
     pub(super) command: Command,
 }
 
+/// Where state is kept, unless said otherwise.
+pub(super) const DEFAULT_STATE: &str = "/var/lib/onlay";
+
 /// Where to work.
 #[derive(Debug, Args)]
 pub(super) struct Place {
     /// Keep state below DIR
-    #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/onlay", env = "ONLAY_STATE")]
+    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_STATE, env = "ONLAY_STATE")]
     #[arg(help_heading = "Where to work", display_order = 100)]
     pub(super) state: PathBuf,
     /// Work on the system below DIR instead of the running one

@@ -77,14 +77,14 @@ pub(super) fn collect(place: &Place) -> Result<Vec<Row>, Error> {
             let position =
                 running.iter().position(|found| found.name == listed.name && !found.running.temporary);
             let user = position.map(|position| running.remove(position));
-            rows.push(row_on_disk(listed, user.as_ref())?);
+            rows.push(row_on_disk(listed, user.as_ref()));
         }
     }
     rows.extend(running.iter().map(row_in_ram));
     Ok(rows)
 }
 
-fn row_on_disk(listed: crate::overlay::Listed, user: Option<&RunningOverlay>) -> Result<Row, Error> {
+fn row_on_disk(listed: crate::overlay::Listed, user: Option<&RunningOverlay>) -> Row {
     let mut row = Row {
         name: listed.name.to_string(),
         storage: "disk",
@@ -100,13 +100,19 @@ fn row_on_disk(listed: crate::overlay::Listed, user: Option<&RunningOverlay>) ->
     };
     match listed.overlay {
         Ok(overlay) => {
-            let measured = measure(&overlay.dir)?;
+            // One that cannot be measured, or is being removed, must not hide the others.
+            let measured = measure(&overlay.dir);
             let last_used = overlay.last_used();
             row.used_ago = last_used.map(output::ago).unwrap_or_default();
             row.last_used = last_used.map(|time| humantime::format_rfc3339_seconds(time).to_string());
             row.created = Some(overlay.record.created);
-            row.entries = Some(measured.entries);
-            row.bytes = Some(measured.bytes);
+            match measured {
+                Ok(measured) => {
+                    row.entries = Some(measured.entries);
+                    row.bytes = Some(measured.bytes);
+                }
+                Err(error) => row.problem = Some(error.to_string()),
+            }
             row.base = Some(overlay.record.base);
         }
         Err(error) => {
@@ -114,7 +120,7 @@ fn row_on_disk(listed: crate::overlay::Listed, user: Option<&RunningOverlay>) ->
             row.problem = Some(error.to_string());
         }
     }
-    Ok(row)
+    row
 }
 
 fn row_in_ram(found: &RunningOverlay) -> Row {

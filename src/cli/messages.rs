@@ -1,7 +1,9 @@
 //! What a person is told on the way, on stderr.
 
 use super::output;
-use crate::event::{Event, Events};
+use std::path::PathBuf;
+
+use crate::event::{Event, Events, Reach};
 
 /// Prints events, unless asked to be quiet.
 #[derive(Debug)]
@@ -28,7 +30,9 @@ fn in_words(event: &Event) -> String {
         }
         Event::ReadOnlyPart { path, reason } => format!("{} is read-only inside: {reason}", path.display()),
         Event::MissingPart { path, reason } => format!("{} is not shown inside: {reason}", path.display()),
-        Event::Entered { name, joined, temporary, own } => entered(name, *joined, *temporary, own),
+        Event::Entered { name, joined, temporary, reach, own } => {
+            entered(name, *joined, *temporary, *reach, own)
+        }
         Event::StillRunning { name } => {
             format!("processes still run in '{name}'; it stays in use until they end")
         }
@@ -39,17 +43,22 @@ fn in_words(event: &Event) -> String {
     }
 }
 
-fn entered(name: &str, joined: bool, temporary: bool, own: &[std::path::PathBuf]) -> String {
+fn entered(name: &str, joined: bool, temporary: bool, reach: Reach, own: &[PathBuf]) -> String {
     let how = match (joined, temporary) {
         (true, _) => "joined",
         (false, true) => "in RAM, temporary:",
         (false, false) => "in",
     };
     let own: Vec<String> = own.iter().map(|path| path.display().to_string()).collect();
-    match own.as_slice() {
-        [] => format!("{how} overlay '{name}'; nothing you change reaches the host"),
-        own => {
-            format!("{how} overlay '{name}'; {} are the host's own, all else is private", own.join(" and "))
-        }
-    }
+    let files = match own.as_slice() {
+        [] => "all files are private".to_owned(),
+        own => format!("{} are the host's own, other files are private", own.join(" and ")),
+    };
+    let reach = match reach {
+        Reach::Guarded => "the host's processes can be seen, not signalled",
+        Reach::Unguarded => "UNGUARDED: commands can change the host",
+        Reach::Isolated => "isolated",
+        Reach::Booted => "booted",
+    };
+    format!("{how} overlay '{name}'; {files}; {reach}")
 }

@@ -42,6 +42,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    output::remember(&cli.place);
     let result = match cli.command {
         Command::Shell(arguments) => shell::run(&cli.place, arguments),
         Command::List(arguments) => list::run(&cli.place, &arguments),

@@ -3,10 +3,12 @@
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use serde::Serialize;
 
+use super::arguments::{DEFAULT_STATE, Place};
 use super::report::Error;
 
 /// Writes to stdout; a reader that has gone is a quiet end, as for any filter.
@@ -18,6 +20,27 @@ pub(super) fn print(text: &str) -> Result<(), Error> {
 /// no work stops for it.
 pub(super) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// What to type to reach the same state and root again; set once, when they are known.
+static PROGRAM: OnceLock<String> = OnceLock::new();
+
+/// Remembers where this run works, for hints that can be copied.
+pub(super) fn remember(place: &Place) {
+    let mut words = "onlay".to_owned();
+    if place.state != Path::new(DEFAULT_STATE) {
+        words.push_str(&format!(" --state {}", place.state.display()));
+    }
+    if place.root != Path::new("/") {
+        words.push_str(&format!(" --root {}", place.root.display()));
+    }
+    // A second run in one process would be a test, which reads no hints.
+    let _ = PROGRAM.set(words);
+}
+
+/// The program's name as a hint gives it, with the place where this run works.
+pub(super) fn program() -> &'static str {
+    PROGRAM.get().map_or("onlay", String::as_str)
 }
 
 /// Writes a value as JSON with a newline.

@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::process::ExitCode;
 
 use super::output;
+use super::output::program;
 use crate::sys::{IoError, MountError};
 use crate::{overlay, shell, tool};
 
@@ -102,24 +103,26 @@ fn overlay_code(error: &overlay::Error) -> u8 {
 }
 
 fn hint(error: &Error) -> Option<String> {
+    let onlay = program();
     match error {
         Error::NotRoot | Error::Shell(shell::Error::NotRoot) => Some("try again with sudo".into()),
         Error::Shell(error) => shell_hint(error),
         Error::Overlay(error) => overlay_hint(error),
         Error::Io(error) => io_hint(error),
-        Error::InRam(name) => Some(format!("'onlay shell {name}' joins it while it runs")),
+        Error::InRam(name) => Some(format!("'{onlay} shell {name}' joins it while it runs")),
         Error::Some { .. } | Error::Output(_) => None,
     }
 }
 
 fn shell_hint(error: &shell::Error) -> Option<String> {
+    let onlay = program();
     match error {
         shell::Error::NoCapability => Some(
             "in a container, give it CAP_SYS_ADMIN; in a systemd unit, see CapabilityBoundingSet=".into(),
         ),
         shell::Error::Inside { .. } => Some("leave it first; overlays do not nest".into()),
         shell::Error::OtherMode { name, .. } => {
-            Some(format!("'onlay shell {name}' joins it as it is; or wait until it is left"))
+            Some(format!("'{onlay} shell {name}' joins it as it is; or wait until it is left"))
         }
         shell::Error::NoInit { .. } => Some("only a base with systemd can be booted".into()),
         shell::Error::Tool(tool::Error::Missing { program: "systemd-nspawn" }) => {
@@ -133,15 +136,20 @@ fn shell_hint(error: &shell::Error) -> Option<String> {
 
 fn overlay_hint(error: &overlay::Error) -> Option<String> {
     use overlay::Error as E;
+    let onlay = program();
     match error {
-        E::NotFound { .. } => Some("'onlay list' shows those there are".into()),
-        E::InUse { name, .. } => Some(format!("'onlay shell {name}' joins it")),
+        E::NotFound { .. } => Some(format!("'{onlay} list' shows those there are")),
+        E::InUse { name, .. } => Some(format!("'{onlay} shell {name}' joins it")),
         E::Newer { .. } => Some("use a newer onlay".into()),
-        E::Damaged { name, .. } => {
-            Some(format!("its files are untouched in its directory; 'onlay rm {name}' removes it with them"))
+        E::Damaged { name, .. } => Some(format!(
+            "its files are untouched in its directory; '{onlay} rm {name}' removes it with them"
+        )),
+        E::OtherRoot { root, .. } => Some(format!("give --root {root}, or another name")),
+        E::NotTemporary { name } => Some(format!("leave out --temp, or '{onlay} rm {name}' first")),
+        E::UnsafeState { path, .. } => {
+            let own = path.join("onlay");
+            Some(format!("give --state a directory that only root may write, such as {}", own.display()))
         }
-        E::NotTemporary { name } => Some(format!("leave out --temp, or 'onlay rm {name}' first")),
-        E::UnsafeState { path, .. } => Some(format!("chown root:root {0} && chmod 0700 {0}", path.display())),
         E::UnsuitableState { .. } | E::Mount(MountError::UnsuitableUpper { .. }) => {
             Some("give --state a directory on ext4, xfs or btrfs; or use --temp, which needs no disk".into())
         }

@@ -104,8 +104,9 @@ fn parse_size(text: &str) -> Result<String, String> {
 
 fn farewell(outcome: &Outcome) -> String {
     let name = &outcome.name;
+    let onlay = output::program();
     let again =
-        if name.as_str() == "default" { "onlay shell".to_owned() } else { format!("onlay shell {name}") };
+        if name.as_str() == "default" { format!("{onlay} shell") } else { format!("{onlay} shell {name}") };
     match &outcome.remains {
         Remains::Nothing => format!("left '{name}'; it was in RAM and is gone"),
         Remains::InUse => format!("left '{name}', which is still in use; back: {again}"),
@@ -118,7 +119,7 @@ fn farewell(outcome: &Outcome) -> String {
                 Ok(measure) => format!("holds {} entries, {}", measure.entries, output::size(measure.bytes)),
                 Err(error) => error.to_string(),
             };
-            format!("left '{name}', which {holds}; back: {again}; remove: onlay rm {name}")
+            format!("left '{name}', which {holds}; back: {again}; remove: {onlay} rm {name}")
         }
     }
 }
@@ -138,6 +139,7 @@ fn describe(plan: &Plan) -> Result<String, Error> {
         .iter()
         .map(|part| {
             let how = match part {
+                Part::Kept(_) if plan.is_temporary() => "writable, in RAM",
                 Part::Kept(_) => "writable, kept with the overlay",
                 Part::Ram(_) => "writable, in RAM",
                 Part::Own { .. } => "the host's own",

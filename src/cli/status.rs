@@ -99,7 +99,9 @@ fn in_words(status: &Status) -> String {
         rows.push(vec!["Inside:".to_owned(), format!("overlay '{name}'")]);
     }
     let mut text = output::table(&rows);
-    if status.overlays.is_empty() {
+    if status.inside.is_some() {
+        text.push_str("Overlays cannot be seen from inside one.\n");
+    } else if status.overlays.is_empty() {
         text.push_str("No overlays; 'onlay shell' makes one.\n");
     } else {
         text.push('\n');

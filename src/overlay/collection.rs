@@ -106,13 +106,13 @@ impl Overlays {
     }
 
     /// Makes an overlay, ready to be mounted over a base.
-    pub fn create(&self, name: &OverlayName, base: Base) -> Result<Overlay, Error> {
+    pub fn create(&self, name: &OverlayName, root: &Path, base: Base) -> Result<Overlay, Error> {
         let _lock = Lock::exclusive(&self.dir, LOCK)?;
         let aside = format!(".new-{name}");
         self.dir.make_dir(&aside, 0o700)?;
         let dir = self.dir.open_child(OsStr::new(&aside))?;
         dir.make_dir(layers::DIRECTORY, 0o700)?;
-        let record = Record::new(base);
+        let record = Record::new(root, base);
         replace_file(&dir, RECORD, record.to_text().as_bytes())?;
         rustix::fs::renameat(&self.dir, &aside, &self.dir, name.as_str())
             .context("create overlay", self.dir.join(name.as_str()))?;
@@ -175,6 +175,15 @@ impl Overlay {
         let times = Timestamps { last_access: now, last_modification: now };
         rustix::fs::utimensat(&self.dir, RECORD, &times, AtFlags::SYMLINK_NOFOLLOW)
             .context("set the time of", self.dir.join(RECORD))
+    }
+
+    /// Refuses a root other than the one that it was made over: its files would make no sense there.
+    pub fn check_root(&self, given: &Path) -> Result<(), Error> {
+        if self.record.root == given.to_string_lossy() {
+            return Ok(());
+        }
+        let (name, root) = (self.name.clone(), self.record.root.clone());
+        Err(Error::OtherRoot { name, root, given: given.to_owned() })
     }
 
     /// When it was last entered.

@@ -10,6 +10,7 @@ use crate::sys::{IoError, Root, clone_tree};
 
 /// Lists what an overlay changes, by path.
 pub fn diff(overlay: &Overlay, host: &Host) -> Result<Vec<Change>, Error> {
+    overlay.check_root(host.root.path())?;
     let mut found = Vec::new();
     for (point, upper) in uppers(&overlay.dir)? {
         let lower = without_submounts(host, &point)?;

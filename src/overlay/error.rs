@@ -42,6 +42,16 @@ pub enum Error {
         /// What is wrong with `overlay.toml`.
         what: String,
     },
+    /// It lies over another root than the one that was given.
+    #[error("overlay '{name}' lies over '{root}', not '{}'", given.display())]
+    OtherRoot {
+        /// The name.
+        name: OverlayName,
+        /// The root that it was made over.
+        root: String,
+        /// The one that was given.
+        given: PathBuf,
+    },
     /// A temporary overlay was asked for under the name of a kept one.
     #[error("overlay '{name}' exists and is kept on disk")]
     NotTemporary {

@@ -3,6 +3,7 @@
 //! ```toml
 //! format = 1                        # this description; a reader refuses a larger number
 //! created = "2026-11-21T01:06:07Z"  # RFC 3339, UTC
+//! root = "/"                        # the root directory that it lies over
 //!
 //! [base]                            # what it lay on when it was last entered
 //! kind = "plain"                    # ostree, composefs, snapshot, image, plain
@@ -17,6 +18,8 @@
 //! An overlay's directory holds besides it `layers/ID/upper` and `layers/ID/work`, one pair for each
 //! file system of the host. ID is `@root` for `/`, else the mount point as systemd.unit(5) escapes
 //! paths: `var-lib`, `mnt-my\x2ddisk`.
+
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +37,8 @@ pub struct Record {
     format: u64,
     /// When the overlay was made (RFC 3339).
     pub created: String,
+    /// The root directory that it lies over, which stays the same.
+    pub root: String,
     /// What it lay on when it was last entered.
     pub base: Base,
 }
@@ -45,9 +50,10 @@ struct FormatOnly {
 
 impl Record {
     /// Describes a new overlay.
-    pub fn new(base: Base) -> Record {
+    pub fn new(root: &Path, base: Base) -> Record {
         let now = std::time::SystemTime::now();
-        Record { format: FORMAT, created: humantime::format_rfc3339_seconds(now).to_string(), base }
+        let created = humantime::format_rfc3339_seconds(now).to_string();
+        Record { format: FORMAT, created, root: root.to_string_lossy().into_owned(), base }
     }
 
     pub(super) fn parse(name: &OverlayName, text: &[u8]) -> Result<Record, Error> {
@@ -81,7 +87,7 @@ mod tests {
 
     fn record() -> Record {
         let base = Base { kind: BaseKind::Plain, id: String::new(), os: "Debian".into(), packages: None };
-        Record::new(base)
+        Record::new(Path::new("/"), base)
     }
 
     #[test]

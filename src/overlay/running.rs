@@ -58,6 +58,12 @@ pub struct Running {
     /// Whether the protections of the host are off.
     #[serde(default)]
     pub unguarded: bool,
+    /// Whether it has a network of its own.
+    #[serde(default)]
+    pub private_network: bool,
+    /// Whether /root and /home are private, too.
+    #[serde(default)]
+    pub private_home: bool,
     /// Whether others than the first have ever joined. One alone knows who is left of its own;
     /// of others, who may have been killed, nobody knows without looking.
     #[serde(default)]
@@ -123,6 +129,14 @@ impl Presence {
     /// Joins those who use an overlay; `None` where somebody is removing it.
     pub fn use_overlay(&self, name: &OverlayName) -> Result<Option<Lock>, IoError> {
         Lock::try_shared(&self.dir, &lock_name(name))
+    }
+
+    /// Begins to use an overlay in which nobody was found; `None` where a session of it is about to
+    /// leave, and has not taken the view down yet.
+    pub fn use_alone(&self, name: &OverlayName) -> Result<Option<Lock>, IoError> {
+        let Some(lock) = Lock::try_exclusive(&self.dir, &lock_name(name))? else { return Ok(None) };
+        lock.share()?;
+        Ok(Some(lock))
     }
 
     /// Keeps everybody out of an overlay; an error where somebody is in it.
@@ -211,7 +225,8 @@ impl Running {
         if process_start_time(&proc, leader) == Some(self.started) && mount_namespace(leader).is_some() {
             return Some(leader);
         }
-        self.members().next()
+        // Nothing outlives the first process of the others but their session, which is outside.
+        if self.mode == Mode::Host { self.members().next() } else { None }
     }
 
     /// Every process that is in the mount namespace and sees the view.

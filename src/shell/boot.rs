@@ -4,12 +4,12 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use super::Outcome;
-use super::child::spawn;
-use super::enter::{Held, Made, running};
+use super::child::{spawn, wait_for_go};
+use super::enter::{Held, Made, entered, running};
 use super::leave::{Started, leave};
 use super::plan::Plan;
 use super::{Error, command};
-use crate::event::{Event, Events};
+use crate::event::Events;
 use crate::sys::{self, IoError, Pid, Root};
 use crate::tool::systemd_nspawn::{Container, Nspawn};
 
@@ -42,15 +42,11 @@ pub(super) fn boot(
         private_network: plan.request.private_network,
         managed: plan.host.runs_systemd() || Root::open("/")?.exists("run/systemd/system"),
     };
-    events.tell(Event::Entered {
-        name: plan.name.to_string(),
-        joined: false,
-        temporary: plan.request.temporary,
-        own: plan.own.clone(),
-    });
+    events.tell(entered(&plan));
     let child = spawn(None, |_, channel| {
         // Asked to end, it powers the container off.
         let failed = sys::die_with_parent(libc::SIGTERM).err().map(|error| command::error_chain(&error));
+        wait_for_go(channel);
         sys::restore_signals();
         let words = failed.unwrap_or_else(|| command::error_chain(&nspawn.execute(&container)));
         command::Report::Unprepared(words).send(channel);
@@ -58,7 +54,8 @@ pub(super) fn boot(
     let running = running(&plan, child.pid, &Root::open("/proc")?, made.namespace);
     plan.presence.announce(&plan.name, &running)?;
     let Held { entry, usage, home } = held;
-    drop(entry);
+    child.go()?;
+    entry.release()?;
     let finished = child.run(None, None)?;
     let started = Started { presence: plan.presence, name: plan.name, usage, kept, guard: None, home };
     leave(started, finished, OsStr::new("systemd-nspawn"), events)

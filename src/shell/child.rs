@@ -14,6 +14,8 @@ pub(super) struct Child {
     pidfd: Pidfd,
     channel: Channel,
     signals: SignalFd,
+    /// Whether the terminal was ours, for the command to take.
+    was_in_front: bool,
 }
 
 /// A pseudo-terminal where the command would otherwise hold the host's terminal.
@@ -45,6 +47,9 @@ pub(super) fn spawn(
     in_child: impl FnOnce(Option<&Terminal<'_>>, &Channel),
 ) -> Result<Child, IoError> {
     let signals = watch_signals()?;
+    // A caller that ignores it would have the kernel forget how the command ended.
+    sys::default_action(libc::SIGCHLD);
+    let was_in_front = terminal::is_in_front(rustix::stdio::stdin());
     let (ours, theirs) = Channel::pair()?;
     match fork()? {
         Forked::Child => {
@@ -54,7 +59,9 @@ pub(super) fn spawn(
             // Each way to become a command ends in exec or exit.
             sys::exit_now(125)
         }
-        Forked::Parent(pid) => Ok(Child { pid, pidfd: Pidfd::open(pid)?, channel: ours, signals }),
+        Forked::Parent(pid) => {
+            Ok(Child { pid, pidfd: Pidfd::open(pid)?, channel: ours, signals, was_in_front })
+        }
     }
 }
 
@@ -79,7 +86,9 @@ impl Child {
         };
         // Our copy of the command's end would keep the terminal open after it.
         let pty = pty.map(|pty| pty.pair.master);
-        let session = Session { child: self.pidfd, channel: self.channel, signals: self.signals, guard, pty };
+        let was_in_front = self.was_in_front && pty.is_none();
+        let (child, channel, signals) = (self.pidfd, self.channel, self.signals);
+        let session = Session { child, channel, signals, guard, was_in_front, pty };
         let finished = session.run();
         drop(raw);
         finished.map_err(Error::from)

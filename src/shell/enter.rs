@@ -1,14 +1,15 @@
 //! Carrying a plan out: making the view or joining it, running the command, leaving.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::child::{Child, Pty, spawn};
 use super::command::{Command, Confinement, become_command, become_command_when_ready, become_init};
 use super::guard::Guard;
 use super::leave::{Started, leave};
-use super::plan::{Entrance, Plan};
+use super::plan::{Entrance, Plan, homes};
 use super::{Error, additions, command, view};
-use crate::event::{Event, Events};
+use crate::event::{Event, Events, Reach};
 use crate::overlay::{
     self, Mode, OverlayName, Overlays, Presence, Running, RunningOverlay, Storage, assemble,
 };
@@ -58,22 +59,32 @@ pub fn enter(mut plan: Plan, events: &mut dyn Events) -> Result<Outcome, Error> 
         overlay::make_state(state)?;
         plan.presence = Presence::open(state)?;
     }
-    let entry = plan.presence.lock_entry()?;
-    let mut entrance = plan.entrance()?;
-    let Some(usage) = plan.presence.use_overlay(&plan.name)? else {
-        return Err(overlay::Error::InUse { name: plan.name, pid: None }.into());
-    };
-    let held = Held { entry, usage, home: Namespace::mount_of(Pid::own())? };
-    loop {
-        let Entrance::Join(found) = entrance else { return enter_new(plan, entrance, held, events) };
-        match namespaces_of(&found) {
-            Ok(namespaces) => return join(plan, &found, &namespaces, held, events),
-            // Who was found has ended this moment; somebody else may be there.
-            Err(Error::Io(error)) if error.is_not_found() => entrance = plan.entrance()?,
-            Err(error) => return Err(error),
+    for _ in 0..PATIENCE {
+        let entry = plan.presence.lock_entry()?;
+        let entrance = plan.entrance()?;
+        let usage = match &entrance {
+            Entrance::Join(_) => plan.presence.use_overlay(&plan.name)?,
+            _ => plan.presence.use_alone(&plan.name)?,
+        };
+        if let Some(usage) = usage {
+            let held = Held { entry, usage, home: Namespace::mount_of(Pid::own())? };
+            let Entrance::Join(found) = entrance else { return enter_new(plan, entrance, held, events) };
+            match namespaces_of(&found) {
+                Ok(namespaces) => return join(plan, &found, &namespaces, held, events),
+                // Who was found has ended this moment; somebody else may be there.
+                Err(Error::Io(error)) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
         }
+        // A session that is leaving, or a removal, needs the entry lock to finish.
+        std::thread::sleep(MOMENT);
     }
+    Err(overlay::Error::InUse { name: plan.name, pid: None }.into())
 }
+
+/// How long to wait for a session that is leaving to be gone, and in what steps.
+const PATIENCE: usize = 2000;
+const MOMENT: Duration = Duration::from_millis(5);
 
 /// What there is to join of those who are in an overlay.
 fn namespaces_of(found: &RunningOverlay) -> Result<Vec<Namespace>, Error> {
@@ -115,7 +126,7 @@ fn enter_new(plan: Plan, entrance: Entrance, held: Held, events: &mut dyn Events
     let Made { view, namespace, child, command } = made;
     sys::enter_root(&view)?;
     drop(view);
-    events.tell(entered(&plan, false));
+    events.tell(entered(&plan));
     let request = &plan.request;
     let pty = if request.mode == Mode::Isolated { Pty::for_streams()? } else { None };
     let announce = |leader| plan.presence.announce(&plan.name, &running(&plan, leader, &proc, namespace));
@@ -125,13 +136,14 @@ fn enter_new(plan: Plan, entrance: Entrance, held: Held, events: &mut dyn Events
         child.go()?;
         child
     } else {
-        // Nothing outlives an init whose parent is killed.
+        // The init waits, and dies with us: there is no moment in which it runs unannounced.
         let child = spawn(pty.as_ref(), |terminal, channel| become_init(&command, terminal, channel))?;
         announce(child.pid)?;
+        child.go()?;
         child
     };
     let Held { entry, usage, home } = held;
-    drop(entry);
+    entry.release()?;
     let guard = guard_for(request);
     let finished = child.run(pty, guard)?;
     let started = Started { presence: plan.presence, name: plan.name, usage, kept, guard, home };
@@ -170,7 +182,7 @@ fn open_kept(plan: &Plan, entrance: Entrance, events: &mut dyn Events) -> Result
         }
         Entrance::Create => {
             let overlays = Overlays::open_or_create(&plan.request.state, events)?;
-            let overlay = overlays.create(&plan.name, plan.base().clone())?;
+            let overlay = overlays.create(&plan.name, plan.host.root.path(), plan.base().clone())?;
             Ok(Some(Kept { overlays, dir: overlay.dir, is_new: true }))
         }
         Entrance::Temporary | Entrance::Join(_) => Ok(None),
@@ -213,14 +225,18 @@ fn make_view(
 /// Mounts the view; the mount namespace is ours alone.
 fn mount_in_namespace(plan: &Plan, kept: Option<&mut Kept>, events: &mut dyn Events) -> Result<Root, Error> {
     let ram = ram_storage(plan.request.size.as_deref())?;
-    match kept {
-        Some(kept) => {
-            // Its directory must be reached through the mounts of this namespace.
-            kept.dir = Root::open(kept.dir.path())?;
+    // What is made for the view must be readable in it, whatever the caller's mask.
+    let mask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let view = match kept {
+        // Its directory must be reached through the mounts of this namespace.
+        Some(kept) => Root::open(kept.dir.path()).map_err(Error::from).and_then(|dir| {
+            kept.dir = dir;
             mount_view(plan, &kept.dir, &ram, events)
-        }
+        }),
         None => mount_view(plan, &ram, &ram, events),
-    }
+    };
+    rustix::process::umask(mask);
+    view
 }
 
 fn mount_view(plan: &Plan, kept: &Root, ram: &Root, events: &mut dyn Events) -> Result<Root, Error> {
@@ -288,11 +304,19 @@ fn join(
         sys::join(namespace)?;
     }
     let Held { entry, usage, home } = held;
-    drop(entry);
-    events.tell(entered(&plan, true));
+    entry.release()?;
+    let running = &found.running;
+    events.tell(Event::Entered {
+        name: plan.name.to_string(),
+        joined: true,
+        temporary: running.temporary,
+        reach: reach(mode, running.unguarded),
+        own: if running.private_home { Vec::new() } else { homes(&plan.host) },
+    });
     let mut request = plan.request.clone();
     request.mode = mode;
     request.unguarded = found.running.unguarded;
+    request.private_network = found.running.private_network;
     let pty = if mode == Mode::Host { None } else { Pty::for_streams()? };
     let command = the_command(&plan, directory, &request);
     let child = spawn(pty.as_ref(), |terminal, channel| become_command(&command, terminal, channel))?;
@@ -324,12 +348,24 @@ fn the_command(plan: &Plan, directory: PathBuf, request: &super::Request) -> Com
     }
 }
 
-fn entered(plan: &Plan, joined: bool) -> Event {
+/// Tells of a view that was made as planned.
+pub(super) fn entered(plan: &Plan) -> Event {
+    let request = &plan.request;
     Event::Entered {
         name: plan.name.to_string(),
-        joined,
-        temporary: plan.request.temporary,
+        joined: false,
+        temporary: request.temporary,
+        reach: reach(request.mode, request.unguarded),
         own: plan.own.clone(),
+    }
+}
+
+fn reach(mode: Mode, unguarded: bool) -> Reach {
+    match mode {
+        Mode::Host if unguarded => Reach::Unguarded,
+        Mode::Host => Reach::Guarded,
+        Mode::Isolated => Reach::Isolated,
+        Mode::Booted => Reach::Booted,
     }
 }
 
@@ -344,6 +380,8 @@ pub(super) fn running(plan: &Plan, leader: Pid, proc: &Root, namespace: u64) -> 
         namespace,
         view: plan.label.clone(),
         unguarded: request.unguarded,
+        private_network: plan.request.private_network,
+        private_home: plan.request.private_home,
         shared: false,
     }
 }

@@ -32,12 +32,12 @@ pub enum Error {
         /// How it was to be entered.
         asked: &'static str,
     },
-    /// Two options exclude each other.
-    #[error("{one} and {other} exclude each other")]
+    /// An option makes no sense without another, or with it.
+    #[error("{one} {other}")]
     Conflict {
-        /// An option.
+        /// The option.
         one: &'static str,
-        /// Another.
+        /// What it needs, or does not go with.
         other: &'static str,
     },
     /// The base has no init that could be booted.

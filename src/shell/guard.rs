@@ -109,7 +109,9 @@ impl Guard {
             }
             Target::ProcessOrGroup(_) if number == 0 => true,
             Target::ProcessOrGroup(_) if number == -1 => false,
-            Target::ProcessOrGroup(_) if number < 0 => self.may_signal_group(caller, -number),
+            Target::ProcessOrGroup(_) if number < 0 => {
+                number.checked_neg().is_none_or(|group| self.may_signal_group(caller, group))
+            }
             Target::Process(_) | Target::ProcessOrGroup(_) => {
                 Pid::from_raw(number).is_none_or(|pid| self.may_signal(caller, pid))
             }
@@ -194,7 +196,7 @@ struct Status {
 
 impl Status {
     fn read(pid: Pid) -> Option<Status> {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let text = text_of(&format!("/proc/{pid}/status"))?;
         let field = |name: &str| {
             text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok())
         };
@@ -202,9 +204,14 @@ impl Status {
     }
 }
 
+/// A file of /proc as text; the name of a process may be any bytes.
+fn text_of(path: &str) -> Option<String> {
+    std::fs::read(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// The process group, field 5 of proc_pid_stat(5).
 fn group_of(pid: Pid) -> Option<i32> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = text_of(&format!("/proc/{pid}/stat"))?;
     stat[stat.rfind(')')? + 1..].split_whitespace().nth(2)?.parse().ok()
 }
 

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
+use super::child::wait_for_go;
 use super::command::{Command, Report, Terminal, become_confined};
 use super::session::FORWARDED;
 use super::view;
@@ -17,6 +18,7 @@ pub(super) fn run_init(
     channel: &Channel,
 ) -> Result<u8, IoError> {
     sys::die_with_parent(libc::SIGKILL)?;
+    wait_for_go(channel);
     if let Some(pty) = pty {
         // Through process 1, the command must not reach the terminal that it was kept from.
         terminal::replace_streams(pty.slave, pty.streams)?;

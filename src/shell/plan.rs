@@ -34,6 +34,11 @@ impl Plan {
         self.base.get_or_init(|| self.host.base())
     }
 
+    /// Whether all that is changed will be in RAM.
+    pub fn is_temporary(&self) -> bool {
+        self.request.temporary
+    }
+
     /// What entering comes to at this moment: looks whether somebody is in the overlay, else
     /// whether it was kept. It holds while the entry lock is held.
     pub fn entrance(&self) -> Result<Entrance, Error> {
@@ -53,7 +58,10 @@ impl Plan {
             return Ok(Entrance::Temporary);
         }
         match kept.map(|overlays| overlays.get(name)) {
-            Some(Ok(overlay)) => Ok(Entrance::Reenter(overlay)),
+            Some(Ok(overlay)) => {
+                overlay.check_root(self.host.root.path())?;
+                Ok(Entrance::Reenter(overlay))
+            }
             None | Some(Err(overlay::Error::NotFound { .. })) => Ok(Entrance::Create),
             Some(Err(error)) => Err(error.into()),
         }
@@ -117,12 +125,14 @@ pub fn inside() -> Option<String> {
 fn check_options(request: &Request) -> Result<(), Error> {
     let conflict = |one, other| Err(Error::Conflict { one, other });
     match request.mode {
-        Mode::Host if request.private_network => conflict("--no-net", "a view of the host (use --isolate)"),
-        Mode::Isolated | Mode::Booted if request.unguarded => conflict("--unguarded", "--isolate or --boot"),
-        Mode::Booted if !request.command.is_empty() => conflict("--boot", "a command"),
-        _ if request.size.is_some() && !request.temporary => {
-            conflict("--size", "an overlay on disk (use --temp)")
+        Mode::Host if request.private_network => conflict("--no-net", "needs --isolate or --boot"),
+        Mode::Isolated | Mode::Booted if request.unguarded => {
+            conflict("--unguarded", "does not go with --isolate or --boot")
         }
+        Mode::Booted if !request.command.is_empty() => {
+            conflict("--boot", "takes no command; run it by a second 'onlay shell'")
+        }
+        _ if request.size.is_some() && !request.temporary => conflict("--size", "needs --temp"),
         _ => Ok(()),
     }
 }
@@ -139,6 +149,12 @@ fn check_same_way(request: &Request, found: &RunningOverlay) -> Result<(), Error
         (running, Mode::Isolated) if running != Mode::Isolated => other(in_words(running), "isolated"),
         (_, Mode::Booted) => other("already", "newly booted"),
         _ if request.unguarded && !running.unguarded => other("guarded", "unguarded"),
+        _ if request.private_network && !running.private_network => {
+            other("with the host's network", "without")
+        }
+        _ if request.private_home && !running.private_home => {
+            other("with the host's /root and /home", "without")
+        }
         _ => Ok(()),
     }
 }
@@ -152,7 +168,7 @@ fn in_words(mode: Mode) -> &'static str {
 }
 
 /// The directories that people's files are in, after all links, as seen from the host's root.
-fn homes(host: &Host) -> Vec<PathBuf> {
+pub(super) fn homes(host: &Host) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = ["/root", "/home"]
         .into_iter()
         .filter_map(|name| host.root.resolve(name).ok())

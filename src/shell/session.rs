@@ -23,6 +23,8 @@ pub(super) struct Session {
     pub(super) channel: Channel,
     pub(super) signals: SignalFd,
     pub(super) guard: Option<Guard>,
+    /// Whether the command got the terminal from us, and may have kept it.
+    pub(super) was_in_front: bool,
     /// The master of a pseudo-terminal that stands for ours.
     pub(super) pty: Option<OwnedFd>,
 }
@@ -143,7 +145,7 @@ impl Session {
         while state.channel_open && has_input(self.channel.as_fd()) {
             state.take_report(&self.channel)?;
         }
-        if self.pty.is_none() && terminal::is_terminal(rustix::stdio::stdin()) {
+        if self.was_in_front {
             terminal::take_foreground(rustix::stdio::stdin());
         }
         let ended = state.killed.map_or(ended, Ended::Killed);

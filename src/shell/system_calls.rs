@@ -47,7 +47,8 @@ pub fn dropped_capabilities(private_network: bool) -> Vec<&'static str> {
 /// network, so there is one filter.
 pub fn isolation_filter() -> Filter {
     let allowed = allowed_calls().map(|call| Rule { call, when: &[], verdict: Verdict::Allow });
-    let rules: Vec<Rule<'_>> = iter::once(NO_AUDIT).chain(NO_REMOUNT).chain(allowed).collect();
+    let rules: Vec<Rule<'_>> =
+        iter::once(NO_AUDIT).chain(NO_REMOUNT).chain(NO_TYPING).chain(allowed).collect();
     Filter::compile(&rules, Verdict::Fail(libc::EPERM))
 }
 
@@ -78,6 +79,20 @@ pub(super) const NO_REMOUNT: [Rule<'static>; 2] = [
         verdict: Verdict::Fail(libc::EPERM),
     },
 ];
+
+/// Where standard streams are no terminal, the command keeps the caller's session, and with it
+/// /dev/tty: what it typed there, the caller's shell would run (ioctl_tty(2)).
+const NO_TYPING: [Rule<'static>; 2] = [
+    Rule {
+        call: "ioctl",
+        when: &[Condition::is(1, libc::TIOCSTI as u32)],
+        verdict: Verdict::Fail(libc::EPERM),
+    },
+    Rule { call: "ioctl", when: &[Condition::is(1, TIOCLINUX)], verdict: Verdict::Fail(libc::EPERM) },
+];
+
+/// asm-generic/ioctls.h.
+const TIOCLINUX: u32 = 0x541c;
 
 /// linux/mount.h.
 const FSCONFIG_CMD_RECONFIGURE: u32 = 7;

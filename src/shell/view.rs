@@ -77,12 +77,16 @@ pub(super) fn prepare_ram(parts: &[Part], ram: &Root, name: &OverlayName) -> Res
     Ok(())
 }
 
-/// A whiteout for each block device but loop devices, which are nobody's disk; for the device
+/// A whiteout for each block device but loop devices that are free, which are nobody's disk; for the device
 /// mapper, which makes and takes away disks; and for watchdogs, which reset the machine once opened.
 fn hide_devices(dev: &Root, upper: &Root) -> Result<(), IoError> {
     let Ok(devices) = Root::open("/sys/class/block") else { return Ok(()) };
     let names = devices.entries()?.into_iter().map(|device| device.name.to_string_lossy().replace('!', "/"));
-    let disks = names.filter(|name| !name.starts_with("loop"));
+    let is_free_loop = |name: &str| {
+        name.starts_with("loop")
+            && !Path::new("/sys/class/block").join(name).join("loop/backing_file").exists()
+    };
+    let disks = names.filter(|name| !is_free_loop(name));
     let others = ["mapper/control", "watchdog", "watchdog0"].into_iter().filter(|name| dev.exists(name));
     for name in disks.chain(others.map(str::to_owned)) {
         if let Some(above) = Path::new(&name).parent() {

@@ -30,6 +30,16 @@ impl Lock {
         Self::take(dir, name, FlockOperation::NonBlockingLockShared)
     }
 
+    /// Turns an exclusive lock into a shared one. Others may come in between.
+    pub fn share(&self) -> Result<(), IoError> {
+        flock(&self.fd, FlockOperation::NonBlockingLockShared).context("share", "a lock").map(|_| ())
+    }
+
+    /// Gives the lock up for all who inherited it. (Dropping only closes our copy.)
+    pub fn release(self) -> Result<(), IoError> {
+        flock(&self.fd, FlockOperation::Unlock).context("give up", "a lock").map(|_| ())
+    }
+
     fn take(dir: &Root, name: &str, operation: FlockOperation) -> Result<Option<Lock>, IoError> {
         loop {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;

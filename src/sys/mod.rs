@@ -44,5 +44,5 @@ pub use process::{
 };
 pub use root::{Entry, FileKind, Root};
 pub use seccomp::{Abi, Condition, Filter, Listener, Notification, Rule, Verdict};
-pub use signal::{SignalFd, SignalInfo, ignore, restore_signals, send};
+pub use signal::{SignalFd, SignalInfo, default_action, ignore, restore_signals, send};
 pub use xattr::Xattrs;

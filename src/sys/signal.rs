@@ -73,6 +73,12 @@ pub fn ignore(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
+/// Gives a signal its default action in this process.
+pub fn default_action(signal: i32) {
+    // SAFETY: SIG_DFL runs no code.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
 /// Undoes what this process did to signals, as a command expects at its start: Rust ignores
 /// SIGPIPE, and [`SignalFd::block`] blocks. What the caller ignores (nohup(1)) stays ignored.
 pub fn restore_signals() {

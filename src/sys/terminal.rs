@@ -89,6 +89,11 @@ pub fn replace_streams(slave: &OwnedFd, streams: [bool; 3]) -> Result<(), IoErro
     Ok(())
 }
 
+/// Whether this process's group is in front of a terminal.
+pub fn is_in_front(terminal: BorrowedFd<'_>) -> bool {
+    rustix::termios::tcgetpgrp(terminal).is_ok_and(|front| front == rustix::process::getpgrp())
+}
+
 /// Puts this process's group back in front of a terminal, where a command that died kept it.
 pub fn take_foreground(terminal: BorrowedFd<'_>) {
     // Writing to the terminal's settings from the background would stop us otherwise.

@@ -33,13 +33,14 @@ fn render(name: &str, command: &clap::Command) -> String {
         .name(&*name.to_owned().leak())
         .bin_name(bin_name)
         .disable_version_flag(name != "onlay");
+    let shown = command.clone();
     let man = Man::new(command).section("8").source("onlay").manual("onlay").date("");
     let mut page = Vec::new();
     let rendered = man
         .render_title(&mut page)
         .and_then(|()| man.render_name_section(&mut page))
-        .and_then(|()| man.render_synopsis_section(&mut page))
         .and_then(|()| {
+            page.extend(synopsis(&shown).as_bytes());
             page.extend(before.as_bytes());
             man.render_options_section(&mut page)
         })
@@ -47,6 +48,13 @@ fn render(name: &str, command: &clap::Command) -> String {
     rendered.expect("writing to memory does not fail");
     page.extend(after.as_bytes());
     String::from_utf8(page).expect("our words are UTF-8")
+}
+
+/// As `--help` shows it, which knows what comes after `--` and what may come again.
+fn synopsis(command: &clap::Command) -> String {
+    let usage = command.clone().render_usage().to_string();
+    let words = usage.trim_start_matches("Usage: ").replace('-', "\\-");
+    format!(".SH SYNOPSIS\n{words}\n")
 }
 
 #[test]

@@ -292,7 +292,7 @@ fn a_mount_in_a_namespace_of_its_own_works() {
 }
 
 /// CapBnd in a container of systemd-nspawn, without and with --private-network.
-const NSPAWN_BOUNDS: [(bool, u64); 2] = [(false, 0xfcec_afff), (true, 0xfcec_bfff)];
+const NSPAWN_BOUNDS: [(bool, u64); 2] = [(false, 0xfdec_afff), (true, 0xfdec_bfff)];
 
 const SYS_BOOT: u64 = 1 << 22;
 

@@ -61,9 +61,7 @@ fn what_is_in_use_is_not_removed() {
     for way in [&["a"][..], &["--isolate", "a"]] {
         let session = lab.stay(way);
         let other = lab.stay(&["a"]);
-        lab.onlay(&["rm", "a"])
-            .run()
-            .failed(1, &["overlay 'a' is in use by process", "hint: 'onlay shell a'"]);
+        lab.onlay(&["rm", "a"]).run().failed(1, &["overlay 'a' is in use by process", "shell a' joins it"]);
         session.finish().ok();
         if way.len() == 1 {
             lab.onlay(&["rm", "a"]).run().failed(1, &["in use"]);

@@ -104,7 +104,13 @@ fn a_state_that_others_may_write_is_refused() {
         fs::set_permissions(&lab.state, fs::Permissions::from_mode(mode)).expect("our directory");
         for words in commands {
             let ran = lab.onlay(words).run();
-            ran.failed(1, &["is not safe: others than its owner may write it", "hint: chown root:root"]);
+            ran.failed(
+                1,
+                &[
+                    "is not safe: others than its owner may write it",
+                    "hint: give --state a directory that only root may write",
+                ],
+            );
         }
     }
     fs::set_permissions(&lab.state, fs::Permissions::from_mode(0o700)).expect("our directory");

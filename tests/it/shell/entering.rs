@@ -191,3 +191,26 @@ fn an_overlay_does_not_nest() {
     assert!(ran.stderr.contains("this is overlay 'a' already\nhint: leave it first"), "{}", ran.stderr);
     assert!(ran.text().contains("\"inside\": \"a\""), "{}", ran.text());
 }
+
+#[test]
+fn a_caller_that_ignores_its_children_learns_the_code() {
+    let Some(lab) = Lab::open() else { return };
+    let onlay = env!("CARGO_BIN_EXE_onlay");
+    let state = lab.state.display();
+    for mode in ["", "--isolate"] {
+        let script = format!(
+            "trap '' CHLD; exec '{onlay}' --state '{state}' shell -q --temp {mode} -- sh -c 'exit 7'"
+        );
+        let status = command("bash").args(["-c", &script]).status().expect("bash starts");
+        assert_eq!(status.code(), Some(7), "{mode}");
+    }
+}
+
+#[test]
+fn an_overlay_stays_with_its_root() {
+    let Some(lab) = Lab::open() else { return };
+    lab.shell("a", "true").ok();
+    let ran = lab.on_host(&["shell", "a", "--", "true"]).run();
+    ran.failed(1, &["overlay 'a' lies over", "hint: give --root"]);
+    lab.on_host(&["diff", "a"]).run().failed(1, &["overlay 'a' lies over"]);
+}

@@ -81,7 +81,7 @@ fn rights_are_those_of_a_container() {
         u64::from_str_radix(value, 16).expect("a number")
     };
     // What systemd-nspawn leaves without and with a network of its own, but for CAP_SYS_BOOT.
-    for (options, bounds) in [(&[][..], 0xfcec_afff_u64), (&["--no-net"], 0xfcec_bfff)] {
+    for (options, bounds) in [(&[][..], 0xfdec_afff_u64), (&["--no-net"], 0xfdec_bfff)] {
         let expected = own("CapBnd:") & bounds & !(1 << 22);
         let text = format!("CapEff:\t{expected:016x}\nCapBnd:\t{expected:016x}\nSeccomp:\t2\n");
         assert_eq!(shown(options), text, "{options:?}");
@@ -171,4 +171,13 @@ fn the_first_process_collects_who_ends() {
     let script = "for i in 1 2 3 4 5 6 7 8; do (sh -c 'exec true' &); done; \
         while grep -qs '^State:.Z' /proc/[0-9]*/status; do :; done; echo none";
     assert_eq!(isolated(&lab, &[], script).ok(), "none\n");
+}
+
+#[test]
+fn nothing_is_typed_into_the_callers_terminal() {
+    let Some(lab) = Lab::open() else { return };
+    let script = "python3 -c 'import fcntl, termios\ntry: fcntl.ioctl(0, termios.TIOCSTI, b\"x\")\nexcept OSError as error: print(error.errno)'";
+    // EPERM of the filter comes before any look at the descriptor, which is no terminal here.
+    let words = ["shell", "-q", "--temp", "--isolate", "--", "sh", "-c", script];
+    assert_eq!(lab.on_host(&words).run().ok().trim(), libc::EPERM.to_string());
 }

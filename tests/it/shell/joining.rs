@@ -59,11 +59,17 @@ fn what_cannot_be_joined_as_asked_is_refused() {
         (&["a"], &["--unguarded", "a"], "is running guarded, not unguarded"),
         (&["a"], &["--temp", "a"], "is running on disk, not in RAM"),
         (&["--isolate", "a"], &["--temp", "a"], "is running on disk, not in RAM"),
+        (&["a"], &["--no-home", "a"], "is running with the host's /root and /home, not without"),
+        (
+            &["--isolate", "a"],
+            &["--isolate", "--no-net", "a"],
+            "is running with the host's network, not without",
+        ),
     ];
     for (first, second, words) in cases {
         let inside = lab.stay(first);
         let ran = lab.onlay(&[&["shell"], *second, &["--", "true"]].concat()).run();
-        ran.failed(1, &["overlay 'a'", words, "hint: 'onlay shell a' joins it as it is"]);
+        ran.failed(1, &["overlay 'a'", words, "shell a' joins it as it is"]);
         inside.finish().ok();
     }
     lab.shell("kept", "true").ok();
