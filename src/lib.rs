@@ -1,6 +1,6 @@
 //! Onlay adds software to a Linux host whose system is read-only: now, without a reboot.
 //!
-//! The rooms, in their one order; each imports only those above it. ARCHITECTURE.md is the map.
+//! The rooms have one order, and each imports only rooms before it. ARCHITECTURE.md is the map.
 
 pub mod cli;
 pub mod event;

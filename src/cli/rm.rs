@@ -27,10 +27,13 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     }
     let first = arguments.name.first().cloned();
     let missing = |name: OverlayName| Error::Overlay(overlay::Error::NotFound { name });
-    if Overlays::open(&place.state)?.is_none() {
+    let Some(mut overlays) = Overlays::open(&place.state)? else {
         return first.map_or(Ok(ExitCode::SUCCESS), |name| Err(missing(name)));
+    };
+    if !arguments.dry_run {
+        // Clears what an interrupted removal left.
+        overlays = Overlays::open_or_create(&place.state, &mut Messages { quiet: false })?;
     }
-    let overlays = Overlays::open_or_create(&place.state, &mut Messages { quiet: false })?;
     let presence = Presence::open(&place.state)?;
     let mut failures = Vec::new();
     for name in &arguments.name {

@@ -17,7 +17,7 @@ use crate::sys::{
 /// Where the writable layers of a view are.
 #[derive(Debug)]
 pub struct Storage<'a> {
-    /// Holds the layers that are kept; for an overlay in RAM the same as `ram`.
+    /// Holds the layers that are kept with the overlay; they are in RAM, too, for one in RAM.
     pub kept: &'a Root,
     /// Holds the layers over what is in RAM on the host.
     pub ram: &'a Root,
@@ -38,8 +38,8 @@ pub struct Assembled {
 /// everything optional off (`ovl_allow_offline_changes` in fs/overlayfs/super.c).
 const FEATURES: Features = Features { index: false, redirect_dir: false, metacopy: false, volatile: false };
 
-/// Mounts the parts, the root at the directory `at`. `machine` is the machine's root, from where
-/// the layers' paths are looked up.
+/// Mounts the parts, the root at the directory `at`. What is the host's own is cloned from below
+/// `root_of_host`.
 pub fn assemble(
     parts: &[Part],
     storage: &Storage<'_>,

@@ -78,12 +78,6 @@ impl Overlays {
         Ok(overlays)
     }
 
-    /// The same collection, opened again: after a change of the mount namespace, directories must
-    /// be reached through the mounts of the new one.
-    pub fn reopen(&self) -> Result<Overlays, Error> {
-        Ok(Overlays { dir: Root::open(self.dir.path())? })
-    }
-
     /// Finds an overlay.
     pub fn get(&self, name: &OverlayName) -> Result<Overlay, Error> {
         let dir = match self.dir.open_child(OsStr::new(name.as_str())) {

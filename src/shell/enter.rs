@@ -11,7 +11,7 @@ use super::plan::{Entrance, Plan, homes};
 use super::{Error, additions, command, view};
 use crate::event::{Event, Events, Reach};
 use crate::overlay::{
-    self, Mode, OverlayName, Overlays, Presence, Running, RunningOverlay, Storage, assemble,
+    self, Mode, Overlay, OverlayName, Overlays, Presence, Running, RunningOverlay, Storage, assemble,
 };
 use crate::sys::{
     self, Context, Ended, Lock, Namespace, Namespaces, Pid, Propagation, Root, attach, process_start_time,
@@ -111,7 +111,7 @@ fn enter_new(plan: Plan, entrance: Entrance, held: Held, events: &mut dyn Events
         Err(error) => {
             // The first error is the one to tell, whether or not its traces can be cleared.
             let _ = sys::join(&held.home);
-            if let Some(Kept { overlays, is_new: true, .. }) = &kept {
+            if let Some(Kept { overlays, known: None, .. }) = &kept {
                 // It was never entered, so nobody misses it.
                 let _ = overlays.remove(&plan.name);
             }
@@ -164,26 +164,26 @@ pub(super) struct Made {
 struct Kept {
     overlays: Overlays,
     dir: Root,
-    is_new: bool,
+    /// The overlay, unless it was made just now.
+    known: Option<Overlay>,
 }
 
 fn open_kept(plan: &Plan, entrance: Entrance, events: &mut dyn Events) -> Result<Option<Kept>, Error> {
     match entrance {
-        Entrance::Reenter(mut overlay) => {
+        Entrance::Reenter(overlay) => {
             let base = plan.base();
             if overlay.record.base != *base {
                 let (was, is) = (overlay.record.base.to_string(), base.to_string());
                 events.tell(Event::BaseChanged { was, is });
             }
-            overlay.touch(base)?;
             let overlays = Overlays::open(&plan.request.state)?
                 .ok_or_else(|| overlay::Error::NotFound { name: plan.name.clone() })?;
-            Ok(Some(Kept { overlays, dir: overlay.dir, is_new: false }))
+            Ok(Some(Kept { overlays, dir: overlay.dir.try_clone()?, known: Some(overlay) }))
         }
         Entrance::Create => {
             let overlays = Overlays::open_or_create(&plan.request.state, events)?;
             let overlay = overlays.create(&plan.name, plan.host.root.path(), plan.base().clone())?;
-            Ok(Some(Kept { overlays, dir: overlay.dir, is_new: true }))
+            Ok(Some(Kept { overlays, dir: overlay.dir, known: None }))
         }
         Entrance::Temporary | Entrance::Join(_) => Ok(None),
     }
@@ -231,7 +231,12 @@ fn mount_in_namespace(plan: &Plan, kept: Option<&mut Kept>, events: &mut dyn Eve
         // Its directory must be reached through the mounts of this namespace.
         Some(kept) => Root::open(kept.dir.path()).map_err(Error::from).and_then(|dir| {
             kept.dir = dir;
-            mount_view(plan, &kept.dir, &ram, events)
+            let view = mount_view(plan, &kept.dir, &ram, events)?;
+            if let Some(overlay) = &mut kept.known {
+                // Not before: an overlay that could not be entered has not met its new base.
+                overlay.touch(plan.base())?;
+            }
+            Ok(view)
         }),
         None => mount_view(plan, &ram, &ram, events),
     };

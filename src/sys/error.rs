@@ -25,11 +25,6 @@ impl IoError {
     pub fn is_not_found(&self) -> bool {
         self.source.kind() == io::ErrorKind::NotFound
     }
-
-    /// Whether the file system (ENOSPC) or the owner's quota (EDQUOT) is exhausted.
-    pub fn is_full(&self) -> bool {
-        matches!(self.errno(), Some(libc::ENOSPC | libc::EDQUOT))
-    }
 }
 
 /// Makes an [`IoError`] from anything that turns into an [`io::Error`].

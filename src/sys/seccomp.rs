@@ -146,11 +146,6 @@ impl Filter {
         Filter { program }
     }
 
-    /// How many instructions it has.
-    pub fn length(&self) -> usize {
-        self.program.len()
-    }
-
     /// Applies it to this process and its children, for good.
     pub fn install(&self) -> Result<(), IoError> {
         self.apply(0).map(|_| ())
