@@ -12,6 +12,7 @@
 //! Locks vanish with their holders. Where every holder was killed while commands of theirs live
 //! on, the namespace in `NAME.json` still finds those: an upper directory is never mounted twice.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::AtFlags;
@@ -117,7 +118,7 @@ impl Presence {
         for trace in self.dir.entries()? {
             let name = trace.name.to_str().and_then(|name| name.rsplit_once('.')?.0.parse().ok());
             let Some(name) = name else { continue };
-            if self.find(&name)?.is_none()
+            if !self.is_held(&name)?
                 && let Some(alone) = Lock::try_exclusive(&self.dir, &lock_name(&name))?
             {
                 self.forget(&name, alone)?;
@@ -135,6 +136,9 @@ impl Presence {
     /// leave, and has not taken the view down yet.
     pub fn use_alone(&self, name: &OverlayName) -> Result<Option<Lock>, IoError> {
         let Some(lock) = Lock::try_exclusive(&self.dir, &lock_name(name))? else { return Ok(None) };
+        if self.is_held(name)? {
+            return Ok(None);
+        }
         lock.share()?;
         Ok(Some(lock))
     }
@@ -145,8 +149,8 @@ impl Presence {
             return Err(Error::InUse { name: name.clone(), pid: Some(found.member) });
         }
         match Lock::try_exclusive(&self.dir, &lock_name(name))? {
-            Some(lock) => Ok(lock),
-            None => Err(Error::InUse { name: name.clone(), pid: None }),
+            Some(lock) if !self.is_held(name)? => Ok(lock),
+            _ => Err(Error::InUse { name: name.clone(), pid: None }),
         }
     }
 
@@ -197,6 +201,11 @@ impl Presence {
         Ok(())
     }
 
+    /// Whether anybody keeps the view of an overlay mounted, also those who cannot be joined.
+    fn is_held(&self, name: &OverlayName) -> Result<bool, IoError> {
+        Ok(self.read(name)?.is_some_and(|running| running.member().is_some() || running.is_seen_elsewhere()))
+    }
+
     fn read(&self, name: &OverlayName) -> Result<Option<Running>, IoError> {
         match self.dir.read(record_name(name), 64 * 1024) {
             // Written at once by a rename; anything else was left by a version that is no more.
@@ -229,13 +238,19 @@ impl Running {
         if self.mode == Mode::Host { self.members().next() } else { None }
     }
 
+    /// Whether the view is mounted in a namespace that was made from its own: by unshare(1), by a
+    /// container that was started inside.
+    fn is_seen_elsewhere(&self) -> bool {
+        let mut known = HashSet::new();
+        processes()
+            .filter(|&pid| mount_namespace(pid).is_some_and(|namespace| known.insert(namespace)))
+            .filter_map(|pid| MountTable::seen_by(pid).ok())
+            .any(|table| table.all().iter().any(|mount| mount.source == *self.view))
+    }
+
     /// Every process that is in the mount namespace and sees the view.
     fn members(&self) -> impl Iterator<Item = Pid> {
-        std::fs::read_dir("/proc")
-            .into_iter()
-            .flatten()
-            .filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?))
-            .filter(|&pid| mount_namespace(pid) == Some(self.namespace) && self.is_seen_by(pid))
+        processes().filter(|&pid| mount_namespace(pid) == Some(self.namespace) && self.is_seen_by(pid))
     }
 
     /// Whether somebody is left whose session was killed, and who so holds no lock. In an isolated
@@ -245,7 +260,7 @@ impl Running {
         let program = |pid: &str| rustix::fs::stat(format!("/proc/{pid}/exe")).map(|s| (s.st_dev, s.st_ino));
         let own = program("self");
         let is_orphan = |pid: Pid| program(&pid.to_string()).is_ok_and(|found| Ok(found) != own);
-        self.mode == Mode::Host && self.shared && self.members().any(is_orphan)
+        self.mode == Mode::Host && self.shared && (self.members().any(is_orphan) || self.is_seen_elsewhere())
     }
 
     /// Whether a process sees the view. The kernel gives the number of a namespace that has gone to
@@ -256,6 +271,14 @@ impl Running {
         let has_root = table.all().iter().any(|mount| mount.point == Path::new("/"));
         !has_root || table.all().iter().any(|mount| mount.source == *self.view)
     }
+}
+
+/// Every process that this one can see.
+fn processes() -> impl Iterator<Item = Pid> {
+    std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?))
 }
 
 /// A name for a view of this process that no other has until the next boot: for its mount.

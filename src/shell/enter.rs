@@ -252,7 +252,10 @@ fn mount_view(plan: &Plan, kept: &Root, ram: &Root, events: &mut dyn Events) -> 
     let in_ram = if kept.path() == ram.path() { "ram" } else { "." };
     ram.make_dir(in_ram, 0o700)?;
     let in_ram = ram.open_dir(in_ram)?;
-    if !unguarded {
+    if unguarded {
+        // The host's /run is shown as it is, with our storage where its /run/onlay was.
+        view::write_name(ram, &plan.name)?;
+    } else {
         view::prepare_ram(&plan.parts, &in_ram, &plan.name)?;
     }
     ram.make_dir("view", 0o700)?;

@@ -99,6 +99,21 @@ fn of_the_program_while_others_live_on() {
 }
 
 #[test]
+fn of_the_program_while_others_live_on_in_a_namespace_of_their_own() {
+    let Some(lab) = Lab::open() else { return };
+    // Their namespace cannot be joined for the overlay's, but it keeps the upper directory mounted.
+    let script = "unshare -m sh -c 'while [ ! -e /home/user/stop ]; do sleep 0.02; done' & echo ready; wait";
+    let started = lab.onlay(&["shell", "-q", "a", "--", "sh", "-c", script]).start();
+    started.wait_for("ready");
+    let pid = started.pid();
+    started.kill();
+    wait_until("the program is gone", || !Path::new(&format!("/proc/{pid}/exe")).exists());
+    lab.onlay(&["rm", "a"]).run().failed(1, &["overlay 'a' is in use"]);
+    fs::write(lab.tree.join("home/user/stop"), "").expect("a file");
+    wait_until("the overlay is free", || lab.onlay(&["rm", "a"]).run().code() == Some(0));
+}
+
+#[test]
 fn of_who_stays_for_background_processes() {
     let Some(lab) = Lab::open() else { return };
     let script = "(while [ ! -e /home/user/stop ]; do sleep 0.02; done) & true";

@@ -270,6 +270,15 @@ fn a_shared_file_system_cannot_be_remounted() {
 }
 
 #[test]
+fn an_unguarded_overlay_knows_that_it_is_one() {
+    let Some(lab) = Lab::open() else { return };
+    let onlay = env!("CARGO_BIN_EXE_onlay");
+    let script = format!("cat /run/onlay/inside; '{onlay}' shell --temp -- true");
+    let ran = lab.on_host(&["shell", "-q", "--temp", "--unguarded", "--", "sh", "-c", &script]).run();
+    assert!(ran.stderr.contains("this is overlay 'temp-"), "{}", ran.story());
+}
+
+#[test]
 fn nobody_waits_at_inits_pipe() {
     let Some(lab) = Lab::open() else { return };
     lab.on_host(&["shell", "-q", "--temp", "--", "sh", "-c", "echo > /run/initctl"]).run().ok();
