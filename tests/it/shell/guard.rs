@@ -272,10 +272,10 @@ fn a_shared_file_system_cannot_be_remounted() {
 #[test]
 fn an_unguarded_overlay_knows_that_it_is_one() {
     let Some(lab) = Lab::open() else { return };
-    let onlay = env!("CARGO_BIN_EXE_onlay");
-    let script = format!("cat /run/onlay/inside; '{onlay}' shell --temp -- true");
-    let ran = lab.on_host(&["shell", "-q", "--temp", "--unguarded", "--", "sh", "-c", &script]).run();
-    assert!(ran.stderr.contains("this is overlay 'temp-"), "{}", ran.story());
+    // What a nested run looks for, to refuse.
+    let words = ["shell", "-q", "--temp", "--unguarded", "--", "cat", "/run/onlay/inside"];
+    let name = lab.on_host(&words).run().ok();
+    assert!(name.starts_with("temp-"), "{name}");
 }
 
 #[test]
