@@ -9,7 +9,7 @@ use super::arguments::Place;
 use super::output;
 use super::report::Error;
 use crate::host::Base;
-use crate::overlay::{Mode, Overlays, Presence, RunningOverlay, measure};
+use crate::overlay::{Mode, OverlayName, Overlays, Presence, RunningOverlay, measure};
 
 /// List overlays
 #[derive(Debug, Args)]
@@ -85,19 +85,7 @@ pub(super) fn collect(place: &Place) -> Result<Vec<Row>, Error> {
 }
 
 fn row_on_disk(listed: crate::overlay::Listed, user: Option<&RunningOverlay>) -> Row {
-    let mut row = Row {
-        name: listed.name.to_string(),
-        storage: "disk",
-        state: state(user),
-        pid: user.map(|found| found.member.as_raw()),
-        created: None,
-        last_used: None,
-        entries: None,
-        bytes: None,
-        base: None,
-        problem: None,
-        used_ago: String::new(),
-    };
+    let mut row = row(&listed.name, "disk", user);
     match listed.overlay {
         Ok(overlay) => {
             // One that cannot be measured, or is being removed, must not hide the others.
@@ -124,18 +112,23 @@ fn row_on_disk(listed: crate::overlay::Listed, user: Option<&RunningOverlay>) ->
 }
 
 fn row_in_ram(found: &RunningOverlay) -> Row {
+    Row { used_ago: "now".to_owned(), ..row(&found.name, "ram", Some(found)) }
+}
+
+/// What is known of any overlay.
+fn row(name: &OverlayName, storage: &'static str, user: Option<&RunningOverlay>) -> Row {
     Row {
-        name: found.name.to_string(),
-        storage: "ram",
-        state: state(Some(found)),
-        pid: Some(found.member.as_raw()),
+        name: name.to_string(),
+        storage,
+        state: state(user),
+        pid: user.map(|found| found.member.as_raw()),
         created: None,
         last_used: None,
         entries: None,
         bytes: None,
         base: None,
         problem: None,
-        used_ago: "now".to_owned(),
+        used_ago: String::new(),
     }
 }
 
