@@ -1,6 +1,7 @@
 //! Durable writes: the old content or the new one, never a mixture, also after a power cut.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Write;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -20,14 +21,19 @@ pub fn replace_file(dir: &Root, name: &str, content: &[u8]) -> Result<(), IoErro
 }
 
 fn write_and_rename(dir: &Root, aside: &str, name: &str, content: &[u8]) -> Result<(), IoError> {
-    let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = rustix::fs::openat(dir, aside, flags, Mode::from_raw_mode(0o600))
-        .context("create", dir.join(aside))?;
-    let mut file = std::fs::File::from(file);
-    file.write_all(content).context("write", dir.join(aside))?;
+    let file = write_aside(dir, aside, content)?;
     file.sync_all().context("sync", dir.join(aside))?;
     rustix::fs::renameat(dir, aside, dir, name).context("replace", dir.join(name))?;
     sync_dir(dir)
+}
+
+fn write_aside(dir: &Root, aside: &str, content: &[u8]) -> Result<File, IoError> {
+    let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let mode = Mode::from_raw_mode(0o600);
+    let mut file =
+        rustix::fs::openat(dir, aside, flags, mode).map(File::from).context("create", dir.join(aside))?;
+    file.write_all(content).context("write", dir.join(aside))?;
+    Ok(file)
 }
 
 /// Makes creations, renames and removals in `dir` durable.
@@ -41,9 +47,6 @@ pub fn sync_dir(dir: &Root) -> Result<(), IoError> {
 /// Replaces a file like [`replace_file`], without syncing: for directories that a reboot empties.
 pub fn replace_volatile(dir: &Root, name: &str, content: &[u8]) -> Result<(), IoError> {
     let aside = format!(".{name}.new");
-    let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = rustix::fs::openat(dir, &aside, flags, Mode::from_raw_mode(0o600))
-        .context("create", dir.join(&aside))?;
-    std::fs::File::from(file).write_all(content).context("write", dir.join(&aside))?;
+    write_aside(dir, &aside, content)?;
     rustix::fs::renameat(dir, &aside, dir, name).context("replace", dir.join(name))
 }
