@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use super::name::OverlayName;
 use crate::sys::{
-    Context, IoError, Lock, MountTable, Namespace, Pid, Root, process_start_time, replace_volatile,
+    Context, IoError, Lock, MountTable, Namespace, Pid, Root, process_start_time, processes, replace_volatile,
 };
 
 /// No overlay's name begins with a dot.
@@ -271,14 +271,6 @@ impl Running {
         let has_root = table.all().iter().any(|mount| mount.point == Path::new("/"));
         !has_root || table.all().iter().any(|mount| mount.source == *self.view)
     }
-}
-
-/// Every process that this one can see.
-fn processes() -> impl Iterator<Item = Pid> {
-    std::fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?))
 }
 
 /// A name for a view of this process that no other has until the next boot: for its mount.

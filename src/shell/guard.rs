@@ -11,7 +11,7 @@
 use std::sync::LazyLock;
 
 use super::system_calls::NO_REMOUNT;
-use crate::sys::{Abi, Condition, Filter, Listener, Notification, Pid, Rule, Verdict};
+use crate::sys::{Abi, Condition, Filter, Listener, Notification, Pid, Rule, Verdict, processes};
 
 /// What no maintainer script may do to the kernel that it shares with the host: load modules, set
 /// the clock, stop the machine.
@@ -130,12 +130,8 @@ impl Guard {
 
     /// A group lies in one session; one member inside shows where it belongs.
     fn may_signal_group(&self, caller: Pid, group: i32) -> bool {
-        let member = Pid::from_raw(group).filter(|&leader| group_of(leader) == Some(group)).or_else(|| {
-            std::fs::read_dir("/proc")
-                .ok()?
-                .filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?))
-                .find(|&pid| group_of(pid) == Some(group))
-        });
+        let is_in_group = |pid: &Pid| group_of(*pid) == Some(group);
+        let member = Pid::from_raw(group).filter(is_in_group).or_else(|| processes().find(is_in_group));
         member.is_none_or(|pid| self.may_signal(caller, pid) || group_of(caller) == Some(group))
     }
 

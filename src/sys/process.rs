@@ -201,6 +201,14 @@ fn ended_of(status: &WaitIdStatus) -> Ended {
     }
 }
 
+/// Every process that this one can see, by the /proc that it sees.
+pub fn processes() -> impl Iterator<Item = Pid> {
+    std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?))
+}
+
 /// When a process started, in clock ticks since boot: with its id, it tells it from later ones
 /// (proc_pid_stat(5), field 22). `proc` is a /proc of this process's PID namespace.
 pub fn process_start_time(proc: &Root, pid: Pid) -> Option<u64> {
