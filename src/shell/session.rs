@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::command::Report;
 use super::guard::Guard;
-use crate::sys::{Channel, Context, Ended, IoError, Listener, Pidfd, SignalFd, terminal};
+use crate::sys::{Channel, Context, Ended, IoError, Listener, Pidfd, SignalFd, events_now, terminal};
 
 /// Signals that are meant for the command when somebody sends them to Onlay.
 pub(super) const FORWARDED: &[i32] =
@@ -192,9 +192,7 @@ struct Ready {
 }
 
 pub(super) fn has_input(fd: BorrowedFd<'_>) -> bool {
-    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
-    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut fds, Some(&now)).is_ok_and(|count| count > 0)
+    !events_now(fd, PollFlags::IN).is_empty()
 }
 
 /// Copies what is there now; `false` at the end of input.

@@ -18,6 +18,7 @@ mod mount;
 mod mountinfo;
 mod namespace;
 mod overlayfs;
+mod poll;
 mod process;
 mod root;
 mod seccomp;
@@ -38,6 +39,7 @@ pub use mount::{
 pub use mountinfo::{Mount, MountTable};
 pub use namespace::{Namespace, Namespaces, bring_up_loopback, join, leave_for_new};
 pub use overlayfs::{Features, MountError, OVERLAYFS_MAGIC, OverlaySpec, mount_overlay, unsuitable_upper};
+pub use poll::events_now;
 pub use process::{
     Ended, Forked, Pid, Pidfd, close_all_but, die_with_parent, drop_capabilities, exec, exit_now, fork,
     has_capability, let_go_of_streams, new_session, process_start_time, processes, raise_as_self, reap_any,

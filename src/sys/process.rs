@@ -6,11 +6,12 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
+use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, Signal, WaitIdOptions, WaitIdStatus, WaitOptions};
 use rustix::thread::CapabilitySet;
 
-use super::{Context, IoError, Root};
+use super::{Context, IoError, Root, events_now};
 
 /// A process id, as this process's namespace counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -162,9 +163,7 @@ impl Pidfd {
 
     /// Whether the process has ended (also when nobody has waited for it yet).
     pub fn has_ended(&self) -> bool {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
-        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) == Ok(1)
+        events_now(&self.fd, PollFlags::IN).contains(PollFlags::IN)
     }
 
     /// Sends it a signal.

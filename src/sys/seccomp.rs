@@ -7,11 +7,11 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use super::call_names;
-use super::{Context, IoError, Pid};
+use super::{Context, IoError, Pid, events_now};
 
 /// What happens to a system call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -340,9 +340,7 @@ impl Listener {
 
     /// Whether no process with the filter is left.
     pub fn has_hung_up(&self) -> bool {
-        let mut fds = [PollFd::new(&self.fd, PollFlags::empty())];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut fds, Some(&now)).is_ok_and(|count| count > 0) && fds[0].revents().contains(PollFlags::HUP)
+        events_now(&self.fd, PollFlags::empty()).contains(PollFlags::HUP)
     }
 
     /// Waits until it has hung up or, where asked for, until a call waits.
