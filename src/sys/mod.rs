@@ -10,7 +10,6 @@
 mod atomic;
 mod call_names;
 mod channel;
-mod child;
 mod error;
 mod handle;
 mod lock;

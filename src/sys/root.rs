@@ -1,6 +1,7 @@
 //! A directory as a value: a descriptor and the path that messages show.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -98,9 +99,23 @@ impl Root {
     }
 
     /// Opens a file below for reading.
-    pub fn open_file(&self, name: impl AsRef<Path>) -> Result<std::fs::File, IoError> {
+    pub fn open_file(&self, name: impl AsRef<Path>) -> Result<File, IoError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        self.open_inside(name.as_ref(), flags, ResolveFlags::IN_ROOT).map(std::fs::File::from)
+        self.open_inside(name.as_ref(), flags, ResolveFlags::IN_ROOT).map(File::from)
+    }
+
+    /// Opens a regular file by its plain name for reading, without following a link.
+    pub fn open_child_file(&self, name: &OsStr) -> Result<File, IoError> {
+        // A pipe put there meanwhile must not make us wait for a writer.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        rustix::fs::openat(self, name, flags, Mode::empty()).map(File::from).context("open", self.join(name))
+    }
+
+    /// What a symbolic link with this plain name says.
+    pub fn read_link(&self, name: &OsStr) -> Result<OsString, IoError> {
+        rustix::fs::readlinkat(self, name, Vec::new())
+            .map(|target| OsString::from_vec(target.into_bytes()))
+            .context("read link", self.join(name))
     }
 
     /// Reads a whole file below, up to `limit` bytes; a longer one is an error (EFBIG).
