@@ -27,26 +27,19 @@ pub struct Storage<'a> {
     pub label: &'a str,
 }
 
-/// A view whose root is attached somewhere in the current mount namespace.
-#[derive(Debug)]
-pub struct Assembled {
-    /// Its root directory.
-    pub root: Root,
-}
-
 /// The mount options that the kernel supports for a lower layer that changes between mounts:
 /// everything optional off (`ovl_allow_offline_changes` in fs/overlayfs/super.c).
 const FEATURES: Features = Features { index: false, redirect_dir: false, metacopy: false, volatile: false };
 
-/// Mounts the parts, the root at the directory `at`. What is the host's own is cloned from below
-/// `root_of_host`.
+/// Mounts the parts, the root at the directory `at`, and gives the view's root. What is the host's
+/// own is cloned from below `root_of_host`.
 pub fn assemble(
     parts: &[Part],
     storage: &Storage<'_>,
     root_of_host: &Path,
     at: &Root,
     events: &mut dyn Events,
-) -> Result<Assembled, Error> {
+) -> Result<Root, Error> {
     // A layer below a mount that must come off is reached before it does.
     let mut opened: Vec<(&Part, Option<Vec<Root>>)> = Vec::with_capacity(parts.len());
     for part in parts {
@@ -86,8 +79,7 @@ pub fn assemble(
             view = Some(Root::from_fd(tree.into_fd(), "/"));
         }
     }
-    let root = view.expect("a survey begins with the root");
-    Ok(Assembled { root })
+    Ok(view.expect("a survey begins with the root"))
 }
 
 /// Makes the pair of directories of a layer, unless they are there, and opens them. The upper gets

@@ -17,7 +17,7 @@ mod stack;
 
 pub mod changes;
 
-pub use assemble::{Assembled, Storage, assemble, copy_attributes, new_upper};
+pub use assemble::{Storage, assemble, copy_attributes, new_upper};
 pub use collection::{Listed, Overlay, Overlays, make_state};
 pub use diff::{diff, measure};
 pub use error::Error;

@@ -260,8 +260,7 @@ fn mount_view(plan: &Plan, kept: &Root, ram: &Root, events: &mut dyn Events) -> 
     }
     ram.make_dir("view", 0o700)?;
     let storage = Storage { kept, ram: &in_ram, additions: additions.as_ref(), label: &plan.label };
-    let assembled = assemble(&plan.parts, &storage, host_root, &ram.open_dir("view")?, events)?;
-    let root = assembled.root;
+    let root = assemble(&plan.parts, &storage, host_root, &ram.open_dir("view")?, events)?;
     match mode {
         Mode::Host => view::complete_for_host(&root, ram, &plan.host, unguarded, &plan.name)?,
         Mode::Isolated => view::complete_for_isolation(&root, ram, &plan.host.mounts, &plan.name)?,
