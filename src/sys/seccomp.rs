@@ -34,6 +34,9 @@ impl Verdict {
     }
 }
 
+#[cfg(not(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64", target_arch = "arm")))]
+compile_error!("filters need the system call interfaces of this architecture: add them to `Abi`");
+
 /// A system call interface, as audit and seccomp tell them apart (linux/audit.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Abi {
@@ -49,11 +52,11 @@ pub enum Abi {
 
 impl Abi {
     /// Those that programs on this machine may use.
-    pub const LOCAL: &'static [Abi] = if cfg!(any(target_arch = "x86_64", target_arch = "x86")) {
-        &[Abi::X86_64, Abi::X86]
-    } else {
-        &[Abi::Aarch64, Abi::Arm]
-    };
+    #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
+    pub const LOCAL: &'static [Abi] = &[Abi::X86_64, Abi::X86];
+    /// Those that programs on this machine may use.
+    #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+    pub const LOCAL: &'static [Abi] = &[Abi::Aarch64, Abi::Arm];
 
     /// The number of a system call, if this interface has it.
     pub fn number(self, name: &str) -> Option<u32> {
