@@ -75,10 +75,9 @@ fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
 fn code(error: &Error) -> u8 {
     match error {
         Error::Shell(shell::Error::Conflict { .. }) => USAGE,
-        Error::Shell(shell::Error::Command { source, .. }) => match source.raw_os_error() {
-            Some(libc::ENOENT) => 127,
-            _ => 126,
-        },
+        Error::Shell(shell::Error::Command { source, .. }) => {
+            shell::exec_failure_code(source.raw_os_error().unwrap_or_default())
+        }
         Error::Shell(
             shell::Error::NoCapability
             | shell::Error::NoInit { .. }

@@ -141,7 +141,7 @@ fn become_prepared(command: &Command, prepared: Result<(), IoError>, channel: &C
 
 /// What a shell answers when it cannot execute: 127 for what is not there, 126 for what is no
 /// program.
-pub(super) fn exec_failure_code(errno: i32) -> u8 {
+pub fn exec_failure_code(errno: i32) -> u8 {
     if errno == libc::ENOENT { 127 } else { 126 }
 }
 

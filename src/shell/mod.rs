@@ -23,6 +23,7 @@ mod view;
 
 pub mod system_calls;
 
+pub use command::exec_failure_code;
 pub use enter::{Outcome, Remains, enter};
 pub use error::Error;
 pub use plan::{Entrance, Plan, inside, plan};
