@@ -163,9 +163,6 @@ fn mount_hint(error: &MountError) -> Option<String> {
             Some("in a container, give it CAP_SYS_ADMIN and no seccomp filter on mounts".into())
         }
         MountError::NoOverlayfs => Some("'modprobe overlay' may load it".into()),
-        MountError::UpperBusy { .. } => {
-            Some("a process holds it; 'grep -l overlay /proc/*/mountinfo' finds where".into())
-        }
         MountError::Full { .. } => Some("free some space, give --state another place, or use --temp".into()),
         MountError::ReadOnlyUpper { .. } => Some("give --state a writable directory, or use --temp".into()),
         _ => None,

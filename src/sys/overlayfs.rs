@@ -68,7 +68,8 @@ pub enum MountError {
         /// What it lacks.
         reason: &'static str,
     },
-    /// The upper is part of an overlay that is still mounted somewhere.
+    /// The upper is part of an overlay that is still mounted somewhere. The kernel refuses that only
+    /// with the feature `index`.
     #[error("'{}' is still mounted elsewhere", path.display())]
     UpperBusy {
         /// The upper directory.

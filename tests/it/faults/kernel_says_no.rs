@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use onlay::sys::{Features, MountError, MountFlags, OverlaySpec, Root, mount_overlay};
+
 use crate::kernel::{Lab, Ran, make_dir, make_tree, names_in, tool_or_skip};
 
 const STRACE: &str = "/usr/bin/strace";
@@ -38,7 +40,6 @@ fn a_refusal_is_told_by_its_name_and_code() {
             &["no space left on the file system of '", "hint: free some space"],
         ),
         ("fsopen:error=EROFS:when=2", 1, &["is on a read-only file system", "hint: give --state a writable"]),
-        ("fsopen:error=EBUSY:when=2", 1, &["is still mounted elsewhere", "hint: a process holds it"]),
         ("fsopen:error=EPERM:when=1", 1, &["cannot mount a 'tmpfs'", "Operation not permitted"]),
         ("fsmount:error=EPERM:when=2", 3, &["not allowed to mount"]),
         ("fsmount:error=ENOSPC:when=2", 1, &["no space left"]),
@@ -53,6 +54,28 @@ fn a_refusal_is_told_by_its_name_and_code() {
         lab.shell("a", "echo x >/etc/x; cat /etc/x").ok();
         lab.onlay(&["rm", "a"]).run().ok();
     }
+}
+
+#[test]
+fn an_upper_that_is_mounted_is_busy_where_the_kernel_says_so() {
+    let Some(lab) = Lab::open() else { return };
+    let make = |name: &str| {
+        make_dir(&lab.path(name), 0o700);
+        Root::open(lab.path(name)).expect("a directory of ours")
+    };
+    let [lower, upper, work] = ["lower", "upper", "work"].map(make);
+    let mount = |index| {
+        let features = Features { index, ..Features::default() };
+        let flags = MountFlags::default();
+        let lower = &[&lower];
+        mount_overlay(&OverlaySpec { lower, upper: &upper, work: &work, features, flags, source: "lab" })
+    };
+    let first = mount(true).expect("nobody has it");
+    let refusal = mount(true).expect_err("it is mounted");
+    assert!(matches!(&refusal, MountError::UpperBusy { path } if *path == lab.path("upper")), "{refusal}");
+    mount(false).expect("without an index the kernel leaves it to whoever mounts");
+    drop(first);
+    mount(true).expect("nobody has it any more");
 }
 
 #[test]
