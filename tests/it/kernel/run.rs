@@ -119,8 +119,10 @@ impl Started {
         let mut seen = String::new();
         let what = format!("'{text}' from {}", self.words);
         wait_until(&what, || {
+            // Looked at first: what it said last is there when it has ended.
+            let has_ended = self.has_ended();
             seen = content(&self.stdout);
-            seen.contains(text) || self.has_ended()
+            seen.contains(text) || has_ended
         });
         let stderr = content(&self.stderr);
         assert!(seen.contains(text), "{what}, which ended with stdout '{seen}' and stderr '{stderr}'");

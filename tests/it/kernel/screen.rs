@@ -69,24 +69,28 @@ impl Screen {
         loop {
             self.read();
             if let Some(status) = self.child.try_wait().expect("it is our child") {
-                self.read();
+                while self.read() {}
                 return (status, std::mem::take(&mut self.shown));
             }
             assert!(Instant::now() < end, "runs too long; shown: {}", self.shown);
         }
     }
 
-    fn read(&mut self) {
+    /// Reads what is shown by now; whether there was something.
+    fn read(&mut self) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let mut fds = [PollFd::from_borrowed_fd(self.master.as_fd(), PollFlags::IN)];
         let step = Timespec { tv_sec: 0, tv_nsec: 3_000_000 };
         let mut bytes = [0; 4096];
-        if poll(&mut fds, Some(&step)) == Ok(1) {
-            match rustix::io::read(&self.master, &mut bytes) {
-                Ok(length) => self.shown.push_str(&String::from_utf8_lossy(&bytes[..length])),
-                Err(_) => sleep(STEP),
-            }
+        if poll(&mut fds, Some(&step)) != Ok(1) {
+            return false;
         }
+        let Ok(length) = rustix::io::read(&self.master, &mut bytes) else {
+            sleep(STEP);
+            return false;
+        };
+        self.shown.push_str(&String::from_utf8_lossy(&bytes[..length]));
+        true
     }
 }
 
