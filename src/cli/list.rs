@@ -70,7 +70,7 @@ pub(super) fn collect(place: &Place) -> Result<Vec<Row>, Error> {
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NotRoot);
     }
-    let mut running = Presence::open(&place.state)?.all()?;
+    let mut running = Presence::existing(&place.state)?.map_or(Ok(Vec::new()), |presence| presence.all())?;
     let mut rows = Vec::new();
     if let Some(overlays) = Overlays::open(&place.state)? {
         for listed in overlays.list()? {

@@ -34,12 +34,16 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         // Clears what an interrupted removal left.
         overlays = Overlays::open_or_create(&place.state, &mut Messages { quiet: false })?;
     }
-    let presence = Presence::open(&place.state)?;
     let mut failures = Vec::new();
     for name in &arguments.name {
-        if let Err(error) = remove(&overlays, &presence, name, arguments.dry_run) {
-            failures.push(error);
-        }
+        let result = if !overlays.contains(name) {
+            Err(missing(name.clone()))
+        } else if arguments.dry_run {
+            would_remove(place, name)
+        } else {
+            remove(place, &overlays, name)
+        };
+        failures.extend(result.err());
     }
     match (failures.len(), arguments.name.len()) {
         (0, _) => Ok(ExitCode::SUCCESS),
@@ -53,15 +57,17 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     }
 }
 
-fn remove(overlays: &Overlays, presence: &Presence, name: &OverlayName, dry_run: bool) -> Result<(), Error> {
-    if !overlays.contains(name) {
-        return Err(overlay::Error::NotFound { name: name.clone() }.into());
+fn would_remove(place: &Place, name: &OverlayName) -> Result<(), Error> {
+    if let Some(presence) = Presence::existing(&place.state)? {
+        presence.check_free(name)?;
     }
+    output::print(&format!("would remove '{name}'\n"))
+}
+
+fn remove(place: &Place, overlays: &Overlays, name: &OverlayName) -> Result<(), Error> {
+    let presence = Presence::open(&place.state)?;
     let _entry = presence.lock_entry()?;
     let lock = presence.keep_out(name)?;
-    if dry_run {
-        return output::print(&format!("would remove '{name}'\n"));
-    }
     overlays.remove(name)?;
     presence.forget(name, lock)?;
     output::say(&format!("onlay: removed '{name}'"));

@@ -1,7 +1,7 @@
 //! Who is in an overlay now.
 //!
-//! Below `/run/onlay` (which a reboot empties) each state directory has a folder, named by device
-//! and inode number, and in it for every overlay in use:
+//! Each state directory has a [folder](super::folder) below `/run/onlay`, and in it for every overlay
+//! in use:
 //!
 //! * `NAME.lock`: everybody who uses the overlay holds a shared lock; who removes it, an exclusive one.
 //! * `NAME.json`: the mount namespace and the first process of those who use it, so that others join.
@@ -13,14 +13,14 @@
 //! on, the namespace in `NAME.json` still finds those: an upper directory is never mounted twice.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::Error;
 use super::name::OverlayName;
+use super::{Error, folder};
 use crate::sys::{
     Context, IoError, Lock, MountTable, Namespace, Pid, Root, process_start_time, processes, replace_volatile,
 };
@@ -75,8 +75,6 @@ pub struct Running {
 #[derive(Debug)]
 pub struct Presence {
     dir: Root,
-    /// Whether the state directory was there, and so is known by what it is.
-    pub knows_state: bool,
 }
 
 /// An overlay in use, found.
@@ -91,24 +89,14 @@ pub struct RunningOverlay {
 }
 
 impl Presence {
-    /// Opens the folder for a state directory, making it when missing. A state directory that does
-    /// not exist yet is known by its path.
+    /// Opens the folder of a state directory, made when missing.
     pub fn open(state: &Path) -> Result<Presence, IoError> {
-        let run = Self::directory()?;
-        let key = key_of(state)?;
-        run.make_dir(&key, 0o700)?;
-        Ok(Presence { dir: run.open_dir(&key)?, knows_state: key != Path::new(UNBORN) })
+        folder::open(state).map(|dir| Presence { dir })
     }
 
-    /// `/run/onlay` itself, made when missing.
-    pub fn directory() -> Result<Root, IoError> {
-        match Root::open("/run/onlay") {
-            Err(error) if error.is_not_found() => {
-                Root::open("/run")?.make_dir("onlay", 0o700)?;
-                Root::open("/run/onlay")
-            }
-            other => other,
-        }
+    /// Opens the folder of a state directory to look who is in; `None` where nobody ever was.
+    pub fn existing(state: &Path) -> Result<Option<Presence>, IoError> {
+        Ok(folder::existing(state)?.map(|dir| Presence { dir }))
     }
 
     /// Waits until nobody else is entering or leaving, and keeps others waiting. Clears the traces
@@ -145,13 +133,20 @@ impl Presence {
 
     /// Keeps everybody out of an overlay; an error where somebody is in it.
     pub fn keep_out(&self, name: &OverlayName) -> Result<Lock, Error> {
+        self.check_free(name)?;
+        Lock::try_exclusive(&self.dir, &lock_name(name))?
+            .ok_or_else(|| Error::InUse { name: name.clone(), pid: None })
+    }
+
+    /// Refuses an overlay that somebody is in.
+    pub fn check_free(&self, name: &OverlayName) -> Result<(), Error> {
         if let Some(found) = self.find(name)? {
             return Err(Error::InUse { name: name.clone(), pid: Some(found.member) });
         }
-        match Lock::try_exclusive(&self.dir, &lock_name(name))? {
-            Some(lock) if !self.is_held(name)? => Ok(lock),
-            _ => Err(Error::InUse { name: name.clone(), pid: None }),
+        if self.is_held(name)? {
+            return Err(Error::InUse { name: name.clone(), pid: None });
         }
+        Ok(())
     }
 
     /// Writes down who uses an overlay.
@@ -289,16 +284,4 @@ fn lock_name(name: &OverlayName) -> String {
 
 fn record_name(name: &OverlayName) -> String {
     format!("{name}.json")
-}
-
-/// Stands for every state directory that is not there yet.
-const UNBORN: &str = "none";
-
-/// Names a state directory by what it is, so that two paths to it meet.
-fn key_of(state: &Path) -> Result<PathBuf, IoError> {
-    match rustix::fs::stat(state) {
-        Ok(stat) => Ok(PathBuf::from(format!("{:x}-{}", stat.st_dev, stat.st_ino))),
-        Err(Errno::NOENT) => Ok(PathBuf::from(UNBORN)),
-        Err(error) => Err(error).context("examine", state),
-    }
 }

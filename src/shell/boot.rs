@@ -1,7 +1,7 @@
 //! Booting an overlay as a container with its own systemd.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Outcome;
 use super::child::{spawn, wait_for_go};
@@ -10,6 +10,7 @@ use super::leave::{Started, leave};
 use super::plan::Plan;
 use super::{Error, command};
 use crate::event::Events;
+use crate::overlay;
 use crate::sys::{self, IoError, Pid, Root};
 use crate::tool::systemd_nspawn::{Container, Nspawn};
 
@@ -52,18 +53,18 @@ pub(super) fn boot(
         command::Report::Unprepared(words).send(channel);
     })?;
     let running = running(&plan, child.pid, &Root::open("/proc")?, made.namespace);
-    plan.presence.announce(&plan.name, &running)?;
-    let Held { entry, usage, home } = held;
+    held.presence.announce(&plan.name, &running)?;
+    let Held { presence, entry, usage, home } = held;
     child.go()?;
     entry.release()?;
     let finished = child.run(None, None)?;
-    let started = Started { presence: plan.presence, name: plan.name, usage, kept, guard: None, home };
+    let started = Started { presence, name: plan.name, usage, kept, guard: None, home };
     leave(started, finished, OsStr::new("systemd-nspawn"), events)
 }
 
 /// Where [`super::enter`] attaches the view.
 fn view_path() -> PathBuf {
-    PathBuf::from("/run/onlay/view")
+    Path::new(overlay::RUN).join("view")
 }
 
 /// The first process inside a container: the child of its systemd-nspawn that leads a PID

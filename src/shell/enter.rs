@@ -41,6 +41,8 @@ pub enum Remains {
 
 /// What is held on the way in, and given up at the end.
 pub(super) struct Held {
+    /// Who is in the overlays of the state directory.
+    pub(super) presence: Presence,
     /// Nobody else enters or leaves meanwhile.
     pub(super) entry: Lock,
     /// The overlay is in use.
@@ -49,28 +51,30 @@ pub(super) struct Held {
     pub(super) home: Namespace,
 }
 
-/// Enters an overlay as planned and returns when the command has ended.
-pub fn enter(mut plan: Plan, events: &mut dyn Events) -> Result<Outcome, Error> {
-    let state = &plan.request.state;
-    let is_to_be_kept = !plan.request.temporary && !plan.presence.knows_state;
-    if is_to_be_kept && !matches!(plan.entrance()?, Entrance::Join(_)) {
-        // Those in an overlay are found by its state directory, so that is there before they are.
-        // It may have been made since the plan looked for it.
-        overlay::make_state(state)?;
-        plan.presence = Presence::open(state)?;
+impl Held {
+    fn new(presence: Presence, entry: Lock, usage: Lock) -> Result<Held, Error> {
+        Ok(Held { presence, entry, usage, home: Namespace::mount_of(Pid::own())? })
     }
+}
+
+/// Enters an overlay as planned and returns when the command has ended.
+pub fn enter(plan: Plan, events: &mut dyn Events) -> Result<Outcome, Error> {
+    let presence = Presence::open(&plan.request.state)?;
     for _ in 0..PATIENCE {
-        let entry = plan.presence.lock_entry()?;
-        let entrance = plan.entrance()?;
+        let entry = presence.lock_entry()?;
+        let entrance = plan.entrance_past(Some(&presence))?;
         let usage = match &entrance {
-            Entrance::Join(_) => plan.presence.use_overlay(&plan.name)?,
-            _ => plan.presence.use_alone(&plan.name)?,
+            Entrance::Join(_) => presence.use_overlay(&plan.name)?,
+            _ => presence.use_alone(&plan.name)?,
         };
         if let Some(usage) = usage {
-            let held = Held { entry, usage, home: Namespace::mount_of(Pid::own())? };
-            let Entrance::Join(found) = entrance else { return enter_new(plan, entrance, held, events) };
+            let Entrance::Join(found) = entrance else {
+                return enter_new(plan, entrance, Held::new(presence, entry, usage)?, events);
+            };
             match namespaces_of(&found) {
-                Ok(namespaces) => return join(plan, &found, &namespaces, held, events),
+                Ok(namespaces) => {
+                    return join(plan, &found, &namespaces, Held::new(presence, entry, usage)?, events);
+                }
                 // Who was found has ended this moment; somebody else may be there.
                 Err(Error::Io(error)) if error.is_not_found() => {}
                 Err(error) => return Err(error),
@@ -115,7 +119,7 @@ fn enter_new(plan: Plan, entrance: Entrance, held: Held, events: &mut dyn Events
                 // It was never entered, so nobody misses it.
                 let _ = overlays.remove(&plan.name);
             }
-            let _ = plan.presence.leave(&plan.name, held.usage);
+            let _ = held.presence.leave(&plan.name, held.usage);
             return Err(error);
         }
     };
@@ -129,7 +133,7 @@ fn enter_new(plan: Plan, entrance: Entrance, held: Held, events: &mut dyn Events
     events.tell(entered(&plan));
     let request = &plan.request;
     let pty = if request.mode == Mode::Isolated { Pty::for_streams()? } else { None };
-    let announce = |leader| plan.presence.announce(&plan.name, &running(&plan, leader, &proc, namespace));
+    let announce = |leader| held.presence.announce(&plan.name, &running(&plan, leader, &proc, namespace));
     let child = if let Some(child) = child {
         // Before anything runs: what outlives us, were we killed, must be found.
         announce(Pid::own())?;
@@ -142,11 +146,11 @@ fn enter_new(plan: Plan, entrance: Entrance, held: Held, events: &mut dyn Events
         child.go()?;
         child
     };
-    let Held { entry, usage, home } = held;
+    let Held { presence, entry, usage, home } = held;
     entry.release()?;
     let guard = guard_for(request);
     let finished = child.run(pty, guard)?;
-    let started = Started { presence: plan.presence, name: plan.name, usage, kept, guard, home };
+    let started = Started { presence, name: plan.name, usage, kept, guard, home };
     leave(started, finished, command.name(), events)
 }
 
@@ -274,7 +278,7 @@ fn mount_view(plan: &Plan, kept: &Root, ram: &Root, events: &mut dyn Events) -> 
 /// An empty file system in RAM, attached (in our namespace) where nobody looks: the kernel takes
 /// layers only from attached mounts before 6.15.
 fn ram_storage(size: Option<&str>) -> Result<Root, Error> {
-    let place = Presence::directory()?;
+    let place = overlay::run_directory()?;
     let tree = view::temporary_tree("0700", size)?;
     attach(&tree, &place, place.path())?;
     Ok(Root::from_fd(tree.into_fd(), place.path()))
@@ -305,12 +309,12 @@ fn join(
     let kept = if found.running.temporary { None } else { kept_directory(&plan)? };
     let mode = found.running.mode;
     if !found.running.shared {
-        plan.presence.announce(&plan.name, &Running { shared: true, ..found.running.clone() })?;
+        held.presence.announce(&plan.name, &Running { shared: true, ..found.running.clone() })?;
     }
     for namespace in namespaces {
         sys::join(namespace)?;
     }
-    let Held { entry, usage, home } = held;
+    let Held { presence, entry, usage, home } = held;
     entry.release()?;
     let running = &found.running;
     events.tell(Event::Entered {
@@ -329,7 +333,7 @@ fn join(
     let child = spawn(pty.as_ref(), |terminal, channel| become_command(&command, terminal, channel))?;
     let guard = guard_for(&request);
     let finished = child.run(pty, guard)?;
-    let started = Started { presence: plan.presence, name: plan.name, usage, kept, guard, home };
+    let started = Started { presence, name: plan.name, usage, kept, guard, home };
     leave(started, finished, command.name(), events)
 }
 

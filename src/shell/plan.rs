@@ -24,7 +24,6 @@ pub struct Plan {
     /// What tells the view from any other.
     pub(super) label: String,
     pub(super) request: Request,
-    pub(super) presence: Presence,
     base: OnceCell<Base>,
 }
 
@@ -39,14 +38,19 @@ impl Plan {
         self.request.temporary
     }
 
-    /// What entering comes to at this moment: looks whether somebody is in the overlay, else
-    /// whether it was kept. It holds while the entry lock is held.
+    /// What entering comes to at this moment.
     pub fn entrance(&self) -> Result<Entrance, Error> {
+        self.entrance_past(Presence::existing(&self.request.state)?.as_ref())
+    }
+
+    /// What entering comes to: looks whether somebody is in the overlay, else whether it was kept. It
+    /// holds while the entry lock is held.
+    pub(super) fn entrance_past(&self, present: Option<&Presence>) -> Result<Entrance, Error> {
         let (request, name) = (&self.request, &self.name);
         if request.temporary && request.name.is_none() {
             return Ok(Entrance::Temporary);
         }
-        if let Some(running) = self.presence.find(name)? {
+        if let Some(running) = present.map_or(Ok(None), |presence| presence.find(name))? {
             check_same_way(request, &running)?;
             return Ok(Entrance::Join(running));
         }
@@ -81,8 +85,8 @@ pub enum Entrance {
     Temporary,
 }
 
-/// The file in the view's own /run that says which overlay it is.
-pub(super) const INSIDE: &str = "/run/onlay/inside";
+/// The file in the view's own [`overlay::RUN`] that says which overlay it is.
+pub(super) const INSIDE: &str = "inside";
 
 /// Plans to enter an overlay.
 pub fn plan(request: Request) -> Result<Plan, Error> {
@@ -92,7 +96,6 @@ pub fn plan(request: Request) -> Result<Plan, Error> {
     if request.mode == Mode::Booted {
         super::boot::check(&host.root)?;
     }
-    let presence = Presence::open(&request.state)?;
     let name = match &request.name {
         Some(name) => name.clone(),
         None if request.temporary => OverlayName::temporary(Pid::own()),
@@ -101,7 +104,7 @@ pub fn plan(request: Request) -> Result<Plan, Error> {
     let own = if request.private_home { Vec::new() } else { homes(&host) };
     let parts = super::view::parts(&host, &own, request.mode, request.unguarded);
     let label = view_label(&name)?;
-    Ok(Plan { name, host, parts, own, label, request, presence, base: OnceCell::new() })
+    Ok(Plan { name, host, parts, own, label, request, base: OnceCell::new() })
 }
 
 fn check_caller() -> Result<(), Error> {
@@ -119,7 +122,7 @@ fn check_caller() -> Result<(), Error> {
 
 /// The overlay that this process is in, if any.
 pub fn inside() -> Option<String> {
-    std::fs::read_to_string(INSIDE).ok().map(|name| name.trim().to_owned())
+    std::fs::read_to_string(Path::new(overlay::RUN).join(INSIDE)).ok().map(|name| name.trim().to_owned())
 }
 
 fn check_options(request: &Request) -> Result<(), Error> {

@@ -116,9 +116,8 @@ fn mark_inside(run: &Root, name: &OverlayName) -> Result<(), IoError> {
 
 /// Says in a `/run/onlay` which overlay the view is of.
 pub(super) fn write_name(dir: &Root, name: &OverlayName) -> Result<(), IoError> {
-    let file_name = Path::new(INSIDE).file_name().unwrap_or_default();
-    let file = dir.make_file(file_name, 0o644)?;
-    rustix::io::write(file, format!("{name}\n").as_bytes()).context("write", dir.join(file_name)).map(|_| ())
+    let file = dir.make_file(INSIDE, 0o644)?;
+    rustix::io::write(file, format!("{name}\n").as_bytes()).context("write", dir.join(INSIDE)).map(|_| ())
 }
 
 /// Completes a view in which the host's processes are seen.

@@ -15,7 +15,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use onlay::sys::{MountTable, Namespaces, Pid, Propagation, has_capability, leave_for_new, set_propagation};
 
@@ -131,7 +131,9 @@ impl Lab {
     /// Notes a state directory, so that what is kept in /run/onlay for it is looked at in the end.
     pub(crate) fn uses(&mut self, state: &Path) {
         let stat = fs::metadata(state).expect("the state directory is there");
-        self.folders.push(PathBuf::from(format!("/run/onlay/{:x}-{}", stat.dev(), stat.ino())));
+        let birth = stat.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let birth = birth.unwrap_or_default().as_nanos();
+        self.folders.push(PathBuf::from(format!("/run/onlay/{:x}-{}-{birth}", stat.dev(), stat.ino())));
     }
 
     /// What is written in /run/onlay for the state directory.

@@ -1,8 +1,11 @@
 //! A second session in an overlay joins the first.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 
-use crate::kernel::{Lab, wait_until};
+use crate::kernel::{Lab, Started, make_dir, wait_until};
 
 #[test]
 fn a_second_session_sees_the_same_files_and_mounts() {
@@ -131,4 +134,85 @@ fn sessions_meet_also_before_there_is_any_state() {
     assert!(second.stderr.contains("joined overlay 'default'"), "{}", second.story());
     first.finish().ok();
     lab.uses(&state);
+}
+
+const STAY: &str = "echo inside; read -r line || true";
+
+fn names(lab: &Lab, state: &Path) -> Vec<String> {
+    let rows = lab.onlay(&["list", "--json"]).state(state).run().json();
+    let rows = rows.as_array().expect("rows").iter();
+    rows.map(|row| row["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[test]
+fn one_in_ram_is_found_also_after_somebody_has_made_the_state() {
+    let Some(mut lab) = Lab::open() else { return };
+    // Twice by hand, at last by the program itself; each time it is another directory.
+    for round in 0..3 {
+        let state = lab.path("later/state");
+        let link = lab.path(format!("link{round}"));
+        symlink("later/state", &link).expect("a link");
+        let stay = ["shell", "-q", "--temp", "t", "--", "sh", "-c", STAY];
+        let first = lab.onlay(&stay).state(if round == 1 { &link } else { &state }).start();
+        first.wait_for("inside");
+        let joined = |state: &Path| {
+            for words in [&["shell", "t", "--", "true"][..], &["shell", "--temp", "t", "--", "true"]] {
+                let ran = lab.onlay(words).state(state).run();
+                assert!(ran.stderr.contains("joined overlay 't'"), "{}", ran.story());
+            }
+        };
+        assert_eq!(names(&lab, &state), ["t"]);
+        joined(&link);
+        let stranger = lab.path("later/other");
+        assert!(names(&lab, &stranger).is_empty(), "another state that is not there");
+        let apart = lab.onlay(&["shell", "--temp", "t", "--", "true"]).state(&stranger).run();
+        assert!(apart.code() == Some(0) && !apart.stderr.contains("joined"), "{}", apart.story());
+        if round == 2 {
+            lab.onlay(&["shell", "-q", "kept", "--", "true"]).state(&state).run().ok();
+            assert_eq!(names(&lab, &state), ["kept", "t"]);
+        } else {
+            make_dir(&state, 0o700);
+            assert_eq!(names(&lab, &link), ["t"]);
+        }
+        joined(&state);
+        joined(&link);
+        assert!(names(&lab, &lab.state).is_empty(), "another state that is there");
+        first.finish().ok();
+        assert!(!names(&lab, &state).contains(&"t".to_owned()));
+        lab.uses(&state);
+        fs::remove_dir_all(&state).expect("it was made");
+        make_dir(&stranger, 0o700);
+        lab.onlay(&["shell", "-q", "--temp", "--", "true"]).state(&stranger).run().ok();
+        lab.uses(&stranger);
+        fs::remove_dir(&stranger).expect("it is empty");
+    }
+}
+
+#[test]
+fn many_meet_while_somebody_makes_the_state() {
+    let Some(mut lab) = Lab::open() else { return };
+    for round in 0..5 {
+        let state = lab.path(format!("later{round}"));
+        let stay = [
+            "shell",
+            "-q",
+            "--temp",
+            "t",
+            "--",
+            "sh",
+            "-c",
+            "readlink /proc/self/ns/mnt; read -r line || true",
+        ];
+        let start = |_| lab.onlay(&stay).state(&state).start();
+        let mut sessions: Vec<Started> = (0..4).map(start).collect();
+        make_dir(&state, 0o700);
+        sessions.extend((0..4).map(start));
+        let namespaces: BTreeSet<String> = sessions.iter().map(|session| session.wait_for("]")).collect();
+        assert_eq!(namespaces.len(), 1, "round {round}: {namespaces:?}");
+        assert_eq!(names(&lab, &state), ["t"]);
+        for session in sessions {
+            session.finish().ok();
+        }
+        lab.uses(&state);
+    }
 }

@@ -1,8 +1,9 @@
 //! What may be asked for, what is refused, and what is only said.
 
 use std::fs;
+use std::path::Path;
 
-use crate::kernel::{Lab, names_in};
+use crate::kernel::{Lab, names_in, sh};
 
 #[test]
 fn options_that_exclude_each_other_are_refused() {
@@ -91,6 +92,37 @@ fn a_dry_run_changes_nothing() {
     assert_eq!(plan, format!("would join 'a' through process {}\n", inside.pid()));
     lab.onlay(&["rm", "--dry-run", "a"]).run().failed(1, &["in use"]);
     inside.finish().ok();
+}
+
+#[test]
+fn who_only_looks_makes_nothing() {
+    let Some(lab) = Lab::with_private_mounts() else { return };
+    lab.shell("a", "true").ok();
+    let looks: [&[&str]; 7] = [
+        &["list"],
+        &["status"],
+        &["diff", "a"],
+        &["diff", "missing"],
+        &["rm", "--dry-run", "a"],
+        &["shell", "--dry-run", "a"],
+        &["shell", "--dry-run", "--temp"],
+    ];
+    // As after a boot, for a state that is there and one that is not.
+    lab.mount_tmpfs("size=1m,mode=0755", Path::new("/run"));
+    for state in [lab.state.clone(), lab.path("nowhere")] {
+        for words in looks {
+            let ran = lab.onlay(words).state(&state).run();
+            assert!(matches!(ran.code(), Some(0 | 1)), "{}", ran.story());
+            assert!(names_in(Path::new("/run")).is_empty(), "{}", ran.story());
+        }
+    }
+    assert!(!lab.path("nowhere").exists());
+    sh("umount /run", &[]);
+    assert_eq!(names_in(lab.folder()), [".entry.lock"]);
+    for words in looks {
+        lab.onlay(words).run();
+        assert_eq!(names_in(lab.folder()), [".entry.lock"], "{words:?}");
+    }
 }
 
 #[test]
