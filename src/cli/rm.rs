@@ -27,12 +27,11 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     }
     let first = arguments.name.first().cloned();
     let missing = |name: OverlayName| Error::Overlay(overlay::Error::NotFound { name });
-    let Some(mut overlays) = Overlays::open(&place.state)? else {
+    let Some(overlays) = Overlays::open(&place.state)? else {
         return first.map_or(Ok(ExitCode::SUCCESS), |name| Err(missing(name)));
     };
     if !arguments.dry_run {
-        // Clears what an interrupted removal left.
-        overlays = Overlays::open_or_create(&place.state, &mut Messages { quiet: false })?;
+        overlays.clear_remains(&mut Messages { quiet: false })?;
     }
     let mut failures = Vec::new();
     for name in &arguments.name {
@@ -66,10 +65,12 @@ fn would_remove(place: &Place, name: &OverlayName) -> Result<(), Error> {
 
 fn remove(place: &Place, overlays: &Overlays, name: &OverlayName) -> Result<(), Error> {
     let presence = Presence::open(&place.state)?;
-    let _entry = presence.lock_entry()?;
+    let entry = presence.lock_entry()?;
     let lock = presence.keep_out(name)?;
-    overlays.remove(name)?;
+    let removed = overlays.remove(name)?;
     presence.forget(name, lock)?;
+    entry.release()?;
+    removed.clear()?;
     output::say(&format!("onlay: removed '{name}'"));
     Ok(())
 }

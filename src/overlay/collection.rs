@@ -1,10 +1,16 @@
 //! Named overlays on disk: making, finding, listing and removing them.
 //!
 //! An overlay appears by one rename and disappears by one rename, so a crash leaves it whole or
-//! not there. What a crash leaves aside (names that begin with a dot) is cleared by the next
-//! command that changes something here.
+//! not there. Names that begin with a dot are no overlays:
+//!
+//! * `.lock` is held for the moment in which something here appears, disappears or is renamed;
+//! * `.new-NAME` is an overlay that is being made, while that lock is held;
+//! * `.removed-INODE` was one. Who clears it holds a lock on the directory itself, and nobody waits.
+//!
+//! What a crash leaves of those has no holder, and is cleared by the next command that makes or
+//! removes an overlay.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -65,17 +71,15 @@ impl Overlays {
         }
     }
 
-    /// Opens the collection, or makes an empty one. Clears what a crash left.
-    pub fn open_or_create(state: &Path, events: &mut dyn Events) -> Result<Overlays, Error> {
+    /// Opens the collection, or makes an empty one.
+    pub fn open_or_create(state: &Path) -> Result<Overlays, Error> {
         let state = make_state(state)?;
         check_safe(&state)?;
         if state.make_dir("overlays", 0o700)? {
             check_suitable(&state)?;
             sync_dir(&state)?;
         }
-        let overlays = Overlays { dir: state.open_child(OsStr::new("overlays"))? };
-        overlays.clear_remains(events)?;
-        Ok(overlays)
+        Ok(Overlays { dir: state.open_child(OsStr::new("overlays"))? })
     }
 
     /// Finds an overlay.
@@ -122,39 +126,83 @@ impl Overlays {
         Ok(names.into_iter().map(|name| Listed { overlay: self.get(&name), name }).collect())
     }
 
-    /// Removes an overlay that nobody uses; the caller has made sure of that.
-    pub fn remove(&self, name: &OverlayName) -> Result<(), Error> {
+    /// Removes an overlay that nobody uses; the caller has made sure of that. What is left to do is
+    /// to clear its files, which may take long.
+    pub fn remove(&self, name: &OverlayName) -> Result<Removed<'_>, Error> {
         let _lock = Lock::exclusive(&self.dir, LOCK)?;
-        let aside = format!(".removed-{name}");
-        // Remains of an earlier removal that could not finish would be in the way.
-        clear(&self.dir, OsStr::new(&aside))?;
-        match rustix::fs::renameat(&self.dir, name.as_str(), &self.dir, &aside) {
-            Err(Errno::NOENT) => return Err(Error::NotFound { name: name.clone() }),
-            other => other.context("remove overlay", self.dir.join(name.as_str()))?,
-        }
+        let removed = self.set_aside(OsStr::new(name.as_str()))?;
+        let removed = removed.ok_or_else(|| Error::NotFound { name: name.clone() })?;
         sync_dir(&self.dir)?;
-        clear(&self.dir, OsStr::new(&aside))?;
-        Ok(())
+        Ok(removed)
     }
 
-    fn clear_remains(&self, events: &mut dyn Events) -> Result<(), Error> {
-        let is_remains = |name: &OsStr| name.as_bytes().starts_with(b".") && name != LOCK;
-        let remains: Vec<_> =
-            self.dir.entries()?.into_iter().map(|entry| entry.name).filter(|name| is_remains(name)).collect();
-        if remains.is_empty() {
+    /// Clears what a crash left. That may take long, so the caller should hold no lock.
+    pub fn clear_remains(&self, events: &mut dyn Events) -> Result<(), Error> {
+        if self.remains()?.is_empty() {
             return Ok(());
         }
-        // Somebody who is at work here right now holds the lock; what he has aside is his.
-        let Some(_lock) = Lock::try_exclusive(&self.dir, LOCK)? else { return Ok(()) };
-        for name in remains {
-            let what = self.dir.join(&name);
+        let lock = Lock::exclusive(&self.dir, LOCK)?;
+        // Whoever made an overlay until this moment has nothing aside any more.
+        let remains: Vec<_> =
+            self.remains()?.into_iter().map(|name| (self.set_aside(&name).transpose(), name)).collect();
+        lock.release()?;
+        for (removed, name) in remains {
+            let (what, result) = match removed {
+                None => continue,
+                Some(Ok(removed)) => (self.dir.join(&removed.name), removed.clear()),
+                Some(Err(error)) => (self.dir.join(name), Err(error)),
+            };
             // What resists (an immutable file, a bad disk) is in nobody's way.
-            events.tell(match clear(&self.dir, &name) {
+            events.tell(match result {
                 Ok(()) => Event::Cleared { what },
                 Err(error) => Event::NotCleared { what, reason: error.source.to_string() },
             });
         }
         Ok(())
+    }
+
+    fn remains(&self) -> Result<Vec<OsString>, IoError> {
+        let is_remains = |name: &OsString| name.as_bytes().starts_with(b".") && name != LOCK;
+        Ok(self.dir.entries()?.into_iter().map(|entry| entry.name).filter(is_remains).collect())
+    }
+
+    /// Gives something here a name that no overlay can have, nor anything else that is there at the
+    /// same time; `None` where it has gone, or somebody clears it already. [`LOCK`] must be held.
+    fn set_aside(&self, name: &OsStr) -> Result<Option<Removed<'_>>, IoError> {
+        match self.try_set_aside(name) {
+            Err(error) if error.is_not_found() => Ok(None),
+            other => other,
+        }
+    }
+
+    fn try_set_aside(&self, name: &OsStr) -> Result<Option<Removed<'_>>, IoError> {
+        let Some(stat) = self.dir.lstat(name)? else { return Ok(None) };
+        let mut lock = None;
+        if FileKind::of(&stat) == FileKind::Directory {
+            lock = Lock::try_directory(&self.dir.open_child(name)?)?;
+            if lock.is_none() {
+                return Ok(None);
+            }
+        }
+        let aside = OsString::from(format!(".removed-{}", stat.st_ino));
+        rustix::fs::renameat(&self.dir, name, &self.dir, &aside).context("remove", self.dir.join(name))?;
+        Ok(Some(Removed { parent: &self.dir, name: aside, _lock: lock }))
+    }
+}
+
+/// What was an overlay, or would have become one: nobody finds it any more.
+#[derive(Debug)]
+pub struct Removed<'a> {
+    parent: &'a Root,
+    name: OsString,
+    /// Nobody else clears it. A stray file needs no lock.
+    _lock: Option<Lock>,
+}
+
+impl Removed<'_> {
+    /// Clears its files.
+    pub fn clear(self) -> Result<(), IoError> {
+        clear(self.parent, &self.name)
     }
 }
 
@@ -188,7 +236,7 @@ impl Overlay {
 }
 
 /// Opens the state directory, or makes it.
-pub fn make_state(state: &Path) -> Result<Root, IoError> {
+fn make_state(state: &Path) -> Result<Root, IoError> {
     let absolute = std::path::absolute(state).context("resolve", state)?;
     if !absolute.exists() {
         let above = absolute.parent().unwrap_or(Path::new("/"));

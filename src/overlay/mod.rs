@@ -19,7 +19,7 @@ mod stack;
 pub mod changes;
 
 pub use assemble::{Storage, assemble, copy_attributes, new_upper};
-pub use collection::{Listed, Overlay, Overlays, make_state};
+pub use collection::{Listed, Overlay, Overlays, Removed};
 pub use diff::{diff, measure};
 pub use error::Error;
 pub use folder::{RUN, run_directory};

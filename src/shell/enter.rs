@@ -11,7 +11,7 @@ use super::plan::{Entrance, Plan, homes};
 use super::{Error, additions, command, view};
 use crate::event::{Event, Events, Reach};
 use crate::overlay::{
-    self, Mode, Overlay, OverlayName, Overlays, Presence, Running, RunningOverlay, Storage, assemble,
+    self, Mode, Overlay, OverlayName, Overlays, Presence, Removed, Running, RunningOverlay, Storage, assemble,
 };
 use crate::sys::{
     self, Context, Ended, Lock, Namespace, Namespaces, Pid, Propagation, Root, attach, process_start_time,
@@ -60,9 +60,16 @@ impl Held {
 /// Enters an overlay as planned and returns when the command has ended.
 pub fn enter(plan: Plan, events: &mut dyn Events) -> Result<Outcome, Error> {
     let presence = Presence::open(&plan.request.state)?;
+    let mut is_cleared = false;
     for _ in 0..PATIENCE {
         let entry = presence.lock_entry()?;
         let entrance = plan.entrance_past(Some(&presence))?;
+        if matches!(entrance, Entrance::Create) && !is_cleared {
+            entry.release()?;
+            Overlays::open_or_create(&plan.request.state)?.clear_remains(events)?;
+            is_cleared = true;
+            continue;
+        }
         let usage = match &entrance {
             Entrance::Join(_) => presence.use_overlay(&plan.name)?,
             _ => presence.use_alone(&plan.name)?,
@@ -117,7 +124,7 @@ fn enter_new(plan: Plan, entrance: Entrance, held: Held, events: &mut dyn Events
             let _ = sys::join(&held.home);
             if let Some(Kept { overlays, known: None, .. }) = &kept {
                 // It was never entered, so nobody misses it.
-                let _ = overlays.remove(&plan.name);
+                let _ = overlays.remove(&plan.name).map(Removed::clear);
             }
             let _ = held.presence.leave(&plan.name, held.usage);
             return Err(error);
@@ -185,7 +192,7 @@ fn open_kept(plan: &Plan, entrance: Entrance, events: &mut dyn Events) -> Result
             Ok(Some(Kept { overlays, dir: overlay.dir.try_clone()?, known: Some(overlay) }))
         }
         Entrance::Create => {
-            let overlays = Overlays::open_or_create(&plan.request.state, events)?;
+            let overlays = Overlays::open_or_create(&plan.request.state)?;
             let overlay = overlays.create(&plan.name, plan.host.root.path(), plan.base().clone())?;
             Ok(Some(Kept { overlays, dir: overlay.dir, known: None }))
         }

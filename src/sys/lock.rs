@@ -30,6 +30,14 @@ impl Lock {
         Self::take(dir, name, FlockOperation::NonBlockingLockShared)
     }
 
+    /// Takes an exclusive lock on a directory itself, or `None` where somebody holds one.
+    pub fn try_directory(dir: &Root) -> Result<Option<Lock>, IoError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(dir, ".", flags, Mode::empty()).context("open lock", dir.path())?;
+        let is_ours = flock(&fd, FlockOperation::NonBlockingLockExclusive).context("lock", dir.path())?;
+        Ok(is_ours.then_some(Lock { fd }))
+    }
+
     /// Turns an exclusive lock into a shared one. Others may come in between.
     pub fn share(&self) -> Result<(), IoError> {
         flock(&self.fd, FlockOperation::NonBlockingLockShared).context("share", "a lock").map(|_| ())

@@ -10,3 +10,4 @@ mod kills;
 mod races;
 mod records;
 mod refusals;
+mod removals;
