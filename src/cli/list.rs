@@ -10,6 +10,7 @@ use super::output;
 use super::report::Error;
 use crate::host::Base;
 use crate::overlay::{Mode, OverlayName, Overlays, Presence, RunningOverlay, measure};
+use crate::sys::with_causes;
 
 /// List overlays
 #[derive(Debug, Args)]
@@ -99,13 +100,13 @@ fn row_on_disk(listed: crate::overlay::Listed, user: Option<&RunningOverlay>) ->
                     row.entries = Some(measured.entries);
                     row.bytes = Some(measured.bytes);
                 }
-                Err(error) => row.problem = Some(error.to_string()),
+                Err(error) => row.problem = Some(with_causes(&error)),
             }
             row.base = Some(overlay.record.base);
         }
         Err(error) => {
             row.state = "damaged";
-            row.problem = Some(error.to_string());
+            row.problem = Some(with_causes(&error));
         }
     }
     row

@@ -1,11 +1,10 @@
 //! How an error is told: what failed, why, what helps, and the exit code.
 
-use std::error::Error as _;
 use std::process::ExitCode;
 
 use super::output;
 use super::output::program;
-use crate::sys::{IoError, MountError};
+use crate::sys::{IoError, MountError, with_causes};
 use crate::{overlay, shell, tool};
 
 /// Could not.
@@ -46,30 +45,6 @@ pub(super) fn show(error: &Error) -> ExitCode {
         output::say(&format!("hint: {hint}"));
     }
     ExitCode::from(code(error))
-}
-
-/// An error and what caused it, in one line.
-pub(super) fn with_causes(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Transparent layers repeat what is inside them.
-        let words = in_words(error);
-        if !text.ends_with(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
-/// The system's words without "(os error 2)".
-fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
-    let text = error.to_string();
-    match text.find(" (os error ") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
 }
 
 fn code(error: &Error) -> u8 {

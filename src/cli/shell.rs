@@ -11,7 +11,7 @@ use super::output;
 use super::report::Error;
 use crate::overlay::{Mode, OverlayName, Part, measure};
 use crate::shell::{self, Entrance, Outcome, Plan, Remains, Request};
-use crate::sys::{Ended, raise_as_self};
+use crate::sys::{Ended, raise_as_self, with_causes};
 
 /// Open a shell in which everything looks like the host and can be written
 ///
@@ -117,7 +117,7 @@ fn farewell(outcome: &Outcome) -> String {
                     format!("holds 1 entry, {}", output::size(measure.bytes))
                 }
                 Ok(measure) => format!("holds {} entries, {}", measure.entries, output::size(measure.bytes)),
-                Err(error) => error.to_string(),
+                Err(error) => with_causes(&error),
             };
             format!("left '{name}', which {holds}; back: {again}; remove: {onlay} rm {name}")
         }

@@ -11,7 +11,7 @@ use super::layers::{self, Layer, Part};
 use crate::event::{Event, Events};
 use crate::sys::{
     Context, Features, FileKind, IoError, MountError, MountFlags, OverlaySpec, Root, Tree, Xattrs, attach,
-    clone_tree, detach_path, io_error, mount_overlay, set_flags,
+    clone_tree, detach_path, mount_overlay, set_flags,
 };
 
 /// Where the writable layers of a view are.
@@ -57,7 +57,7 @@ pub fn assemble(
             Some(view) => match mount_target(view, part.point()) {
                 Ok(target) => target,
                 Err(error) => {
-                    tell_missing(part.point(), &error, events);
+                    tell_missing(part.point(), why_no_target(&error), events);
                     continue;
                 }
             },
@@ -71,7 +71,7 @@ pub fn assemble(
             },
         };
         if view.is_some() && is_directory(&tree, part.point())? != is_directory(&target, part.point())? {
-            tell_missing(part.point(), &io_error("mount on", part.point(), Errno::NOTDIR), events);
+            tell_missing(part.point(), SOMETHING_ELSE.to_owned(), events);
             continue;
         }
         attach(&tree, &target, part.point())?;
@@ -209,7 +209,7 @@ fn clone_sources(parts: &[Part], root_of_host: &Path, events: &mut dyn Events) -
         };
         sources.push(match cloned {
             Some(Err(error)) => {
-                tell_missing(part.point(), &error, events);
+                tell_missing(part.point(), error.cause(), events);
                 None
             }
             Some(Ok(tree)) => Some(tree),
@@ -242,6 +242,16 @@ fn is_directory(file: impl AsFd, name: &Path) -> Result<bool, IoError> {
     Ok(FileKind::of(&stat) == FileKind::Directory)
 }
 
-fn tell_missing(point: &Path, error: &IoError, events: &mut dyn Events) {
-    events.tell(Event::MissingPart { path: point.to_owned(), reason: error.source.to_string() });
+fn tell_missing(point: &Path, reason: String, events: &mut dyn Events) {
+    events.tell(Event::MissingPart { path: point.to_owned(), reason });
+}
+
+const SOMETHING_ELSE: &str = "the overlay has something else there";
+
+fn why_no_target(error: &IoError) -> String {
+    match error.source.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::NOENT) => "the overlay has nothing there".to_owned(),
+        Some(Errno::LOOP | Errno::NOTDIR) => SOMETHING_ELSE.to_owned(),
+        _ => error.cause(),
+    }
 }

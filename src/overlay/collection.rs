@@ -155,7 +155,7 @@ impl Overlays {
             // What resists (an immutable file, a bad disk) is in nobody's way.
             events.tell(match result {
                 Ok(()) => Event::Cleared { what },
-                Err(error) => Event::NotCleared { what, reason: error.source.to_string() },
+                Err(error) => Event::NotCleared { what, reason: error.cause() },
             });
         }
         Ok(())

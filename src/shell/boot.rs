@@ -46,10 +46,10 @@ pub(super) fn boot(
     events.tell(entered(&plan));
     let child = spawn(None, |_, channel| {
         // Asked to end, it powers the container off.
-        let failed = sys::die_with_parent(libc::SIGTERM).err().map(|error| command::error_chain(&error));
+        let failed = sys::die_with_parent(libc::SIGTERM).err().map(|error| sys::with_causes(&error));
         wait_for_go(channel);
         sys::restore_signals();
-        let words = failed.unwrap_or_else(|| command::error_chain(&nspawn.execute(&container)));
+        let words = failed.unwrap_or_else(|| sys::with_causes(&nspawn.execute(&container)));
         command::Report::Unprepared(words).send(channel);
     })?;
     let running = running(&plan, child.pid, &Root::open("/proc")?, made.namespace);

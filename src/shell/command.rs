@@ -8,7 +8,7 @@ use super::{guard, system_calls};
 use crate::overlay::Mode;
 use crate::sys::{
     self, Channel, Filter, IoError, close_all_but, drop_capabilities, exec, exit_now, new_session,
-    restore_signals, terminal,
+    restore_signals, terminal, with_causes,
 };
 
 /// What the command is and how it may run.
@@ -130,7 +130,7 @@ pub(super) fn become_confined(command: &Command, pty: Option<&Terminal<'_>>, cha
 
 fn become_prepared(command: &Command, prepared: Result<(), IoError>, channel: &Channel) -> ! {
     if let Err(error) = prepared {
-        Report::Unprepared(error_chain(&error)).send(channel);
+        Report::Unprepared(with_causes(&error)).send(channel);
         exit_now(125);
     }
     let failure = exec(&arguments(&command.arguments), &command.environment);
@@ -180,20 +180,10 @@ pub(super) fn become_init(command: &Command, pty: Option<&Terminal<'_>>, channel
     // Whoever is inside can look into process 1.
     close_all_but(&kept);
     let code = super::isolate::run_init(command, pty, channel).unwrap_or_else(|error| {
-        Report::Unprepared(error_chain(&error)).send(channel);
+        Report::Unprepared(with_causes(&error)).send(channel);
         125
     });
     exit_now(code)
-}
-
-pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// The command that was asked for, else the caller's shell where the view has it.

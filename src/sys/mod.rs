@@ -28,7 +28,7 @@ pub mod terminal;
 
 pub use atomic::{replace_file, replace_volatile, sync_dir};
 pub use channel::{Channel, Message};
-pub use error::{Context, IoError, io_error};
+pub use error::{Context, IoError, io_error, with_causes};
 pub use handle::FileHandle;
 pub use lock::Lock;
 pub use mount::{

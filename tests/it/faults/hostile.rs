@@ -28,7 +28,7 @@ fn links_where_mount_points_were_lead_nowhere() {
         let ran = lab.onlay(&words).run();
         let shown = ran.ok();
         assert!(
-            ran.stderr.contains("/srv is not shown inside: Too many levels of symbolic links"),
+            ran.stderr.contains("/srv is not shown inside: the overlay has something else there\n"),
             "{}",
             ran.stderr
         );
@@ -62,7 +62,8 @@ fn a_file_where_a_mount_point_was() {
     lab.mount_tmpfs("size=1m", &lab.tree.join("srv/x"));
     let ran = lab.onlay(&["shell", "a", "--", "cat", "/srv/x"]).run();
     assert_eq!(ran.ok(), "file\n");
-    assert!(ran.stderr.contains("/srv/x is not shown inside"), "{}", ran.stderr);
+    let words = "/srv/x is not shown inside: the overlay has something else there\n";
+    assert!(ran.stderr.contains(words), "{}", ran.stderr);
 }
 
 #[test]
