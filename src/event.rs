@@ -31,14 +31,19 @@ pub enum Event {
     Entered {
         /// The overlay's name.
         name: String,
-        /// Whether others are in it already.
-        joined: bool,
+        /// Whether it is new, or others are in it.
+        way: Way,
         /// Whether it is in RAM only.
         temporary: bool,
         /// How much of the host a command inside can reach.
         reach: Reach,
         /// Directories that are the host's own.
         own: Vec<PathBuf>,
+    },
+    /// The caller's directory is not there inside, so the command starts in `/`.
+    DirectoryMissing {
+        /// The caller's directory.
+        path: PathBuf,
     },
     /// The command has ended, but processes that it started still run in the overlay.
     StillRunning {
@@ -57,6 +62,17 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+}
+
+/// What entering an overlay came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// It was not there, and was made.
+    Made,
+    /// It was kept from an earlier time.
+    Reentered,
+    /// Others are in it.
+    Joined,
 }
 
 /// How much of the host a command in an overlay can reach.

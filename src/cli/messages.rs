@@ -3,7 +3,7 @@
 use super::output;
 use std::path::PathBuf;
 
-use crate::event::{Event, Events, Reach};
+use crate::event::{Event, Events, Reach, Way};
 
 /// Prints events, unless asked to be quiet.
 #[derive(Debug)]
@@ -30,8 +30,9 @@ fn in_words(event: &Event) -> String {
         }
         Event::ReadOnlyPart { path, reason } => format!("{} is read-only inside: {reason}", path.display()),
         Event::MissingPart { path, reason } => format!("{} is not shown inside: {reason}", path.display()),
-        Event::Entered { name, joined, temporary, reach, own } => {
-            entered(name, *joined, *temporary, *reach, own)
+        Event::Entered { name, way, temporary, reach, own } => entered(name, *way, *temporary, *reach, own),
+        Event::DirectoryMissing { path } => {
+            format!("'{}' is not there inside; starting in /", path.display())
         }
         Event::StillRunning { name } => {
             format!("processes still run in '{name}'; it stays in use until they end")
@@ -43,12 +44,13 @@ fn in_words(event: &Event) -> String {
     }
 }
 
-fn entered(name: &str, joined: bool, temporary: bool, reach: Reach, own: &[PathBuf]) -> String {
-    let how = match (joined, temporary) {
-        (true, _) => "joined",
-        (false, true) => "in RAM, temporary:",
-        (false, false) => "in",
+fn entered(name: &str, way: Way, temporary: bool, reach: Reach, own: &[PathBuf]) -> String {
+    let way = match way {
+        Way::Made => "made",
+        Way::Reentered => "entered",
+        Way::Joined => "joined",
     };
+    let lives = if temporary { " in RAM" } else { "" };
     let own: Vec<String> = own.iter().map(|path| path.display().to_string()).collect();
     let files = match own.as_slice() {
         [] => "all files are private".to_owned(),
@@ -60,5 +62,5 @@ fn entered(name: &str, joined: bool, temporary: bool, reach: Reach, own: &[PathB
         Reach::Isolated => "isolated",
         Reach::Booted => "booted",
     };
-    format!("{how} overlay '{name}'; {files}; {reach}")
+    format!("{way} overlay '{name}'{lives}; {files}; {reach}")
 }

@@ -43,7 +43,7 @@ pub(super) fn boot(
         private_network: plan.request.private_network,
         managed: plan.host.runs_systemd() || Root::open("/")?.exists("run/systemd/system"),
     };
-    events.tell(entered(&plan));
+    events.tell(entered(&plan, made.way));
     let child = spawn(None, |_, channel| {
         // Asked to end, it powers the container off.
         let failed = sys::die_with_parent(libc::SIGTERM).err().map(|error| sys::with_causes(&error));

@@ -9,7 +9,7 @@ use super::guard::Guard;
 use super::leave::{Started, leave};
 use super::plan::{Entrance, Plan, homes};
 use super::{Error, additions, command, view};
-use crate::event::{Event, Events, Reach};
+use crate::event::{Event, Events, Reach, Way};
 use crate::overlay::{
     self, Mode, Overlay, OverlayName, Overlays, Presence, Removed, Running, RunningOverlay, Storage, assemble,
 };
@@ -134,10 +134,11 @@ fn enter_new(plan: Plan, entrance: Entrance, held: Held, events: &mut dyn Events
     if plan.request.mode == Mode::Booted {
         return super::boot::boot(plan, &made, kept, held, events);
     }
-    let Made { view, namespace, child, command } = made;
+    let Made { view, namespace, way, child, command } = made;
     sys::enter_root(&view)?;
     drop(view);
-    events.tell(entered(&plan));
+    events.tell(entered(&plan, way));
+    tell_of_directory(&command.directory, events);
     let request = &plan.request;
     let pty = if request.mode == Mode::Isolated { Pty::for_streams()? } else { None };
     let announce = |leader| held.presence.announce(&plan.name, &running(&plan, leader, &proc, namespace));
@@ -166,6 +167,8 @@ pub(super) struct Made {
     pub(super) view: Root,
     /// Inode number of the mount namespace that it is in.
     pub(super) namespace: u64,
+    /// Whether the overlay was made with it.
+    pub(super) way: Way,
     /// The process that will be the command, where it could be started before the view was ready.
     child: Option<Child>,
     command: Command,
@@ -221,8 +224,9 @@ fn make_view(
         Mode::Host => Some(spawn(None, |_, channel| become_command_when_ready(&command, channel))?),
         Mode::Isolated | Mode::Booted => None,
     };
+    let way = if kept.as_ref().is_some_and(|kept| kept.known.is_some()) { Way::Reentered } else { Way::Made };
     match mount_in_namespace(plan, kept, events) {
-        Ok(view) => Ok(Made { view, namespace, child, command }),
+        Ok(view) => Ok(Made { view, namespace, way, child, command }),
         Err(error) => {
             if let Some(child) = child {
                 // It has our locks until it is gone.
@@ -326,7 +330,7 @@ fn join(
     let running = &found.running;
     events.tell(Event::Entered {
         name: plan.name.to_string(),
-        joined: true,
+        way: Way::Joined,
         temporary: running.temporary,
         reach: reach(mode, running.unguarded),
         own: if running.private_home { Vec::new() } else { homes(&plan.host) },
@@ -337,6 +341,7 @@ fn join(
     request.private_network = found.running.private_network;
     let pty = if mode == Mode::Host { None } else { Pty::for_streams()? };
     let command = the_command(&plan, directory, &request);
+    tell_of_directory(&command.directory, events);
     let child = spawn(pty.as_ref(), |terminal, channel| become_command(&command, terminal, channel))?;
     let guard = guard_for(&request);
     let finished = child.run(pty, guard)?;
@@ -367,11 +372,11 @@ fn the_command(plan: &Plan, directory: PathBuf, request: &super::Request) -> Com
 }
 
 /// Tells of a view that was made as planned.
-pub(super) fn entered(plan: &Plan) -> Event {
+pub(super) fn entered(plan: &Plan, way: Way) -> Event {
     let request = &plan.request;
     Event::Entered {
         name: plan.name.to_string(),
-        joined: false,
+        way,
         temporary: request.temporary,
         reach: reach(request.mode, request.unguarded),
         own: plan.own.clone(),
@@ -404,6 +409,17 @@ pub(super) fn running(plan: &Plan, leader: Pid, proc: &Root, namespace: u64) -> 
     }
 }
 
+/// Where the caller is; of a directory that was removed, what the kernel calls it.
 fn current_directory() -> PathBuf {
-    std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
+    std::env::current_dir()
+        .or_else(|_| std::fs::read_link("/proc/self/cwd"))
+        .unwrap_or_else(|_| PathBuf::from("/"))
+}
+
+/// Tells where the command will start, when that is not where the caller is. The overlay's root must
+/// be this process's root.
+fn tell_of_directory(directory: &Path, events: &mut dyn Events) {
+    if Root::open(directory).is_err() {
+        events.tell(Event::DirectoryMissing { path: directory.to_owned() });
+    }
 }

@@ -25,6 +25,48 @@ fn a_named_overlay_is_as_it_was_left() {
 }
 
 #[test]
+fn what_is_new_is_told_from_what_was_there() {
+    let Some(lab) = Lab::open() else { return };
+    let said = |words: &[&str]| {
+        let ran = lab.onlay(&[&["shell"], words, &["--", "true"]].concat()).run();
+        ran.ok();
+        ran.stderr
+    };
+    assert!(said(&["web"]).starts_with("onlay: made overlay 'web'; "));
+    assert!(said(&["web"]).starts_with("onlay: entered overlay 'web'; "));
+    assert!(said(&["--isolate", "wbe"]).starts_with("onlay: made overlay 'wbe'; "), "a typo is noticed");
+    assert!(said(&["--temp", "t"]).starts_with("onlay: made overlay 't' in RAM; "));
+    let inside = lab.stay(&["web"]);
+    assert!(said(&["web"]).starts_with("onlay: joined overlay 'web'; "));
+    inside.finish().ok();
+}
+
+#[test]
+fn a_directory_that_is_not_there_inside_is_told() {
+    let Some(lab) = Lab::open() else { return };
+    let outside = tempfile::tempdir_in("/tmp").expect("/tmp");
+    let (here, there) = (outside.path().display().to_string(), lab.path("").display().to_string());
+    let told = |directory: &str, words: &[&str]| {
+        let cd = ["/bin/sh", "-c", "cd \"$0\" && exec \"$@\"", directory];
+        let ran = lab.on_host(&[&["shell"], words, &["--", "pwd"]].concat()).through(&cd).run();
+        let said = ran.stderr.contains(&format!("onlay: '{directory}' is not there inside; starting in /\n"));
+        assert_eq!(ran.ok() == "/\n", said, "{}", ran.story());
+        said
+    };
+    for way in [&["a"][..], &["--isolate", "b"], &["--temp"]] {
+        assert!(told(&here, way) && !told(&there, way), "{way:?}");
+    }
+    let words = ["shell", "-q", "c", "--", "sh", "-c", "echo inside; read -r line || true"];
+    let inside = lab.on_host(&words).start();
+    inside.wait_for("inside");
+    assert!(told(&here, &["c"]) && !told(&there, &["c"]), "also who joins");
+    inside.finish().ok();
+    let removed = ["/bin/sh", "-c", "cd \"$0\" && mkdir x && cd x && rmdir ../x && exec \"$@\"", &there];
+    let ran = lab.on_host(&["shell", "--temp", "--", "pwd"]).through(&removed).run();
+    assert!(ran.ok() == "/\n" && ran.stderr.contains("x (deleted)' is not there inside"), "{}", ran.story());
+}
+
+#[test]
 fn without_a_name_it_is_the_default() {
     let Some(lab) = Lab::open() else { return };
     let run = |script| lab.onlay(&["shell", "-q", "--", "sh", "-c", script]).run().ok();
