@@ -17,9 +17,32 @@ pub(super) fn print(text: &str) -> Result<(), Error> {
 }
 
 /// Writes a line to stderr. Nobody can be told where that fails (a closed pipe, a full disk), and
-/// no work stops for it.
+/// no work stops for it. Whatever names and texts of others are in it, it stays one line.
 pub(super) fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", visible(line));
+}
+
+/// Writes lines of our own to stderr.
+pub(super) fn say_lines(lines: &str) {
+    let _ = std::io::stderr().write_all(lines.as_bytes());
+}
+
+/// A text in which control characters, which a terminal would act on, are escaped.
+pub(super) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        push_visible(&mut shown, letter);
+    }
+    shown
+}
+
+fn push_visible(text: &mut String, letter: char) {
+    match letter {
+        '\n' => text.push_str("\\n"),
+        '\t' => text.push_str("\\t"),
+        control if control.is_control() => text.push_str(&format!("\\x{:02x}", control as u32)),
+        plain => text.push(plain),
+    }
 }
 
 /// What to type to reach the same state and root again; set once, when they are known.
@@ -29,13 +52,20 @@ static PROGRAM: OnceLock<String> = OnceLock::new();
 pub(super) fn remember(place: &Place) {
     let mut words = "onlay".to_owned();
     if place.state != Path::new(DEFAULT_STATE) {
-        words.push_str(&format!(" --state {}", place.state.display()));
+        words.push_str(&format!(" --state {}", shell_word(&place.state)));
     }
     if place.root != Path::new("/") {
-        words.push_str(&format!(" --root {}", place.root.display()));
+        words.push_str(&format!(" --root {}", shell_word(&place.root)));
     }
     // A second run in one process would be a test, which reads no hints.
     let _ = PROGRAM.set(words);
+}
+
+/// A path as a shell takes it: quoted where it must be.
+fn shell_word(path: &Path) -> String {
+    let path = path.display().to_string();
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+:,@%".contains(letter);
+    if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 /// The program's name as a hint gives it, with the place where this run works.
@@ -83,13 +113,10 @@ pub(super) fn path(path: &Path) -> String {
     let mut text = String::new();
     for chunk in path.as_os_str().as_bytes().utf8_chunks() {
         for letter in chunk.valid().chars() {
-            match letter {
-                '\\' => text.push_str("\\\\"),
-                '\n' => text.push_str("\\n"),
-                '\t' => text.push_str("\\t"),
-                control if control.is_control() => text.push_str(&format!("\\x{:02x}", control as u32)),
-                plain => text.push(plain),
+            if letter == '\\' {
+                text.push('\\');
             }
+            push_visible(&mut text, letter);
         }
         for byte in chunk.invalid() {
             text.push_str(&format!("\\x{byte:02x}"));
@@ -159,6 +186,18 @@ mod tests {
             path(Path::new(OsStr::from_bytes(b"/a\nb\\c\xff\x1b/\xc3\xa4"))),
             "/a\\nb\\\\c\\xff\\x1b/ä"
         );
+    }
+
+    #[test]
+    fn what_others_wrote_stays_on_its_line() {
+        assert_eq!(visible("a\u{1b}[2J\n\tb\u{9b}\\c ä"), "a\\x1b[2J\\n\\tb\\x9b\\c ä");
+    }
+
+    #[test]
+    fn hints_can_be_pasted() {
+        for (path, word) in [("/a/b-c.d", "/a/b-c.d"), ("/a b", "'/a b'"), ("/it's", r"'/it'\''s'")] {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
     }
 
     #[test]

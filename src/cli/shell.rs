@@ -128,7 +128,8 @@ fn describe(plan: &Plan) -> Result<String, Error> {
     let name = &plan.name;
     let first = match plan.entrance()? {
         Entrance::Join(running) => {
-            return Ok(format!("would join '{name}' through process {}\n", running.member));
+            let user = output::visible(&running.user().to_string());
+            return Ok(format!("would join '{name}' through process {user}\n"));
         }
         Entrance::Reenter(_) => format!("would enter '{name}' over {}\n", plan.base()),
         Entrance::Create => format!("would make '{name}' over {}\n", plan.base()),

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::sys::{IoError, MountError, Pid};
+use crate::sys::{IoError, MountError};
 
 use super::name::OverlayName;
+use super::running::User;
 
 /// A refusal or failure that a caller can act on.
 #[derive(Debug, thiserror::Error)]
@@ -17,12 +18,12 @@ pub enum Error {
         name: OverlayName,
     },
     /// Somebody is in it.
-    #[error("overlay '{name}' is in use{}", by(*pid))]
+    #[error("overlay '{name}' is in use{}", by(user.as_ref()))]
     InUse {
         /// The name.
         name: OverlayName,
         /// A process in it, where one is known.
-        pid: Option<Pid>,
+        user: Option<User>,
     },
     /// Its description was written by a later version of Onlay.
     #[error("overlay '{name}' has format {found}; this onlay reads up to {known}")]
@@ -82,6 +83,6 @@ pub enum Error {
     Io(#[from] IoError),
 }
 
-fn by(pid: Option<Pid>) -> String {
-    pid.map(|pid| format!(" by process {pid}")).unwrap_or_default()
+fn by(user: Option<&User>) -> String {
+    user.map(|user| format!(" by process {user}")).unwrap_or_default()
 }

@@ -26,5 +26,5 @@ pub use folder::{RUN, run_directory};
 pub use layers::{Layer, Part, directory_name, mount_point, survey, survey_entrance};
 pub use name::OverlayName;
 pub use record::Record;
-pub use running::{Left, Mode, Presence, Running, RunningOverlay, view_label};
+pub use running::{Left, Mode, Presence, Running, RunningOverlay, User, view_label};
 pub use stack::Lower;

@@ -13,6 +13,7 @@
 //! on, the namespace in `NAME.json` still finds those: an upper directory is never mounted twice.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::path::Path;
 
 use rustix::fs::AtFlags;
@@ -22,7 +23,8 @@ use serde::{Deserialize, Serialize};
 use super::name::OverlayName;
 use super::{Error, folder};
 use crate::sys::{
-    Context, IoError, Lock, MountTable, Namespace, Pid, Root, process_start_time, processes, replace_volatile,
+    Context, IoError, Lock, MountTable, Namespace, Pid, Root, command_line, process_start_time, processes,
+    replace_volatile,
 };
 
 /// No overlay's name begins with a dot.
@@ -88,6 +90,40 @@ pub struct RunningOverlay {
     pub member: Pid,
 }
 
+/// A process in an overlay, as people know it: shown as "12 (onlay shell web)".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Its number.
+    pub pid: Pid,
+    /// What it was started with.
+    pub command: Vec<String>,
+}
+
+impl RunningOverlay {
+    /// The process in it.
+    pub fn user(&self) -> User {
+        User { pid: self.member, command: command_line(self.member) }
+    }
+}
+
+impl fmt::Display for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = self.command.join(" ");
+        // Where the program lies says little, and takes the place of what does.
+        let directory = match self.command.first() {
+            Some(program) if program.starts_with('/') => program.rfind('/').map_or(0, |last| last + 1),
+            _ => 0,
+        };
+        let mut letters = words[directory..].chars();
+        let shown: String = letters.by_ref().take(LONGEST_COMMAND).collect();
+        let more = if letters.next().is_some() { "…" } else { "" };
+        write!(f, "{} ({shown}{more})", self.pid)
+    }
+}
+
+/// How many letters of a command line are shown.
+const LONGEST_COMMAND: usize = 32;
+
 impl Presence {
     /// Opens the folder of a state directory, made when missing.
     pub fn open(state: &Path) -> Result<Presence, IoError> {
@@ -135,16 +171,16 @@ impl Presence {
     pub fn keep_out(&self, name: &OverlayName) -> Result<Lock, Error> {
         self.check_free(name)?;
         Lock::try_exclusive(&self.dir, &lock_name(name))?
-            .ok_or_else(|| Error::InUse { name: name.clone(), pid: None })
+            .ok_or_else(|| Error::InUse { name: name.clone(), user: None })
     }
 
     /// Refuses an overlay that somebody is in.
     pub fn check_free(&self, name: &OverlayName) -> Result<(), Error> {
         if let Some(found) = self.find(name)? {
-            return Err(Error::InUse { name: name.clone(), pid: Some(found.member) });
+            return Err(Error::InUse { name: name.clone(), user: Some(found.user()) });
         }
         if self.is_held(name)? {
-            return Err(Error::InUse { name: name.clone(), pid: None });
+            return Err(Error::InUse { name: name.clone(), user: None });
         }
         Ok(())
     }
@@ -284,4 +320,25 @@ fn lock_name(name: &OverlayName) -> String {
 
 fn record_name(name: &OverlayName) -> String {
     format!("{name}.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_shown_by_number_and_command() {
+        let long = "x".repeat(40);
+        for (command, shown) in [
+            (&["/usr/bin/onlay", "shell", "web"][..], "7 (onlay shell web)".to_owned()),
+            (&["sh"], "7 (sh)".to_owned()),
+            (&["[kworker/0:1]"], "7 ([kworker/0:1])".to_owned()),
+            (&["/ä/ö", &long], format!("7 (ö {}…)", &long[..30])),
+            (&[], "7 ()".to_owned()),
+        ] {
+            let command = command.iter().map(|&word| word.to_owned()).collect();
+            let user = User { pid: Pid::from_raw(7).expect("positive"), command };
+            assert_eq!(user.to_string(), shown);
+        }
+    }
 }

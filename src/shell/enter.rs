@@ -90,7 +90,7 @@ pub fn enter(plan: Plan, events: &mut dyn Events) -> Result<Outcome, Error> {
         // A session that is leaving, or a removal, needs the entry lock to finish.
         std::thread::sleep(MOMENT);
     }
-    Err(overlay::Error::InUse { name: plan.name, pid: None }.into())
+    Err(overlay::Error::InUse { name: plan.name, user: None }.into())
 }
 
 /// How long to wait for a session that is leaving to be gone, and in what steps.

@@ -40,9 +40,9 @@ pub use namespace::{Namespace, Namespaces, bring_up_loopback, join, leave_for_ne
 pub use overlayfs::{Features, MountError, OVERLAYFS_MAGIC, OverlaySpec, mount_overlay, unsuitable_upper};
 pub use poll::events_now;
 pub use process::{
-    Ended, Forked, Pid, Pidfd, close_all_but, die_with_parent, drop_capabilities, exec, exit_now, fork,
-    has_capability, let_go_of_streams, new_session, process_start_time, processes, raise_as_self, reap_any,
-    wait,
+    Ended, Forked, Pid, Pidfd, close_all_but, command_line, die_with_parent, drop_capabilities, exec,
+    exit_now, fork, has_capability, let_go_of_streams, new_session, process_start_time, processes,
+    raise_as_self, reap_any, wait,
 };
 pub use root::{Entry, FileKind, Root};
 pub use seccomp::{Abi, Condition, Filter, Listener, Notification, Rule, Verdict};

@@ -218,6 +218,17 @@ pub fn process_start_time(proc: &Root, pid: Pid) -> Option<u64> {
     after_name.split_whitespace().nth(19)?.parse().ok()
 }
 
+/// The words that a process was started with; its name in brackets where it has none (of a kernel
+/// thread, or after its end), as ps(1) shows it. It may have written anything there itself.
+pub fn command_line(pid: Pid) -> Vec<String> {
+    let read = |file: &str| std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let line = String::from_utf8_lossy(&read("cmdline")).into_owned();
+    match line.trim_end_matches('\0') {
+        "" => vec![format!("[{}]", String::from_utf8_lossy(&read("comm")).trim_end())],
+        words => words.split('\0').map(str::to_owned).collect(),
+    }
+}
+
 /// Asks the kernel to send this process a signal when its parent ends.
 pub fn die_with_parent(signal: i32) -> Result<(), IoError> {
     rustix::process::set_parent_process_death_signal(Signal::from_named_raw(signal))
@@ -355,6 +366,12 @@ pub fn let_go_of_streams() -> Result<(), IoError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_line_is_split_into_its_words() {
+        let own: Vec<String> = std::env::args().collect();
+        assert_eq!(command_line(Pid::own()), own);
+    }
 
     #[test]
     fn the_table_has_every_capability_at_its_number() {
