@@ -9,7 +9,7 @@ use super::arguments::Place;
 use super::output;
 use super::report::Error;
 use crate::host::Base;
-use crate::overlay::{Mode, OverlayName, Overlays, Presence, RunningOverlay, measure};
+use crate::overlay::{Mode, OverlayName, Overlays, Presence, RunningOverlay, User, measure};
 use crate::sys::with_causes;
 
 /// List overlays
@@ -29,16 +29,22 @@ pub(super) struct Row {
     storage: &'static str,
     /// `idle`, `host`, `isolated`, `booted` (the way it is in use), or `damaged`.
     state: &'static str,
+    /// In use with the host in view: whether the host is guarded from what runs inside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guarded: Option<bool>,
     /// A process in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<i32>,
+    /// What that process was started with, as an array of words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<Vec<String>>,
     /// When it was made (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     created: Option<String>,
     /// When it was last entered (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     last_used: Option<String>,
-    /// How many files and directories its layers hold.
+    /// How many files, directories and marks of removals its layers hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     entries: Option<u64>,
     /// How much disk they take.
@@ -52,6 +58,8 @@ pub(super) struct Row {
     problem: Option<String>,
     #[serde(skip)]
     used_ago: String,
+    #[serde(skip)]
+    user: String,
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
@@ -117,12 +125,16 @@ fn row_in_ram(found: &RunningOverlay) -> Row {
 }
 
 /// What is known of any overlay.
-fn row(name: &OverlayName, storage: &'static str, user: Option<&RunningOverlay>) -> Row {
+fn row(name: &OverlayName, storage: &'static str, found: Option<&RunningOverlay>) -> Row {
+    let user = found.map(RunningOverlay::user);
     Row {
         name: name.to_string(),
         storage,
-        state: state(user),
-        pid: user.map(|found| found.member.as_raw()),
+        state: state(found),
+        guarded: found.filter(|found| found.running.mode == Mode::Host).map(|found| !found.running.unguarded),
+        pid: user.as_ref().map(|user| user.pid.as_raw()),
+        user: user.as_ref().map(User::to_string).unwrap_or_default(),
+        command: user.map(|user| user.command),
         created: None,
         last_used: None,
         entries: None,
@@ -142,29 +154,40 @@ fn state(user: Option<&RunningOverlay>) -> &'static str {
     }
 }
 
-/// The rows for people.
+/// The rows for people. Who is in is a column only where somebody is.
 pub(super) fn table(rows: &[Row]) -> String {
-    let mut cells = vec![["NAME", "STATE", "USED", "ENTRIES", "SIZE", "BASE"].map(str::to_owned).to_vec()];
+    let in_use = rows.iter().any(|row| !row.user.is_empty());
+    let mut cells = vec![["NAME", "STATE", "USED", "ON DISK", "BASE"].map(str::to_owned).to_vec()];
     for row in rows {
-        let state = match (row.state, row.pid) {
-            ("idle", _) => "idle".to_owned(),
-            ("damaged", _) => "damaged".to_owned(),
-            (_, Some(pid)) => format!("in use by {pid}"),
-            (state, None) => state.to_owned(),
-        };
         let base = match (&row.base, &row.problem) {
             (_, Some(problem)) => problem.clone(),
             (Some(base), None) => base.to_string(),
-            (None, None) => "in RAM".to_owned(),
+            (None, None) => String::new(),
         };
-        cells.push(vec![
-            row.name.clone(),
-            state,
-            row.used_ago.clone(),
-            row.entries.map(|entries| entries.to_string()).unwrap_or_default(),
-            row.bytes.map(output::size).unwrap_or_default(),
-            base,
-        ]);
+        let state = state_in_words(row).to_owned();
+        cells.push(vec![row.name.clone(), state, row.used_ago.clone(), holds(row), output::visible(&base)]);
+    }
+    if in_use {
+        let users = rows.iter().map(|row| output::visible(&row.user));
+        for (line, user) in cells.iter_mut().zip(["PROCESS".to_owned()].into_iter().chain(users)) {
+            line.insert(2, user);
+        }
     }
     output::table(&cells)
+}
+
+fn state_in_words(row: &Row) -> &'static str {
+    match row.guarded {
+        Some(true) => "host, guarded",
+        Some(false) => "host, UNGUARDED",
+        None => row.state,
+    }
+}
+
+fn holds(row: &Row) -> String {
+    match (row.entries, row.bytes) {
+        (Some(entries), Some(bytes)) => output::holds(entries, bytes),
+        _ if row.storage == "ram" => "in RAM".to_owned(),
+        _ => String::new(),
+    }
 }

@@ -96,6 +96,12 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
+/// What layers hold on disk: "1 entry, 312 B", "44 entries, 3.4 MB".
+pub(super) fn holds(entries: u64, bytes: u64) -> String {
+    let noun = if entries == 1 { "entry" } else { "entries" };
+    format!("{entries} {noun}, {}", size(bytes))
+}
+
 /// How long ago something was: "now", "5 min ago", "3 days ago".
 pub(super) fn ago(time: SystemTime) -> String {
     let Ok(elapsed) = SystemTime::now().duration_since(time) else { return "now".to_owned() };

@@ -113,10 +113,7 @@ fn farewell(outcome: &Outcome) -> String {
         Remains::Kept(dir) => {
             let holds = match measure(dir) {
                 Ok(measure) if measure.entries == 0 => "holds nothing yet".to_owned(),
-                Ok(measure) if measure.entries == 1 => {
-                    format!("holds 1 entry, {}", output::size(measure.bytes))
-                }
-                Ok(measure) => format!("holds {} entries, {}", measure.entries, output::size(measure.bytes)),
+                Ok(measure) => format!("holds {} on disk", output::holds(measure.entries, measure.bytes)),
                 Err(error) => with_causes(&error),
             };
             format!("left '{name}', which {holds}; back: {again}; remove: {onlay} rm {name}")

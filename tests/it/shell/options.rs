@@ -133,6 +133,7 @@ fn lists_have_the_documented_fields() {
     lab.shell("disk", "true").ok();
     let in_ram = lab.stay(&["--temp", "ram"]);
     let isolated = lab.stay(&["--isolate", "shut"]);
+    let open = lab.stay(&["--unguarded", "wide"]);
     let list = lab.onlay(&["list", "--json"]).run().json();
     let fields = |row: &serde_json::Value| -> Vec<String> {
         row.as_object().expect("an object").keys().cloned().collect()
@@ -146,12 +147,28 @@ fn lists_have_the_documented_fields() {
         assert!(humantime::parse_rfc3339(time).is_ok(), "{time}");
     }
     assert_eq!((&list[1]["name"], &list[1]["state"]), (&"shut".into(), &"isolated".into()));
-    assert_eq!(fields(&list[2]), ["name", "pid", "state", "storage"]);
-    assert_eq!((&list[2]["storage"], &list[2]["pid"]), (&"ram".into(), &in_ram.pid().into()));
+    assert!(list[1].get("guarded").is_none(), "{list}");
+    assert_eq!((&list[2]["name"], &list[2]["guarded"]), (&"wide".into(), &false.into()));
+    assert_eq!(fields(&list[3]), ["command", "guarded", "name", "pid", "state", "storage"]);
+    assert_eq!((&list[3]["storage"], &list[3]["pid"]), (&"ram".into(), &in_ram.pid().into()));
+    assert_eq!((&list[3]["guarded"], &list[3]["command"][1]), (&true.into(), &"--state".into()));
     let table = lab.onlay(&["list"]).run().ok();
-    assert_eq!(table.lines().count(), 4, "{table}");
-    in_ram.finish().ok();
-    isolated.finish().ok();
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[0].starts_with("NAME  STATE            PROCESS"), "{table}");
+    for (line, words) in lines[1..].iter().zip([
+        "disk  idle  ",
+        "shut  isolated  ",
+        "wide  host, UNGUARDED  ",
+        "ram   host, guarded  ",
+    ]) {
+        assert!(line.starts_with(words), "{table}");
+    }
+    assert!(lines[3].contains(&format!(" {} (onlay --state", open.pid())), "{table}");
+    assert!(lines[1].contains("  0 entries, 0 B  tiny") && lines[4].ends_with("  in RAM"), "{table}");
+    for stays in [in_ram, isolated, open] {
+        stays.finish().ok();
+    }
+    assert!(!lab.onlay(&["list"]).run().ok().contains("PROCESS"), "nobody is in any");
     assert_eq!(lab.onlay(&["diff", "disk", "--json"]).run().json(), serde_json::json!([]));
     lab.onlay(&["diff", "nowhere", "--json"]).run().failed(1, &["there is no overlay 'nowhere'"]);
 }
