@@ -49,7 +49,7 @@ pub(super) fn show(error: &Error) -> ExitCode {
 
 fn code(error: &Error) -> u8 {
     match error {
-        Error::Shell(shell::Error::Conflict { .. }) => USAGE,
+        Error::Shell(shell::Error::Conflict { .. } | shell::Error::TooLarge { .. }) => USAGE,
         Error::Shell(shell::Error::Command { source, .. }) => {
             shell::exec_failure_code(source.raw_os_error().unwrap_or_default())
         }

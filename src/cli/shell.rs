@@ -10,7 +10,7 @@ use super::messages::Messages;
 use super::output;
 use super::report::Error;
 use crate::overlay::{Mode, OverlayName, Part, measure};
-use crate::shell::{self, Entrance, Outcome, Plan, Remains, Request};
+use crate::shell::{self, Entrance, Outcome, Plan, Remains, Request, Size};
 use crate::sys::{Ended, raise_as_self, with_causes};
 
 /// Open a shell in which everything looks like the host and can be written
@@ -26,8 +26,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     temp: bool,
     /// With --temp: how much RAM it may take, such as 512m or 20%
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    size: Option<String>,
+    #[arg(long, value_name = "SIZE")]
+    size: Option<Size>,
     /// Make /root and /home private, too
     #[arg(long)]
     no_home: bool,
@@ -90,15 +90,6 @@ fn request(place: &Place, arguments: Arguments) -> Request {
         command: arguments.command,
         state: place.state.clone(),
         root: place.root.clone(),
-    }
-}
-
-/// A size that tmpfs(5) takes: a number with `k`, `m`, `g` or `%`.
-fn parse_size(text: &str) -> Result<String, String> {
-    let number = text.strip_suffix(['k', 'm', 'g', 'K', 'M', 'G', '%']).unwrap_or(text);
-    match number.parse::<u64>() {
-        Ok(0) | Err(_) => Err("a size is a number, alone or with k, m, g or %".into()),
-        Ok(_) => Ok(text.to_owned()),
     }
 }
 

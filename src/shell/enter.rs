@@ -239,7 +239,7 @@ fn make_view(
 
 /// Mounts the view; the mount namespace is ours alone.
 fn mount_in_namespace(plan: &Plan, kept: Option<&mut Kept>, events: &mut dyn Events) -> Result<Root, Error> {
-    let ram = ram_storage(plan.request.size.as_deref())?;
+    let ram = ram_storage(plan.request.size)?;
     // What is made for the view must be readable in it, whatever the caller's mask.
     let mask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let view = match kept {
@@ -288,9 +288,9 @@ fn mount_view(plan: &Plan, kept: &Root, ram: &Root, events: &mut dyn Events) -> 
 
 /// An empty file system in RAM, attached (in our namespace) where nobody looks: the kernel takes
 /// layers only from attached mounts before 6.15.
-fn ram_storage(size: Option<&str>) -> Result<Root, Error> {
+fn ram_storage(size: Option<super::Size>) -> Result<Root, Error> {
     let place = overlay::run_directory()?;
-    let tree = view::temporary_tree("0700", size)?;
+    let tree = view::temporary_tree("0700", size.map(|size| size.to_string()).as_deref())?;
     attach(&tree, &place, place.path())?;
     Ok(Root::from_fd(tree.into_fd(), place.path()))
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use super::Size;
 use crate::overlay::{self, OverlayName};
 use crate::sys::{IoError, MountError};
 use crate::tool;
@@ -39,6 +40,14 @@ pub enum Error {
         one: &'static str,
         /// What it needs, or does not go with.
         other: &'static str,
+    },
+    /// More RAM was asked for than there is.
+    #[error("--size {asked} is more than this machine has: RAM and swap are {available}")]
+    TooLarge {
+        /// What was asked for.
+        asked: Size,
+        /// RAM and swap together.
+        available: Size,
     },
     /// The base has no init that could be booted.
     #[error("there is no init to boot in '{}'", root.display())]

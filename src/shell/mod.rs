@@ -19,6 +19,7 @@ mod isolate;
 mod leave;
 mod plan;
 mod session;
+mod size;
 mod view;
 
 pub mod system_calls;
@@ -27,6 +28,7 @@ pub use command::exec_failure_code;
 pub use enter::{Outcome, Remains, enter};
 pub use error::Error;
 pub use plan::{Entrance, Plan, inside, plan};
+pub use size::{InvalidSize, Size};
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -40,8 +42,8 @@ pub struct Request {
     pub name: Option<OverlayName>,
     /// Keep everything in RAM, and nothing afterwards.
     pub temporary: bool,
-    /// Bounds what a temporary overlay holds, as tmpfs(5) takes it: bytes, or with `k`, `m`, `g`, `%`.
-    pub size: Option<String>,
+    /// Bounds what a temporary overlay holds.
+    pub size: Option<Size>,
     /// Make /root and /home private, too.
     pub private_home: bool,
     /// How to enter.

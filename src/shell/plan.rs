@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
-use super::{Error, Request};
+use super::{Error, Request, Size};
 use crate::host::{Base, Host};
 use crate::overlay::{
     self, Mode, Overlay, OverlayName, Overlays, Part, Presence, RunningOverlay, view_label,
@@ -136,8 +136,20 @@ fn check_options(request: &Request) -> Result<(), Error> {
             conflict("--boot", "takes no command; run it by a second 'onlay shell'")
         }
         _ if request.size.is_some() && !request.temporary => conflict("--size", "needs --temp"),
-        _ => Ok(()),
+        _ => request.size.map_or(Ok(()), check_size),
     }
+}
+
+fn check_size(asked: Size) -> Result<(), Error> {
+    let info = rustix::system::sysinfo();
+    let unit = u64::from(info.mem_unit);
+    #[allow(clippy::useless_conversion, reason = "32-bit machines count in other types")]
+    let (ram, swap) = (u64::from(info.totalram) * unit, u64::from(info.totalswap) * unit);
+    let available = ram + swap;
+    if asked.bytes(ram) <= available {
+        return Ok(());
+    }
+    Err(Error::TooLarge { asked, available: Size::Bytes(available >> 20 << 20) })
 }
 
 /// Options that cannot be had from a view that others made are refused, not passed over.

@@ -14,9 +14,10 @@ fn options_that_exclude_each_other_are_refused() {
         (&["--boot", "--unguarded"], "--unguarded does not go with --isolate or --boot"),
         (&["--boot", "--isolate"], "cannot be used with"),
         (&["--size", "5m"], "--size needs --temp"),
-        (&["--temp", "--size", "0"], "a size is a number"),
-        (&["--temp", "--size", "much"], "a size is a number"),
-        (&["--temp", "--size=-1m"], "a size is a number"),
+        (&["--temp", "--size", "0"], "'0' is not a size: the least is 1m"),
+        (&["--temp", "--size", "much"], "'much' is not a size: it is a whole number"),
+        (&["--temp", "--size=-1m"], "'-1m' is not a size: it is a whole number"),
+        (&["--temp", "--size", "9000t"], "--size 9000t is more than this machine has: RAM and swap are"),
         (&["a", "b"], "unexpected argument 'b'"),
         (&["--nonsense"], "unexpected argument '--nonsense'"),
     ];
