@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::report::Error;
 use super::{completion, diff, list, rm, shell, status};
+use crate::sys::Context;
 
 /// Adds software to a host whose system is read-only: now, without a reboot.
 #[derive(Debug, Parser)]
-#[command(name = "onlay", version, about, max_term_width = 80, disable_help_subcommand = true)]
+#[command(name = "onlay", version, about, max_term_width = 80)]
 #[command(after_help = "Exit status: 0 done, 1 could not, 2 usage, 3 this host cannot do that. \
                         'onlay shell -- COMMAND' passes the command's own status on.")]
 pub struct Cli {
@@ -32,6 +34,14 @@ pub(super) struct Place {
     #[arg(long, global = true, value_name = "DIR", default_value = "/")]
     #[arg(help_heading = "Where to work", display_order = 101)]
     pub(super) root: PathBuf,
+}
+
+impl Place {
+    /// With absolute paths: what is said of them holds in any directory.
+    pub(super) fn resolved(&self) -> Result<Place, Error> {
+        let absolute = |path: &PathBuf| std::path::absolute(path).context("find", path);
+        Ok(Place { state: absolute(&self.state)?, root: absolute(&self.root)? })
+    }
 }
 
 #[derive(Debug, Subcommand)]

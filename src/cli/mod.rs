@@ -14,6 +14,7 @@ mod report;
 mod rm;
 mod shell;
 mod status;
+mod usage;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 
 pub use arguments::Cli;
-use arguments::Command;
+use arguments::{Command, Place};
 
 /// The definition of the command line, from which help, man pages and completions are made.
 pub fn definition() -> clap::Command {
@@ -30,29 +31,27 @@ pub fn definition() -> clap::Command {
 
 /// Runs the program with these arguments (the first is its name).
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let words: Vec<OsString> = arguments.into_iter().collect();
     let parsed =
-        Cli::command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
-        Ok(cli) => cli,
-        // Help and version are no errors; clap knows which stream and code each has.
-        Err(error) => {
-            let code = if error.use_stderr() { report::USAGE } else { 0 };
-            // Nobody is left to tell where the stream is closed.
-            let _ = error.print();
-            return ExitCode::from(code);
-        }
-    };
-    output::remember(&cli.place);
-    let result = match cli.command {
-        Command::Shell(arguments) => shell::run(&cli.place, arguments),
-        Command::List(arguments) => list::run(&cli.place, &arguments),
-        Command::Rm(arguments) => rm::run(&cli.place, &arguments),
-        Command::Diff(arguments) => diff::run(&cli.place, &arguments),
-        Command::Status(arguments) => status::run(&cli.place, &arguments),
-        Command::Completion(arguments) => completion::run(&arguments),
+        Cli::command().try_get_matches_from(&words).and_then(|matches| Cli::from_arg_matches(&matches));
+    let result = match parsed {
+        Ok(cli) => cli.place.resolved().and_then(|place| run_command(&place, cli.command)),
+        Err(error) => return usage::show(&error, &words),
     };
     match result {
         Ok(code) => code,
         Err(error) => report::show(&error),
+    }
+}
+
+fn run_command(place: &Place, command: Command) -> Result<ExitCode, report::Error> {
+    output::remember(place);
+    match command {
+        Command::Shell(arguments) => shell::run(place, arguments),
+        Command::List(arguments) => list::run(place, &arguments),
+        Command::Rm(arguments) => rm::run(place, &arguments),
+        Command::Diff(arguments) => diff::run(place, &arguments),
+        Command::Status(arguments) => status::run(place, &arguments),
+        Command::Completion(arguments) => completion::run(&arguments),
     }
 }

@@ -2,6 +2,7 @@
 
 mod apt;
 mod changes;
+mod cli;
 mod debian;
 mod faults;
 mod house;

@@ -16,7 +16,10 @@ fn directory() -> PathBuf {
 fn pages() -> Vec<(String, clap::Command)> {
     let mut onlay = onlay::cli::definition();
     onlay.build();
-    let subcommands: Vec<clap::Command> = onlay.get_subcommands().cloned().collect();
+    // The library's own 'help' is about the others, and says of itself all there is.
+    onlay = onlay.mut_subcommand("help", |help| help.hide(true));
+    let subcommands: Vec<clap::Command> =
+        onlay.get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect();
     let named = |command: clap::Command| (format!("onlay-{}", command.get_name()), command);
     let mut pages = vec![("onlay".to_owned(), onlay)];
     pages.extend(subcommands.into_iter().map(named));

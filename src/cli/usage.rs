@@ -1,0 +1,106 @@
+//! What makes no sense on a command line: said once, with the usage and what helps.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::output;
+use super::report::{self, Error};
+
+/// Shows help where that was asked for, else what is wrong with the words.
+pub(super) fn show(error: &clap::Error, words: &[OsString]) -> ExitCode {
+    if !error.use_stderr() {
+        return match error.print() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => report::show(&Error::Output(error)),
+        };
+    }
+    let command = meant(words);
+    if matches!(
+        error.kind(),
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
+        output::say_lines(&command.clone().render_help().to_string());
+        return ExitCode::from(report::USAGE);
+    }
+    output::say(&format!("onlay: {}", problem(error)));
+    if is_about_the_form(error.kind()) {
+        let usage = command.clone().render_usage().to_string();
+        output::say(&format!("usage: {}", usage.trim_start_matches("Usage: ")));
+    }
+    output::say(&format!("hint: {}", hint(error, &command)));
+    ExitCode::from(report::USAGE)
+}
+
+/// The command whose words are wrong: the first that is named, else the whole program.
+fn meant(words: &[OsString]) -> clap::Command {
+    let mut onlay = super::definition();
+    onlay.build();
+    let named = words.iter().skip(1).find_map(|word| onlay.find_subcommand(word)).cloned();
+    named.unwrap_or(onlay)
+}
+
+/// Whether which words may come where is in question, not what one of them says.
+fn is_about_the_form(kind: ErrorKind) -> bool {
+    !matches!(
+        kind,
+        ErrorKind::ValueValidation
+            | ErrorKind::InvalidValue
+            | ErrorKind::InvalidUtf8
+            | ErrorKind::InvalidSubcommand
+    )
+}
+
+fn problem(error: &clap::Error) -> String {
+    use std::error::Error;
+    let named = |kind| texts(error, kind).join(", ");
+    let argument = named(ContextKind::InvalidArg);
+    match (error.kind(), error.source()) {
+        // Our own words name the value and the rule.
+        (ErrorKind::ValueValidation, Some(rule)) => rule.to_string(),
+        (ErrorKind::UnknownArgument, _) => format!("unexpected argument '{argument}'"),
+        (ErrorKind::InvalidSubcommand, _) => {
+            format!("there is no command '{}'", named(ContextKind::InvalidSubcommand))
+        }
+        (ErrorKind::MissingRequiredArgument, _) => format!("{argument} is missing"),
+        (ErrorKind::InvalidValue, _) if argument.starts_with("--state") => {
+            "no state directory is given: --state or ONLAY_STATE is empty".to_owned()
+        }
+        (ErrorKind::InvalidValue, _) if named(ContextKind::InvalidValue).is_empty() => {
+            format!("{argument} needs a value")
+        }
+        _ => first_paragraph(&error.render().to_string()),
+    }
+}
+
+fn hint(error: &clap::Error, command: &clap::Command) -> String {
+    let similar = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue]
+        .into_iter()
+        .find_map(|kind| texts(error, kind).pop());
+    if let Some(similar) = similar {
+        return format!("did you mean '{similar}'?");
+    }
+    if error.kind() == ErrorKind::UnknownArgument && command.get_name() == "shell" {
+        return "what is to run inside comes after '--', as in 'onlay shell -- ls'".to_owned();
+    }
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        return "'onlay help' lists the commands".to_owned();
+    }
+    format!("'{} --help' says more", command.get_bin_name().unwrap_or("onlay"))
+}
+
+/// What clap knows of an error, by its kind; the likeliest of what it suggests comes last.
+fn texts(error: &clap::Error, kind: ContextKind) -> Vec<String> {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => vec![text.clone()],
+        Some(ContextValue::Strings(texts)) => texts.clone(),
+        _ => Vec::new(),
+    }
+}
+
+/// What clap says before its tips, in one line.
+fn first_paragraph(text: &str) -> String {
+    let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned()
+}
