@@ -27,6 +27,11 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// A state directory was not there, and was made.
+    StateMade {
+        /// Where.
+        path: PathBuf,
+    },
     /// A command is about to run in an overlay.
     Entered {
         /// The overlay's name.

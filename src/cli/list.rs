@@ -1,11 +1,12 @@
 //! `onlay list`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::Place;
+use super::arguments::{DEFAULT_STATE, Place};
 use super::output;
 use super::report::Error;
 use crate::host::Base;
@@ -67,11 +68,21 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     if arguments.json {
         output::print_json(&rows)?;
     } else if rows.is_empty() {
-        output::say("onlay: no overlays; 'onlay shell' makes one");
+        output::say(&format!("onlay: {}", none(place)));
     } else {
         output::print(&table(&rows))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What to say where there is no overlay. A directory that was meant to be there may be misspelt.
+pub(super) fn none(place: &Place) -> String {
+    let missing = if place.state.exists() || place.state == Path::new(DEFAULT_STATE) {
+        String::new()
+    } else {
+        format!(" (there is no directory {})", place.state.display())
+    };
+    format!("no overlays{missing}; '{} shell' makes one", output::program())
 }
 
 /// Every overlay: those on disk, then those in RAM.

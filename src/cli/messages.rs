@@ -1,8 +1,9 @@
 //! What a person is told on the way, on stderr.
 
-use super::output;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::arguments::DEFAULT_STATE;
+use super::output;
 use crate::event::{Event, Events, Reach, Way};
 
 /// Prints events, unless asked to be quiet.
@@ -13,7 +14,9 @@ pub(super) struct Messages {
 
 impl Events for Messages {
     fn tell(&mut self, event: Event) {
-        if self.quiet {
+        // Where state always is, nobody needs to hear of it.
+        let is_usual = matches!(&event, Event::StateMade { path } if path == Path::new(DEFAULT_STATE));
+        if self.quiet || is_usual {
             return;
         }
         output::say(&format!("onlay: {}", in_words(&event)));
@@ -30,6 +33,7 @@ fn in_words(event: &Event) -> String {
         }
         Event::ReadOnlyPart { path, reason } => format!("{} is read-only inside: {reason}", path.display()),
         Event::MissingPart { path, reason } => format!("{} is not shown inside: {reason}", path.display()),
+        Event::StateMade { path } => format!("made the state directory {}", path.display()),
         Event::Entered { name, way, temporary, reach, own } => entered(name, *way, *temporary, *reach, own),
         Event::DirectoryMissing { path } => {
             format!("'{}' is not there inside; starting in /", path.display())

@@ -53,7 +53,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     if arguments.json {
         output::print_json(&status)?;
     } else {
-        output::print(&in_words(&status))?;
+        output::print(&in_words(&status, place))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -79,7 +79,7 @@ fn collect(place: &Place) -> Result<Status, Error> {
     })
 }
 
-fn in_words(status: &Status) -> String {
+fn in_words(status: &Status, place: &Place) -> String {
     let places = |wanted: bool| {
         let found: Vec<&str> =
             status.writable.iter().filter(|(_, is)| **is == wanted).map(|(path, _)| path.as_str()).collect();
@@ -102,7 +102,7 @@ fn in_words(status: &Status) -> String {
     if status.inside.is_some() {
         text.push_str("Overlays cannot be seen from inside one.\n");
     } else if status.overlays.is_empty() {
-        text.push_str("No overlays; 'onlay shell' makes one.\n");
+        text.push_str(&format!("There are {}.\n", output::visible(&list::none(place))));
     } else {
         text.push('\n');
         text.push_str(&list::table(&status.overlays));

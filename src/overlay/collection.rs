@@ -72,8 +72,8 @@ impl Overlays {
     }
 
     /// Opens the collection, or makes an empty one.
-    pub fn open_or_create(state: &Path) -> Result<Overlays, Error> {
-        let state = make_state(state)?;
+    pub fn open_or_create(state: &Path, events: &mut dyn Events) -> Result<Overlays, Error> {
+        let state = make_state(state, events)?;
         check_safe(&state)?;
         if state.make_dir("overlays", 0o700)? {
             check_suitable(&state)?;
@@ -235,13 +235,15 @@ impl Overlay {
     }
 }
 
-/// Opens the state directory, or makes it.
-fn make_state(state: &Path) -> Result<Root, IoError> {
+/// Opens the state directory, or makes it, which is told.
+fn make_state(state: &Path, events: &mut dyn Events) -> Result<Root, IoError> {
     let absolute = std::path::absolute(state).context("resolve", state)?;
     if !absolute.exists() {
         let above = absolute.parent().unwrap_or(Path::new("/"));
         Root::open("/")?.make_dirs(above, 0o755)?;
-        Root::open(above)?.make_dir(absolute.file_name().unwrap_or_default(), 0o700)?;
+        if Root::open(above)?.make_dir(absolute.file_name().unwrap_or_default(), 0o700)? {
+            events.tell(Event::StateMade { path: absolute.clone() });
+        }
     }
     Root::open(absolute)
 }

@@ -66,7 +66,7 @@ pub fn enter(plan: Plan, events: &mut dyn Events) -> Result<Outcome, Error> {
         let entrance = plan.entrance_past(Some(&presence))?;
         if matches!(entrance, Entrance::Create) && !is_cleared {
             entry.release()?;
-            Overlays::open_or_create(&plan.request.state)?.clear_remains(events)?;
+            Overlays::open_or_create(&plan.request.state, events)?.clear_remains(events)?;
             is_cleared = true;
             continue;
         }
@@ -195,7 +195,7 @@ fn open_kept(plan: &Plan, entrance: Entrance, events: &mut dyn Events) -> Result
             Ok(Some(Kept { overlays, dir: overlay.dir.try_clone()?, known: Some(overlay) }))
         }
         Entrance::Create => {
-            let overlays = Overlays::open_or_create(&plan.request.state)?;
+            let overlays = Overlays::open_or_create(&plan.request.state, events)?;
             let overlay = overlays.create(&plan.name, plan.host.root.path(), plan.base().clone())?;
             Ok(Some(Kept { overlays, dir: overlay.dir, known: None }))
         }

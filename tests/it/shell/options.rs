@@ -130,7 +130,7 @@ fn who_only_looks_makes_nothing() {
 fn lists_have_the_documented_fields() {
     let Some(lab) = Lab::open() else { return };
     assert_eq!(lab.onlay(&["list", "--json"]).run().ok(), "[]\n");
-    lab.onlay(&["list"]).run().ok();
+    assert!(lab.onlay(&["list"]).run().stderr.starts_with("onlay: no overlays; 'onlay --state /"));
     lab.shell("disk", "true").ok();
     let in_ram = lab.stay(&["--temp", "ram"]);
     let isolated = lab.stay(&["--isolate", "shut"]);
@@ -227,6 +227,27 @@ fn the_state_may_be_named_by_a_link_or_relatively() {
     let output = program.args(["--", "ls", "/etc/x"]).output().expect("the program starts");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "/etc/x\n", "{output:?}");
     assert!(fs::exists(lab.overlay("a")).expect("a look"));
+}
+
+#[test]
+fn a_state_directory_is_not_made_or_missed_silently() {
+    let Some(mut lab) = Lab::open() else { return };
+    let state = lab.path("deep/er/state");
+    let none = format!("no overlays (there is no directory {}); 'onlay --state ", state.display());
+    for words in [&["list"][..], &["status"]] {
+        let ran = lab.onlay(words).state(&state).run();
+        assert!((ran.ok() + &ran.stderr).contains(&none), "{}", ran.story());
+    }
+    assert!(!lab.path("deep").exists(), "who reads makes nothing");
+    let made = lab.onlay(&["shell", "a", "--", "true"]).state(&state).run();
+    let said = format!("onlay: made the state directory {}\nonlay: made overlay 'a'; ", state.display());
+    assert!(made.stderr.starts_with(&said), "{}", made.story());
+    let again = lab.onlay(&["shell", "a", "--", "true"]).state(&state).run();
+    assert!(!again.stderr.contains("state directory"), "{}", again.story());
+    let cd = ["/bin/sh", "-c", "cd \"$0\" && exec \"$@\"", lab.tree.to_str().expect("our path")];
+    let hint = lab.onlay(&["rm", "b"]).state(Path::new("../deep/er/state")).through(&cd).run();
+    hint.failed(1, &[&format!("hint: 'onlay --state {}/../deep/er/state", lab.tree.display())]);
+    lab.uses(&state);
 }
 
 #[test]
