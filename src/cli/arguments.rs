@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::report::Error;
 use super::{completion, diff, list, rm, shell, status};
@@ -28,11 +28,11 @@ pub(super) const DEFAULT_STATE: &str = "/var/lib/onlay";
 pub(super) struct Place {
     /// Keep state below DIR
     #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_STATE, env = "ONLAY_STATE")]
-    #[arg(help_heading = "Where to work", display_order = 100)]
+    #[arg(help_heading = "Where to work", display_order = 100, value_hint = ValueHint::DirPath)]
     pub(super) state: PathBuf,
     /// Work on the system below DIR instead of the running one
     #[arg(long, global = true, value_name = "DIR", default_value = "/")]
-    #[arg(help_heading = "Where to work", display_order = 101)]
+    #[arg(help_heading = "Where to work", display_order = 101, value_hint = ValueHint::DirPath)]
     pub(super) root: PathBuf,
 }
 

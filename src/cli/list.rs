@@ -19,6 +19,9 @@ pub(super) struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Print only the names, one on each line
+    #[arg(long, conflicts_with = "json")]
+    names: bool,
 }
 
 /// One overlay, as `--json` shows it.
@@ -64,6 +67,9 @@ pub(super) struct Row {
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
+    if arguments.names {
+        return output::print(&names(place)?).map(|()| ExitCode::SUCCESS);
+    }
     let rows = collect(place)?;
     if arguments.json {
         output::print_json(&rows)?;
@@ -73,6 +79,19 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         output::print(&table(&rows))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A line for each overlay; nothing is measured.
+fn names(place: &Place) -> Result<String, Error> {
+    check_root()?;
+    let mut names: Vec<OverlayName> =
+        Presence::open(&place.state)?.all()?.into_iter().map(|found| found.name).collect();
+    if let Some(overlays) = Overlays::open(&place.state)? {
+        names.extend(overlays.list()?.into_iter().map(|listed| listed.name));
+    }
+    names.sort();
+    names.dedup();
+    Ok(names.into_iter().map(|name| format!("{name}\n")).collect())
 }
 
 /// What to say where there is no overlay. A directory that was meant to be there may be misspelt.
@@ -87,9 +106,7 @@ pub(super) fn none(place: &Place) -> String {
 
 /// Every overlay: those on disk, then those in RAM.
 pub(super) fn collect(place: &Place) -> Result<Vec<Row>, Error> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(Error::NotRoot);
-    }
+    check_root()?;
     let mut running = Presence::existing(&place.state)?.map_or(Ok(Vec::new()), |presence| presence.all())?;
     let mut rows = Vec::new();
     if let Some(overlays) = Overlays::open(&place.state)? {
@@ -102,6 +119,10 @@ pub(super) fn collect(place: &Place) -> Result<Vec<Row>, Error> {
     }
     rows.extend(running.iter().map(row_in_ram));
     Ok(rows)
+}
+
+fn check_root() -> Result<(), Error> {
+    if rustix::process::geteuid().is_root() { Ok(()) } else { Err(Error::NotRoot) }
 }
 
 fn row_on_disk(listed: crate::overlay::Listed, user: Option<&RunningOverlay>) -> Row {

@@ -3,6 +3,7 @@
 mod apt;
 mod changes;
 mod cli;
+mod completion;
 mod debian;
 mod faults;
 mod house;
