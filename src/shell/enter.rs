@@ -322,6 +322,8 @@ fn join(
     if !found.running.shared {
         held.presence.announce(&plan.name, &Running { shared: true, ..found.running.clone() })?;
     }
+    // The host's directories are looked up while its /proc is there.
+    let own = if found.running.private_home { Vec::new() } else { homes(&plan.host) };
     for namespace in namespaces {
         sys::join(namespace)?;
     }
@@ -333,7 +335,7 @@ fn join(
         way: Way::Joined,
         temporary: running.temporary,
         reach: reach(mode, running.unguarded),
-        own: if running.private_home { Vec::new() } else { homes(&plan.host) },
+        own,
     });
     let mut request = plan.request.clone();
     request.mode = mode;

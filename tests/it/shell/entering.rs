@@ -36,9 +36,17 @@ fn what_is_new_is_told_from_what_was_there() {
     assert!(said(&["web"]).starts_with("onlay: entered overlay 'web'; "));
     assert!(said(&["--isolate", "wbe"]).starts_with("onlay: made overlay 'wbe'; "), "a typo is noticed");
     assert!(said(&["--temp", "t"]).starts_with("onlay: made overlay 't' in RAM; "));
-    let inside = lab.stay(&["web"]);
-    assert!(said(&["web"]).starts_with("onlay: joined overlay 'web'; "));
-    inside.finish().ok();
+    let homes = "/home and /root are the host's own, other files are private";
+    for (way, homes) in [
+        (&["web"][..], homes),
+        (&["--isolate", "shut"], homes),
+        (&["--no-home", "x"], "all files are private"),
+    ] {
+        let inside = lab.stay(way);
+        let name = way.last().expect("a name");
+        assert!(said(&[name]).starts_with(&format!("onlay: joined overlay '{name}'; {homes}; ")), "{way:?}");
+        inside.finish().ok();
+    }
 }
 
 #[test]
