@@ -49,7 +49,7 @@ fn in_words(event: &Event) -> String {
 }
 
 fn entered(name: &str, way: Way, temporary: bool, reach: Reach, own: &[PathBuf]) -> String {
-    let way = match way {
+    let how = match way {
         Way::Made => "made",
         Way::Reentered => "entered",
         Way::Joined => "joined",
@@ -64,7 +64,8 @@ fn entered(name: &str, way: Way, temporary: bool, reach: Reach, own: &[PathBuf])
         Reach::Guarded => "the host's processes can be seen, not signalled",
         Reach::Unguarded => "UNGUARDED: commands can change the host",
         Reach::Isolated => "isolated",
-        Reach::Booted => "booted",
+        Reach::Booted if way == Way::Joined => "booted",
+        Reach::Booted => "booting: 'poweroff' inside ends it, three times Ctrl-] kills it",
     };
-    format!("{way} overlay '{name}'{lives}; {files}; {reach}")
+    format!("{how} overlay '{name}'{lives}; {files}; {reach}")
 }

@@ -36,6 +36,7 @@ pub(super) fn boot(
     events: &mut dyn Events,
 ) -> Result<Outcome, Error> {
     let nspawn = check(&made.view)?;
+    put_propagation_in_ram(&plan)?;
     let directory = view_path();
     let container = Container {
         directory: &directory,
@@ -60,6 +61,20 @@ pub(super) fn boot(
     let finished = child.run(None, None)?;
     let started = Started { presence, name: plan.name, usage, kept, guard: None, home };
     leave(started, finished, OsStr::new("systemd-nspawn"), events)
+}
+
+/// At the end systemd-nspawn removes what it keeps for later mounts, from RAM only: where /run is on
+/// a disk, it refuses, with words. No systemd runs there that would use the directory.
+fn put_propagation_in_ram(plan: &Plan) -> Result<(), Error> {
+    let place = Path::new("/run/systemd/nspawn/propagate");
+    if plan.host.mounts.at(place).is_some_and(|mount| mount.kind == "tmpfs") {
+        return Ok(());
+    }
+    let root = Root::open("/")?;
+    root.make_dirs(place, 0o755)?;
+    let tree = super::view::temporary_tree("0700", None)?;
+    sys::attach(&tree, root.open_exact(place)?, place)?;
+    Ok(())
 }
 
 /// Where [`super::enter`] attaches the view.

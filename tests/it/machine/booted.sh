@@ -83,6 +83,18 @@ without_network() {
     ended
 }
 
+# As where /run is no tmpfs: systemd-nspawn would not remove its directory, and complain.
+run_on_a_disk() {
+    mkdir -p /results/nspawn
+    mount --bind /results/nspawn /run/systemd/nspawn
+    boot disk
+    onlay shell disk -- poweroff
+    ended
+    umount /run/systemd/nspawn
+    rm -r /results/nspawn
+    refuse grep 'Attempted to remove' /results/console-disk.log
+}
+
 nobody_left() {
     refuse pgrep -x systemd-nspawn
     refuse machinectl show web
@@ -101,6 +113,7 @@ step powered-off powered_off
 step keeps-changes keeps_changes
 step terminated terminated
 step without-network without_network
+step run-on-a-disk run_on_a_disk
 step nobody-left nobody_left
 step host-untouched untouched
 finish
