@@ -47,6 +47,8 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     let changes = read(place, &name)?;
     if arguments.json {
         output::print_json(&changes.iter().map(row).collect::<Vec<_>>())?;
+    } else if changes.is_empty() {
+        output::say(&format!("onlay: '{name}' changes nothing"));
     } else {
         output::print(&listing(&changes))?;
     }

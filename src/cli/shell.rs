@@ -105,7 +105,7 @@ fn farewell(outcome: &Outcome) -> String {
             let holds = match measure(dir) {
                 Ok(measure) if measure.entries == 0 => "holds nothing yet".to_owned(),
                 Ok(measure) => format!("holds {} on disk", output::holds(measure.entries, measure.bytes)),
-                Err(error) => with_causes(&error),
+                Err(error) => format!("cannot be measured: {}", with_causes(&error)),
             };
             format!("left '{name}', which {holds}; back: {again}; remove: {onlay} rm {name}")
         }

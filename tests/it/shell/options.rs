@@ -172,6 +172,7 @@ fn lists_have_the_documented_fields() {
     }
     assert!(!lab.onlay(&["list"]).run().ok().contains("PROCESS"), "nobody is in any");
     assert_eq!(lab.onlay(&["diff", "disk", "--json"]).run().json(), serde_json::json!([]));
+    assert_eq!(lab.onlay(&["diff", "disk"]).run().stderr, "onlay: 'disk' changes nothing\n");
     lab.onlay(&["diff", "nowhere", "--json"]).run().failed(1, &["there is no overlay 'nowhere'"]);
 }
 
