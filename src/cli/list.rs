@@ -96,6 +96,9 @@ fn names(place: &Place) -> Result<String, Error> {
 
 /// What to say where there is no overlay. A directory that was meant to be there may be misspelt.
 pub(super) fn none(place: &Place) -> String {
+    if let Some(name) = crate::shell::inside() {
+        return format!("this is inside overlay '{name}', where overlays cannot be seen");
+    }
     let missing = if place.state.exists() || place.state == Path::new(DEFAULT_STATE) {
         String::new()
     } else {

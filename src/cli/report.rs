@@ -112,8 +112,13 @@ fn overlay_hint(error: &overlay::Error) -> Option<String> {
     use overlay::Error as E;
     let onlay = program();
     match error {
-        E::NotFound { .. } => Some(format!("'{onlay} list' shows those there are")),
-        E::InUse { name, .. } => Some(format!("'{onlay} shell {name}' joins it")),
+        E::NotFound { .. } => Some(match shell::inside() {
+            Some(name) => format!("this is inside overlay '{name}', where overlays cannot be seen"),
+            None => format!("'{onlay} list' shows those there are"),
+        }),
+        E::InUse { name, .. } => {
+            Some(format!("it is free when the last one has left; '{onlay} shell {name}' joins it"))
+        }
         E::Newer { .. } => Some("use a newer onlay".into()),
         E::Damaged { name, .. } => Some(format!(
             "its files are untouched in its directory; '{onlay} rm {name}' removes it with them"

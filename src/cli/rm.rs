@@ -25,22 +25,16 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NotRoot);
     }
-    let first = arguments.name.first().cloned();
-    let missing = |name: OverlayName| Error::Overlay(overlay::Error::NotFound { name });
-    let Some(overlays) = Overlays::open(&place.state)? else {
-        return first.map_or(Ok(ExitCode::SUCCESS), |name| Err(missing(name)));
-    };
-    if !arguments.dry_run {
+    let overlays = Overlays::open(&place.state)?;
+    if let Some(overlays) = overlays.as_ref().filter(|_| !arguments.dry_run) {
         overlays.clear_remains(&mut Messages { quiet: false })?;
     }
     let mut failures = Vec::new();
     for name in &arguments.name {
-        let result = if !overlays.contains(name) {
-            Err(missing(name.clone()))
-        } else if arguments.dry_run {
-            would_remove(place, name)
-        } else {
-            remove(place, &overlays, name)
+        let result = match overlays.as_ref().filter(|overlays| overlays.contains(name)) {
+            None => Err(not_on_disk(place, name)),
+            Some(_) if arguments.dry_run => would_remove(place, name),
+            Some(overlays) => remove(place, overlays, name),
         };
         failures.extend(result.err());
     }
@@ -73,4 +67,17 @@ fn remove(place: &Place, overlays: &Overlays, name: &OverlayName) -> Result<(), 
     removed.clear()?;
     output::say(&format!("onlay: removed '{name}'"));
     Ok(())
+}
+
+/// One in RAM cannot be removed, but goes by itself.
+fn not_on_disk(place: &Place, name: &OverlayName) -> Error {
+    let name = name.clone();
+    let found = Presence::existing(&place.state)
+        .map_err(overlay::Error::from)
+        .and_then(|presence| presence.map_or(Ok(None), |presence| presence.find(&name)));
+    match found {
+        Ok(Some(found)) => overlay::Error::InUse { name, user: Some(found.user()) }.into(),
+        Ok(None) => overlay::Error::NotFound { name }.into(),
+        Err(error) => error.into(),
+    }
 }

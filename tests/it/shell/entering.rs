@@ -240,6 +240,14 @@ fn an_overlay_does_not_nest() {
     assert!(ran.text().starts_with("1\n"), "{}", ran.story());
     assert!(ran.stderr.contains("this is overlay 'a' already\nhint: leave it first"), "{}", ran.stderr);
     assert!(ran.text().contains("\"inside\": \"a\""), "{}", ran.text());
+    let script = "$PROGRAM --state $STATE list; $PROGRAM --state $STATE rm a; true";
+    let ran = lab
+        .on_host(&["shell", "-q", "a", "--", "sh", "-c", script])
+        .environment("PROGRAM", program.as_os_str())
+        .environment("STATE", lab.state.as_os_str())
+        .run();
+    let said = "this is inside overlay 'a', where overlays cannot be seen\n";
+    assert_eq!(ran.stderr, format!("onlay: {said}onlay: there is no overlay 'a'\nhint: {said}"));
 }
 
 #[test]

@@ -88,6 +88,8 @@ fn a_temporary_overlay_is_joined_by_its_name() {
     lab.shell("t", "echo x >/etc/x").ok();
     assert_eq!(lab.onlay(&["shell", "-q", "--temp", "t", "--", "cat", "/etc/x"]).run().ok(), "x\n");
     lab.onlay(&["diff", "t"]).run().failed(1, &["lives in RAM"]);
+    let free = "hint: it is free when the last one has left; '";
+    lab.onlay(&["rm", "t"]).run().failed(1, &["overlay 't' is in use by process", free]);
     assert!(lab.kept().is_empty());
     first.finish().ok();
 }
