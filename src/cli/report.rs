@@ -98,6 +98,9 @@ fn shell_hint(error: &shell::Error) -> Option<String> {
         shell::Error::OtherMode { name, .. } => {
             Some(format!("'{onlay} shell {name}' joins it as it is; or wait until it is left"))
         }
+        shell::Error::Command { command, .. } if command.to_string_lossy().contains(' ') => {
+            Some("the words of a command come one by one: -- ls -l; a whole line: -- sh -c 'ls -l'".into())
+        }
         shell::Error::NoInit { .. } => Some("only a base with systemd can be booted".into()),
         shell::Error::Tool(tool::Error::Missing { program: "systemd-nspawn" }) => {
             Some("it comes in the package 'systemd-container'".into())
