@@ -128,10 +128,7 @@ fn overlay_hint(error: &overlay::Error) -> Option<String> {
         )),
         E::OtherRoot { root, .. } => Some(format!("give --root {root}, or another name")),
         E::NotTemporary { name } => Some(format!("leave out --temp, or '{onlay} rm {name}' first")),
-        E::UnsafeState { path, .. } => {
-            let own = path.join("onlay");
-            Some(format!("give --state a directory that only root may write, such as {}", own.display()))
-        }
+        E::UnsafeState { .. } => Some("give --state a directory that only root may write".into()),
         E::UnsuitableState { .. } | E::Mount(MountError::UnsuitableUpper { .. }) => {
             Some("give --state a directory on ext4, xfs or btrfs; or use --temp, which needs no disk".into())
         }
