@@ -1,6 +1,7 @@
 //! `onlay shell`.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -16,8 +17,8 @@ use crate::sys::{Ended, raise_as_self, with_causes};
 /// Open a shell in which everything looks like the host and can be written
 ///
 /// What is changed inside is kept in the overlay NAME and seen by nobody else; the
-/// host stays as it is. Leave and come back: it is as you left it. A second 'onlay
-/// shell NAME' joins the first.
+/// host stays as it is. Leave and come back: it is as you left it, but /tmp and /run,
+/// which are in RAM. A second 'onlay shell NAME' joins the first.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The overlay to enter; it is made when missing [default: default]
@@ -123,19 +124,22 @@ fn describe(plan: &Plan) -> Result<String, Error> {
         Entrance::Create => format!("would make '{name}' over {}\n", plan.base()),
         Entrance::Temporary => format!("would make '{name}' in RAM over {}\n", plan.base()),
     };
-    let rows: Vec<Vec<String>> = plan
-        .parts
-        .iter()
-        .map(|part| {
-            let how = match part {
-                Part::Kept(_) if plan.is_temporary() => "writable, in RAM",
-                Part::Kept(_) => "writable, kept with the overlay",
-                Part::Ram(_) => "writable, in RAM",
-                Part::Own { .. } => "the host's own",
-                Part::ReadOnly { .. } => "the host's own, read-only",
-            };
-            vec![format!("  {}", output::path(part.point())), how.to_owned()]
-        })
+    let how = |part: &Part| match part {
+        Part::Kept(_) if plan.is_temporary() => "writable, in RAM",
+        Part::Kept(_) => "writable, kept with the overlay",
+        Part::Ram(_) => "writable, in RAM",
+        Part::Own { .. } => "the host's own",
+        Part::ReadOnly { .. } => "the host's own, read-only",
+    };
+    let parts = plan.parts.iter().map(|part| (part.point(), how(part)));
+    let mut rows: Vec<(&Path, &str)> = parts.chain([(Path::new("/tmp"), "empty, in RAM")]).collect();
+    if plan.mode() != Mode::Host {
+        rows.extend(["/dev", "/proc", "/run", "/sys"].map(|point| (Path::new(point), "its own")));
+    }
+    rows.sort_unstable();
+    let rows: Vec<_> = rows
+        .into_iter()
+        .map(|(point, how)| vec![format!("  {}", output::path(point)), how.to_owned()])
         .collect();
     Ok(first + &output::table(&rows))
 }

@@ -38,6 +38,11 @@ impl Plan {
         self.request.temporary
     }
 
+    /// How the overlay will be entered.
+    pub fn mode(&self) -> Mode {
+        self.request.mode
+    }
+
     /// What entering comes to at this moment.
     pub fn entrance(&self) -> Result<Entrance, Error> {
         self.entrance_past(Presence::existing(&self.request.state)?.as_ref())

@@ -80,6 +80,9 @@ fn a_dry_run_changes_nothing() {
     let plan = lab.onlay(&["shell", "--dry-run", "a", "--", "touch", "/etc/x"]).state(&state).run().ok();
     assert!(plan.starts_with("would make 'a' over tiny\n"), "{plan}");
     assert!(plan.contains("  /         writable, kept with the overlay\n"), "{plan}");
+    assert!(plan.contains("  /tmp      empty, in RAM\n"), "{plan}");
+    let isolated = lab.onlay(&["shell", "--dry-run", "--isolate", "a"]).state(&state).run().ok();
+    assert!(isolated.contains("  /dev   its own\n  /home  the host's own\n"), "{isolated}");
     let ran = lab.onlay(&["shell", "--temp", "--dry-run", "--", "true"]).state(&state).run();
     assert!(ran.ok().contains("in RAM over tiny"));
     assert!(!lab.path("new").exists(), "no state was made");
