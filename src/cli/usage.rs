@@ -81,8 +81,15 @@ fn hint(error: &clap::Error, command: &clap::Command) -> String {
     if let Some(similar) = similar {
         return format!("did you mean '{similar}'?");
     }
-    if error.kind() == ErrorKind::UnknownArgument && command.get_name() == "shell" {
-        return "what is to run inside comes after '--', as in 'onlay shell -- ls'".to_owned();
+    if error.kind() == ErrorKind::UnknownArgument {
+        let argument = texts(error, ContextKind::InvalidArg).join(", ");
+        let is_meant = |arg: &clap::Arg| arg.get_long().is_some_and(|long| argument == format!("--{long}"));
+        if command.get_arguments().any(is_meant) {
+            return format!("{argument} comes after '{}'", command.get_bin_name().unwrap_or("onlay"));
+        }
+        if command.get_name() == "shell" {
+            return "what is to run inside comes after '--', as in 'onlay shell -- ls'".to_owned();
+        }
     }
     if error.kind() == ErrorKind::InvalidSubcommand {
         return "'onlay help' lists the commands".to_owned();

@@ -31,6 +31,7 @@ fn what_makes_no_sense_is_said_once_and_with_what_helps() {
         (&["shell", "--size"], format!("--size <SIZE> needs a value\n{more}")),
         (&["shell", "--size", "101%"], format!("'101%' is not a size: a share of RAM is from 1% to 100%\n{more}")),
         (&["shell", "--boot", "--isolate"], format!("the argument '--boot' cannot be used with '--isolate'\n{shell}{more}")),
+        (&["--json", "list"], "unexpected argument '--json'\nusage: onlay list [OPTIONS]\nhint: --json comes after 'onlay list'\n".into()),
         (&["--state", "", "list"], "no state directory is given: --state or ONLAY_STATE is empty\nhint: 'onlay list --help' says more\n".into()),
         (&["completion", "tcsh"], "invalid value 'tcsh' for '<SHELL>' [possible values: bash, elvish, fish, powershell, zsh]\nhint: did you mean 'zsh'?\n".into()),
     ];

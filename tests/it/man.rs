@@ -89,9 +89,11 @@ fn no_page_is_left_of_a_command_that_is_no_more() {
 #[test]
 fn help_fits_eighty_columns() {
     for (name, command) in pages() {
-        let help = command.clone().term_width(80).render_long_help().to_string();
-        for line in help.lines() {
-            assert!(line.chars().count() <= 80, "{name}: {line}");
+        let mut command = command.term_width(80);
+        for help in [command.render_help(), command.render_long_help()] {
+            for line in help.to_string().lines() {
+                assert!(line.chars().count() <= 80, "{name}: {line}");
+            }
         }
     }
 }
