@@ -25,7 +25,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let names = Names::of(&definition);
     output::print(&match arguments.shell {
         Shell::Bash => names.in_bash(&script),
-        Shell::Zsh => names.in_zsh(&script),
+        Shell::Zsh => with_names_in_zsh(&script),
         Shell::Fish => names.in_fish(&script),
         _ => script,
     })?;
@@ -78,25 +78,6 @@ impl Names {
         format!("{script}{names}")
     }
 
-    /// The function comes before the script's last lines, which call it.
-    fn in_zsh(&self, script: &str) -> String {
-        let mut text = String::new();
-        for (index, line) in script.lines().enumerate() {
-            let argument = line.strip_prefix('\'').map(|line| line.trim_start_matches(['*', ':']));
-            let action = match argument {
-                Some(argument) if argument.starts_with("name -- ") => ":_onlay_names'",
-                Some(argument) if argument.starts_with("command -- ") => ":_onlay_command'",
-                _ => ":_default'",
-            };
-            text.push_str(&line.replace(":_default'", action));
-            text.push('\n');
-            if index == 0 {
-                text.push_str(include_str!("completion/names.zsh"));
-            }
-        }
-        text
-    }
-
     fn in_fish(&self, script: &str) -> String {
         let specs: Vec<String> = self.valued.iter().map(|name| format!("{name}=")).collect();
         let names = include_str!("completion/names.fish").replace("@SPECS@", &specs.join(" "));
@@ -112,6 +93,26 @@ impl Names {
     }
 }
 
+/// The function comes before the script's last lines, which call it.
+fn with_names_in_zsh(script: &str) -> String {
+    let mut text = String::new();
+    for (index, line) in script.lines().enumerate() {
+        let argument = line.strip_prefix('\'').map(|line| line.trim_start_matches(['*', ':']));
+        let action = match argument {
+            Some(argument) if argument.starts_with("name -- ") => ":_onlay_names'",
+            Some(argument) if argument.starts_with("command -- ") => ":_onlay_command'",
+            _ => ":_default'",
+        };
+        text.push_str(&line.replace(":_default'", action));
+        text.push('\n');
+        if index == 0 {
+            text.push_str(include_str!("completion/names.zsh"));
+        }
+    }
+    text
+}
+
+/// An argument of this name is an overlay's, in every command.
 fn is_name(arg: &Arg) -> bool {
     arg.get_id() == "name"
 }

@@ -91,7 +91,7 @@ fn names(place: &Place) -> Result<String, Error> {
     }
     names.sort();
     names.dedup();
-    Ok(names.into_iter().map(|name| format!("{name}\n")).collect())
+    Ok(names.iter().flat_map(|name| [name.as_str(), "\n"]).collect())
 }
 
 /// What to say where there is no overlay. A directory that was meant to be there may be misspelt.
