@@ -172,7 +172,8 @@ fn of_all_and_then_their_namespaces_number_is_anothers() {
     session.kill();
     wait_until("nobody is in it", || is_free(&lab));
     // The kernel gives a number again soon; the record is made to name one that is taken already.
-    let mut stranger = command("/usr/bin/unshare").args(["--mount", "sleep", "60"]).spawn().expect("unshare");
+    let mut stranger =
+        command("/usr/bin/unshare").args(["--mount", "sleep", "1000"]).spawn().expect("unshare");
     let own = fs::read_link("/proc/self/ns/mnt").expect("a link");
     let place = format!("/proc/{}/ns/mnt", stranger.id());
     wait_until("it has a namespace", || fs::read_link(&place).is_ok_and(|link| link != own));
@@ -188,7 +189,7 @@ fn of_all_and_then_their_namespaces_number_is_anothers() {
 #[test]
 fn of_the_program_that_nobody_has_waited_for() {
     let Some(lab) = Lab::open() else { return };
-    let words = lab.onlay(&["shell", "-q", "a", "--", "sh", "-c", "echo inside; sleep 60"]).words();
+    let words = lab.onlay(&["shell", "-q", "a", "--", "sh", "-c", "echo inside; sleep 1000"]).words();
     let mut program = command(&words[0]);
     program.args(&words[1..]).stdout(std::process::Stdio::piped());
     let mut child = program.spawn().expect("the program starts");

@@ -48,8 +48,8 @@ fn programs_that_find_processes_by_name_are_refused_too() {
     let name = format!("aim{}", std::process::id());
     let program = lab.path(&name);
     fs::copy("/bin/sleep", &program).expect("a program of that name");
-    let mut child = crate::kernel::command(&program).arg("60").spawn().expect("it starts");
-    for script in [format!("pkill -x {name}"), format!("pkill -f {name}.60"), format!("killall {name}")] {
+    let mut child = crate::kernel::command(&program).arg("1000").spawn().expect("it starts");
+    for script in [format!("pkill -x {name}"), format!("pkill -f {name}.1000"), format!("killall {name}")] {
         let ran = lab.on_host(&["shell", "-q", "--temp", "--", "sh", "-c", &script]).run();
         assert!(ran.stderr.contains("not permitted"), "{}", ran.story());
         assert!(matches!(child.try_wait(), Ok(None)), "{script}");
@@ -57,7 +57,7 @@ fn programs_that_find_processes_by_name_are_refused_too() {
     child.kill().and_then(|()| child.wait()).expect("ours to end");
     // It finds those of the overlay all the same.
     let script = format!(
-        "cp /bin/sleep /usr/bin/{name}; {name} 50 & until pidof {name} >/dev/null; do :; done; killall {name}; wait $!; echo $?"
+        "cp /bin/sleep /usr/bin/{name}; {name} 1000 & until pidof {name} >/dev/null; do :; done; killall {name}; wait $!; echo $?"
     );
     assert_eq!(lab.on_host(&["shell", "-q", "--temp", "--", "bash", "-c", &script]).run().ok(), "143\n");
 }
@@ -67,17 +67,18 @@ fn processes_of_the_overlay_can() {
     let Some(lab) = Lab::open() else { return };
     let victim = Victim::start();
     for (script, shown) in [
-        ("sleep 50 & kill -TERM $!; wait $!; echo $?", "143"),
-        ("sleep 50 & kill -KILL $!; wait $!; echo $?", "137"),
-        ("set -m; sleep 50 & kill -TERM -- -$!; wait $!; echo $?", "143"),
+        ("sleep 1000 & kill -TERM $!; wait $!; echo $?", "143"),
+        ("sleep 1000 & kill -KILL $!; wait $!; echo $?", "137"),
+        ("set -m; sleep 1000 & kill -TERM -- -$!; wait $!; echo $?", "143"),
         (
-            "setsid sleep 50 & p=$!; until [ -n \"$(ps -o comm= -p $p | grep sleep)\" ]; do :; done; kill $p; wait $p; echo $?",
+            "setsid sleep 1000 & p=$!; until [ -n \"$(ps -o comm= -p $p | grep sleep)\" ]; do :; done; kill $p; wait $p; echo $?",
             "143",
         ),
         ("trap 'echo me' USR1; kill -USR1 $$; echo end", "me\nend"),
-        ("trap 'echo group' USR1; set -m; kill -USR1 0; echo end", "group\nend"),
-        ("unshare -pf --mount-proc sh -c 'sleep 50 & kill -TERM $!; wait $!; echo $?'", "143"),
-        ("timeout -s KILL 0.1 sleep 50; echo $?", "137"),
+        // In a group of its own: the program, in the same group otherwise, hands on what it gets.
+        ("setsid -w bash -c \"trap 'echo group' USR1; kill -USR1 0; echo end\"", "group\nend"),
+        ("unshare -pf --mount-proc sh -c 'sleep 1000 & kill -TERM $!; wait $!; echo $?'", "143"),
+        ("timeout -s KILL 0.1 sleep 1000; echo $?", "137"),
     ] {
         let ran = aimed(&lab, &[], script, &victim);
         assert_eq!(ran.text().trim(), shown, "{}", ran.story());
@@ -87,7 +88,7 @@ fn processes_of_the_overlay_can() {
 #[test]
 fn another_sessions_processes_are_of_the_same_overlay() {
     let Some(lab) = Lab::open() else { return };
-    let script = "echo pid $$; exec sleep 50";
+    let script = "echo pid $$; exec sleep 1000";
     let first = lab.on_host(&["shell", "-q", "a", "--", "sh", "-c", script]).start();
     let shown = first.wait_for("\n");
     let number = shown.trim().strip_prefix("pid ").expect("its number");
@@ -137,7 +138,8 @@ fn tracers_work_on_processes_of_the_host() {
     }
     let mut victim = Victim::start();
     // strace stops and lets go; whoever traces a process may also signal it.
-    let script = "timeout -s INT 0.5 strace -p $1 2>&1; test -e /proc/$1/fd/0 && echo seen";
+    let script = "strace -p $1 >/tmp/trace 2>&1 & until grep attached /tmp/trace; do sleep 0.01; done; \
+        kill -TERM $!; wait $!; test -e /proc/$1/fd/0 && echo seen";
     let ran = aimed(&lab, &[], script, &victim);
     let shown = ran.ok();
     assert!(shown.contains("attached") && shown.contains("seen"), "{}", ran.story());

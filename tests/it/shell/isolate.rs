@@ -29,7 +29,7 @@ fn only_its_own_processes_are_seen() {
 fn everybody_may_be_signalled_inside() {
     let Some(lab) = Lab::open() else { return };
     let mut victim = Victim::start();
-    let ran = isolated(&lab, &[], "sleep 50 & kill -TERM -1; wait $!; echo $?");
+    let ran = isolated(&lab, &[], "sleep 1000 & kill -TERM -1; wait $!; echo $?");
     assert_eq!(ran.ok(), "143\n");
     assert!(victim.lives());
 }

@@ -69,7 +69,7 @@ fn a_pipe_whose_reader_has_gone_ends_the_command() {
         let words = lab.onlay(&[way, &["--", "sh", "-c", "while :; do echo x; done"]].concat()).words();
         let words: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         let mut shell = command("/usr/bin/timeout");
-        shell.args(["10", "/bin/bash", "-c", "\"$@\" | head -1; echo ${PIPESTATUS[0]}", "bash"]).args(words);
+        shell.args(["120", "/bin/bash", "-c", "\"$@\" | head -1; echo ${PIPESTATUS[0]}", "bash"]).args(words);
         let output = shell.output().expect("bash starts");
         // Death by SIGPIPE, as bash counts it.
         assert_eq!(String::from_utf8_lossy(&output.stdout), "x\n141\n", "{way:?}");
@@ -79,16 +79,18 @@ fn a_pipe_whose_reader_has_gone_ends_the_command() {
 #[test]
 fn a_key_that_interrupts_does_not_end_the_program_before_the_command() {
     let Some(lab) = Lab::open() else { return };
-    let script = "trap 'echo interrupted' INT; echo ready; read -r line; read -r line; echo got $line";
+    // A shell that comes to `read` just after the signal need not look at its trap again.
+    let script = "trap 'echo interrupted; seen=yes' INT; echo ready; until [ $seen ]; do sleep 0.01; done; \
+        read -r line; echo got $line";
     for way in WAYS {
         let mut screen = Screen::start(&lab.onlay(&[way, &["--", "sh", "-c", script]].concat()), (24, 80));
         screen.wait_for("ready");
         screen.type_keys("\u{3}");
         screen.wait_for("interrupted");
-        screen.type_keys("one\ntwo\n");
+        screen.type_keys("one\n");
         let (status, shown) = screen.finish();
         assert!(status.success(), "{way:?}: {status}: {shown}");
-        assert!(shown.contains("got "), "{shown}");
+        assert!(shown.contains("got one"), "{shown}");
         assert_eq!(shown.matches("interrupted").count(), 1, "once, not also by hand: {shown}");
     }
 }
@@ -97,7 +99,7 @@ fn a_key_that_interrupts_does_not_end_the_program_before_the_command() {
 fn a_key_that_interrupts_ends_a_command_that_does_not_care() {
     let Some(lab) = Lab::open() else { return };
     for way in WAYS {
-        let words = [way, &["--", "sh", "-c", "echo ready; exec sleep 30"]].concat();
+        let words = [way, &["--", "sh", "-c", "echo ready; exec sleep 1000"]].concat();
         let mut screen = Screen::start(&lab.onlay(&words), (24, 80));
         screen.wait_for("ready");
         screen.type_keys("\u{3}");

@@ -4,14 +4,16 @@ use crate::kernel::{Lab, Screen};
 
 const WAYS: [&[&str]; 2] = [&["shell", "-q", "a"], &["shell", "-q", "--isolate", "a"]];
 
-/// Prints the size of the terminal at its beginning and whenever it changes.
-const SIZES: &str = "import fcntl, os, signal, struct, sys, termios
+/// Prints the size of the terminal at its beginning and whenever it changes, until a key is typed. It
+/// waits in steps: a signal that comes just before a read would be seen only after it.
+const SIZES: &str = "import fcntl, os, select, signal, struct, termios
 def show(*_):
     size = struct.unpack('HHHH', fcntl.ioctl(0, termios.TIOCGWINSZ, b'\\0' * 8))
     os.write(1, b'size %d %d\\n' % size[:2])
 signal.signal(signal.SIGWINCH, show)
 show()
-sys.stdin.readline()
+while not select.select([0], [], [], 0.01)[0]:
+    pass
 ";
 
 const PYTHON: &str = "/usr/bin/python3";
