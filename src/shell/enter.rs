@@ -14,7 +14,7 @@ use crate::overlay::{
     self, Mode, Overlay, OverlayName, Overlays, Presence, Removed, Running, RunningOverlay, Storage, assemble,
 };
 use crate::sys::{
-    self, Context, Ended, Lock, Namespace, Namespaces, Pid, Propagation, Root, attach, process_start_time,
+    self, Ended, Lock, Namespace, Namespaces, Pid, Propagation, Root, attach, process_start_time,
 };
 
 /// How it went.
@@ -281,8 +281,7 @@ fn mount_view(plan: &Plan, kept: &Root, ram: &Root, events: &mut dyn Events) -> 
         Mode::Isolated => view::complete_for_isolation(&root, ram, &plan.host.mounts, &plan.name)?,
         Mode::Booted => {}
     }
-    let state = std::path::absolute(&request.state).context("resolve", &request.state)?;
-    view::hide_state(&root, ram, &state, host_root)?;
+    view::hide_state(&root, ram, &request.state, host_root)?;
     Ok(root)
 }
 

@@ -246,13 +246,19 @@ fn mount_fresh(view: &Root, place: &str, ram: &Root, mode: u32) -> Result<Option
 /// Shows an empty directory in place of Onlay's own state: what is kept there is not for what
 /// runs inside, and the upper directories could not be read through the overlay anyway (ELOOP).
 pub(super) fn hide_state(view: &Root, ram: &Root, state: &Path, root: &Path) -> Result<(), IoError> {
+    let absolute = std::path::absolute(state).context("resolve", state)?;
+    // The view has it where it really is, not where a link to it is.
+    let state = match Root::open("/")?.resolve(absolute) {
+        Err(error) if error.is_not_found() => return Ok(()),
+        resolved => resolved?,
+    };
     let Ok(inside) = state.strip_prefix(root) else { return Ok(()) };
     if view.open_exact(inside).is_err() {
         return Ok(());
     }
     ram.make_dir("nothing", 0o700)?;
-    let nothing = clone_tree(ram.open_child("nothing".as_ref())?, state, false)?;
-    set_flags(&nothing, MountFlags::READ_ONLY, MountFlags::default(), false, state)?;
+    let nothing = clone_tree(ram.open_child("nothing".as_ref())?, &state, false)?;
+    set_flags(&nothing, MountFlags::READ_ONLY, MountFlags::default(), false, &state)?;
     mount_in(view, inside, &nothing).map(|_| ())
 }
 

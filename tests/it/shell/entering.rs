@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::symlink;
 use std::process::Stdio;
 
 use crate::kernel::{Lab, command, names_in};
@@ -144,9 +145,19 @@ fn tmp_is_private_and_empty() {
 fn the_state_is_not_seen_inside() {
     let Some(lab) = Lab::open() else { return };
     lab.host_shell("a", "true").ok();
+    let above = lab.path("above");
+    symlink(lab.path(""), &above).expect("a link");
+    let link = above.join("link");
+    symlink("state", &link).expect("a link");
     let script = "ls -A $STATE; touch $STATE/x 2>/dev/null || echo refused";
-    let ran = lab.on_host(&["shell", "-q", "a", "--", "sh", "-c", script]);
-    assert_eq!(ran.environment("STATE", lab.state.as_os_str()).run().ok(), "refused\n");
+    // It is hidden where it is, however it is named.
+    for state in [&lab.state, &above.join("state"), &link] {
+        for way in [&["a"][..], &["--temp"], &["--temp", "--isolate"]] {
+            let words = [&["shell", "-q"], way, &["--", "sh", "-c", script]].concat();
+            let ran = lab.on_host(&words).state(state).environment("STATE", lab.state.as_os_str()).run();
+            assert_eq!(ran.ok(), "refused\n", "{}", ran.story());
+        }
+    }
 }
 
 #[test]
