@@ -126,6 +126,7 @@ fn overlay_hint(error: &overlay::Error) -> Option<String> {
         E::Damaged { name, .. } => Some(format!(
             "its files are untouched in its directory; '{onlay} rm {name}' removes it with them"
         )),
+        E::Replaced { .. } => Some("try again".into()),
         E::OtherRoot { root, .. } => Some(format!("give --root {root}, or another name")),
         E::NotTemporary { name } => Some(format!("leave out --temp, or '{onlay} rm {name}' first")),
         E::UnsafeState { .. } => Some("give --state a directory that only root may write".into()),

@@ -53,6 +53,14 @@ pub enum Error {
         /// The one that was given.
         given: PathBuf,
     },
+    /// Its directory is another than the one that was looked at a moment ago.
+    #[error("overlay '{name}' was replaced while it was being entered: another directory is at '{}'", path.display())]
+    Replaced {
+        /// The name.
+        name: OverlayName,
+        /// Where its directory was.
+        path: PathBuf,
+    },
     /// A temporary overlay was asked for under the name of a kept one.
     #[error("overlay '{name}' exists and is kept on disk")]
     NotTemporary {

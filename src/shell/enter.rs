@@ -122,7 +122,8 @@ fn enter_new(plan: Plan, entrance: Entrance, held: Held, events: &mut dyn Events
         Err(error) => {
             // The first error is the one to tell, whether or not its traces can be cleared.
             let _ = sys::join(&held.home);
-            if let Some(Kept { overlays, known: None, .. }) = &kept {
+            let is_replaced = matches!(error, Error::Overlay(overlay::Error::Replaced { .. }));
+            if let Some(Kept { overlays, known: None, .. }) = kept.filter(|_| !is_replaced) {
                 // It was never entered, so nobody misses it.
                 let _ = overlays.remove(&plan.name).map(Removed::clear);
             }
@@ -243,8 +244,7 @@ fn mount_in_namespace(plan: &Plan, kept: Option<&mut Kept>, events: &mut dyn Eve
     // What is made for the view must be readable in it, whatever the caller's mask.
     let mask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let view = match kept {
-        // Its directory must be reached through the mounts of this namespace.
-        Some(kept) => Root::open(kept.dir.path()).map_err(Error::from).and_then(|dir| {
+        Some(kept) => reached_here(&kept.dir, &plan.name).and_then(|dir| {
             kept.dir = dir;
             let view = mount_view(plan, &kept.dir, &ram, events)?;
             if let Some(overlay) = &mut kept.known {
@@ -257,6 +257,15 @@ fn mount_in_namespace(plan: &Plan, kept: Option<&mut Kept>, events: &mut dyn Eve
     };
     rustix::process::umask(mask);
     view
+}
+
+/// The directory of an overlay, reached through the mounts of this namespace, as its layers must be.
+fn reached_here(dir: &Root, name: &OverlayName) -> Result<Root, Error> {
+    let here = Root::open(dir.path())?;
+    if here.is_same(dir)? {
+        return Ok(here);
+    }
+    Err(overlay::Error::Replaced { name: name.clone(), path: dir.path().to_owned() }.into())
 }
 
 fn mount_view(plan: &Plan, kept: &Root, ram: &Root, events: &mut dyn Events) -> Result<Root, Error> {

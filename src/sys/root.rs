@@ -67,6 +67,13 @@ impl Root {
         Ok(Root { fd, path: self.path.clone() })
     }
 
+    /// Whether both are the same directory, whatever their paths.
+    pub fn is_same(&self, other: &Root) -> Result<bool, IoError> {
+        let own = rustix::fs::fstat(&self.fd).context("examine", &self.path)?;
+        let others = rustix::fs::fstat(&other.fd).context("examine", &other.path)?;
+        Ok((own.st_dev, own.st_ino) == (others.st_dev, others.st_ino))
+    }
+
     /// The path that messages show.
     pub fn path(&self) -> &Path {
         &self.path

@@ -7,6 +7,7 @@
 
 mod run;
 mod screen;
+mod stopped;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -21,6 +22,7 @@ use onlay::sys::{MountTable, Namespaces, Pid, Propagation, has_capability, leave
 
 pub(crate) use run::{Onlay, Ran, Started};
 pub(crate) use screen::Screen;
+pub(crate) use stopped::Stopped;
 
 /// After this, what has not ended or happened never will: far longer than a busy machine with a slow
 /// disk takes for anything here.

@@ -1,8 +1,9 @@
 //! Many at once: they meet in one namespace, and nothing is removed under anybody.
 
 use std::collections::BTreeSet;
+use std::fs;
 
-use crate::kernel::{Lab, Started, names_in};
+use crate::kernel::{Lab, Started, Stopped, names_in, tool_or_skip};
 
 const STAY: &str = "readlink /proc/self/ns/mnt; read -r line || true";
 
@@ -127,4 +128,37 @@ fn ten_are_removed_while_others_enter_them() {
     }
     lab.onlay(&words).run();
     assert_eq!(lab.kept(), [".lock"]);
+}
+
+#[test]
+fn what_is_replaced_on_the_way_in_is_refused() {
+    let Some(lab) = Lab::open() else { return };
+    if !tool_or_skip("/usr/bin/strace") {
+        return;
+    }
+    lab.shell("a", "echo old >/etc/x").ok();
+    lab.shell("b", "echo new >/etc/x").ok();
+    let aside = lab.path("aside");
+    let enter = || Stopped::at(&lab, &["shell", "a", "--", "cat", "/etc/x"], "unshare", 1);
+    // Another directory is where the overlay was, or nothing.
+    let session = enter();
+    fs::rename(lab.overlay("a"), &aside).expect("our state");
+    fs::rename(lab.overlay("b"), lab.overlay("a")).expect("our state");
+    session.go_on().failed(1, &["overlay 'a' was replaced while it was being entered", "hint: try again"]);
+    assert_eq!(lab.shell("a", "cat /etc/x").ok(), "new\n");
+    let session = Stopped::at(&lab, &["shell", "c", "--", "true"], "unshare", 1);
+    fs::rename(lab.overlay("c"), lab.path("c")).expect("our state");
+    fs::rename(lab.overlay("a"), lab.overlay("c")).expect("our state");
+    session.go_on().failed(1, &["overlay 'c' was replaced"]);
+    fs::rename(lab.overlay("c"), lab.overlay("a")).expect("another is not taken for what was made in vain");
+    let session = enter();
+    fs::rename(lab.overlay("a"), lab.overlay("b")).expect("our state");
+    session.go_on().failed(1, &["cannot open directory", "No such file or directory"]);
+    // What was only moved away and back is as it was.
+    fs::rename(&aside, lab.overlay("a")).expect("our state");
+    let session = enter();
+    fs::rename(lab.overlay("a"), &aside).expect("our state");
+    fs::rename(&aside, lab.overlay("a")).expect("our state");
+    assert_eq!(session.go_on().ok(), "old\n");
+    assert_eq!(lab.shell("b", "cat /etc/x").ok(), "new\n");
 }

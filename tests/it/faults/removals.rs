@@ -3,9 +3,7 @@
 
 use std::fs;
 
-use onlay::sys::{Pid, send};
-
-use crate::kernel::{Lab, Started, tool_or_skip, wait_until};
+use crate::kernel::{Lab, Started, Stopped, tool_or_skip};
 
 const STRACE: &str = "/usr/bin/strace";
 
@@ -15,40 +13,11 @@ fn make(lab: &Lab, name: &str) {
     lab.shell(name, fill).ok();
 }
 
-/// A removal that stops itself in the midst of the files.
-struct Stopped {
-    run: Started,
-    pid: Pid,
-}
-
-impl Stopped {
-    fn start(lab: &Lab, name: &str) -> Stopped {
-        let log = lab.path("log");
-        let log_name = log.to_str().expect("our name");
-        let inject = "inject=unlinkat:signal=SIGSTOP:when=20";
-        let strace = [STRACE, "-f", "-o", log_name, "-e", "trace=unlinkat", "-e", inject];
-        let run = lab.onlay(&["rm", name]).through(&strace).start();
-        let mut pid = None;
-        wait_until("the removal stops", || {
-            let trace = fs::read_to_string(&log).unwrap_or_default();
-            let line = trace.lines().find(|line| line.ends_with("--- stopped by SIGSTOP ---"));
-            pid = line.and_then(|line| Pid::from_raw(line.split(' ').next()?.parse().ok()?));
-            pid.is_some()
-        });
-        fs::remove_file(&log).expect("a log");
-        assert_eq!(aside(lab).len(), 1, "{:?}", lab.kept());
-        Stopped { run, pid: pid.expect("it stopped") }
-    }
-
-    fn kill(self) {
-        send(self.pid, libc::SIGKILL).expect("it is stopped");
-        assert_eq!(self.run.finish().killed_by(), Some(libc::SIGKILL));
-    }
-
-    fn go_on(self) {
-        send(self.pid, libc::SIGCONT).expect("it is stopped");
-        self.run.finish().ok();
-    }
+/// Stops a removal in the midst of the files.
+fn stop(lab: &Lab, name: &str) -> Stopped {
+    let stopped = Stopped::at(lab, &["rm", name], "unlinkat", 20);
+    assert_eq!(aside(lab).len(), 1, "{:?}", lab.kept());
+    stopped
 }
 
 /// The names of what is no overlay any more.
@@ -70,7 +39,7 @@ fn nobody_waits_while_files_are_cleared() {
     }
     make(&lab, "a");
     make(&lab, "b");
-    let removal = Stopped::start(&lab, "a");
+    let removal = stop(&lab, "a");
     let before = aside(&lab);
     assert_eq!(listed(&lab), ["b idle"]);
     lab.onlay(&["rm", "a"]).run().failed(1, &["there is no overlay 'a'"]);
@@ -85,7 +54,7 @@ fn nobody_waits_while_files_are_cleared() {
     lab.shell("a", "echo new >/etc/x").ok();
     let inside = lab.stay(&["a"]);
     assert_eq!(aside(&lab), before);
-    removal.go_on();
+    removal.go_on().ok();
     assert_eq!(lab.kept(), [".lock", "a", "b"]);
     assert_eq!(lab.shell("a", "cat /etc/x").ok(), "new\n");
     inside.finish().ok();
@@ -101,7 +70,7 @@ fn what_a_killed_removal_leaves_is_cleared_by_the_next_command_that_changes_some
     for next in [&["rm", "c"][..], &["rm", "missing"], &["shell", "new", "--", "true"]] {
         make(&lab, "a");
         make(&lab, "c");
-        Stopped::start(&lab, "a").kill();
+        stop(&lab, "a").kill();
         let before = aside(&lab);
         assert_eq!(listed(&lab), ["b idle", "c idle"]);
         assert_eq!(lab.shell("b", "cat /etc/x").ok(), "old\n");
@@ -125,7 +94,7 @@ fn many_run_while_a_removal_is_killed() {
     for name in ["a", "b", "c"] {
         make(&lab, name);
     }
-    let removal = Stopped::start(&lab, "a");
+    let removal = stop(&lab, "a");
     let all: Vec<Started> = (0..8)
         .map(|number| match number % 4 {
             0 => lab.onlay(&["rm", "b"]).start(),
