@@ -84,8 +84,8 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
 /// A line for each overlay; nothing is measured.
 fn names(place: &Place) -> Result<String, Error> {
     check_root()?;
-    let mut names: Vec<OverlayName> =
-        Presence::open(&place.state)?.all()?.into_iter().map(|found| found.name).collect();
+    let running = Presence::existing(&place.state)?.map_or(Ok(Vec::new()), |presence| presence.all())?;
+    let mut names: Vec<OverlayName> = running.into_iter().map(|found| found.name).collect();
     if let Some(overlays) = Overlays::open(&place.state)? {
         names.extend(overlays.list()?.into_iter().map(|listed| listed.name));
     }

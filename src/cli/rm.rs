@@ -73,11 +73,10 @@ fn remove(place: &Place, overlays: &Overlays, name: &OverlayName) -> Result<(), 
 fn not_on_disk(place: &Place, name: &OverlayName) -> Error {
     let name = name.clone();
     let found = Presence::existing(&place.state)
-        .map_err(overlay::Error::from)
         .and_then(|presence| presence.map_or(Ok(None), |presence| presence.find(&name)));
     match found {
         Ok(Some(found)) => overlay::Error::InUse { name, user: Some(found.user()) }.into(),
         Ok(None) => overlay::Error::NotFound { name }.into(),
-        Err(error) => error.into(),
+        Err(error) => overlay::Error::from(error).into(),
     }
 }
