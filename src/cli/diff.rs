@@ -61,8 +61,7 @@ fn read(place: &Place, name: &OverlayName) -> Result<Vec<Change>, Error> {
     match found {
         Ok(overlay) => Ok(diff(&overlay, &Host::open(&place.root)?)?),
         Err(error) => {
-            let running =
-                Presence::existing(&place.state)?.map_or(Ok(None), |presence| presence.find(name))?;
+            let running = Presence::find_in(&place.state, name)?;
             match running.filter(|found| found.running.temporary) {
                 Some(found) => Err(Error::InRam(found.name)),
                 None => Err(error.into()),

@@ -84,8 +84,8 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
 /// A line for each overlay; nothing is measured.
 fn names(place: &Place) -> Result<String, Error> {
     check_root()?;
-    let running = Presence::existing(&place.state)?.map_or(Ok(Vec::new()), |presence| presence.all())?;
-    let mut names: Vec<OverlayName> = running.into_iter().map(|found| found.name).collect();
+    let mut names: Vec<OverlayName> =
+        Presence::all_in(&place.state)?.into_iter().map(|found| found.name).collect();
     if let Some(overlays) = Overlays::open(&place.state)? {
         names.extend(overlays.list()?.into_iter().map(|listed| listed.name));
     }
@@ -110,7 +110,7 @@ pub(super) fn none(place: &Place) -> String {
 /// Every overlay: those on disk, then those in RAM.
 pub(super) fn collect(place: &Place) -> Result<Vec<Row>, Error> {
     check_root()?;
-    let mut running = Presence::existing(&place.state)?.map_or(Ok(Vec::new()), |presence| presence.all())?;
+    let mut running = Presence::all_in(&place.state)?;
     let mut rows = Vec::new();
     if let Some(overlays) = Overlays::open(&place.state)? {
         for listed in overlays.list()? {

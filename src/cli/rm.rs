@@ -72,9 +72,7 @@ fn remove(place: &Place, overlays: &Overlays, name: &OverlayName) -> Result<(), 
 /// One in RAM cannot be removed, but goes by itself.
 fn not_on_disk(place: &Place, name: &OverlayName) -> Error {
     let name = name.clone();
-    let found = Presence::existing(&place.state)
-        .and_then(|presence| presence.map_or(Ok(None), |presence| presence.find(&name)));
-    match found {
+    match Presence::find_in(&place.state, &name) {
         Ok(Some(found)) => overlay::Error::InUse { name, user: Some(found.user()) }.into(),
         Ok(None) => overlay::Error::NotFound { name }.into(),
         Err(error) => overlay::Error::from(error).into(),

@@ -135,6 +135,16 @@ impl Presence {
         Ok(folder::existing(state)?.map(|dir| Presence { dir }))
     }
 
+    /// Whether an overlay of a state directory is in use, and by whom. Makes nothing.
+    pub fn find_in(state: &Path, name: &OverlayName) -> Result<Option<RunningOverlay>, IoError> {
+        Presence::existing(state)?.map_or(Ok(None), |presence| presence.find(name))
+    }
+
+    /// Every overlay of a state directory that is in use. Makes nothing.
+    pub fn all_in(state: &Path) -> Result<Vec<RunningOverlay>, IoError> {
+        Presence::existing(state)?.map_or(Ok(Vec::new()), |presence| presence.all())
+    }
+
     /// Waits until nobody else is entering or leaving, and keeps others waiting. Clears the traces
     /// of those who were killed.
     pub fn lock_entry(&self) -> Result<Lock, IoError> {
@@ -198,7 +208,7 @@ impl Presence {
     }
 
     /// Every overlay in use.
-    pub fn all(&self) -> Result<Vec<RunningOverlay>, IoError> {
+    fn all(&self) -> Result<Vec<RunningOverlay>, IoError> {
         let mut found = Vec::new();
         for entry in self.dir.entries()? {
             let name = entry.name.to_str().and_then(|name| name.strip_suffix(".json")?.parse().ok());

@@ -102,8 +102,9 @@ fn a_dry_run_changes_nothing() {
 fn who_only_looks_makes_nothing() {
     let Some(lab) = Lab::with_private_mounts() else { return };
     lab.shell("a", "true").ok();
-    let looks: [&[&str]; 7] = [
+    let looks: [&[&str]; 8] = [
         &["list"],
+        &["list", "--names"],
         &["status"],
         &["diff", "a"],
         &["diff", "missing"],
