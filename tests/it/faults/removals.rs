@@ -7,6 +7,10 @@ use crate::kernel::{Lab, Started, Stopped, tool_or_skip};
 
 const STRACE: &str = "/usr/bin/strace";
 
+fn lab() -> Option<Lab> {
+    if tool_or_skip(STRACE) { Lab::open() } else { None }
+}
+
 /// Makes an overlay whose files take many calls to clear.
 fn make(lab: &Lab, name: &str) {
     let fill = "echo old >/etc/x; i=0; while [ $i -lt 40 ]; do : >/srv/$i; i=$((i+1)); done";
@@ -33,10 +37,7 @@ fn listed(lab: &Lab) -> Vec<String> {
 
 #[test]
 fn nobody_waits_while_files_are_cleared() {
-    let Some(lab) = Lab::open() else { return };
-    if !tool_or_skip(STRACE) {
-        return;
-    }
+    let Some(lab) = lab() else { return };
     make(&lab, "a");
     make(&lab, "b");
     let removal = stop(&lab, "a");
@@ -62,10 +63,7 @@ fn nobody_waits_while_files_are_cleared() {
 
 #[test]
 fn what_a_killed_removal_leaves_is_cleared_by_the_next_command_that_changes_something() {
-    let Some(lab) = Lab::open() else { return };
-    if !tool_or_skip(STRACE) {
-        return;
-    }
+    let Some(lab) = lab() else { return };
     make(&lab, "b");
     for next in [&["rm", "c"][..], &["rm", "missing"], &["shell", "new", "--", "true"]] {
         make(&lab, "a");
@@ -87,10 +85,7 @@ fn what_a_killed_removal_leaves_is_cleared_by_the_next_command_that_changes_some
 
 #[test]
 fn many_run_while_a_removal_is_killed() {
-    let Some(lab) = Lab::open() else { return };
-    if !tool_or_skip(STRACE) {
-        return;
-    }
+    let Some(lab) = lab() else { return };
     for name in ["a", "b", "c"] {
         make(&lab, name);
     }
@@ -116,10 +111,7 @@ fn many_run_while_a_removal_is_killed() {
 
 #[test]
 fn the_new_name_is_on_the_disk_before_a_file_is_cleared() {
-    let Some(lab) = Lab::open() else { return };
-    if !tool_or_skip(STRACE) {
-        return;
-    }
+    let Some(lab) = lab() else { return };
     make(&lab, "a");
     let log = lab.path("log");
     let log_name = log.to_str().expect("our name");
