@@ -1,17 +1,19 @@
 //! Mounting an overlay on every kernel from 6.1 on.
 //!
 //! Layers are given by descriptor where the kernel takes that (6.13 and later), else as one
-//! `lowerdir+` string each (6.8 and later), else as one `lowerdir` string. Which failure means "not known here"
-//! was tried on 6.18, 6.12 and 6.1: EBADF or EOPNOTSUPP for the first, EINVAL for the second.
+//! `lowerdir+` string each (6.8 and later), else as one `lowerdir` string. A descriptor that is not taken is EBADF on
+//! 6.12; it is EOPNOTSUPP before 6.5, where overlayfs had no parser of its own: there every option is taken as text,
+//! and is only read when the file system is made.
 //!
 //! The kernel explains few refusals; [`MountError`] names them, after looking at what it does not
 //! say.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::mount::{context_log, mount_context, open_context};
@@ -125,19 +127,14 @@ fn said(log: Option<&str>) -> String {
 
 /// Mounts an overlay, attached nowhere.
 pub fn mount_overlay(spec: &OverlaySpec<'_>) -> Result<Tree, MountError> {
-    let mut refusal = None;
-    for way in [Way::Descriptors, Way::LowerPlus, Way::Joined] {
+    let mut way = Way::Descriptors;
+    loop {
         match mount_by(way, spec) {
             Ok(tree) => return Ok(tree),
-            Err(error) if error.unknown_way => {}
-            Err(error) => {
-                refusal = Some(error);
-                break;
-            }
+            Err(Refusal { instead: Some(older), .. }) => way = older,
+            Err(refusal) => return Err(diagnose(spec, refusal)),
         }
     }
-    let refusal = refusal.unwrap_or(Refusal { errno: Errno::INVAL, log: None, unknown_way: true });
-    Err(diagnose(spec, refusal))
 }
 
 /// How layers are named to the kernel.
@@ -148,32 +145,56 @@ enum Way {
     Joined,
 }
 
+impl Way {
+    /// The older way to try, where this one is not known to the kernel.
+    fn instead(self, errno: Errno) -> Option<Way> {
+        match (self, errno) {
+            (Way::Descriptors, Errno::BADF | Errno::INVAL) => Some(Way::LowerPlus),
+            (Way::Descriptors, Errno::OPNOTSUPP) | (Way::LowerPlus, Errno::INVAL) => Some(Way::Joined),
+            _ => None,
+        }
+    }
+}
+
 struct Refusal {
     errno: Errno,
     log: Option<String>,
-    /// The kernel does not know this way of naming layers; another may work.
-    unknown_way: bool,
+    /// The kernel may not know this way of naming layers; another may work.
+    instead: Option<Way>,
+}
+
+impl Refusal {
+    fn of(errno: Errno) -> Refusal {
+        Refusal { errno, log: None, instead: None }
+    }
 }
 
 fn mount_by(way: Way, spec: &OverlaySpec<'_>) -> Result<Tree, Refusal> {
-    let refuse = |errno| Refusal { errno, log: None, unknown_way: false };
-    let context = open_context("overlay").map_err(refuse)?;
-    set_layers(way, &context, spec).map_err(|errno| Refusal {
-        errno,
-        log: context_log(&context),
-        unknown_way: match way {
-            Way::Descriptors => matches!(errno, Errno::BADF | Errno::OPNOTSUPP | Errno::INVAL),
-            Way::LowerPlus => errno == Errno::INVAL,
-            Way::Joined => false,
-        },
-    })?;
-    set_features(&context, spec)
-        .and_then(|()| rustix::mount::fsconfig_create(context.as_fd()))
-        .map_err(|errno| Refusal { errno, log: context_log(&context), unknown_way: false })?;
-    mount_context(&context, spec.flags).map_err(refuse)
+    if way == Way::Descriptors || can_be_named(spec) {
+        return mount_named(way, spec, |layer| layer.path().as_os_str().to_owned());
+    }
+    let number = |layer: &Root| OsString::from(layer.as_fd().as_raw_fd().to_string());
+    among_descriptors(|| mount_named(way, spec, number)).unwrap_or_else(|errno| Err(Refusal::of(errno)))
 }
 
-fn set_layers(way: Way, context: &OwnedFd, spec: &OverlaySpec<'_>) -> Result<(), Errno> {
+/// Mounts with layers named as `name` says, where the way is by text.
+fn mount_named(way: Way, spec: &OverlaySpec<'_>, name: impl Fn(&Root) -> OsString) -> Result<Tree, Refusal> {
+    let context = open_context("overlay").map_err(Refusal::of)?;
+    let explained = |errno| Refusal { log: context_log(&context), ..Refusal::of(errno) };
+    set_layers(way, &context, spec, name)
+        .map_err(|errno| Refusal { instead: way.instead(errno), ..explained(errno) })?;
+    set_features(&context, spec)
+        .and_then(|()| rustix::mount::fsconfig_create(context.as_fd()))
+        .map_err(explained)?;
+    mount_context(&context, spec.flags).map_err(Refusal::of)
+}
+
+fn set_layers(
+    way: Way,
+    context: &OwnedFd,
+    spec: &OverlaySpec<'_>,
+    name: impl Fn(&Root) -> OsString,
+) -> Result<(), Errno> {
     use rustix::mount::{fsconfig_set_fd, fsconfig_set_string};
     match way {
         Way::Descriptors => {
@@ -185,15 +206,16 @@ fn set_layers(way: Way, context: &OwnedFd, spec: &OverlaySpec<'_>) -> Result<(),
         }
         Way::LowerPlus => {
             for lower in spec.lower {
-                fsconfig_set_string(context.as_fd(), "lowerdir+", layer_path(lower))?;
+                fsconfig_set_string(context.as_fd(), "lowerdir+", name(lower))?;
             }
         }
         Way::Joined => {
-            fsconfig_set_string(context.as_fd(), "lowerdir", joined(spec.lower))?;
+            let names: Vec<OsString> = spec.lower.iter().copied().map(&name).collect();
+            fsconfig_set_string(context.as_fd(), "lowerdir", names.join(OsStr::new(":")))?;
         }
     }
-    fsconfig_set_string(context.as_fd(), "upperdir", layer_path(spec.upper))?;
-    fsconfig_set_string(context.as_fd(), "workdir", layer_path(spec.work))
+    fsconfig_set_string(context.as_fd(), "upperdir", name(spec.upper))?;
+    fsconfig_set_string(context.as_fd(), "workdir", name(spec.work))
 }
 
 fn set_features(context: &OwnedFd, spec: &OverlaySpec<'_>) -> Result<(), Errno> {
@@ -212,34 +234,36 @@ fn set_features(context: &OwnedFd, spec: &OverlaySpec<'_>) -> Result<(), Errno> 
     Ok(())
 }
 
-/// A path by which the kernel finds this very directory: its own name, for whoever reads mountinfo
-/// later, unless something hides it.
-fn layer_path(layer: &Root) -> PathBuf {
-    let same = rustix::fs::stat(layer.path()).and_then(|named| {
-        rustix::fs::fstat(layer).map(|open| (named.st_dev, named.st_ino) == (open.st_dev, open.st_ino))
-    });
-    if layer.path().is_absolute() && same == Ok(true) {
-        layer.path().to_owned()
-    } else {
-        PathBuf::from(format!("/proc/self/fd/{}", layer.as_fd().as_raw_fd()))
-    }
+/// The longest text that fsconfig(2) takes.
+const LONGEST: usize = 255;
+
+/// Whether the kernel finds all layers by their own names, which whoever reads mountinfo later can use: nothing hides
+/// them, and the text needs no escapes (kernels differ in what they unescape, and the oldest take no comma at all).
+fn can_be_named(spec: &OverlaySpec<'_>) -> bool {
+    let length = |layer: &Root| layer.path().as_os_str().len();
+    let joined: usize = spec.lower.iter().map(|layer| length(layer) + 1).sum();
+    joined <= LONGEST
+        && length(spec.upper).max(length(spec.work)) <= LONGEST
+        && spec.lower.iter().chain([&spec.upper, &spec.work]).all(|layer| {
+            let is_plain = !layer.path().as_os_str().as_bytes().iter().any(|byte| b",:\\".contains(byte));
+            is_plain && layer.path().is_absolute() && is_found_by_name(layer)
+        })
 }
 
-/// One string for all layers; in it `:` separates and `\` escapes.
-fn joined(layers: &[&Root]) -> OsString {
-    let mut text = Vec::new();
-    for layer in layers {
-        if !text.is_empty() {
-            text.push(b':');
-        }
-        for &byte in layer_path(layer).as_os_str().as_bytes() {
-            if byte == b':' || byte == b'\\' {
-                text.push(b'\\');
-            }
-            text.push(byte);
-        }
-    }
-    OsString::from_vec(text)
+fn is_found_by_name(layer: &Root) -> bool {
+    let named = rustix::fs::stat(layer.path()).map(|stat| (stat.st_dev, stat.st_ino));
+    named.is_ok() && named == rustix::fs::fstat(layer).map(|stat| (stat.st_dev, stat.st_ino))
+}
+
+/// Acts in the directory where each open file has its number for a name: the shortest names that there are, and
+/// nothing can hide them.
+fn among_descriptors<T>(act: impl FnOnce() -> T) -> Result<T, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let back = rustix::fs::open(".", flags, Mode::empty())?;
+    rustix::process::chdir("/proc/self/fd")?;
+    let result = act();
+    rustix::process::fchdir(back)?;
+    Ok(result)
 }
 
 /// Turns an errno into a fact, by looking where the kernel is silent.

@@ -165,20 +165,23 @@ fn older_kernels_are_told_the_layers_in_older_ways() {
     if !tool_or_skip(STRACE) {
         return;
     }
-    let parent = lab.path("a:b\\c,d e");
-    make_dir(&parent, 0o755);
-    let tree = parent.join("tree");
-    make_tree(&tree);
+    // Its name is no text that every kernel understands, or longer than any takes.
+    let odd = lab.path("a:b\\c,d e/tree");
+    let long = lab.path(format!("{0}/{0}/tree", "long".repeat(40)));
+    for tree in [&odd, &long] {
+        make_dir(tree.parent().expect("the lab"), 0o755);
+        make_tree(tree);
+    }
     let log = lab.path("log");
     let log_name = log.to_str().expect("our name");
     // The first two calls are for the view's file system in RAM; the third names the first layer.
     for (injection, way) in [
         ("error=EBADF:when=3", "FSCONFIG_SET_STRING, \"lowerdir+\""),
-        ("error=EOPNOTSUPP:when=3", "FSCONFIG_SET_STRING, \"lowerdir+\""),
+        ("error=EOPNOTSUPP:when=3", "FSCONFIG_SET_STRING, \"lowerdir\""),
         ("error=EINVAL:when=3", "FSCONFIG_SET_STRING, \"lowerdir+\""),
         ("error=EINVAL:when=3..4", "FSCONFIG_SET_STRING, \"lowerdir\""),
     ] {
-        for root in [&lab.tree, &tree] {
+        for root in [&lab.tree, &odd, &long] {
             let inject = format!("inject=fsconfig:{injection}");
             let strace =
                 [STRACE, "-f", "-qq", "-s", "500", "-o", log_name, "-e", "trace=fsconfig", "-e", &inject];
