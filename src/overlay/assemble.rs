@@ -141,7 +141,7 @@ fn attributes_set(to: &Root, name: &[u8], value: &[u8]) -> Result<(), IoError> {
 
 fn is_empty(lower: &[Root]) -> Result<bool, IoError> {
     for layer in lower {
-        if !layer.entries()?.is_empty() {
+        if !layer.is_empty()? {
             return Ok(false);
         }
     }

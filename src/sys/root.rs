@@ -200,18 +200,26 @@ impl Root {
 
     /// The names in this directory, but `.` and `..`, in the file system's order.
     pub fn entries(&self) -> Result<Vec<Entry>, IoError> {
+        self.each_entry()?.collect()
+    }
+
+    /// Whether there are no names in this directory; not all of it is read to know.
+    pub fn is_empty(&self) -> Result<bool, IoError> {
+        Ok(self.each_entry()?.next().transpose()?.is_none())
+    }
+
+    fn each_entry(&self) -> Result<impl Iterator<Item = Result<Entry, IoError>> + '_, IoError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd =
             rustix::fs::openat(&self.fd, ".", flags, Mode::empty()).context("open directory", &self.path)?;
-        let mut found = Vec::new();
-        for entry in Dir::new(fd).context("read directory", &self.path)? {
-            let entry = entry.context("read directory", &self.path)?;
-            let name = entry.file_name().to_bytes();
-            if name != b"." && name != b".." {
-                found.push(Entry { name: OsString::from_vec(name.to_vec()) });
-            }
-        }
-        Ok(found)
+        let found = Dir::new(fd).context("read directory", &self.path)?;
+        Ok(found.filter_map(|entry| match entry.context("read directory", &self.path) {
+            Ok(entry) => match entry.file_name().to_bytes() {
+                b"." | b".." => None,
+                name => Some(Ok(Entry { name: OsString::from_vec(name.to_vec()) })),
+            },
+            Err(error) => Some(Err(error)),
+        }))
     }
 
     fn open_inside(&self, name: &Path, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, IoError> {
