@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_directory_that_follows_another_has_a_name_of_its_own() {
-        let dir = tempfile::tempdir_in("/var/tmp").expect("a directory");
+        let dir = tempfile::tempdir().expect("a directory");
         let state = dir.path().join("state");
         let mut names = Vec::new();
         for _ in 0..5 {
