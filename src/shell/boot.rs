@@ -58,7 +58,7 @@ pub(super) fn boot(
     let Held { presence, entry, usage, home } = held;
     child.go()?;
     entry.release()?;
-    let finished = child.run(None, None)?;
+    let finished = child.run(None, None, false)?;
     let started = Started { presence, name: plan.name, usage, kept, guard: None, home };
     leave(started, finished, OsStr::new("systemd-nspawn"), events)
 }

@@ -78,8 +78,13 @@ impl Child {
         let _ = self.pidfd.wait();
     }
 
-    /// Waits until the command ends.
-    pub(super) fn run(self, pty: Option<Pty>, guard: Option<Guard>) -> Result<Finished, Error> {
+    /// Waits until the command ends. `has_listener` says whether it sends the listener of a filter.
+    pub(super) fn run(
+        self,
+        pty: Option<Pty>,
+        guard: Option<Guard>,
+        has_listener: bool,
+    ) -> Result<Finished, Error> {
         let raw = match &pty {
             Some(_) => Some(terminal::RawMode::enter(rustix::stdio::stdin())?),
             None => None,
@@ -88,7 +93,7 @@ impl Child {
         let pty = pty.map(|pty| pty.pair.master);
         let was_in_front = self.was_in_front && pty.is_none();
         let (child, channel, signals) = (self.pidfd, self.channel, self.signals);
-        let session = Session { child, channel, signals, guard, was_in_front, pty };
+        let session = Session { child, channel, signals, guard, was_in_front, pty, has_listener };
         let finished = session.run();
         drop(raw);
         finished.map_err(Error::from)

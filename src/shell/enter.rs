@@ -158,7 +158,7 @@ fn enter_new(plan: Plan, entrance: Entrance, held: Held, events: &mut dyn Events
     let Held { presence, entry, usage, home } = held;
     entry.release()?;
     let guard = guard_for(request);
-    let finished = child.run(pty, guard)?;
+    let finished = child.run(pty, guard, command.confinement.has_listener)?;
     let started = Started { presence, name: plan.name, usage, kept, guard, home };
     leave(started, finished, command.name(), events)
 }
@@ -354,7 +354,7 @@ fn join(
     tell_of_directory(&command.directory, events);
     let child = spawn(pty.as_ref(), |terminal, channel| become_command(&command, terminal, channel))?;
     let guard = guard_for(&request);
-    let finished = child.run(pty, guard)?;
+    let finished = child.run(pty, guard, command.confinement.has_listener)?;
     let started = Started { presence, name: plan.name, usage, kept, guard, home };
     leave(started, finished, command.name(), events)
 }

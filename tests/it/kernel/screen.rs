@@ -51,7 +51,17 @@ impl Screen {
     }
 
     pub(crate) fn type_keys(&self, keys: &str) {
-        rustix::io::write(&self.master, keys.as_bytes()).expect("a terminal takes keys");
+        let mut rest = keys.as_bytes();
+        while !rest.is_empty() {
+            rest = &rest[rustix::io::write(&self.master, rest).expect("a terminal takes keys")..];
+        }
+    }
+
+    /// Sends a signal to the program.
+    pub(crate) fn signal(&self, signal: i32) {
+        let pid =
+            i32::try_from(self.child.id()).ok().and_then(onlay::sys::Pid::from_raw).expect("a process id");
+        onlay::sys::send(pid, signal).expect("it runs, or has not been waited for");
     }
 
     /// Reads until a text is shown.
@@ -90,7 +100,7 @@ impl Screen {
             return false;
         };
         self.shown.push_str(&String::from_utf8_lossy(&bytes[..length]));
-        true
+        length > 0
     }
 }
 
