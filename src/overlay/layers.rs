@@ -79,6 +79,11 @@ const KERNEL_WINDOWS: &[&str] = &[
     "tracefs",
 ];
 
+/// Whether a kind of file system is a window into the kernel, not storage.
+pub fn is_kernel_window(kind: &str) -> bool {
+    KERNEL_WINDOWS.contains(&kind)
+}
+
 /// Where container engines and snapd mount what is not part of the host: a layer for each would
 /// cost time and leave one directory behind for every container that ever ran.
 const NOT_THE_HOST: &[&str] = &[
@@ -121,7 +126,7 @@ pub fn survey_entrance(table: &MountTable, directory: &Path, is_dir: impl Fn(&Pa
                 parts.push(Part::Ram(layer(table, root, &point, Some(mount))));
             }
             "autofs" => {}
-            kind if KERNEL_WINDOWS.contains(&kind) => parts.push(Part::Own { point, recursive: false }),
+            kind if is_kernel_window(kind) => parts.push(Part::Own { point, recursive: false }),
             // A user's FUSE mount does not even let root in.
             kind if kind.starts_with("fuse") => {}
             _ => parts.extend(part(table, root, point, mount, &is_dir)),
@@ -140,7 +145,7 @@ fn part(
     match mount.kind.as_str() {
         // Looking into one that is not mounted yet would mount it on the host.
         "autofs" => None,
-        kind if KERNEL_WINDOWS.contains(&kind) => Some(Part::Own { point, recursive: false }),
+        kind if is_kernel_window(kind) => Some(Part::Own { point, recursive: false }),
         _ if is_strictly_below_any(&point, NOT_THE_HOST) || !is_dir(&mount.point) || !has_name(&point) => {
             Some(Part::ReadOnly { point })
         }

@@ -23,7 +23,7 @@ pub use collection::{Listed, Overlay, Overlays, Removed};
 pub use diff::{diff, measure};
 pub use error::Error;
 pub use folder::{RUN, run_directory};
-pub use layers::{Layer, Part, directory_name, mount_point, survey, survey_entrance};
+pub use layers::{Layer, Part, directory_name, is_kernel_window, mount_point, survey, survey_entrance};
 pub use name::OverlayName;
 pub use record::Record;
 pub use running::{Left, Mode, Presence, Running, RunningOverlay, User, view_label};

@@ -78,7 +78,7 @@ fn put_propagation_in_ram(plan: &Plan) -> Result<(), Error> {
 }
 
 /// Where [`super::enter`] attaches the view.
-fn view_path() -> PathBuf {
+pub(super) fn view_path() -> PathBuf {
     Path::new(overlay::RUN).join("view")
 }
 

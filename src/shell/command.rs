@@ -4,7 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::child::wait_for_go;
-use super::{guard, system_calls};
+use super::guard;
+use super::system_calls::Grant;
 use crate::overlay::Mode;
 use crate::sys::{
     self, Channel, Filter, IoError, close_all_but, drop_capabilities, exec, exit_now, new_session,
@@ -39,6 +40,11 @@ pub(super) struct Confinement {
 
 impl Confinement {
     pub(super) fn of(mode: Mode, private_network: bool, unguarded: bool) -> Confinement {
+        let granted = |grant: Grant| Confinement {
+            capabilities: grant.dropped_capabilities(private_network),
+            filter: grant.filter(),
+            has_listener: false,
+        };
         match mode {
             Mode::Host if unguarded => {
                 Confinement { capabilities: Vec::new(), filter: guard::empty_filter(), has_listener: true }
@@ -48,25 +54,22 @@ impl Confinement {
                 filter: guard::filter(),
                 has_listener: true,
             },
-            Mode::Isolated | Mode::Booted => Confinement {
-                capabilities: system_calls::dropped_capabilities(private_network),
-                filter: system_calls::isolation_filter(),
-                has_listener: false,
-            },
+            Mode::Isolated => granted(Grant::Isolated),
+            Mode::Booted => granted(Grant::Nspawn),
         }
     }
 
     /// Applies both for good; what the parent is to have goes through the channel.
     pub(super) fn apply(&self, channel: &Channel) -> Result<(), IoError> {
-        // CAP_SYS_ADMIN stays, so the filter may come without no_new_privs: su and sudo work.
-        drop_capabilities(&self.capabilities)?;
+        // While CAP_SYS_ADMIN is there, the filter may come without no_new_privs: su and sudo work.
         if self.has_listener {
             use std::os::fd::AsFd;
             let listener = self.filter.install_with_listener()?;
-            channel.send(&[Report::LISTENER], Some(listener.as_fd()))
+            channel.send(&[Report::LISTENER], Some(listener.as_fd()))?;
         } else {
-            self.filter.install()
+            self.filter.install()?;
         }
+        drop_capabilities(&self.capabilities)
     }
 }
 

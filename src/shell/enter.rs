@@ -214,7 +214,12 @@ fn make_view(
     let request = &plan.request;
     sys::leave_for_new(namespaces(request))?;
     let namespace = Namespace::mount_of(Pid::own())?.identity()?;
-    sys::set_propagation(Path::new("/"), Propagation::Slave)?;
+    let propagation = match request.mode {
+        Mode::Host | Mode::Booted => Propagation::Slave,
+        // What the host mounts later below /home could be a window into its kernel, or have devices.
+        Mode::Isolated => Propagation::Private,
+    };
+    sys::set_propagation(Path::new("/"), propagation)?;
     if request.private_network && request.mode == Mode::Isolated {
         sys::bring_up_loopback()?;
     }
@@ -285,6 +290,9 @@ fn mount_view(plan: &Plan, kept: &Root, ram: &Root, events: &mut dyn Events) -> 
     ram.make_dir("view", 0o700)?;
     let storage = Storage { kept, ram: &in_ram, additions: additions.as_ref(), label: &plan.label };
     let root = assemble(&plan.parts, &storage, host_root, &ram.open_dir("view")?, events)?;
+    if mode != Mode::Host {
+        view::close_windows(&super::boot::view_path(), &plan.host, &plan.own)?;
+    }
     match mode {
         Mode::Host => view::complete_for_host(&root, ram, &plan.host, unguarded, &plan.name)?,
         Mode::Isolated => view::complete_for_isolation(&root, ram, &plan.host.mounts, &plan.name)?,

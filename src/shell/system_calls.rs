@@ -1,9 +1,21 @@
-//! What a command in an isolated overlay may ask of the kernel: which system calls, and which
-//! capabilities it keeps.
+//! What a command in a container may ask of the kernel: which system calls, and which capabilities it
+//! keeps.
 //!
 //! Both are no wider than what systemd-nspawn grants by default, which administrators know and
 //! which has been read by many. The filter is an allow list, so that a call that a later kernel
 //! brings is closed until somebody has looked at it.
+//!
+//! In an isolated overlay it is less. There, nspawn's grant would be a way out: root is the host's
+//! root (there is no user namespace), so with CAP_SYS_ADMIN it could mount a /proc that can be written,
+//! uncover what is covered, or tell the file systems of /home to freeze, and with it in a user namespace
+//! of its own, mount the control groups of the host. nspawn stands beside such things with a device
+//! cgroup and a file system of the container's own, and calls that no wall against an attacker. So an
+//! isolated command has neither the capability nor the calls, as in a container of Docker or Podman,
+//! where package managers work as well. Who needs mounts inside boots the overlay.
+//!
+//! With no mounts to be made, the flags that the view's mounts have are for good: outside /dev, device
+//! nodes cannot be opened. That, and a filter that makes no nodes but of harmless devices, is what the
+//! device cgroup is to nspawn. A cgroup of our own would need the consent of whoever manages the host's.
 //!
 //! A call that is not listed fails with EPERM, also one that no kernel of today knows. (Newer
 //! nspawn answers ENOSYS for those, which lets a C library fall back to an older call. Should a
@@ -14,9 +26,18 @@ use std::iter;
 
 use crate::sys::{Condition, Filter, Rule, Verdict};
 
-/// Capabilities that no isolated command keeps: those that nspawn does not leave to a container
+/// How much of the kernel a container is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grant {
+    /// What systemd-nspawn gives: for who joins a booted overlay.
+    Nspawn,
+    /// Less: for an isolated overlay.
+    Isolated,
+}
+
+/// Capabilities that no command in a container keeps: those that nspawn does not leave
 /// (systemd-nspawn(1), `--capability=`), and one more.
-pub const DROPPED_CAPABILITIES: &[&str] = &[
+const DROPPED: &[&str] = &[
     "CAP_AUDIT_READ",
     "CAP_BLOCK_SUSPEND",
     "CAP_BPF",
@@ -36,25 +57,97 @@ pub const DROPPED_CAPABILITIES: &[&str] = &[
     "CAP_WAKE_ALARM",
 ];
 
-/// Those to take away from a command that shares the host's network, or has one of its own, which
-/// it may then set up as it likes.
-pub fn dropped_capabilities(private_network: bool) -> Vec<&'static str> {
-    let of_network = (!private_network).then_some("CAP_NET_ADMIN");
-    DROPPED_CAPABILITIES.iter().copied().chain(of_network).collect()
+/// What else an isolated command does not keep. Without CAP_SYS_PTRACE it traces what runs as the same
+/// user, but neither process 1 nor whoever is about to come in.
+const DROPPED_ISOLATED: &[&str] = &["CAP_SYS_ADMIN", "CAP_SYS_PTRACE"];
+
+impl Grant {
+    /// The capabilities to take away from a command that shares the host's network, or has one of its
+    /// own, which it may then set up as it likes.
+    pub fn dropped_capabilities(self, private_network: bool) -> Vec<&'static str> {
+        let of_network: &[&str] = if private_network { &[] } else { &["CAP_NET_ADMIN"] };
+        let of_isolation = if self == Grant::Isolated { DROPPED_ISOLATED } else { &[] };
+        [DROPPED, of_network, of_isolation].concat()
+    }
+
+    /// The names of the calls that the filter lets through, some of them with certain arguments only.
+    pub fn allowed_calls(self) -> impl Iterator<Item = &'static str> {
+        let names = ALLOWED.iter().flat_map(|(_, names)| names.split_ascii_whitespace());
+        names.filter(move |name| self == Grant::Nspawn || !DENIED_ISOLATED.contains(name))
+    }
+
+    /// The filter for a command with the capabilities that stay. None of its calls depends on the
+    /// network, so there is one filter.
+    pub fn filter(self) -> Filter {
+        let mut rules: Vec<Rule<'_>> = iter::once(NO_AUDIT).chain(NO_REMOUNT).chain(NO_TYPING).collect();
+        let harmless: Vec<(&str, [Condition; 2])> = harmless_nodes().collect();
+        if self == Grant::Isolated {
+            let allow = |(call, when)| Rule { call, when, verdict: Verdict::Allow };
+            rules.extend(harmless.iter().map(|(call, when)| (*call, &when[..])).map(allow));
+            rules.extend(NO_OTHER_NODES);
+            rules.extend(NO_USER_NAMESPACE);
+        }
+        rules.extend(self.allowed_calls().map(|call| Rule { call, when: &[], verdict: Verdict::Allow }));
+        Filter::compile(&rules, Verdict::Fail(libc::EPERM))
+    }
 }
 
-/// The filter for a command with the capabilities that stay. None of its calls depends on the
-/// network, so there is one filter.
-pub fn isolation_filter() -> Filter {
-    let allowed = allowed_calls().map(|call| Rule { call, when: &[], verdict: Verdict::Allow });
-    let rules: Vec<Rule<'_>> =
-        iter::once(NO_AUDIT).chain(NO_REMOUNT).chain(NO_TYPING).chain(allowed).collect();
-    Filter::compile(&rules, Verdict::Fail(libc::EPERM))
+/// Calls that mount, or enter what is mounted elsewhere: the kernel refuses them without CAP_SYS_ADMIN,
+/// and for an isolated command the filter does so as well. And `clone3`, see [`NO_USER_NAMESPACE`].
+const DENIED_ISOLATED: &[&str] = &[
+    "clone3",
+    "fsconfig",
+    "fsmount",
+    "fsopen",
+    "fspick",
+    "mount",
+    "mount_setattr",
+    "move_mount",
+    "open_tree",
+    "pivot_root",
+    "setns",
+    "umount",
+    "umount2",
+];
+
+/// In a user namespace of its own, root has every capability over the other namespaces that it makes
+/// there. What clone3 is to make is in memory, where a filter cannot look, so it seems not to be there:
+/// C libraries then call clone.
+const NO_USER_NAMESPACE: [Rule<'static>; 3] = [
+    Rule { call: "unshare", when: &[NEW_USER_NAMESPACE], verdict: Verdict::Fail(libc::EPERM) },
+    Rule { call: "clone", when: &[NEW_USER_NAMESPACE], verdict: Verdict::Fail(libc::EPERM) },
+    Rule { call: "clone3", when: &[], verdict: Verdict::Fail(libc::ENOSYS) },
+];
+
+const NEW_USER_NAMESPACE: Condition =
+    Condition::bits(0, libc::CLONE_NEWUSER as u32, libc::CLONE_NEWUSER as u32);
+
+/// The device nodes that packages bring for services that change their root, by major and minor number
+/// (all of 8 bits, which the kernel packs as `major << 8 | minor`): those that nspawn lets its containers
+/// have, and overlayfs's whiteout.
+const HARMLESS_NODES: &[(u32, u32)] = &[(0, 0), (1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0)];
+
+/// Calls that make nodes, and where their arguments for mode and device are.
+const MAKING_NODES: &[(&str, u8)] = &[("mknod", 1), ("mknodat", 2)];
+
+fn harmless_nodes() -> impl Iterator<Item = (&'static str, [Condition; 2])> {
+    MAKING_NODES.iter().flat_map(|&(call, mode)| {
+        HARMLESS_NODES.iter().map(move |&(major, minor)| {
+            (call, [node_kind(mode, libc::S_IFCHR), Condition::is(mode + 1, major << 8 | minor)])
+        })
+    })
 }
 
-/// The names of the calls that the filter lets through.
-pub fn allowed_calls() -> impl Iterator<Item = &'static str> {
-    ALLOWED.iter().flat_map(|(_, names)| names.split_ascii_whitespace())
+/// Pipes, sockets and files are made by the same calls.
+const NO_OTHER_NODES: [Rule<'static>; 4] = [
+    Rule { call: "mknod", when: &[node_kind(1, libc::S_IFCHR)], verdict: Verdict::Fail(libc::EPERM) },
+    Rule { call: "mknod", when: &[node_kind(1, libc::S_IFBLK)], verdict: Verdict::Fail(libc::EPERM) },
+    Rule { call: "mknodat", when: &[node_kind(2, libc::S_IFCHR)], verdict: Verdict::Fail(libc::EPERM) },
+    Rule { call: "mknodat", when: &[node_kind(2, libc::S_IFBLK)], verdict: Verdict::Fail(libc::EPERM) },
+];
+
+const fn node_kind(argument: u8, kind: libc::mode_t) -> Condition {
+    Condition::bits(argument, libc::S_IFMT, kind)
 }
 
 /// Audit serves the host alone. With this error its users (PAM, dbus, package managers) take it
@@ -205,7 +298,7 @@ const ALLOWED: &[(&str, &str)] = &[
          sched_rr_get_interval_time64 sendfile sendfile64 setdomainname setfsgid setfsgid32 setfsuid \
          setfsuid32 sethostname setpgid setsid splice sysinfo tee umask uname userfaultfd vmsplice",
     ),
-    // Allowed because their capability stays.
+    // Allowed by nspawn because their capability stays. Who runs as the same user may be traced without.
     ("CAP_SYS_PTRACE", "ptrace"),
     ("CAP_SYS_TTY_CONFIG", "vhangup"),
 ];
@@ -219,7 +312,7 @@ mod tests {
     fn every_name_is_a_call_of_some_interface_and_stands_once() {
         let mut seen = std::collections::HashSet::new();
         let interfaces = [Abi::X86_64, Abi::X86, Abi::Aarch64, Abi::Arm];
-        for name in allowed_calls() {
+        for name in Grant::Nspawn.allowed_calls() {
             assert!(interfaces.iter().any(|abi| abi.number(name).is_some()), "{name} is no call");
             assert!(seen.insert(name), "{name} stands twice");
         }
@@ -227,7 +320,19 @@ mod tests {
 
     #[test]
     fn only_a_network_of_its_own_leaves_net_admin() {
-        assert!(dropped_capabilities(false).contains(&"CAP_NET_ADMIN"));
-        assert!(!dropped_capabilities(true).contains(&"CAP_NET_ADMIN"));
+        for grant in [Grant::Nspawn, Grant::Isolated] {
+            assert!(grant.dropped_capabilities(false).contains(&"CAP_NET_ADMIN"));
+            assert!(!grant.dropped_capabilities(true).contains(&"CAP_NET_ADMIN"));
+        }
+    }
+
+    #[test]
+    fn isolation_grants_less_than_nspawn() {
+        let nspawn: Vec<&str> = Grant::Nspawn.allowed_calls().collect();
+        let isolated: Vec<&str> = Grant::Isolated.allowed_calls().collect();
+        assert!(isolated.iter().all(|call| nspawn.contains(call)));
+        assert_eq!(isolated.len() + DENIED_ISOLATED.len(), nspawn.len(), "a name that is not in the list");
+        let dropped = Grant::Isolated.dropped_capabilities(false);
+        assert!(Grant::Nspawn.dropped_capabilities(false).iter().all(|name| dropped.contains(name)));
     }
 }

@@ -13,10 +13,12 @@ use rustix::io::Errno;
 
 use super::plan::INSIDE;
 use crate::host::Host;
-use crate::overlay::{self, Mode, OverlayName, Part, directory_name, new_upper, survey, survey_entrance};
+use crate::overlay::{
+    self, Mode, OverlayName, Part, directory_name, is_kernel_window, new_upper, survey, survey_entrance,
+};
 use crate::sys::{
-    Context, FileKind, IoError, MountFlags, MountTable, Root, Tree, Xattrs, attach, clone_tree,
-    new_filesystem, set_flags,
+    Context, FileKind, IoError, Mount, MountFlags, MountTable, Root, Tree, Xattrs, attach, clone_tree,
+    detach_path, new_filesystem, set_flags,
 };
 
 /// Where name services listen; without them users and hosts of the network have no names inside.
@@ -26,9 +28,18 @@ const NAME_SERVICES: &[&str] =
 /// Parts of /proc through which the kernel is set, not read.
 const PROC_SETTINGS: &[&str] = &["proc/sys", "proc/sysrq-trigger", "proc/irq"];
 
-/// Parts of /proc that a container has no business with (as systemd-nspawn hides and locks them).
-const PROC_LOCKED: &[&str] =
-    &["proc/acpi", "proc/asound", "proc/bus", "proc/fs", "proc/irq", "proc/scsi", "proc/sys"];
+/// Parts of /proc that a container has no business with (as systemd-nspawn hides and locks them, and one
+/// more that root may write without any capability).
+const PROC_LOCKED: &[&str] = &[
+    "proc/acpi",
+    "proc/asound",
+    "proc/bus",
+    "proc/dynamic_debug",
+    "proc/fs",
+    "proc/irq",
+    "proc/scsi",
+    "proc/sys",
+];
 const PROC_HIDDEN: &[&str] =
     &["proc/kallsyms", "proc/kcore", "proc/keys", "proc/sysrq-trigger", "proc/timer_list"];
 
@@ -41,6 +52,8 @@ pub(super) fn parts(host: &Host, own: &[PathBuf], mode: Mode, unguarded: bool) -
         |path: &Path| rustix::fs::stat(path).is_ok_and(|stat| FileKind::of(&stat) == FileKind::Directory);
     let mut parts = survey(&host.mounts, host.root.path(), own, is_dir);
     if mode != Mode::Host {
+        // Among those that are cloned alone: a /proc or /dev of the host in a tree that somebody builds.
+        parts.retain(|part| !matches!(part, Part::Own { recursive: false, .. }));
         return parts;
     }
     let window = |point: &str| Part::Own { point: PathBuf::from(point), recursive: true };
@@ -150,6 +163,24 @@ pub(super) fn complete_for_host(
     Ok(())
 }
 
+/// Takes off such windows below the directories that stay the host's own, in a namespace where the
+/// view is attached at `view`.
+pub(super) fn close_windows(view: &Path, host: &Host, own: &[PathBuf]) -> Result<(), IoError> {
+    // An automounter's is none.
+    let is_window = |mount: &&Mount| is_kernel_window(&mount.kind) && mount.kind != "autofs";
+    let is_in_own = |mount: &&Mount| {
+        let inside = mount.point.strip_prefix(host.root.path()).unwrap_or(&mount.point);
+        own.iter().any(|own| Path::new("/").join(inside).starts_with(own))
+    };
+    if !host.mounts.all().iter().filter(is_window).any(|mount| is_in_own(&mount)) {
+        return Ok(());
+    }
+    while let Some(window) = MountTable::read()?.visible_below(view).into_iter().find(is_window) {
+        detach_path(&window.point)?;
+    }
+    Ok(())
+}
+
 /// Completes a view in namespaces of its own, but for /proc, which must come from inside the PID
 /// namespace.
 pub(super) fn complete_for_isolation(
@@ -171,6 +202,9 @@ pub(super) fn complete_for_isolation(
     if has_cgroup2 {
         mount_in(view, "sys/fs/cgroup", &new_filesystem("cgroup2", &[], locked)?)?;
     }
+    // Nodes in the base, in an overlay that was entered otherwise before, or in /home: none can be opened.
+    let no_devices = MountFlags { no_dev: true, ..MountFlags::default() };
+    set_flags(view, no_devices, MountFlags::default(), true, view.path())?;
     own_devices(view, ram)
 }
 
@@ -189,7 +223,8 @@ pub(super) fn mount_proc() -> Result<(), IoError> {
     Ok(())
 }
 
-/// A small /dev with what every program may expect (as systemd-nspawn(1) gives it).
+/// A small /dev with what every program may expect (as systemd-nspawn(1) gives it). It is the one place
+/// where nodes can be opened, and the filter lets only harmless ones be made.
 fn own_devices(view: &Root, ram: &Root) -> Result<(), IoError> {
     let flags = MountFlags { no_suid: true, ..MountFlags::default() };
     let tree = new_filesystem("tmpfs", &[("mode", "0755"), ("size", "4m")], flags)?;

@@ -2,6 +2,7 @@
 //! the command, and what does not reach the host.
 
 mod entering;
+mod escapes;
 mod guard;
 mod isolate;
 mod joining;

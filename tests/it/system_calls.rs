@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
-use onlay::shell::system_calls::{allowed_calls, dropped_capabilities, isolation_filter};
+use onlay::shell::system_calls::Grant;
 use onlay::sys::{Abi, Filter, drop_capabilities, has_capability};
 
 /// What systemd-nspawn lets a container call: groups and single calls, each where the capability
@@ -45,6 +45,8 @@ const NEWER: &str = "fchmodat2 file_getattr file_setattr fstatat getxattrat land
     landlock_create_ruleset landlock_restrict_self listmount listxattrat lsm_get_self_attr \
     lsm_list_modules mseal removexattrat seccomp set_tls setxattrat statmount uretprobe";
 
+const GRANTS: [Grant; 2] = [Grant::Nspawn, Grant::Isolated];
+
 /// The oldest systemd that the list is compared with.
 const OLDEST: u32 = 252;
 
@@ -58,15 +60,17 @@ fn nothing_is_allowed_that_nspawn_denies() {
     // A point release may lack what a later one of the same version got.
     let newer: BTreeSet<&str> =
         if systemd.version <= SYSTEMD { NEWER.split_ascii_whitespace().collect() } else { BTreeSet::new() };
-    let wider: Vec<&str> =
-        allowed_calls().filter(|call| !nspawn.contains(*call) && !newer.contains(call)).collect();
-    assert!(wider.is_empty(), "systemd {} would deny: {wider:?}", systemd.version);
+    for grant in GRANTS {
+        let wider: Vec<&str> =
+            grant.allowed_calls().filter(|call| !nspawn.contains(*call) && !newer.contains(call)).collect();
+        assert!(wider.is_empty(), "systemd {} would deny: {wider:?}", systemd.version);
+    }
 }
 
 #[test]
 fn what_nspawn_allows_is_allowed() {
     let Some(systemd) = Systemd::ask() else { return };
-    let allowed: BTreeSet<&str> = allowed_calls().collect();
+    let allowed: BTreeSet<&str> = Grant::Nspawn.allowed_calls().collect();
     let nspawn = systemd.allowed_by_nspawn();
     let missing: BTreeSet<&str> = nspawn
         .iter()
@@ -107,7 +111,7 @@ impl Systemd {
     }
 
     fn allowed_by_nspawn(&self) -> BTreeSet<String> {
-        let dropped = dropped_capabilities(true);
+        let dropped = Grant::Nspawn.dropped_capabilities(true);
         let mut calls = BTreeSet::new();
         for (capability, names) in NSPAWN {
             if capability.is_none_or(|name| !dropped.contains(&name)) {
@@ -191,22 +195,103 @@ const ALLOWED: &[Call] = &[
     call("getpid", [0; 5], true),
     call("landlock_create_ruleset", [0, 0, 1, 0, 0], true),
     call("memfd_create", [1, 0, 0, 0, 0], true),
-    call("mount", [0; 5], true),
-    call("mount_setattr", [-1, 1, 0, 0, 0], true),
+    call("mknodat", [-1, 0, FIFO, 0, 0], true),
+    call("mknodat", [-1, 0, REGULAR, DISK, 0], true),
+    call("mknodat", [-1, 0, SOCKET, 0, 0], true),
+    call("mknodat", [-1, 0, CHARACTER, NULL, 0], true),
+    call("mknodat", [-1, 0, CHARACTER, WHITEOUT, 0], true),
     call("name_to_handle_at", [-1, 1, 0, 0, 0], true),
     call("process_vm_readv", [-1, 0, 0, 0, 0], true),
     call("ptrace", [-1, -1, 0, 0, 0], true),
     call("sethostname", [0, -1, 0, 0, 0], true),
-    call("setns", [-1, 0, 0, 0, 0], true),
     call("statmount", [0, 0, 0, -1, 0], true),
     call("unshare", [0; 5], true),
+    call("unshare", [libc::CLONE_FS as i64, 0, 0, 0, 0], true),
 ];
+
+/// What root may do in a container of nspawn, but not when isolated.
+const DENIED_ISOLATED: &[Call] = &[
+    // Together with CLONE_FS, the kernel knows no new user namespace.
+    call("clone", [NEW_USER | libc::CLONE_FS as i64, 0, 0, 0, 0], true),
+    call("clone", [NEW_USER | libc::CLONE_FS as i64 | 1 << 32, 0, 0, 0, 0], true),
+    call("fsconfig", [-1, 0, 0, 0, 0], true),
+    call("fsmount", [-1, 0, 0, 0, 0], true),
+    call("fsopen", [0, 0, 0, 0, 0], true),
+    call("fspick", [-1, 0, 0, 0, 0], true),
+    call("mknodat", [-1, 0, BLOCK, DISK, 0], true),
+    call("mknodat", [-1, 0, BLOCK, NULL, 0], true),
+    // The kernel looks at the low half of these arguments only.
+    call("mknodat", [-1, 0, BLOCK | 1 << 32, DISK, 0], true),
+    call("mknodat", [-1, 0, CHARACTER, MEMORY, 0], true),
+    // Bits of the minor number are above those of the major one, too.
+    call("mknodat", [-1, 0, CHARACTER, NULL | 1 << 20, 0], true),
+    call("mount", [0; 5], true),
+    call("mount_setattr", [-1, 1, 0, 0, 0], true),
+    call("move_mount", [-1, 0, -1, 0, 0], true),
+    call("open_tree", [-1, 0, -1, 0, 0], true),
+    call("pivot_root", [0, 0, 0, 0, 0], true),
+    call("setns", [-1, 0, 0, 0, 0], true),
+    call("umount2", [0, 0, 0, 0, 0], true),
+    call("unshare", [NEW_USER | libc::CLONE_VM as i64 | 1 << 30, 0, 0, 0, 0], true),
+];
+
+const NEW_USER: i64 = libc::CLONE_NEWUSER as i64;
+const BLOCK: i64 = libc::S_IFBLK as i64 | 0o600;
+const CHARACTER: i64 = libc::S_IFCHR as i64 | 0o600;
+const FIFO: i64 = libc::S_IFIFO as i64 | 0o600;
+const REGULAR: i64 = libc::S_IFREG as i64 | 0o600;
+const SOCKET: i64 = libc::S_IFSOCK as i64 | 0o600;
+const DISK: i64 = 8 << 8;
+const MEMORY: i64 = 1 << 8 | 1;
+const NULL: i64 = 1 << 8 | 3;
+const WHITEOUT: i64 = 0;
 
 #[test]
 fn the_kernel_denies_what_is_not_listed() {
-    for (call, errno) in DENIED.iter().zip(errnos(Some(&isolation_filter()), &numbered(DENIED))) {
-        assert_eq!(errno, libc::EPERM, "{}", call.name);
+    for grant in GRANTS {
+        for (call, errno) in DENIED.iter().zip(errnos(Some(&grant.filter()), &numbered(DENIED))) {
+            assert_eq!(errno, libc::EPERM, "{}", call.name);
+        }
     }
+}
+
+#[test]
+fn an_isolated_command_is_denied_more() {
+    if !unconfined_root() {
+        skip("whether a filter lets calls pass can be seen by an unconfined root only");
+        return;
+    }
+    let calls = numbered(DENIED_ISOLATED);
+    let isolated = errnos(Some(&Grant::Isolated.filter()), &calls);
+    let nspawn = errnos(Some(&Grant::Nspawn.filter()), &calls);
+    for (call, (isolated, nspawn)) in DENIED_ISOLATED.iter().zip(isolated.into_iter().zip(nspawn)) {
+        assert_eq!(isolated, libc::EPERM, "{} {:?}", call.name, call.arguments);
+        assert_ne!(nspawn, libc::EPERM, "{} {:?}", call.name, call.arguments);
+    }
+}
+
+/// Of the newer interfaces only mknodat is left.
+#[cfg(any(target_arch = "x86_64", target_arch = "x86", target_arch = "arm"))]
+#[test]
+fn the_older_call_for_nodes_makes_the_same() {
+    let nodes = [
+        ([0, FIFO, 0, 0, 0], libc::EFAULT),
+        ([0, CHARACTER, NULL, 0, 0], libc::EFAULT),
+        ([0, CHARACTER, MEMORY, 0, 0], libc::EPERM),
+        ([0, BLOCK, DISK, 0, 0], libc::EPERM),
+        ([0, BLOCK | 1 << 32, NULL, 0, 0], libc::EPERM),
+    ];
+    for (arguments, errno) in nodes {
+        let calls = numbered(&[call("mknod", arguments, true)]);
+        assert_eq!(errnos(Some(&Grant::Isolated.filter()), &calls), [errno], "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_call_whose_flags_cannot_be_seen_seems_not_to_be_there() {
+    let calls = numbered(&[call("clone3", [0, 0, 0, 0, 0], true)]);
+    assert_eq!(errnos(Some(&Grant::Isolated.filter()), &calls), [libc::ENOSYS]);
+    assert_eq!(errnos(Some(&Grant::Nspawn.filter()), &calls), [libc::EINVAL]);
 }
 
 /// Were it the kernel that denies, the test above would show nothing.
@@ -228,16 +313,19 @@ fn the_kernel_carries_out_what_is_listed() {
         skip("whether the filter lets calls pass can be seen by an unconfined root only");
         return;
     }
-    let errnos = errnos(Some(&isolation_filter()), &numbered(ALLOWED));
-    for (call, errno) in ALLOWED.iter().zip(errnos) {
-        assert_ne!(errno, libc::EPERM, "{}", call.name);
+    for grant in GRANTS {
+        for (call, errno) in ALLOWED.iter().zip(errnos(Some(&grant.filter()), &numbered(ALLOWED))) {
+            assert_ne!(errno, libc::EPERM, "{} {:?}", call.name, call.arguments);
+        }
     }
 }
 
 #[test]
 fn a_call_that_nobody_knows_is_denied() {
     let calls = [(5000, [0; 5])];
-    assert_eq!(errnos(Some(&isolation_filter()), &calls), [libc::EPERM]);
+    for grant in GRANTS {
+        assert_eq!(errnos(Some(&grant.filter()), &calls), [libc::EPERM]);
+    }
     assert_eq!(errnos(None, &calls), [libc::ENOSYS]);
 }
 
@@ -245,7 +333,9 @@ fn a_call_that_nobody_knows_is_denied() {
 #[test]
 fn the_x32_interface_is_no_way_around() {
     let getpid = 0x4000_0000 | libc::SYS_getpid;
-    assert_eq!(errnos(Some(&isolation_filter()), &[(getpid, [0; 5])]), [libc::ENOSYS]);
+    for grant in GRANTS {
+        assert_eq!(errnos(Some(&grant.filter()), &[(getpid, [0; 5])]), [libc::ENOSYS]);
+    }
 }
 
 #[test]
@@ -264,7 +354,9 @@ fn audit_looks_absent_and_other_sockets_work() {
         socket(libc::AF_UNIX, 0),
     ];
     let expected = [libc::EAFNOSUPPORT, libc::EAFNOSUPPORT, 0, 0];
-    assert_eq!(errnos(Some(&isolation_filter()), &calls), expected);
+    for grant in GRANTS {
+        assert_eq!(errnos(Some(&grant.filter()), &calls), expected);
+    }
 }
 
 #[test]
@@ -272,19 +364,21 @@ fn ordinary_programs_run() {
     let script = "set -e; cd \"$1\"; umask 022; echo one | cat > a; cp -p a b; mv b c; ln -s c d; \
         (sleep 0 & wait); test \"$(cat d)\" = one; ls -l / > list; rm a c d list";
     let place = tempfile::tempdir().expect("a directory for a test");
-    let output = confined("sh", &isolation_filter()).args(["-c", script, "sh"]).arg(place.path()).output();
-    assert_success(&output.expect("a shell starts"));
+    for grant in GRANTS {
+        let output = confined("sh", &grant.filter()).args(["-c", script, "sh"]).arg(place.path()).output();
+        assert_success(&output.expect("a shell starts"));
+    }
 }
 
 #[test]
-fn a_mount_in_a_namespace_of_its_own_works() {
+fn who_joins_a_booted_overlay_may_mount() {
     if !unconfined_root() {
         skip("only an unconfined root can mount");
         return;
     }
     let script = "mount -t tmpfs onlay-test \"$1\" && echo one > \"$1/file\" && umount \"$1\"";
     let place = tempfile::tempdir().expect("a directory for a test");
-    let output = confined("unshare", &isolation_filter())
+    let output = confined("unshare", &Grant::Nspawn.filter())
         .args(["--mount", "--uts", "--ipc", "sh", "-c", script, "sh"])
         .arg(place.path())
         .output();
@@ -294,25 +388,29 @@ fn a_mount_in_a_namespace_of_its_own_works() {
 /// CapBnd in a container of systemd-nspawn, without and with --private-network.
 const NSPAWN_BOUNDS: [(bool, u64); 2] = [(false, 0xfdec_afff), (true, 0xfdec_bfff)];
 
-const SYS_BOOT: u64 = 1 << 22;
+/// What nspawn leaves and we do not: CAP_SYS_BOOT; and when isolated, CAP_SYS_PTRACE and CAP_SYS_ADMIN.
+const NOT_OURS: [(Grant, u64); 2] =
+    [(Grant::Nspawn, 1 << 22), (Grant::Isolated, 1 << 22 | 1 << 21 | 1 << 19)];
 
 #[test]
-fn what_stays_is_what_nspawn_leaves_without_the_right_to_reboot() {
+fn what_stays_is_what_nspawn_leaves_or_less() {
     if !unconfined_root() {
         skip("only an unconfined root has capabilities to drop");
         return;
     }
     let own = capability_sets("self")[3];
-    for (private_network, bounds) in NSPAWN_BOUNDS {
-        let names = dropped_capabilities(private_network);
-        let mut cat = command("cat");
-        before_exec(&mut cat, move || drop_capabilities(&names).map_err(io::Error::other));
-        let output = cat.arg("/proc/self/status").output().expect("cat starts");
-        let sets = sets_of(&String::from_utf8_lossy(&output.stdout));
-        let expected = own & bounds & !SYS_BOOT;
-        // Permitted, effective and bounding; inheritable and ambient ones can only be fewer.
-        assert_eq!([sets[1], sets[2], sets[3]], [expected; 3], "private network: {private_network}");
-        assert_eq!((sets[0] | sets[4]) & !expected, 0);
+    for (grant, taken) in NOT_OURS {
+        for (private_network, bounds) in NSPAWN_BOUNDS {
+            let names = grant.dropped_capabilities(private_network);
+            let mut cat = command("cat");
+            before_exec(&mut cat, move || drop_capabilities(&names).map_err(io::Error::other));
+            let output = cat.arg("/proc/self/status").output().expect("cat starts");
+            let sets = sets_of(&String::from_utf8_lossy(&output.stdout));
+            let expected = own & bounds & !taken;
+            // Permitted, effective and bounding; inheritable and ambient ones can only be fewer.
+            assert_eq!([sets[1], sets[2], sets[3]], [expected; 3], "{grant:?} {private_network}");
+            assert_eq!((sets[0] | sets[4]) & !expected, 0);
+        }
     }
 }
 
