@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Error;
-use super::command::Terminal;
+use super::command::{Report, Terminal, replaced_by};
 use super::guard::Guard;
 use super::session::{Finished, Session, watch_signals};
 use crate::sys::{self, Channel, Forked, IoError, Pid, Pidfd, SignalFd, fork, terminal};
@@ -16,6 +16,8 @@ pub(super) struct Child {
     signals: SignalFd,
     /// Whether the terminal was ours, for the command to take.
     was_in_front: bool,
+    /// What it said when it could not be replaced.
+    failure: Option<Report>,
 }
 
 /// A pseudo-terminal where the command would otherwise hold the host's terminal.
@@ -60,7 +62,8 @@ pub(super) fn spawn(
             sys::exit_now(125)
         }
         Forked::Parent(pid) => {
-            Ok(Child { pid, pidfd: Pidfd::open(pid)?, channel: ours, signals, was_in_front })
+            let pidfd = Pidfd::open(pid)?;
+            Ok(Child { pid, pidfd, channel: ours, signals, was_in_front, failure: None })
         }
     }
 }
@@ -69,6 +72,22 @@ impl Child {
     /// Lets a child go on that waits until the view is ready.
     pub(super) fn go(&self) -> Result<(), IoError> {
         self.channel.send(b"G", None)
+    }
+
+    /// Turns to the process that a child has made to be the command in its place. A child that failed to
+    /// stays, for [`Child::run`] to tell how it ended.
+    pub(super) fn replaced(mut self) -> Result<Child, IoError> {
+        let said = self.channel.receive()?.map(|message| message.bytes).unwrap_or_default();
+        if let Some(pid) = replaced_by(&said) {
+            // It has nothing left to do.
+            self.pidfd.wait()?;
+            // Strangers who traced the new one could have said any number.
+            self.pidfd = Pidfd::of_child(pid)?;
+            self.pid = pid;
+        } else {
+            self.failure = Report::parse(&said);
+        }
+        Ok(self)
     }
 
     /// Lets a child go that waits, and waits until it is gone.
@@ -92,8 +111,8 @@ impl Child {
         // Our copy of the command's end would keep the terminal open after it.
         let pty = pty.map(|pty| pty.pair.master);
         let was_in_front = self.was_in_front && pty.is_none();
-        let (child, channel, signals) = (self.pidfd, self.channel, self.signals);
-        let session = Session { child, channel, signals, guard, was_in_front, pty, has_listener };
+        let (child, channel, signals, failure) = (self.pidfd, self.channel, self.signals, self.failure);
+        let session = Session { child, channel, signals, guard, was_in_front, pty, has_listener, failure };
         let finished = session.run();
         drop(raw);
         finished.map_err(Error::from)

@@ -3,13 +3,14 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use super::cgroups::Cgroups;
 use super::child::wait_for_go;
 use super::guard;
 use super::system_calls::Grant;
 use crate::overlay::Mode;
 use crate::sys::{
-    self, Channel, Filter, IoError, close_all_but, drop_capabilities, exec, exit_now, new_session,
-    restore_signals, terminal, with_causes,
+    self, Channel, Filter, Forked, IoError, Namespace, Pid, close_all_but, drop_capabilities, exec, exit_now,
+    fork_sibling, new_session, refuse_tracing, restore_signals, terminal, with_causes,
 };
 
 /// What the command is and how it may run.
@@ -109,9 +110,19 @@ impl Report {
     }
 }
 
+/// What a child says, before all reports, that has made a sibling to be the command in its place.
+fn replacement(pid: Pid) -> Vec<u8> {
+    [b"R".as_slice(), &pid.as_raw().to_le_bytes()].concat()
+}
+
+/// Who will be the command in a child's place, if the child said so.
+pub(super) fn replaced_by(bytes: &[u8]) -> Option<Pid> {
+    Pid::from_raw(i32::from_le_bytes(bytes.strip_prefix(b"R")?.try_into().ok()?))
+}
+
 /// Becomes the command. What goes wrong is told through the channel.
-pub(super) fn become_command(command: &Command, pty: Option<&Terminal<'_>>, channel: &Channel) -> ! {
-    let prepared = prepare(command, pty).and_then(|()| command.confinement.apply(channel));
+pub(super) fn become_command(command: &Command, channel: &Channel) -> ! {
+    let prepared = prepare(command, None).and_then(|()| command.confinement.apply(channel));
     become_prepared(command, prepared, channel)
 }
 
@@ -124,6 +135,65 @@ pub(super) fn become_command_when_ready(command: &Command, channel: &Channel) ->
     wait_for_go(channel);
     enter_directory(&command.directory);
     become_prepared(command, prepared, channel)
+}
+
+/// Those whom a command joins without being trusted by them, or trusting them.
+#[derive(Debug)]
+pub(super) struct Strangers {
+    pub(super) processes: Namespace,
+    pub(super) cgroups: Cgroups,
+}
+
+/// Makes the process that becomes the command among strangers. They see it from its first moment, and
+/// may look into it: so this one, which they do not see, strips itself of all that they may not have,
+/// and only then enters their PID namespace, for children. It has nothing else to do; its parent waits
+/// for the command, not for it.
+pub(super) fn become_command_among(
+    strangers: &Strangers,
+    command: &Command,
+    pty: Option<&Terminal<'_>>,
+    channel: &Channel,
+) -> ! {
+    match strip(strangers, command, pty, channel).and_then(|()| fork_sibling()) {
+        Ok(Forked::Child) => {
+            let prepared = prepare(command, pty);
+            wait_for_go(channel);
+            become_prepared(command, prepared, channel)
+        }
+        Ok(Forked::Parent(pid)) => {
+            // A parent that has gone cannot be told.
+            let _ = channel.send(&replacement(pid), None);
+            exit_now(0)
+        }
+        Err(error) => {
+            Report::Unprepared(with_causes(&error)).send(channel);
+            exit_now(125)
+        }
+    }
+}
+
+/// Leaves this process with no more than strangers have themselves.
+fn strip(
+    strangers: &Strangers,
+    command: &Command,
+    pty: Option<&Terminal<'_>>,
+    channel: &Channel,
+) -> Result<(), IoError> {
+    strangers.cgroups.enter()?;
+    // This takes CAP_SYS_ADMIN, which goes with the next step.
+    sys::join(&strangers.processes)?;
+    command.confinement.apply(channel)?;
+    keep_only(channel, pty)
+}
+
+/// Leaves of all descriptors those that lead nowhere out of the view, and keeps the rest of this process
+/// from who may not trace it.
+fn keep_only(channel: &Channel, pty: Option<&Terminal<'_>>) -> Result<(), IoError> {
+    use std::os::fd::AsFd;
+    let mut kept = vec![channel.as_fd()];
+    kept.extend(pty.map(|pty| pty.slave.as_fd()));
+    close_all_but(&kept);
+    refuse_tracing()
 }
 
 /// Becomes the command below an init, whose confinement it inherits.
@@ -177,12 +247,9 @@ fn enter_directory(directory: &Path) {
 /// The init of an isolated overlay: process 1, which runs the command, collects whatever ends,
 /// hands signals on, and ends with the command (and with it everything in its PID namespace).
 pub(super) fn become_init(command: &Command, pty: Option<&Terminal<'_>>, channel: &Channel) -> ! {
-    use std::os::fd::AsFd;
-    let mut kept = vec![channel.as_fd()];
-    kept.extend(pty.map(|pty| pty.slave.as_fd()));
-    // Whoever is inside can look into process 1.
-    close_all_but(&kept);
-    let code = super::isolate::run_init(command, pty, channel).unwrap_or_else(|error| {
+    // Whoever is inside sees process 1.
+    let code = keep_only(channel, pty).and_then(|()| super::isolate::run_init(command, pty, channel));
+    let code = code.unwrap_or_else(|error| {
         Report::Unprepared(with_causes(&error)).send(channel);
         125
     });

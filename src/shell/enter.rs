@@ -3,8 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::cgroups::Cgroups;
 use super::child::{Child, Pty, spawn};
-use super::command::{Command, Confinement, become_command, become_command_when_ready, become_init};
+use super::command::{
+    Command, Confinement, Strangers, become_command, become_command_among, become_command_when_ready,
+    become_init,
+};
 use super::guard::Guard;
 use super::leave::{Started, leave};
 use super::plan::{Entrance, Plan, homes};
@@ -57,7 +61,8 @@ impl Held {
     }
 }
 
-/// Enters an overlay as planned and returns when the command has ended.
+/// Enters an overlay as planned and returns when the command has ended. To join an isolated or booted
+/// one, the program may begin anew first ([`sys::run_from_read_only_mount`]).
 pub fn enter(plan: Plan, events: &mut dyn Events) -> Result<Outcome, Error> {
     let presence = Presence::open(&plan.request.state)?;
     let mut is_cleared = false;
@@ -78,9 +83,9 @@ pub fn enter(plan: Plan, events: &mut dyn Events) -> Result<Outcome, Error> {
             let Entrance::Join(found) = entrance else {
                 return enter_new(plan, entrance, Held::new(presence, entry, usage)?, events);
             };
-            match namespaces_of(&found) {
-                Ok(namespaces) => {
-                    return join(plan, &found, &namespaces, Held::new(presence, entry, usage)?, events);
+            match Company::of(&found) {
+                Ok(company) => {
+                    return join(plan, &found, &company, Held::new(presence, entry, usage)?, events);
                 }
                 // Who was found has ended this moment; somebody else may be there.
                 Err(Error::Io(error)) if error.is_not_found() => {}
@@ -97,14 +102,31 @@ pub fn enter(plan: Plan, events: &mut dyn Events) -> Result<Outcome, Error> {
 const PATIENCE: usize = 2000;
 const MOMENT: Duration = Duration::from_millis(5);
 
-/// What there is to join of those who are in an overlay.
-fn namespaces_of(found: &RunningOverlay) -> Result<Vec<Namespace>, Error> {
-    let mode = found.running.mode;
-    let member = if mode == Mode::Booted { super::boot::init_of(found.member)? } else { found.member };
-    Ok(match mode {
-        Mode::Host => vec![Namespace::mount_of(member)?],
-        Mode::Isolated | Mode::Booted => Namespace::all_of(member)?,
-    })
+/// Those who are in an overlay, to be joined.
+struct Company {
+    /// What the process that waits for the command enters as well.
+    surroundings: Vec<Namespace>,
+    /// Where they are by themselves, what only the command enters.
+    strangers: Option<Strangers>,
+}
+
+impl Company {
+    fn of(found: &RunningOverlay) -> Result<Company, Error> {
+        let member = match found.running.mode {
+            Mode::Host => {
+                let surroundings = vec![Namespace::mount_of(found.member)?];
+                return Ok(Company { surroundings, strangers: None });
+            }
+            Mode::Isolated => found.member,
+            Mode::Booted => super::boot::init_of(found.member)?,
+        };
+        // An isolated overlay is in the groups of whoever made it.
+        let cgroups =
+            if found.running.mode == Mode::Booted { Cgroups::of(member)? } else { Cgroups::default() };
+        let strangers = Strangers { processes: Namespace::processes_of(member)?, cgroups };
+        let surroundings = Namespace::surroundings_of(member)?;
+        Ok(Company { surroundings, strangers: Some(strangers) })
+    }
 }
 
 /// Makes a view and runs the command in it.
@@ -328,10 +350,15 @@ fn namespaces(request: &super::Request) -> Namespaces {
 fn join(
     plan: Plan,
     found: &RunningOverlay,
-    namespaces: &[Namespace],
+    company: &Company,
     held: Held,
     events: &mut dyn Events,
 ) -> Result<Outcome, Error> {
+    if company.strangers.is_some() {
+        // Whoever enters first is safe without: nobody is there yet when the command is executed, and
+        // process 1 refuses to be traced.
+        sys::run_from_read_only_mount()?;
+    }
     let directory = current_directory();
     let kept = if found.running.temporary { None } else { kept_directory(&plan)? };
     let mode = found.running.mode;
@@ -340,7 +367,7 @@ fn join(
     }
     // The host's directories are looked up while its /proc is there.
     let own = if found.running.private_home { Vec::new() } else { homes(&plan.host) };
-    for namespace in namespaces {
+    for namespace in &company.surroundings {
         sys::join(namespace)?;
     }
     let Held { presence, entry, usage, home } = held;
@@ -357,10 +384,20 @@ fn join(
     request.mode = mode;
     request.unguarded = found.running.unguarded;
     request.private_network = found.running.private_network;
-    let pty = if mode == Mode::Host { None } else { Pty::for_streams()? };
+    let pty = if company.strangers.is_some() { Pty::for_streams()? } else { None };
     let command = the_command(&plan, directory, &request);
     tell_of_directory(&command.directory, events);
-    let child = spawn(pty.as_ref(), |terminal, channel| become_command(&command, terminal, channel))?;
+    let child = match &company.strangers {
+        None => spawn(None, |_, channel| become_command(&command, channel))?,
+        Some(strangers) => {
+            let child = spawn(pty.as_ref(), |terminal, channel| {
+                become_command_among(strangers, &command, terminal, channel)
+            })?;
+            let child = child.replaced()?;
+            child.go()?;
+            child
+        }
+    };
     let guard = guard_for(&request);
     let finished = child.run(pty, guard, command.confinement.has_listener)?;
     let started = Started { presence, name: plan.name, usage, kept, guard, home };

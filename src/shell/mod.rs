@@ -10,6 +10,7 @@
 
 mod additions;
 mod boot;
+mod cgroups;
 mod child;
 mod command;
 mod enter;

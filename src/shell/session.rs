@@ -30,6 +30,8 @@ pub(super) struct Session {
     pub(super) pty: Option<OwnedFd>,
     /// Whether the child sends the listener of its filter.
     pub(super) has_listener: bool,
+    /// What the child has said already.
+    pub(super) failure: Option<Report>,
 }
 
 /// How a session ended.
@@ -55,7 +57,7 @@ const LAST_WORDS: usize = 64 * 1024;
 
 impl Session {
     /// Waits until the command ends.
-    pub(super) fn run(self) -> Result<Finished, IoError> {
+    pub(super) fn run(mut self) -> Result<Finished, IoError> {
         if let Some(pty) = &self.pty {
             // A command that does not read what is typed or pasted must not stop the rest.
             let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NONBLOCK;
@@ -64,7 +66,7 @@ impl Session {
         let has_pty = self.pty.is_some();
         let mut state = State {
             listener: None,
-            failure: None,
+            failure: self.failure.take(),
             killed: None,
             channel_open: true,
             filter_open: true,

@@ -41,8 +41,8 @@ pub use overlayfs::{Features, MountError, OVERLAYFS_MAGIC, OverlaySpec, mount_ov
 pub use poll::events_now;
 pub use process::{
     Ended, Forked, Pid, Pidfd, close_all_but, command_line, die_with_parent, drop_capabilities, exec,
-    exit_now, fork, has_capability, let_go_of_streams, new_session, process_start_time, processes,
-    raise_as_self, reap_any, wait,
+    exit_now, fork, fork_sibling, has_capability, let_go_of_streams, new_session, process_start_time,
+    processes, raise_as_self, reap_any, refuse_tracing, run_from_read_only_mount, wait,
 };
 pub use root::{Entry, FileKind, Root};
 pub use seccomp::{Abi, Condition, Filter, Listener, Notification, Rule, Verdict};

@@ -53,15 +53,19 @@ impl Namespace {
         Self::open(pid, "mnt", LinkNameSpaceType::Mount)
     }
 
-    /// Every namespace that Onlay may have made for a process, in an order in which they can be
+    /// The PID namespace of a process. Who enters it stays outside; children are in it.
+    pub fn processes_of(pid: Pid) -> Result<Namespace, IoError> {
+        Self::open(pid, "pid", LinkNameSpaceType::ProcessID)
+    }
+
+    /// Every other namespace that Onlay may have made for a process, in an order in which they can be
     /// joined: the mount namespace last, since /proc is looked up before it.
-    pub fn all_of(pid: Pid) -> Result<Vec<Namespace>, IoError> {
+    pub fn surroundings_of(pid: Pid) -> Result<Vec<Namespace>, IoError> {
         [
             ("cgroup", LinkNameSpaceType::ControlGroup),
             ("ipc", LinkNameSpaceType::InterProcessCommunication),
             ("uts", LinkNameSpaceType::HostNameAndNISDomainName),
             ("net", LinkNameSpaceType::Network),
-            ("pid", LinkNameSpaceType::ProcessID),
             ("mnt", LinkNameSpaceType::Mount),
         ]
         .into_iter()

@@ -3,14 +3,16 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, Signal, WaitIdOptions, WaitIdStatus, WaitOptions};
 use rustix::thread::CapabilitySet;
 
+use super::mount::{MountFlags, clone_tree, set_flags};
 use super::{Context, IoError, Root, events_now};
 
 /// A process id, as this process's namespace counts.
@@ -65,24 +67,82 @@ pub fn fork() -> Result<Forked, IoError> {
     }
 }
 
+/// Forks as [`fork`] does, but the new process is a child of this one's parent, who is told of its
+/// end and can wait for it (`CLONE_PARENT` of clone(2)).
+pub fn fork_sibling() -> Result<Forked, IoError> {
+    let flags = libc::c_long::from(libc::CLONE_PARENT | libc::SIGCHLD);
+    // SAFETY: as in `fork`; without a stack of its own, the child goes on on its copy of this one.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_clone,
+            flags,
+            0 as libc::c_long,
+            0 as libc::c_long,
+            0 as libc::c_long,
+            0 as libc::c_long,
+        )
+    };
+    match Pid::from_raw(result as i32) {
+        Some(pid) => Ok(Forked::Parent(pid)),
+        None if result == 0 => Ok(Forked::Child),
+        None => Err(io::Error::last_os_error()).context("fork", "onlay"),
+    }
+}
+
 /// Replaces this process by a program, found through PATH. Returns only when that failed.
 pub fn exec(arguments: &[OsString], environment: &[(OsString, OsString)]) -> IoError {
     let name = arguments.first().map_or(OsStr::new(""), OsString::as_os_str);
-    let prepared =
-        c_strings(arguments.iter().map(|argument| argument.as_bytes().to_vec())).and_then(|arguments| {
-            let pairs =
-                environment.iter().map(|(key, value)| [key.as_bytes(), b"=", value.as_bytes()].concat());
-            Ok((arguments, c_strings(pairs)?))
-        });
-    let (arguments, environment) = match prepared {
-        Ok(prepared) => prepared,
-        Err(error) => return super::io_error("execute", name, error),
-    };
-    let argument_pointers = pointers(&arguments);
-    let environment_pointers = pointers(&environment);
-    // SAFETY: both arrays end in a null pointer and point to C strings that outlive the call.
-    unsafe { libc::execvpe(argument_pointers[0], argument_pointers.as_ptr(), environment_pointers.as_ptr()) };
-    super::io_error("execute", name, io::Error::last_os_error())
+    exec_by(name, arguments, environment, |arguments, environment| {
+        // SAFETY: both arrays end in a null pointer and point to C strings that outlive the call.
+        unsafe { libc::execvpe(*arguments, arguments, environment) };
+    })
+}
+
+/// Begins this program anew from a read-only mount of its file that nobody else has; comes back at
+/// once where its file lies on a read-only mount already. What runs in a container can get hold of
+/// /proc/PID/exe of whoever comes in, for one by having a `#!/proc/self/exe` executed, and could
+/// otherwise write into the file once it is no longer running.
+pub fn run_from_read_only_mount() -> Result<(), IoError> {
+    let path = Path::new("/proc/self/exe");
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).context("open", path)?;
+    let mount = rustix::fs::fstatvfs(&file).context("examine the mount of", path)?;
+    if mount.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+        // Before Linux 6.14, what is executed by its descriptor is called by that number.
+        return rustix::thread::set_name(c"onlay").context("name", "onlay");
+    }
+    // It is attached nowhere, and with its descriptor (which exec closes) goes the only right to change
+    // its flags: mount_setattr(2) leaves alone what is in no namespace.
+    let tree = clone_tree(&file, path, false)?;
+    set_flags(&tree, MountFlags::READ_ONLY, MountFlags::default(), false, path)?;
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    Err(exec_by(path.as_os_str(), &arguments, &environment, |arguments, environment| {
+        let (fd, flags) = (tree.as_fd().as_raw_fd(), libc::AT_EMPTY_PATH);
+        // SAFETY: both arrays end in a null pointer and point to C strings that outlive the call; the
+        // path is an empty C string, and the descriptor is open.
+        unsafe { libc::syscall(libc::SYS_execveat, fd, c"".as_ptr(), arguments, environment, flags) };
+    }))
+}
+
+/// Calls one of the ways to execute, with the two arrays that they take. What comes back is why that failed.
+fn exec_by(
+    name: &OsStr,
+    arguments: &[OsString],
+    environment: &[(OsString, OsString)],
+    execute: impl FnOnce(*const *const libc::c_char, *const *const libc::c_char),
+) -> IoError {
+    let pairs = environment.iter().map(|(key, value)| [key.as_bytes(), b"=", value.as_bytes()].concat());
+    let prepared = c_strings(arguments.iter().map(|argument| argument.as_bytes().to_vec()))
+        .and_then(|arguments| Ok((arguments, c_strings(pairs)?)));
+    match prepared {
+        Ok((arguments, environment)) => {
+            let (argument_pointers, environment_pointers) = (pointers(&arguments), pointers(&environment));
+            execute(argument_pointers.as_ptr(), environment_pointers.as_ptr());
+            super::io_error("execute", name, io::Error::last_os_error())
+        }
+        Err(error) => super::io_error("execute", name, error),
+    }
 }
 
 fn c_strings(items: impl Iterator<Item = Vec<u8>>) -> Result<Vec<CString>, io::Error> {
@@ -161,6 +221,15 @@ impl Pidfd {
             .context("watch process", pid.to_string())
     }
 
+    /// For a child of this process; an error (ECHILD) for anybody else.
+    pub fn of_child(pid: Pid) -> Result<Pidfd, IoError> {
+        let pidfd = Self::open(pid)?;
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        rustix::process::waitid(rustix::process::WaitId::PidFd(pidfd.as_fd()), look)
+            .context("watch child", pid.to_string())?;
+        Ok(pidfd)
+    }
+
     /// Whether the process has ended (also when nobody has waited for it yet).
     pub fn has_ended(&self) -> bool {
         events_now(&self.fd, PollFlags::IN).contains(PollFlags::IN)
@@ -233,6 +302,14 @@ pub fn command_line(pid: Pid) -> Vec<String> {
 pub fn die_with_parent(signal: i32) -> Result<(), IoError> {
     rustix::process::set_parent_process_death_signal(Signal::from_named_raw(signal))
         .context("set the death signal of", "onlay")
+}
+
+/// Keeps others from looking into this process until it executes a program: only with
+/// CAP_SYS_PTRACE may they trace it, read its memory, or open what is behind its /proc/PID/exe, /fd, /cwd
+/// and /root (`PR_SET_DUMPABLE` of prctl(2); ptrace(2), "Ptrace access mode checking").
+pub fn refuse_tracing() -> Result<(), IoError> {
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .context("keep tracers from", "onlay")
 }
 
 /// Ends this process by the signal that ended its child, so that whoever waits sees the same.
@@ -331,7 +408,6 @@ pub fn new_session() -> Result<(), IoError> {
 /// Closes every descriptor but the standard streams and the given ones: a process that others can
 /// look into through /proc must not hold a way out of their view.
 pub fn close_all_but(kept: &[BorrowedFd<'_>]) {
-    use std::os::fd::AsRawFd;
     let mut kept: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd() as u32).filter(|&fd| fd > 2).collect();
     kept.sort_unstable();
     let mut first = 3;

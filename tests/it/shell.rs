@@ -10,4 +10,5 @@ mod mounts;
 mod options;
 mod signals;
 mod stacking;
+mod strangers;
 mod terminal;

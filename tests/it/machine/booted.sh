@@ -47,6 +47,25 @@ services() {
         systemctl show -p MainPID onlay-probe; dpkg --verify onlay-probe; touch /usr/in-boot'
 }
 
+# Who joins is one of the container's: in its control groups, with what systemd-nspawn left to it, and reached by
+# nobody's descriptors.
+joined() {
+    onlay shell --quiet web -- cat /proc/1/cgroup /proc/self/cgroup | tee /results/groups
+    test "$(grep -cx 0::/init.scope /results/groups)" = 2
+    onlay shell --quiet web -- bash -exc 'mount -t tmpfs none /mnt; umount /mnt; strace -o /dev/null -p 1 & sleep 0.2; kill %1
+        grep CapBnd /proc/self/status; refuse ls /proc/self/fd/7' 7</etc
+    # It is in no place that could be written through what the container sees of it.
+    cp /usr/bin/onlay /root/onlay
+    onlay shell --quiet web -- bash -c 'printf "#!/proc/self/exe\n" >/usr/bin/trap; chmod +x /usr/bin/trap; rm -f /run/watched
+        for _ in $(seq 400); do for exe in /proc/[0-9]*/exe; do
+            if cmp -s $exe /usr/bin/onlay; then (: >$exe) 2>>/run/watched; fi
+        done; sleep 0.01; done' &
+    await onlay shell --quiet web -- test -x /usr/bin/trap
+    strace -f -qq -o /dev/null -e trace=execve -e inject=execve:delay_exit=500000 /root/onlay shell --quiet web -- trap || true
+    onlay shell --quiet web -- bash -exc 'cat /run/watched; grep "Read-only file system" /run/watched; refuse grep "Text file busy" /run/watched'
+    wait
+}
+
 registered() {
     machinectl list --no-legend | grep '^web '
     machinectl status --no-pager web | head -n 20
@@ -107,6 +126,7 @@ onlay shell --quiet first -- true
 remember
 step boots boots
 step services services
+step joined joined
 step registered registered
 step mode-is-kept mode_is_kept
 step powered-off powered_off

@@ -126,6 +126,8 @@ const MOUNTING: &[&str] = &[
     "nsenter --target 1 --mount true",
     "nsenter --mount=/proc/self/ns/mnt true",
     "nsenter --target $$ --pid true",
+    "chroot /proc/1/root true",
+    "chroot /proc/1/cwd true",
 ];
 
 #[test]
@@ -242,4 +244,26 @@ fn what_the_host_mounts_later_stays_outside() {
     assert_eq!(seen, "ready\ndone\n");
     sh("umount \"$1\"", &[&home.join("user")]);
     first.finish().ok();
+}
+
+#[test]
+fn the_callers_descriptors_stay_outside() {
+    let Some(lab) = Lab::open() else { return };
+    let through = ["/bin/bash", "-c", "exec \"$@\" 5</ 6<>/etc/passwd", "bash"];
+    let script = "ls -l /proc/self/fd; ls /proc/self/fd/5/ /proc/self/fd/6";
+    let stays = lab.stay(&["--isolate", "a"]);
+    for words in [&["shell", "-q", "--isolate", "b"][..], &["shell", "-q", "a"]] {
+        let words = [words, &["--", "busybox", "sh", "-c", script]].concat();
+        let ran = lab.onlay(&words).through(&through).run();
+        let is_missing = |name: &str| ran.stderr.contains(&format!("ls: {name}: No such file"));
+        assert!(is_missing("/proc/self/fd/5/") && is_missing("/proc/self/fd/6"), "{}", ran.story());
+        assert!(!ran.text().contains("passwd"), "{}", ran.story());
+    }
+    stays.finish().ok();
+    let seen = lab.onlay(&["shell", "-q", "c", "--", "busybox", "sh", "-c", script]).through(&through).run();
+    assert!(
+        seen.text().contains("/etc/passwd"),
+        "with the host in view, they are handed on: {}",
+        seen.story()
+    );
 }

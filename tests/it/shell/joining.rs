@@ -55,6 +55,44 @@ fn an_isolated_overlay_is_joined_in_all_its_namespaces() {
 }
 
 #[test]
+fn who_joins_an_isolated_overlay_has_streams_and_a_code_as_ever() {
+    let Some(lab) = Lab::open() else { return };
+    let stays = lab.stay(&["--isolate", "a"]);
+    let words = ["shell", "-q", "a", "--", "sh", "-c", "cat; echo err >&2; exit 7"];
+    let ran = lab.onlay(&words).input(b"through\n").run();
+    assert_eq!((ran.code(), ran.text().as_str(), ran.stderr.as_str()), (Some(7), "through\n", "err\n"));
+    assert_eq!(lab.shell("a", "kill -TERM $$").killed_by(), Some(libc::SIGTERM));
+    lab.onlay(&["shell", "-q", "a", "--", "no-such-program"]).run().failed(127, &["cannot execute"]);
+    lab.onlay(&["shell", "-q", "a", "--", "/etc/file"]).run().failed(126, &["cannot execute"]);
+    // What it leaves running stays, and nobody waits for it.
+    lab.shell("a", "(while [ ! -e /tmp/stop ]; do sleep 0.02; done; echo late >/etc/late) & true").ok();
+    lab.shell("a", "touch /tmp/stop; while [ ! -e /etc/late ]; do sleep 0.02; done").ok();
+    stays.finish().ok();
+}
+
+#[test]
+fn who_joins_an_isolated_overlay_gets_signals_and_ends_with_the_program() {
+    let Some(lab) = Lab::open() else { return };
+    let stays = lab.stay(&["--isolate", "a"]);
+    let script = "trap 'echo got USR1' USR1; trap 'echo got TERM; exit 9' TERM; echo ready; while :; do sleep 0.01; done";
+    let joined = lab.onlay(&["shell", "-q", "a", "--", "sh", "-c", script]).start();
+    joined.wait_for("ready");
+    for (signal, answer) in [(libc::SIGUSR1, "got USR1"), (libc::SIGTERM, "got TERM")] {
+        joined.signal(signal);
+        joined.wait_for(answer);
+    }
+    assert_eq!(joined.finish().code(), Some(9));
+    let words =
+        ["shell", "-q", "a", "--", "sh", "-c", "echo $$ >/etc/victim; echo ready; while :; do sleep 1; done"];
+    let joined = lab.onlay(&words).start();
+    joined.wait_for("ready");
+    assert_eq!(joined.kill().killed_by(), Some(libc::SIGKILL));
+    let gone = "while [ -e /proc/$(cat /etc/victim) ]; do sleep 0.02; done; echo gone";
+    assert_eq!(lab.shell("a", gone).ok(), "gone\n");
+    stays.finish().ok();
+}
+
+#[test]
 fn what_cannot_be_joined_as_asked_is_refused() {
     let Some(lab) = Lab::open() else { return };
     let cases: &[(&[&str], &[&str], &str)] = &[
