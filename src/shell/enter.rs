@@ -317,7 +317,10 @@ fn mount_view(plan: &Plan, kept: &Root, ram: &Root, events: &mut dyn Events) -> 
     }
     match mode {
         Mode::Host => view::complete_for_host(&root, ram, &plan.host, unguarded, &plan.name)?,
-        Mode::Isolated => view::complete_for_isolation(&root, ram, &plan.host.mounts, &plan.name)?,
+        Mode::Isolated => {
+            let (mounts, network) = (&plan.host.mounts, request.private_network);
+            view::complete_for_isolation(&root, ram, mounts, network, &plan.name)?;
+        }
         Mode::Booted => {}
     }
     view::hide_state(&root, ram, &request.state, host_root)?;

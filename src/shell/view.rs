@@ -187,13 +187,14 @@ pub(super) fn complete_for_isolation(
     view: &Root,
     ram: &Root,
     mounts: &MountTable,
+    private_network: bool,
     name: &OverlayName,
 ) -> Result<(), IoError> {
     mount_fresh(view, "tmp", ram, 0o1777)?;
     let run = mount_fresh(view, "run", ram, 0o755)?;
     fill_run(run.as_ref(), name)?;
     if let Some(run) = &run {
-        show_resolver(view, run)?;
+        show_resolver(view, run, private_network)?;
     }
     let locked = MountFlags { read_only: true, no_exec: true, ..MountFlags::NO_SUID_DEV };
     let sys = new_filesystem("sysfs", &[], locked)?;
@@ -298,17 +299,20 @@ pub(super) fn hide_state(view: &Root, ram: &Root, state: &Path, root: &Path) -> 
 }
 
 /// The host's resolver configuration often is a link into /run.
-fn show_resolver(view: &Root, run: &Root) -> Result<(), IoError> {
+fn show_resolver(view: &Root, run: &Root, private_network: bool) -> Result<(), IoError> {
     let Ok(link) = rustix::fs::readlink("/etc/resolv.conf", Vec::new()) else { return Ok(()) };
     let link = PathBuf::from(std::ffi::OsStr::new(link.to_str().unwrap_or_default()));
     let target = Path::new("/etc").join(link);
     let Ok(host) = Root::open("/") else { return Ok(()) };
     let Ok(resolved) = host.resolve(&target) else { return Ok(()) };
     let Ok(inside) = resolved.strip_prefix("/run") else { return Ok(()) };
-    // The whole directory, since resolvers replace the file rather than write it.
     if let Some(above) = inside.parent().filter(|above| !above.as_os_str().is_empty()) {
         run.make_dirs(above, 0o755)?;
-        return let_through(&host, view, Path::new("/run").join(above));
+        if !private_network {
+            // The whole directory, since resolvers replace the file rather than write it. There they also
+            // listen, to answer with the host's network.
+            return let_through(&host, view, Path::new("/run").join(above));
+        }
     }
     run.make_file(inside, 0o644)?;
     let_through(&host, view, &resolved)

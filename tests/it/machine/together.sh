@@ -92,6 +92,11 @@ names() {
     inside names -- "$names; $resolves"
     inside --isolate isolated -- "$names; $resolves"
     inside --temp -- "$names; $resolves"
+    # What listens there would answer with the network that is to be kept away.
+    touch /run/systemd/resolve/listener
+    inside --isolate isolated -- 'test -e /run/systemd/resolve/listener'
+    inside --isolate --no-net offline -- 'refuse test -e /run/systemd/resolve/listener'
+    rm /run/systemd/resolve/listener
     # There is no way out, and it says so at once.
     inside --isolate --no-net offline -- "$names; refuse getent hosts db.example; ip -o link | grep LOOPBACK,UP"
 }
