@@ -66,7 +66,7 @@ put onlay-probe /etc/init.d/onlay-probe 755 <<'EOF'
 # Without lsb/init-functions, so that nothing hands it on to systemd.
 case $1 in
 start) start-stop-daemon --start --background --make-pidfile --pidfile /run/onlay-probe.pid --exec /usr/bin/sleep -- 7777 ;;
-stop) start-stop-daemon --stop --oknodo --pidfile /run/onlay-probe.pid ;;
+stop) start-stop-daemon --stop --oknodo --retry TERM/5 --pidfile /run/onlay-probe.pid ;;
 restart) "$0" stop && "$0" start ;;
 esac
 EOF

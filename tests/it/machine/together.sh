@@ -34,7 +34,7 @@ join() {
 # What is left running keeps the overlay in use, and is not the host's to lose.
 background() {
     inside background -- 'setsid sleep 555 >/dev/null 2>&1 & echo left'
-    pgrep -f '^sleep 555'
+    await pgrep -f '^sleep 555'
     onlay list
     refuse onlay rm background
     # A later command is in the same view, and may end it: it is inside.
