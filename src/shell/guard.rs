@@ -137,7 +137,7 @@ impl Guard {
 
     /// Whether a process, or one that it descends from, has its root in the overlay. A container
     /// that was started inside has another root, but its ancestors have not.
-    fn is_inside(&self, pid: Pid) -> bool {
+    pub(super) fn is_inside(&self, pid: Pid) -> bool {
         let mut current = Some(pid);
         // The bound stops a walk over processes that come and go.
         for _ in 0..64 {

@@ -50,7 +50,7 @@ fn wait_for(payload: Pid, signals: &SignalFd) -> Result<Ended, IoError> {
         while let Some(info) = signals.next() {
             // A script inside that signals process 1 means an init that reads its settings again, not
             // the command (which is the package manager that runs the script).
-            if info.signal != libc::SIGCHLD && !info.from_inside {
+            if info.signal != libc::SIGCHLD && info.sender.is_none() {
                 // It may have ended this moment.
                 let _ = sys::send(payload, info.signal);
             }

@@ -11,7 +11,9 @@ use rustix::io::Errno;
 
 use super::command::Report;
 use super::guard::Guard;
-use crate::sys::{Channel, Context, Ended, IoError, Listener, Pidfd, SignalFd, events_now, terminal};
+use crate::sys::{
+    Channel, Context, Ended, IoError, Listener, Pidfd, SignalFd, SignalInfo, events_now, terminal,
+};
 
 /// Signals that are meant for the command when somebody sends them to Onlay.
 pub(super) const FORWARDED: &[i32] =
@@ -62,6 +64,8 @@ impl Session {
             // A command that does not read what is typed or pasted must not stop the rest.
             let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NONBLOCK;
             rustix::fs::fcntl_setfl(pty, flags).context("set the mode of", "the pseudo-terminal")?;
+            // The window may have changed since the pair was made, before that was watched.
+            terminal::copy_size(rustix::stdio::stdin(), pty.as_fd());
         }
         let has_pty = self.pty.is_some();
         let mut state = State {
@@ -143,19 +147,25 @@ impl Session {
         })
     }
 
-    /// A key on the terminal reaches the command by itself, unless there is a terminal between.
     fn hand_on_signals(&self) {
         while let Some(info) = self.signals.next() {
             match (info.signal, &self.pty) {
                 (libc::SIGWINCH, Some(pty)) => terminal::copy_size(rustix::stdio::stdin(), pty.as_fd()),
                 (libc::SIGWINCH, None) => {}
-                (signal, pty) if pty.is_some() || !info.from_kernel => {
+                (signal, _) if !self.reaches_the_command(&info) => {
                     // It may have ended this moment.
                     let _ = self.child.signal(signal);
                 }
                 _ => {}
             }
         }
+    }
+
+    /// Whether a signal went to the command as well as to us. A key on the terminal does, unless there is
+    /// a terminal between; and so does what somebody inside sends to the group that we and the command are in.
+    fn reaches_the_command(&self, info: &SignalInfo) -> bool {
+        let is_inside = |sender| self.guard.as_ref().is_some_and(|guard| guard.is_inside(sender));
+        self.pty.is_none() && (info.from_kernel || info.sender.is_some_and(is_inside))
     }
 
     fn finish(self, mut state: State) -> Result<Finished, IoError> {

@@ -19,8 +19,8 @@ pub struct SignalInfo {
     pub signal: i32,
     /// Whether the kernel sent it (a key on the terminal, a hang-up), not a process.
     pub from_kernel: bool,
-    /// Whether a process of this PID namespace sent it: others, and the kernel, have no number here.
-    pub from_inside: bool,
+    /// The process that sent it; others than those of this PID namespace, and the kernel, have no number here.
+    pub sender: Option<Pid>,
 }
 
 impl SignalFd {
@@ -56,7 +56,7 @@ impl SignalFd {
         info.map(|info| SignalInfo {
             signal: info.ssi_signo as i32,
             from_kernel: info.ssi_code == libc::SI_KERNEL,
-            from_inside: info.ssi_pid != 0,
+            sender: i32::try_from(info.ssi_pid).ok().and_then(Pid::from_raw),
         })
     }
 }

@@ -37,6 +37,17 @@ fn signals_sent_to_the_program_reach_the_command() {
 }
 
 #[test]
+fn a_signal_to_the_own_group_comes_once() {
+    let Some(lab) = Lab::open() else { return };
+    // The program is in the group, too. Whoever gets the signal twice tells so before the third one ends it.
+    let command = "trap 'echo one' USR1; trap 'echo end; exit 0' USR2; kill -USR1 0; \
+        i=0; while [ $i -lt 30 ]; do sleep 0.01; i=$((i + 1)); done; kill -USR2 0; sleep 5";
+    let ran =
+        lab.onlay(&["shell", "-q", "a", "--", "sh", "-c", command]).through(&["/usr/bin/setsid", "-w"]).run();
+    assert_eq!(ran.ok(), "one\nend\n");
+}
+
+#[test]
 fn an_ignored_signal_stays_ignored() {
     let Some(lab) = Lab::open() else { return };
     for way in WAYS {
