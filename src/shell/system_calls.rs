@@ -79,13 +79,16 @@ impl Grant {
     /// The filter for a command with the capabilities that stay. None of its calls depends on the
     /// network, so there is one filter.
     pub fn filter(self) -> Filter {
-        let mut rules: Vec<Rule<'_>> = iter::once(NO_AUDIT).chain(NO_REMOUNT).chain(NO_TYPING).collect();
+        let mut rules: Vec<Rule<'_>> = iter::once(NO_AUDIT).chain(NO_TYPING).collect();
         let harmless: Vec<(&str, [Condition; 2])> = harmless_nodes().collect();
-        if self == Grant::Isolated {
-            let allow = |(call, when)| Rule { call, when, verdict: Verdict::Allow };
-            rules.extend(harmless.iter().map(|(call, when)| (*call, &when[..])).map(allow));
-            rules.extend(NO_OTHER_NODES);
-            rules.extend(NO_USER_NAMESPACE);
+        match self {
+            Grant::Nspawn => rules.extend(NO_REMOUNT),
+            Grant::Isolated => {
+                let allow = |(call, when)| Rule { call, when, verdict: Verdict::Allow };
+                rules.extend(harmless.iter().map(|(call, when)| (*call, &when[..])).map(allow));
+                rules.extend(NO_OTHER_NODES);
+                rules.extend(NO_USER_NAMESPACE);
+            }
         }
         rules.extend(self.allowed_calls().map(|call| Rule { call, when: &[], verdict: Verdict::Allow }));
         Filter::compile(&rules, Verdict::Fail(libc::EPERM))

@@ -181,11 +181,9 @@ impl Filter {
 
 fn compile_abi(abi: Abi, rules: &[Rule<'_>], otherwise: Verdict) -> Vec<libc::sock_filter> {
     let mut program = vec![load(OFFSET_OF_NUMBER)];
-    for rule in rules.iter().filter(|rule| !rule.when.is_empty()) {
-        if let Some(number) = abi.number(rule.call) {
-            let body = compile_conditions(rule);
-            append_guarded(&mut program, libc::BPF_JEQ, number, body);
-        }
+    for (number, group) in conditional(abi, rules) {
+        let body = group.into_iter().flat_map(compile_conditions).collect();
+        append_guarded(&mut program, libc::BPF_JEQ, number, body);
     }
     let table = table(abi, rules);
     let mut segments = segments(&table, otherwise);
@@ -195,6 +193,20 @@ fn compile_abi(abi: Abi, rules: &[Rule<'_>], otherwise: Verdict) -> Vec<libc::so
     }
     append_search(&mut program, &segments);
     program
+}
+
+/// The rules with conditions, in their order, by the number that they are for: to tell each number once
+/// is felt when the filter is installed, as the kernel tries every call (seccomp_cache_prepare).
+fn conditional<'a, 'b>(abi: Abi, rules: &'a [Rule<'b>]) -> Vec<(u32, Vec<&'a Rule<'b>>)> {
+    let mut groups: Vec<(u32, Vec<&Rule<'_>>)> = Vec::new();
+    for rule in rules.iter().filter(|rule| !rule.when.is_empty()) {
+        let Some(number) = abi.number(rule.call) else { continue };
+        match groups.iter_mut().find(|(known, _)| *known == number) {
+            Some((_, group)) => group.push(rule),
+            None => groups.push((number, vec![rule])),
+        }
+    }
+    groups
 }
 
 /// The numbers that rules without conditions name, sorted; of two rules for one call the first holds.
@@ -268,8 +280,12 @@ fn append_search(program: &mut Vec<libc::sock_filter>, segments: &[(u32, Verdict
 /// Appends `body`, run only where the accumulator compares as said.
 fn append_guarded(program: &mut Vec<libc::sock_filter>, test: u32, value: u32, body: Vec<libc::sock_filter>) {
     // A conditional jump reaches 255 instructions, an unconditional one any distance.
-    program.push(jump(test, value, 1, 0));
-    program.push(instruction(libc::BPF_JMP | libc::BPF_JA, body.len() as u32, 0, 0));
+    if let Ok(length) = u8::try_from(body.len()) {
+        program.push(jump(test, value, 0, length));
+    } else {
+        program.push(jump(test, value, 1, 0));
+        program.push(instruction(libc::BPF_JMP | libc::BPF_JA, body.len() as u32, 0, 0));
+    }
     program.extend(body);
 }
 
