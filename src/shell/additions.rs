@@ -17,6 +17,10 @@ struct Addition {
     mode: u32,
 }
 
+/// Where rpm is told to give each scriptlet a mount and a network namespace (rpm-unshare(8)). It
+/// refuses to run scriptlets when it cannot; rpm reads /etc/rpm/macros.* after this file.
+const RPM_UNSHARE: &str = "usr/lib/rpm/macros.d/macros.transaction_unshare";
+
 /// Makes the layer; `None` where no file is needed.
 pub(super) fn additions_layer(
     host: &Host,
@@ -34,6 +38,11 @@ pub(super) fn additions_layer(
     {
         let script = b"#!/bin/sh\n# Shown by onlay: services are not started inside an overlay.\nexit 101\n";
         needed.push(Addition { path: "usr/sbin/policy-rc.d", content: script.to_vec(), mode: 0o755 });
+    }
+    if mode == Mode::Isolated && host.root.exists(RPM_UNSHARE) {
+        let content = b"# Shown by onlay: isolated scriptlets cannot have namespaces of their own.\n\
+            %__transaction_unshare %{nil}\n";
+        needed.push(Addition { path: "etc/rpm/macros.onlay", content: content.to_vec(), mode: 0o644 });
     }
     if !host.is_running && mode != Mode::Booted {
         let resolver = std::fs::read("/etc/resolv.conf").ok();
