@@ -1,66 +1,46 @@
 //! Real `apt-get` in an overlay of a tree that does not run: what is installed, removed and upgraded inside is whole,
 //! and the tree is left as it was, to the last time stamp.
 
-use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use crate::debian::{self, command, expect_success, words};
+use crate::tree::{self, expect_words};
 
-/// A tree that is shared with other tests and must not change, and a state directory of its own.
+/// The Debian tree, and a repository for it.
 struct Bed {
-    tree: PathBuf,
-    place: tempfile::TempDir,
-    before: String,
+    bed: tree::Bed,
 }
 
 impl Bed {
     fn make() -> Option<Bed> {
-        let tree = debian::tree()?;
-        let place = debian::place();
+        let bed = tree::Bed::of("trixie")?;
         // The tree's /srv and /home are the overlay's, too; what lies outside is not to be seen. So the packages
         // come in through the state of an overlay: with the first command.
-        debian::make_repository(&place.path().join("repository"), &tree);
-        let before = listing(&tree);
-        Some(Bed { tree, place, before })
+        debian::make_repository(&bed.place().join("repository"), bed.tree());
+        Some(Bed { bed })
     }
 
-    /// Runs a script in the overlay. Nothing of the outer machine's apt or dpkg takes part.
     fn inside(&self, options: &[&str], script: &str) -> Output {
         let script = format!("export DEBIAN_FRONTEND=noninteractive; {script}");
-        let mut onlay = command("timeout");
-        onlay.args(["--kill-after=5", "120", debian::ONLAY, "--root"]).arg(&self.tree);
-        onlay.arg("--state").arg(self.place.path().join("state")).arg("shell").args(options);
-        onlay.args(["--", "bash", "-exc", &script]);
-        // PATH of the outer machine may lack what a Debian has.
-        onlay.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-        onlay.stdin(self.repository_as_input());
-        onlay.output().expect("timeout(1) is everywhere")
+        self.bed.inside(options, &script, self.repository_as_input())
     }
 
     /// The packages as an archive on standard input, which every overlay has.
-    fn repository_as_input(&self) -> std::process::Stdio {
-        let archive = self.place.path().join("repository.tar");
+    fn repository_as_input(&self) -> std::fs::File {
+        let place = self.bed.place();
+        let archive = place.join("repository.tar");
         if !archive.exists() {
-            expect_success(
-                command("tar").arg("-cf").arg(&archive).arg("-C").arg(self.place.path()).arg("repository"),
-            );
+            expect_success(command("tar").arg("-cf").arg(&archive).arg("-C").arg(place).arg("repository"));
         }
-        std::fs::File::open(archive).expect("tar has just made it").into()
+        std::fs::File::open(archive).expect("tar has just made it")
     }
 
     fn expect(&self, options: &[&str], script: &str) -> String {
-        let output = self.inside(options, script);
-        assert!(output.status.success(), "{}: {}", output.status, words(&output));
-        words(&output)
+        expect_words(&self.inside(options, script))
     }
 
     fn assert_tree_unchanged(&self) {
-        let after = listing(&self.tree);
-        if after != self.before {
-            let known: std::collections::HashSet<&str> = self.before.lines().collect();
-            let changed: Vec<&str> = after.lines().filter(|line| !known.contains(line)).collect();
-            panic!("the tree has changed: {changed:?}");
-        }
+        self.bed.assert_tree_unchanged();
     }
 }
 
@@ -71,18 +51,6 @@ const REPOSITORY: &str = "tar -xf - -C /var/tmp; rm -f /etc/apt/sources.list.d/*
 /// Says of a system whether its packages are whole: `verify` passes configuration that was changed on purpose.
 const WHOLE: &str = "test -z \"$(dpkg --audit)\"; apt-get -q -s check; \
     dpkg --verify | grep -v ' c /etc/apt/sources.list' | tee /tmp/verify; test ! -s /tmp/verify;";
-
-/// Every file with kind, mode, owner, size, links, inode and both times (a change of content or attributes cannot
-/// hide its ctime).
-fn listing(tree: &Path) -> String {
-    let format = "%P %y %m %U:%G %s %n %i %T@ %C@ %l\\n";
-    let output = expect_success(command("find").arg(tree).args(["-xdev", "-printf", format]));
-    let text = String::from_utf8(output.stdout).expect("names in a Debian are UTF-8");
-    let mut lines: Vec<&str> = text.lines().collect();
-    lines.sort_unstable();
-    assert!(lines.len() > 5000, "only {} files: was the tree found?", lines.len());
-    lines.join("\n")
-}
 
 #[test]
 fn a_package_is_installed_in_an_overlay_of_a_tree() {

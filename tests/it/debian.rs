@@ -1,4 +1,4 @@
-//! What tests on a Debian system share: the tree that scripts/test-trees made, packages to install in it, and the
+//! What tests on a Debian system share: the trees that scripts/test-trees made, packages to install in it, and the
 //! program.
 
 use std::path::{Path, PathBuf};
@@ -7,18 +7,19 @@ use std::process::{Command, Output};
 /// The program that is tested: static, so it runs in any tree.
 pub(crate) const ONLAY: &str = env!("CARGO_BIN_EXE_onlay");
 
-/// A tree of Debian 13; `None` after saying loudly why there is none.
-pub(crate) fn tree() -> Option<PathBuf> {
+/// A tree of this name; `None` after saying loudly why there is none.
+pub(crate) fn tree(name: &str) -> Option<PathBuf> {
     if !rustix::process::geteuid().is_root() {
         skip("only root can enter an overlay of a tree");
         return None;
     }
     let cache = std::env::var_os("ONLAY_TEST_CACHE").unwrap_or_else(|| "/var/cache/onlay-tests".into());
-    let tree = Path::new(&cache).join("trixie");
-    if tree.join("usr/bin/systemd-nspawn").exists() {
-        return Some(tree);
+    let cache = Path::new(&cache);
+    // The stamp comes last, when the tree is whole.
+    if cache.join(format!("{name}.stamp")).exists() {
+        return Some(cache.join(name));
     }
-    skip(&format!("no tree of today in {}; scripts/test-trees makes it", tree.display()));
+    skip(&format!("no tree '{name}' in {}; scripts/test-trees makes it", cache.display()));
     None
 }
 

@@ -10,5 +10,7 @@ mod house;
 mod kernel;
 mod machine;
 mod man;
+mod rpm_host;
 mod shell;
 mod system_calls;
+mod tree;

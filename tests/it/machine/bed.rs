@@ -25,7 +25,7 @@ pub(crate) struct Step {
 impl Machine {
     /// Makes one; `None` after saying loudly why it cannot be made.
     pub(crate) fn make() -> Option<Machine> {
-        let tree = debian::tree()?;
+        let tree = debian::tree("trixie")?;
         if command("systemd-nspawn").arg("--version").output().is_err() {
             debian::skip("no systemd-nspawn to boot a machine with; scripts/install-test-tools installs it");
             return None;
