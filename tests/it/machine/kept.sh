@@ -20,19 +20,6 @@ as_left='onlay-probe; test ! -e /usr/bin/strace; refuse dpkg --status strace; gr
     dpkg --verify >/tmp/verify || true; cat /tmp/verify; test "$(grep -cv "^??5?????? c" /tmp/verify)" = 0
     apt-get -q -s check'
 
-# What runs in it when the machine loses its power: half a file, and a process in the middle of writing.
-in_use() {
-    onlay shell kept -- bash -c 'echo half >/usr/half; while :; do echo line >>/var/growing; sync; done' &
-    await onlay shell kept -- test -s /var/growing
-}
-
-# Nothing of the last boot is in the way.
-idle() {
-    onlay list
-    onlay list --json | grep '"state": "idle"'
-    test "$(onlay list --json | grep -c '"name"')" = 1
-}
-
 found_again() {
     enter "$as_left; grep half /usr/half; test -s /var/growing; rm /usr/half /var/growing"
     refuse grep 'base has changed' /results/said

@@ -38,6 +38,48 @@ inside() {
     timeout --kill-after=5 100 onlay shell "${options[@]}" -- bash -exc "$2"
 }
 
+# hold NAME OPTIONS…: enters in the background and stays, until `release`.
+hold() {
+    local name=$1
+    shift
+    rm -f /root/release
+    onlay shell "$@" "$name" -- bash -c \
+        'echo first >/usr/first; echo $$ >/root/held; until [ -e /root/release ]; do sleep 0.05; done' \
+        >/results/held.log 2>&1 &
+    await test -s /root/held
+}
+
+release() {
+    touch /root/release
+    wait
+    rm -f /root/held
+}
+
+# join OPTIONS…: a second one in an overlay, while the first is in.
+join() {
+    hold join "$@"
+    inside join -- 'cat /usr/first; echo second >/usr/second'
+    refuse onlay rm join
+    refuse onlay shell join --temp -- true
+    release
+    inside "$@" join -- 'cat /usr/first /usr/second'
+    test ! -e /usr/first
+    onlay rm join
+}
+
+# What runs in the overlay 'kept' when the machine loses its power: half a file, and a process in the middle of writing.
+in_use() {
+    onlay shell kept -- bash -c 'echo half >/usr/half; while :; do echo line >>/var/growing; sync; done' &
+    await onlay shell kept -- test -s /var/growing
+}
+
+# Nothing of the last boot is in the way.
+idle() {
+    onlay list
+    onlay list --json | grep '"state": "idle"'
+    test "$(onlay list --json | grep -c '"name"')" = 1
+}
+
 # Waits up to ten seconds until a command succeeds.
 await() (
     set +x

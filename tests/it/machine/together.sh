@@ -3,34 +3,6 @@
 # shellcheck source=tests/it/machine/steps.sh
 . /usr/local/bin/steps.sh
 
-# hold NAME OPTIONS…: enters in the background and stays, until `release`.
-hold() {
-    local name=$1
-    shift
-    rm -f /root/release
-    onlay shell "$@" "$name" -- bash -c \
-        'echo first >/usr/first; echo $$ >/root/held; until [ -e /root/release ]; do sleep 0.05; done' \
-        >/results/held.log 2>&1 &
-    await test -s /root/held
-}
-
-release() {
-    touch /root/release
-    wait
-    rm -f /root/held
-}
-
-join() {
-    hold join "$@"
-    inside join -- 'cat /usr/first; echo second >/usr/second'
-    refuse onlay rm join
-    refuse onlay shell join --temp -- true
-    release
-    inside "$@" join -- 'cat /usr/first /usr/second'
-    test ! -e /usr/first
-    onlay rm join
-}
-
 # What is left running keeps the overlay in use, and is not the host's to lose.
 background() {
     inside background -- 'setsid sleep 555 >/dev/null 2>&1 & echo left'
