@@ -10,7 +10,7 @@ pub(crate) const ONLAY: &str = env!("CARGO_BIN_EXE_onlay");
 /// A tree of this name; `None` after saying loudly why there is none.
 pub(crate) fn tree(name: &str) -> Option<PathBuf> {
     if !rustix::process::geteuid().is_root() {
-        skip("only root can enter an overlay of a tree");
+        skip("only root can use a tree");
         return None;
     }
     let cache = std::env::var_os("ONLAY_TEST_CACHE").unwrap_or_else(|| "/var/cache/onlay-tests".into());
@@ -23,14 +23,23 @@ pub(crate) fn tree(name: &str) -> Option<PathBuf> {
     None
 }
 
+/// Whether a program that starts machines is there; says loudly where it is not.
+pub(crate) fn has(program: &str) -> bool {
+    let found = command(program).arg("--version").output().is_ok();
+    if !found {
+        skip(&format!("no {program} to boot a machine with; scripts/install-test-tools installs it"));
+    }
+    found
+}
+
 /// A file of these tests that a shell reads.
 pub(crate) fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/machine").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it").join(name)
 }
 
 /// Makes a repository of packages.
 pub(crate) fn make_repository(directory: &Path, tree: &Path) {
-    expect_success(command(script("repository.sh")).arg(directory).arg(tree));
+    expect_success(command(script("machine/repository.sh")).arg(directory).arg(tree));
 }
 
 /// A place for what is large: on disk, and gone at the end.

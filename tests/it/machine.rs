@@ -5,7 +5,7 @@
 //! are shell scripts that run inside, as the administrator would type them (`machine/*.sh`); one boot has many
 //! steps, and every step that failed is shown.
 
-mod bed;
+pub(crate) mod bed;
 
 use bed::{Machine, assert_all_passed};
 
@@ -13,33 +13,33 @@ use bed::{Machine, assert_all_passed};
 #[test]
 fn packages_are_installed_without_a_trace_on_the_host() {
     let Some(machine) = Machine::make() else { return };
-    assert_all_passed(&machine.boot("packages.sh"));
+    assert_all_passed(&machine.boot("machine/packages.sh"));
 }
 
 /// Joining, what is left running, tools that look at the host, name services, terminals and exit codes.
 #[test]
 fn overlays_are_shared_and_tools_in_them_see_the_host() {
     let Some(machine) = Machine::make() else { return };
-    assert_all_passed(&machine.boot("together.sh"));
+    assert_all_passed(&machine.boot("machine/together.sh"));
 }
 
 /// An overlay booted with its own systemd, by systemd-nspawn in the machine: joined, powered off, terminated.
 #[test]
 fn an_overlay_boots_and_powers_off() {
     let Some(machine) = Machine::make() else { return };
-    assert_all_passed(&machine.boot("booted.sh"));
+    assert_all_passed(&machine.boot("machine/booted.sh"));
 }
 
 /// The machine is switched off under an overlay in use, gets a package, and then another image of /usr.
 #[test]
 fn an_overlay_outlives_boots_and_changes_of_its_base() {
     let Some(machine) = Machine::make() else { return };
-    assert_all_passed(&machine.boot("kept.sh"));
-    assert_all_passed(&machine.boot("kept.sh"));
+    assert_all_passed(&machine.boot("machine/kept.sh"));
+    assert_all_passed(&machine.boot("machine/kept.sh"));
     machine.change("dpkg --install /var/local/repository/onlay-base_*.deb");
-    assert_all_passed(&machine.boot("kept.sh"));
+    assert_all_passed(&machine.boot("machine/kept.sh"));
     machine.change(
         "echo IMAGE_VERSION=7 >>/usr/lib/os-release; rm /usr/bin/strace; echo new >/usr/bin/onlay-new",
     );
-    assert_all_passed(&machine.boot("kept.sh"));
+    assert_all_passed(&machine.boot("machine/kept.sh"));
 }

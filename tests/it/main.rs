@@ -14,3 +14,5 @@ mod rpm_host;
 mod shell;
 mod system_calls;
 mod tree;
+#[cfg(target_arch = "x86_64")]
+mod vm;

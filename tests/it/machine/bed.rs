@@ -6,12 +6,18 @@ use std::process::Command;
 
 use crate::debian::{self, command, expect_success, script};
 
-/// How long a boot may take; a hanging one is ended.
-const SECONDS: &str = "200";
-
 /// A machine that is off, with its disks.
 pub(crate) struct Machine {
     place: tempfile::TempDir,
+    engine: Engine,
+}
+
+/// What boots it.
+enum Engine {
+    /// systemd-nspawn, on the kernel of this machine.
+    Container,
+    /// An emulator, with the kernel of a tree.
+    Emulator { kernel: PathBuf },
 }
 
 /// What one step said.
@@ -23,18 +29,29 @@ pub(crate) struct Step {
 }
 
 impl Machine {
-    /// Makes one; `None` after saying loudly why it cannot be made.
+    /// Makes one that is a container; `None` after saying loudly why it cannot be made.
     pub(crate) fn make() -> Option<Machine> {
         let tree = debian::tree("trixie")?;
-        if command("systemd-nspawn").arg("--version").output().is_err() {
-            debian::skip("no systemd-nspawn to boot a machine with; scripts/install-test-tools installs it");
+        debian::has("systemd-nspawn").then(|| Machine::make_from(&tree, Engine::Container))
+    }
+
+    /// Makes one that an emulator boots with the kernel of a tree; `None` after saying loudly why it cannot be made.
+    pub(crate) fn make_with_kernel(name: &str) -> Option<Machine> {
+        let (tree, kernel) = (debian::tree("trixie")?, debian::tree(name)?);
+        if !debian::has("qemu-system-x86_64") {
             return None;
         }
-        let machine = Machine { place: debian::place() };
-        let repository = machine.path().join("repository");
-        debian::make_repository(&repository, &tree);
-        expect_success(machine.bed("make").arg(tree).arg(debian::ONLAY).arg(repository));
+        let machine = Machine::make_from(&tree, Engine::Emulator { kernel: kernel.clone() });
+        expect_success(machine.run("vm/boot.sh", "prepare").arg(kernel));
         Some(machine)
+    }
+
+    fn make_from(tree: &Path, engine: Engine) -> Machine {
+        let machine = Machine { place: debian::place(), engine };
+        let repository = machine.path().join("repository");
+        debian::make_repository(&repository, tree);
+        expect_success(machine.bed("make").arg(tree).arg(debian::ONLAY).arg(repository));
+        machine
     }
 
     /// Boots it with a script of checks and waits until it is off.
@@ -48,7 +65,15 @@ impl Machine {
             _ => std::fs::create_dir(&share).expect("a directory beside the images"),
         }
         std::fs::copy(script(checks), share.join("checks.sh")).expect("the script is part of these tests");
-        let output = self.bed("boot").output().expect("timeout(1) is everywhere");
+        let mut boot = match &self.engine {
+            Engine::Container => self.bed("boot"),
+            Engine::Emulator { kernel } => {
+                let mut boot = self.run("vm/boot.sh", "boot");
+                boot.arg(kernel);
+                boot
+            }
+        };
+        let output = boot.output().expect("timeout(1) is everywhere");
         let steps = read_steps(&share);
         let finished = steps.last().is_some_and(|step| step.name == "finish");
         let console = String::from_utf8_lossy(&output.stdout);
@@ -66,12 +91,24 @@ impl Machine {
         self.place.path()
     }
 
-    /// bed.sh in a mount namespace, with which its mounts go whatever ends it.
     fn bed(&self, verb: &str) -> Command {
+        self.run("machine/bed.sh", verb)
+    }
+
+    /// A script in a mount namespace, with which its mounts go whatever ends it.
+    fn run(&self, name: &str, verb: &str) -> Command {
         let mut command = command("timeout");
-        command.args(["--kill-after=10", SECONDS, "unshare", "--mount", "--propagation", "private"]);
-        command.arg(script("bed.sh")).arg(verb).arg(self.path());
+        command.args(["--kill-after=10", self.seconds(), "unshare", "--mount", "--propagation", "private"]);
+        command.arg(script(name)).arg(verb).arg(self.path());
         command
+    }
+
+    /// How long a boot may take; a hanging one is ended.
+    fn seconds(&self) -> &'static str {
+        match self.engine {
+            Engine::Container => "200",
+            Engine::Emulator { .. } => "400",
+        }
     }
 }
 

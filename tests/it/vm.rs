@@ -1,0 +1,23 @@
+//! Onlay on kernels older than ours, which name an overlay's layers in ways of their own: Debian's 6.1 and 6.12, in
+//! an emulated machine. There they are real, where the tests of faults only inject what they answer.
+//!
+//! An emulator without help of the processor is some ten times slower than the machine below, so one boot has many
+//! steps, and the machine boots twice: the power is cut under it while an overlay is in use.
+
+use crate::machine::bed::{Machine, assert_all_passed};
+
+#[test]
+fn linux_6_1() {
+    check("linux-6.1");
+}
+
+#[test]
+fn linux_6_12() {
+    check("linux-6.12");
+}
+
+fn check(kernel: &str) {
+    let Some(machine) = Machine::make_with_kernel(kernel) else { return };
+    assert_all_passed(&machine.boot("vm/checks.sh"));
+    assert_all_passed(&machine.boot("vm/checks.sh"));
+}

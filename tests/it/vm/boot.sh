@@ -1,0 +1,88 @@
+#!/bin/bash
+# The machine of machine/bed.sh in an emulator, with a kernel of scripts/test-trees. In a mount namespace of its own:
+#
+#   boot.sh prepare DIR KERNEL   makes what the kernel begins with
+#   boot.sh boot DIR KERNEL      runs DIR/share/checks.sh, until the machine is off or asks that its power be cut
+#
+# The kernels have no way to share a directory: what is in DIR/share goes in and comes out on a disk.
+set -eu
+
+verb=$1
+dir=$2
+kernel=$3
+here=$(dirname "$0")
+
+# What needs nothing but the kernel: a shell, the modules for disks and overlays, and the way to the machine's own init.
+make_initramfs() {
+    local root=$dir/initramfs module
+    mkdir -p "$root/modules" "$root/bin"
+    cp "$here/init" "$root/init"
+    cp "$(command -v busybox)" "$root/bin/"
+    # In the order in which each finds what it needs.
+    for module in virtio_pci virtio_blk overlay; do
+        modprobe --dirname "$kernel" --set-version "$(ls "$kernel/lib/modules")" --show-depends "$module"
+    done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' | while read -r module; do
+        cp "$module" "$root/modules/"
+        basename "$module"
+    done >"$root/modules/order"
+    (cd "$root" && find . | cpio --quiet --create --format=newc) >"$dir/initramfs.cpio"
+}
+
+# What starts slowly here and no check needs. Disks are mounted already, before udev would know of them.
+needless=(
+    kmod-static-nodes.service modprobe@.service systemd-modules-load.service
+    systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket
+    systemd-udev-trigger.service systemd-udev-load-credentials.service
+    systemd-journald.service systemd-journald.socket systemd-journald-dev-log.socket systemd-journal-flush.service
+    systemd-tmpfiles-setup-dev-early.service systemd-tmpfiles-setup-dev.service
+    systemd-ask-password-console.path systemd-ask-password-wall.path
+    systemd-remount-fs.service systemd-random-seed.service systemd-sysctl.service systemd-update-utmp.service
+    dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount
+    proc-sys-fs-binfmt_misc.automount
+)
+
+# Until the machine is off, or has written to its second serial port: then nobody in it, nor its kernel, hears of the
+# end. What it gave to its disks is kept; what it only had in memory is lost.
+run_until_off() {
+    local disk words=(console=ttyS0 quiet panic=-1 mitigations=off onlay.test.checks)
+    words+=(systemd.unit=onlay-checks.service systemd.wants=cron.service systemd.wants=probe.service)
+    words+=(systemd.show_status=no "${needless[@]/#/systemd.mask=}")
+    local machine=(-accel tcg -m 1024 -nodefaults -display none -no-reboot)
+    # QEMU 7.2 emulates cmpxchg16b in a way on which Linux 6.12 dies.
+    machine+=(-cpu "qemu64,-cx16")
+    for disk in root usr var results; do
+        machine+=(-drive "file=$dir/$disk.ext4,format=raw,if=virtio,cache=unsafe")
+    done
+    rm -f "$dir/cut" "$dir/pid"
+    timeout --foreground 360 qemu-system-x86_64 "${machine[@]}" -pidfile "$dir/pid" -serial stdio \
+        -serial "file:$dir/cut" -kernel "$kernel/vmlinuz" -initrd "$dir/initramfs.cpio" -append "${words[*]}" &
+    while kill -0 $! 2>/dev/null; do
+        if [ -s "$dir/cut" ]; then
+            kill -KILL "$(cat "$dir/pid")"
+            wait $! || true
+            return 0
+        fi
+        sleep 0.1
+    done
+    wait $!
+}
+
+case $verb in
+prepare)
+    make_initramfs
+    # Without one, no file system is whole after a power cut.
+    for disk in root var; do tune2fs -O has_journal "$dir/$disk.ext4" >/dev/null; done
+    ;;
+boot)
+    rm -f "$dir/results.ext4"
+    truncate --size=64M "$dir/results.ext4"
+    mkfs.ext4 -q -F -E lazy_itable_init=1,nodiscard -d "$dir/share" "$dir/results.ext4"
+    code=0
+    run_until_off </dev/null || code=$?
+    mkdir -p "$dir/results"
+    mount -o loop "$dir/results.ext4" "$dir/results"
+    cp --archive "$dir/results/." "$dir/share/"
+    umount "$dir/results"
+    exit "$code"
+    ;;
+esac
