@@ -38,7 +38,7 @@ FailureAction=poweroff
 [Service]
 Type=exec
 ExecStart=/bin/bash /results/checks.sh
-RuntimeMaxSec=240
+RuntimeMaxSec=330
 [Install]
 WantedBy=multi-user.target
 EOF
