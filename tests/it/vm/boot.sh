@@ -48,7 +48,7 @@ run_until_off() {
     words+=(systemd.unit=onlay-checks.service systemd.wants=cron.service systemd.wants=probe.service)
     words+=(systemd.show_status=no "${needless[@]/#/systemd.mask=}")
     local machine=(-accel tcg -m 1024 -nodefaults -display none -no-reboot)
-    # QEMU 7.2 emulates cmpxchg16b in a way on which Linux 6.12 dies.
+    # An old processor is emulated faster than a new one. QEMU 7.2 has a cmpxchg16b on which Linux 6.12 dies.
     machine+=(-cpu "qemu64,-cx16")
     for disk in root usr var results; do
         machine+=(-drive "file=$dir/$disk.ext4,format=raw,if=virtio,cache=unsafe")
