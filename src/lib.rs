@@ -6,6 +6,8 @@ pub mod cli;
 pub mod event;
 pub mod host;
 pub mod overlay;
+pub mod package;
+pub mod pkgdb;
 pub mod shell;
 pub mod sys;
 pub mod tool;

@@ -1,0 +1,36 @@
+//! What can go wrong with a database of packages.
+
+use std::path::PathBuf;
+
+use crate::sys::IoError;
+
+/// A refusal or failure that a caller can act on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// It is stored in a way that is not read here.
+    #[error("the package database '{}' is {format}, which is not supported", path.display())]
+    Unsupported {
+        /// Where it is.
+        path: PathBuf,
+        /// How it is stored.
+        format: &'static str,
+    },
+    /// What is stored makes no sense.
+    #[error("the package database '{}' is damaged: {what}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        what: String,
+    },
+    /// Somebody is changing it.
+    #[error("the package database '{}' is in use by another program", path.display())]
+    InUse {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// An operation on a file failed.
+    #[error(transparent)]
+    Io(#[from] IoError),
+}
