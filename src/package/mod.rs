@@ -3,6 +3,14 @@
 //! directory, or starts rpm or dpkg: parsers are functions over bytes that others wrote, and trust none
 //! of them.
 
+pub mod deb822;
+
+mod debian_relation;
+mod debian_version;
+mod error;
 mod identity;
 
+pub use debian_relation::{Operator, Qualifier, Relation};
+pub use debian_version::DebianVersion;
+pub use error::Error;
 pub use identity::Identity;
