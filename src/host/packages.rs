@@ -33,7 +33,17 @@ const KNOWN: &[(&str, &str, &str)] = &[
 impl PackageSystem {
     /// Finds the first known database of a root.
     pub fn find(root: &Root) -> Option<PackageSystem> {
-        KNOWN.iter().find(|(_, _, path)| root.exists(path)).map(|&(kind, format, path)| PackageSystem {
+        PackageSystem::find_one(root, |_| true)
+    }
+
+    /// Finds the database of one kind, where a root may have several (a Debian with rpm installed).
+    pub fn find_kind(root: &Root, kind: &str) -> Option<PackageSystem> {
+        PackageSystem::find_one(root, |known| known == kind)
+    }
+
+    fn find_one(root: &Root, is_wanted: impl Fn(&str) -> bool) -> Option<PackageSystem> {
+        let is_there = |&&(kind, _, path): &&(&str, &str, &str)| is_wanted(kind) && root.exists(path);
+        KNOWN.iter().find(is_there).map(|&(kind, format, path)| PackageSystem {
             kind,
             format,
             database: PathBuf::from(path),

@@ -20,9 +20,9 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// A line of a stanza that makes no sense.
+    /// A line of a file that makes no sense.
     #[error("line {line} {problem}")]
-    Stanza {
+    Line {
         /// Which line, counted from 1.
         line: usize,
         /// What is wrong with it.

@@ -30,6 +30,16 @@ pub enum Error {
         /// Where it is.
         path: PathBuf,
     },
+    /// A program that changed it was broken off.
+    #[error("{program} was interrupted while it changed '{}': '{remedy}' finishes it", path.display())]
+    Interrupted {
+        /// Where it is.
+        path: PathBuf,
+        /// Which program.
+        program: &'static str,
+        /// The command that finishes what it began.
+        remedy: &'static str,
+    },
     /// An operation on a file failed.
     #[error(transparent)]
     Io(#[from] IoError),

@@ -4,6 +4,8 @@
 //! the host's may be broken. It is written as a whole beside the old one and then takes its place.
 //! Nothing here looks at the files that packages own, prints, or starts a program.
 
+pub mod dpkg;
+
 mod error;
 
 pub use error::Error;

@@ -19,6 +19,7 @@ mod namespace;
 mod overlayfs;
 mod poll;
 mod process;
+mod record_lock;
 mod root;
 mod seccomp;
 mod signal;
@@ -44,6 +45,7 @@ pub use process::{
     exit_now, fork, fork_sibling, has_capability, let_go_of_streams, new_session, process_start_time,
     processes, raise_as_self, reap_any, refuse_tracing, run_from_read_only_mount, wait,
 };
+pub use record_lock::RecordLock;
 pub use root::{Entry, FileKind, Root};
 pub use seccomp::{Abi, Condition, Filter, Listener, Notification, Rule, Verdict};
 pub use signal::{SignalFd, SignalInfo, default_action, ignore, restore_signals, send};

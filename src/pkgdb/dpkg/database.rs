@@ -1,0 +1,283 @@
+//! A database as it is on disk.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use super::files::{Files, parse_list};
+use super::lines::{is_package_name, path};
+use super::statoverride::StatOverrides;
+use super::triggers::{self, Declared, Interest};
+use super::{
+    Aliases, Alternative, AutoInstalled, Diversions, Entry, InfoFiles, InstalledFile, Key, Locks, Triggers,
+    diversions, lock, parse_status, statoverride, stem,
+};
+use crate::host::PackageSystem;
+use crate::pkgdb::Error;
+use crate::sys::{IoError, Root};
+
+/// All that dpkg and apt know of the packages below a root.
+#[derive(Debug)]
+pub struct Database {
+    root: Root,
+    directory: PathBuf,
+    /// `status`.
+    pub entries: BTreeMap<Key, Entry>,
+    /// The names in `info/`.
+    pub info: InfoFiles,
+    /// `diversions`.
+    pub diversions: Diversions,
+    /// `statoverride`.
+    pub overrides: StatOverrides,
+    /// `alternatives/` by their names.
+    pub alternatives: BTreeMap<String, Alternative>,
+    /// `triggers/`.
+    pub triggers: Triggers,
+    /// apt's `extended_states`.
+    pub auto_installed: AutoInstalled,
+    /// The architecture of this system; empty where nothing says so.
+    pub native: String,
+    /// Links of the root into `/usr`.
+    pub aliases: Aliases,
+    /// Somebody held dpkg's locks when this was read.
+    pub is_in_use: bool,
+}
+
+/// Where apt keeps what it installed for others' sake.
+pub(super) const EXTENDED_STATES: &str = "/var/lib/apt/extended_states";
+
+/// Bounds of what is read; a `status` of ten thousand packages has 20 MB.
+const LARGE: u64 = 256 << 20;
+const SMALL: u64 = 16 << 20;
+
+/// Digits that dpkg gives to the names of its records in `updates/`.
+const LONGEST_UPDATE: usize = 10;
+
+impl Database {
+    /// Reads the database of a root; `None` where there is none.
+    pub fn open(root: &Root) -> Result<Option<Database>, Error> {
+        let Some(found) = PackageSystem::find_kind(root, "dpkg") else { return Ok(None) };
+        let directory = found.database.parent().unwrap_or(Path::new("/")).to_owned();
+        let reader = Reader { root, directory: &directory };
+        let is_in_use = Locks::are_held(&root.open_dir(&directory)?)?;
+        reader.refuse_unfinished(is_in_use)?;
+        let entries = reader.parse("status", LARGE, parse_status)?;
+        let native = reader.native(&entries)?;
+        Ok(Some(Database {
+            entries,
+            info: reader.info()?,
+            diversions: reader.parse("diversions", SMALL, diversions::parse)?,
+            overrides: reader.parse("statoverride", SMALL, statoverride::parse)?,
+            alternatives: reader.alternatives()?,
+            triggers: reader.triggers()?,
+            auto_installed: reader.parse_at(Path::new(EXTENDED_STATES), SMALL, AutoInstalled::parse)?,
+            native,
+            aliases: Aliases::of(root)?,
+            is_in_use,
+            root: root.try_clone()?,
+            directory,
+        }))
+    }
+
+    /// The database's directory below its root.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The root that it describes.
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// Packages of which there is more than a remainder of configuration.
+    pub fn present(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values().filter(|entry| entry.is_present())
+    }
+
+    /// The files of a package.
+    pub fn files(&self, entry: &Entry) -> Result<Vec<InstalledFile>, Error> {
+        let files = Files {
+            package: &entry.key.name,
+            list: &self.info_file(entry, "list")?.unwrap_or_default(),
+            digests: &self.info_file(entry, "md5sums")?.unwrap_or_default(),
+            conffiles: &entry.conffiles,
+            diversions: &self.diversions,
+            aliases: &self.aliases,
+        };
+        Ok(files.collect())
+    }
+
+    /// Calls with each path that a package names, without looking closer at it.
+    pub fn each_path(&self, entry: &Entry, mut call: impl FnMut(&[u8])) -> Result<(), Error> {
+        parse_list(&self.info_file(entry, "list")?.unwrap_or_default()).for_each(&mut call);
+        Ok(())
+    }
+
+    /// The packages that have a path, under whichever of its names.
+    pub fn owners(&self, wanted: &Path) -> Result<Vec<&Entry>, Error> {
+        let names = self.aliases.names(wanted);
+        let mut owners = Vec::new();
+        for entry in self.entries.values() {
+            let mut is_owner = false;
+            self.each_path(entry, |name| is_owner |= names.contains(&path(name)))?;
+            if is_owner {
+                owners.push(entry);
+            }
+        }
+        Ok(owners)
+    }
+
+    /// What a package says of triggers.
+    pub fn declared_triggers(&self, entry: &Entry) -> Result<Declared, Error> {
+        let name = format!("{}.triggers", stem(entry));
+        let text = self.info_file(entry, "triggers")?.unwrap_or_default();
+        let place = self.root.join(self.directory.join("info").join(name));
+        triggers::parse_declared(&text).map_err(|error| damaged(&place, &error))
+    }
+
+    /// A file about a package, by its type; `None` where there is none.
+    pub fn info_file(&self, entry: &Entry, kind: &str) -> Result<Option<Vec<u8>>, Error> {
+        let stem = stem(entry);
+        if !self.info.has(&stem, kind) {
+            return Ok(None);
+        }
+        let name = self.directory.join("info").join(format!("{stem}.{kind}"));
+        Ok(optional(self.root.read(name, LARGE))?)
+    }
+
+    /// The key under which apt knows a package: what is for all architectures is the system's own.
+    pub fn apt_key(&self, key: &Key) -> Key {
+        let arch = if key.arch == "all" { &self.native } else { &key.arch };
+        Key { name: key.name.clone(), arch: arch.clone() }
+    }
+
+    /// Whether apt installed a package for others' sake alone.
+    pub fn is_auto_installed(&self, key: &Key) -> bool {
+        self.auto_installed.contains(&self.apt_key(key))
+    }
+}
+
+/// Reads the files of a database's directory.
+struct Reader<'a> {
+    root: &'a Root,
+    directory: &'a Path,
+}
+
+impl Reader<'_> {
+    /// Parses a file; one that is not there is empty.
+    fn parse<T>(
+        &self,
+        name: &str,
+        limit: u64,
+        parser: impl FnOnce(&[u8]) -> Result<T, crate::package::Error>,
+    ) -> Result<T, Error> {
+        self.parse_at(&self.directory.join(name), limit, parser)
+    }
+
+    fn parse_at<T>(
+        &self,
+        name: &Path,
+        limit: u64,
+        parser: impl FnOnce(&[u8]) -> Result<T, crate::package::Error>,
+    ) -> Result<T, Error> {
+        let text = optional(self.root.read(name, limit))?.unwrap_or_default();
+        parser(&text).map_err(|error| damaged(&self.root.join(name), &error))
+    }
+
+    /// The names in a directory, or none where it is not there.
+    fn names(&self, name: &str) -> Result<Vec<OsString>, Error> {
+        let entries = match optional(self.root.open_dir(self.directory.join(name)))? {
+            Some(directory) => directory.entries()?,
+            None => Vec::new(),
+        };
+        let mut names: Vec<OsString> = entries.into_iter().map(|entry| entry.name).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Records in `updates/` belong to `status` but are not in it; dpkg puts them there when it next runs.
+    fn refuse_unfinished(&self, is_in_use: bool) -> Result<(), Error> {
+        let is_record = |name: &OsStr| {
+            name.len() <= LONGEST_UPDATE && name.as_encoded_bytes().iter().all(u8::is_ascii_digit)
+        };
+        if !self.names("updates")?.iter().any(|name| is_record(name)) {
+            return Ok(());
+        }
+        let directory = self.root.open_dir(self.directory)?;
+        if is_in_use {
+            return Err(lock::in_use(&directory));
+        }
+        Err(Error::Interrupted {
+            path: directory.path().to_owned(),
+            program: "dpkg",
+            remedy: "dpkg --configure --pending",
+        })
+    }
+
+    /// `info/format` says how the names there are made; without it they are of before several architectures.
+    fn info(&self) -> Result<InfoFiles, Error> {
+        let format = self.directory.join("info/format");
+        let text = optional(self.root.read(&format, SMALL))?;
+        match text.as_deref().map(<[u8]>::trim_ascii) {
+            Some(b"1") => Ok(InfoFiles::of(self.names("info")?)),
+            None if self.names("info")?.is_empty() => Ok(InfoFiles::default()),
+            _ => Err(Error::Unsupported {
+                path: self.root.join(self.directory),
+                format: "of another dpkg, by its info/format,",
+            }),
+        }
+    }
+
+    fn alternatives(&self) -> Result<BTreeMap<String, Alternative>, Error> {
+        let mut found = BTreeMap::new();
+        for name in self.names("alternatives")? {
+            // What update-alternatives writes aside, and names that it would not take.
+            let Some(name) = name.to_str().filter(|name| !name.ends_with(".dpkg-tmp")) else { continue };
+            let alternative = self.parse(&format!("alternatives/{name}"), SMALL, Alternative::parse)?;
+            found.insert(name.to_owned(), alternative);
+        }
+        Ok(found)
+    }
+
+    fn triggers(&self) -> Result<Triggers, Error> {
+        let mut named = BTreeMap::new();
+        for name in self.names("triggers")? {
+            let name = name.to_str().unwrap_or_default();
+            let is_own = ["File", "Lock", "Unincorp"].contains(&name) || name.strip_suffix(".new").is_some();
+            if is_own || !is_package_name(name) {
+                continue;
+            }
+            let interests =
+                self.parse(&format!("triggers/{name}"), SMALL, |text| Interest::parse_named(name, text))?;
+            named.insert(name.to_owned(), interests);
+        }
+        Ok(Triggers {
+            files: self.parse("triggers/File", SMALL, Interest::parse_files)?,
+            named,
+            activated: self.parse("triggers/Unincorp", SMALL, triggers::parse_activated)?,
+        })
+    }
+
+    /// Newer systems say so in a file; on others it is what dpkg itself was built for.
+    fn native(&self, entries: &BTreeMap<Key, Entry>) -> Result<String, Error> {
+        let text = optional(self.root.read(self.directory.join("arch-native"), SMALL))?.unwrap_or_default();
+        let word = String::from_utf8_lossy(text.trim_ascii()).into_owned();
+        if !word.is_empty() {
+            return Ok(word);
+        }
+        let dpkg = entries.values().find(|entry| entry.key.name == "dpkg" && entry.is_present());
+        Ok(dpkg.map(|entry| entry.key.arch.clone()).unwrap_or_default())
+    }
+}
+
+fn optional<T>(result: Result<T, IoError>) -> Result<Option<T>, IoError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn damaged(path: &Path, error: &crate::package::Error) -> Error {
+    Error::Damaged { path: path.to_owned(), what: error.to_string() }
+}

@@ -1,0 +1,39 @@
+//! dpkg's database: a directory of text files, `/var/lib/dpkg` or `/usr/lib/sysimage/dpkg`.
+//!
+//! | file | what | module |
+//! |---|---|---|
+//! | `status` | a stanza for each package and architecture | `entry` |
+//! | `info/PKG.TYPE`, `info/PKG:ARCH.TYPE` | lists of files, their digests, scripts … | `info` |
+//! | `diversions` | files that give way to another package's | `diversions` |
+//! | `statoverride` | owners and modes that the administrator set | `statoverride` |
+//! | `alternatives/NAME` | who offers a name, and what was chosen | `alternatives` |
+//! | `triggers/File`, `triggers/NAME`, `triggers/Unincorp` | who wants to know of changes | `triggers` |
+//! | `/var/lib/apt/extended_states` | what apt installed for others' sake | `auto_installed` |
+//!
+//! `status-old` and other copies are nobody's truth and are not read; a record in `updates/` is one that dpkg
+//! has not finished, and refuses the whole. Parsers are functions over bytes; `Database` alone reads
+//! a directory.
+
+pub mod alternatives;
+pub mod auto_installed;
+pub mod diversions;
+pub mod statoverride;
+pub mod triggers;
+
+mod database;
+mod entry;
+mod files;
+mod info;
+mod lines;
+mod lock;
+
+pub use alternatives::Alternative;
+pub use auto_installed::AutoInstalled;
+pub use database::Database;
+pub use diversions::{Diversion, Diversions};
+pub use entry::{Conffile, Entry, Key, MultiArch, Progress, State, Status, Want, parse_status};
+pub use files::{Aliases, InstalledFile};
+pub use info::{InfoFiles, stem};
+pub use lock::Locks;
+pub use statoverride::StatOverride;
+pub use triggers::Triggers;
