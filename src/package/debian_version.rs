@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::num::IntErrorKind;
 
 use super::Error;
 
@@ -58,13 +59,11 @@ impl DebianVersion {
     }
 }
 
-/// An epoch fits a C `int`, as in dpkg.
+/// An epoch fits a C `int`, and is read as C does, in dpkg too.
 fn parse_epoch(text: &str) -> Result<u32, &'static str> {
-    if text.is_empty() || !text.bytes().all(|digit| digit.is_ascii_digit()) {
-        return Err("has an epoch that is no number");
-    }
     match text.parse::<u32>() {
         Ok(epoch) if i32::try_from(epoch).is_ok() => Ok(epoch),
+        Err(error) if *error.kind() != IntErrorKind::PosOverflow => Err("has an epoch that is no number"),
         _ => Err("has an epoch that is too large"),
     }
 }

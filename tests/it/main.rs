@@ -5,6 +5,7 @@ mod changes;
 mod cli;
 mod completion;
 mod debian;
+mod dpkgdb;
 mod faults;
 mod house;
 mod kernel;

@@ -1,0 +1,5 @@
+//! `pkgdb::dpkg` against the real dpkg and apt of a Debian 13 tree: they judge what we read, and what we write.
+
+mod reading;
+mod system;
+mod versions;
