@@ -151,6 +151,7 @@ impl Outcome {
 
 impl Side {
     /// The other one.
+    #[must_use]
     pub fn other(self) -> Side {
         match self {
             Side::Ours => Side::Theirs,
@@ -272,7 +273,10 @@ mod tests {
         merged(base, ours, theirs, wishes).outcomes["a"]
     }
 
-    const TABLE: &[(&str, &str, &str, Decision, Reason, Option<Side>)] = &[
+    /// Base, ours, theirs; what is decided, why, and what else could be had.
+    type Row = (&'static str, &'static str, &'static str, Decision, Reason, Option<Side>);
+
+    const TABLE: &[Row] = &[
         ("1", "1", "1", Decision::Unchanged, Reason::Agreed, None),
         ("1", "1", "2", Decision::TakeTheirs, Reason::OnlyHostChanged, None),
         ("2", "2", "1", Decision::TakeTheirs, Reason::OnlyHostChanged, None),

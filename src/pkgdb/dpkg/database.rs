@@ -2,45 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use super::contents::{self, Contents, Paths, Tables};
 use super::files::{Files, parse_list};
 use super::lines::{is_package_name, path};
-use super::statoverride::StatOverrides;
 use super::triggers::{self, Declared, Interest};
 use super::{
-    Aliases, Alternative, AutoInstalled, Diversions, Entry, InfoFiles, InstalledFile, Key, Locks, Triggers,
-    diversions, lock, parse_status, statoverride, stem,
+    Aliases, Alternative, AutoInstalled, Entry, InfoFiles, InstalledFile, Key, Locks, Triggers, diversions,
+    lock, parse_status, statoverride, stem,
 };
 use crate::host::PackageSystem;
+use crate::package::Identity;
 use crate::pkgdb::Error;
 use crate::sys::{IoError, Root};
 
-/// All that dpkg and apt know of the packages below a root.
+/// A database that was read, and where it is.
 #[derive(Debug)]
 pub struct Database {
     root: Root,
     directory: PathBuf,
-    /// `status`.
-    pub entries: BTreeMap<Key, Entry>,
-    /// The names in `info/`.
-    pub info: InfoFiles,
-    /// `diversions`.
-    pub diversions: Diversions,
-    /// `statoverride`.
-    pub overrides: StatOverrides,
-    /// `alternatives/` by their names.
-    pub alternatives: BTreeMap<String, Alternative>,
-    /// `triggers/`.
-    pub triggers: Triggers,
-    /// apt's `extended_states`.
-    pub auto_installed: AutoInstalled,
-    /// The architecture of this system; empty where nothing says so.
-    pub native: String,
-    /// Links of the root into `/usr`.
-    pub aliases: Aliases,
+    contents: Contents,
     /// Somebody held dpkg's locks when this was read.
     pub is_in_use: bool,
+    /// What tells its `status` from that of another time.
+    pub(super) status: Identity,
 }
 
 /// Where apt keeps what it installed for others' sake.
@@ -61,22 +48,20 @@ impl Database {
         let reader = Reader { root, directory: &directory };
         let is_in_use = Locks::are_held(&root.open_dir(&directory)?)?;
         reader.refuse_unfinished(is_in_use)?;
-        let entries = reader.parse("status", LARGE, parse_status)?;
-        let native = reader.native(&entries)?;
-        Ok(Some(Database {
-            entries,
-            info: reader.info()?,
-            diversions: reader.parse("diversions", SMALL, diversions::parse)?,
-            overrides: reader.parse("statoverride", SMALL, statoverride::parse)?,
-            alternatives: reader.alternatives()?,
+        let text = optional(root.read(directory.join("status"), LARGE))?.unwrap_or_default();
+        let entries = parse_status(&text).map_err(|error| damaged(&root.join(&found.database), &error))?;
+        let info = reader.info()?;
+        let contents = Contents {
+            native: reader.native(&entries)?,
+            declared: reader.declared(&entries, &info)?,
+            tables: reader.tables()?,
             triggers: reader.triggers()?,
-            auto_installed: reader.parse_at(Path::new(EXTENDED_STATES), SMALL, AutoInstalled::parse)?,
-            native,
             aliases: Aliases::of(root)?,
-            is_in_use,
-            root: root.try_clone()?,
-            directory,
-        }))
+            entries,
+            info,
+        };
+        let status = Identity::of(&text);
+        Ok(Some(Database { root: root.try_clone()?, directory, contents, is_in_use, status }))
     }
 
     /// The database's directory below its root.
@@ -89,11 +74,6 @@ impl Database {
         &self.root
     }
 
-    /// Packages of which there is more than a remainder of configuration.
-    pub fn present(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values().filter(|entry| entry.is_present())
-    }
-
     /// The files of a package.
     pub fn files(&self, entry: &Entry) -> Result<Vec<InstalledFile>, Error> {
         let files = Files {
@@ -101,16 +81,10 @@ impl Database {
             list: &self.info_file(entry, "list")?.unwrap_or_default(),
             digests: &self.info_file(entry, "md5sums")?.unwrap_or_default(),
             conffiles: &entry.conffiles,
-            diversions: &self.diversions,
+            diversions: &self.tables.diversions,
             aliases: &self.aliases,
         };
         Ok(files.collect())
-    }
-
-    /// Calls with each path that a package names, without looking closer at it.
-    pub fn each_path(&self, entry: &Entry, mut call: impl FnMut(&[u8])) -> Result<(), Error> {
-        parse_list(&self.info_file(entry, "list")?.unwrap_or_default()).for_each(&mut call);
-        Ok(())
     }
 
     /// The packages that have a path, under whichever of its names.
@@ -119,20 +93,12 @@ impl Database {
         let mut owners = Vec::new();
         for entry in self.entries.values() {
             let mut is_owner = false;
-            self.each_path(entry, |name| is_owner |= names.contains(&path(name)))?;
+            self.each_path(entry, &mut |name| is_owner |= names.contains(&path(name)))?;
             if is_owner {
                 owners.push(entry);
             }
         }
         Ok(owners)
-    }
-
-    /// What a package says of triggers.
-    pub fn declared_triggers(&self, entry: &Entry) -> Result<Declared, Error> {
-        let name = format!("{}.triggers", stem(entry));
-        let text = self.info_file(entry, "triggers")?.unwrap_or_default();
-        let place = self.root.join(self.directory.join("info").join(name));
-        triggers::parse_declared(&text).map_err(|error| damaged(&place, &error))
     }
 
     /// A file about a package, by its type; `None` where there is none.
@@ -144,16 +110,20 @@ impl Database {
         let name = self.directory.join("info").join(format!("{stem}.{kind}"));
         Ok(optional(self.root.read(name, LARGE))?)
     }
+}
 
-    /// The key under which apt knows a package: what is for all architectures is the system's own.
-    pub fn apt_key(&self, key: &Key) -> Key {
-        let arch = if key.arch == "all" { &self.native } else { &key.arch };
-        Key { name: key.name.clone(), arch: arch.clone() }
+impl Deref for Database {
+    type Target = Contents;
+
+    fn deref(&self) -> &Contents {
+        &self.contents
     }
+}
 
-    /// Whether apt installed a package for others' sake alone.
-    pub fn is_auto_installed(&self, key: &Key) -> bool {
-        self.auto_installed.contains(&self.apt_key(key))
+impl Paths for Database {
+    fn each_path(&self, entry: &Entry, call: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
+        parse_list(&self.info_file(entry, "list")?.unwrap_or_default()).for_each(call);
+        Ok(())
     }
 }
 
@@ -239,6 +209,34 @@ impl Reader<'_> {
         Ok(found)
     }
 
+    fn tables(&self) -> Result<Tables, Error> {
+        Ok(Tables {
+            diversions: self.parse("diversions", SMALL, diversions::parse)?,
+            overrides: self.parse("statoverride", SMALL, statoverride::parse)?,
+            alternatives: self.alternatives()?,
+            auto_installed: self.parse_at(Path::new(EXTENDED_STATES), SMALL, AutoInstalled::parse)?,
+            activated: self.parse("triggers/Unincorp", SMALL, triggers::parse_activated)?,
+            architectures: self.parse("arch", SMALL, contents::parse_architectures)?,
+        })
+    }
+
+    fn declared(
+        &self,
+        entries: &BTreeMap<Key, Entry>,
+        info: &InfoFiles,
+    ) -> Result<BTreeMap<Key, Declared>, Error> {
+        let mut found = BTreeMap::new();
+        for (key, entry) in entries {
+            let stem = stem(entry);
+            if info.has(&stem, "triggers") {
+                let declared =
+                    self.parse(&format!("info/{stem}.triggers"), SMALL, triggers::parse_declared)?;
+                found.insert(key.clone(), declared);
+            }
+        }
+        Ok(found)
+    }
+
     fn triggers(&self) -> Result<Triggers, Error> {
         let mut named = BTreeMap::new();
         for name in self.names("triggers")? {
@@ -251,11 +249,7 @@ impl Reader<'_> {
                 self.parse(&format!("triggers/{name}"), SMALL, |text| Interest::parse_named(name, text))?;
             named.insert(name.to_owned(), interests);
         }
-        Ok(Triggers {
-            files: self.parse("triggers/File", SMALL, Interest::parse_files)?,
-            named,
-            activated: self.parse("triggers/Unincorp", SMALL, triggers::parse_activated)?,
-        })
+        Ok(Triggers { files: self.parse("triggers/File", SMALL, Interest::parse_files)?, named })
     }
 
     /// Newer systems say so in a file; on others it is what dpkg itself was built for.

@@ -3,8 +3,7 @@
 //! What counts for its [`Identity`]: every field that comes from the package itself, by name in lower case and in
 //! alphabetical order, for versions of dpkg write them in orders of their own. Not what the system adds: `Status`,
 //! `Config-Version`, `Conffiles`, `Triggers-Pending` and `Triggers-Awaited`. These differ where the same package was
-//! put on hold, or waits for a trigger, and are told apart by [`Entry::want`], [`Entry::progress`] and
-//! [`Entry::conffiles`].
+//! put on hold, or waits for a trigger, and are told apart by its [`Marks`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -120,9 +119,16 @@ pub struct Conffile {
     pub is_removed_on_upgrade: bool,
 }
 
-/// All that changes while dpkg works at a package whose version stays.
+/// What the system adds to a package, in short: where one of these differs, that is a difference of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress(Identity);
+pub struct Marks {
+    /// What is to become of it; a hold is here.
+    pub want: Want,
+    /// How far dpkg got: state, error flag, triggers, and the version that was configured last.
+    pub progress: Identity,
+    /// Files of configuration with their digests.
+    pub conffiles: Identity,
+}
 
 const WANTS: &[(&str, Want)] = &[
     ("unknown", Want::Unknown),
@@ -214,22 +220,35 @@ impl Entry {
         self.status.state >= State::TriggersAwaited && !self.status.needs_reinstallation
     }
 
-    /// How far dpkg got with it.
-    pub fn progress(&self) -> Progress {
+    /// What the system adds to it.
+    pub fn marks(&self) -> Marks {
+        Marks { want: self.status.want, progress: self.progress(), conffiles: self.conffiles_identity() }
+    }
+
+    fn progress(&self) -> Identity {
         let sorted = |words: &[String]| {
             let mut words = words.to_vec();
             words.sort_unstable();
             words.join(" ")
         };
-        let text = format!(
-            "{} {:?}\n{}\n{}\n{}",
-            self.status.needs_reinstallation,
-            self.status.state,
-            sorted(&self.triggers_pending),
-            sorted(&self.triggers_awaited),
-            self.stanza.text("Config-Version").unwrap_or_default(),
-        );
-        Progress(Identity::of(text.as_bytes()))
+        let Status { needs_reinstallation, state, .. } = self.status;
+        let configured = self.stanza.text("Config-Version").unwrap_or_default();
+        let [pending, awaited] = [&self.triggers_pending, &self.triggers_awaited].map(|words| sorted(words));
+        let text = format!("{needs_reinstallation} {state}\n{pending}\n{awaited}\n{configured}");
+        Identity::of(text.as_bytes())
+    }
+
+    fn conffiles_identity(&self) -> Identity {
+        let mut lines: Vec<&[u8]> = self
+            .stanza
+            .get("Conffiles")
+            .unwrap_or_default()
+            .split(|byte| *byte == b'\n')
+            .map(<[u8]>::trim_ascii)
+            .filter(|line| !line.is_empty())
+            .collect();
+        lines.sort_unstable();
+        Identity::of(&lines.join(&b'\n'))
     }
 
     /// A field of relations; where it cannot be read, that is an error.
@@ -401,8 +420,11 @@ mod tests {
             assert_ne!(entry(&STANZA.replace(from, to)).identity, one.identity, "{to}");
         }
         let pending = entry(&STANZA.replace("ok installed", "ok triggers-pending"));
-        assert_ne!(pending.progress(), one.progress());
-        assert_eq!(entry(&STANZA.replace("install ok", "hold ok")).progress(), one.progress());
+        assert_ne!(pending.marks(), one.marks());
+        let held = entry(&STANZA.replace("install ok", "hold ok")).marks();
+        assert_eq!(held, Marks { want: Want::Hold, ..one.marks() });
+        let other = entry(&STANZA.replace("newconffile", "89ab")).marks();
+        assert_eq!(Marks { conffiles: one.marks().conffiles, ..other }, one.marks());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! | `diversions` | files that give way to another package's | `diversions` |
 //! | `statoverride` | owners and modes that the administrator set | `statoverride` |
 //! | `alternatives/NAME` | who offers a name, and what was chosen | `alternatives` |
+//! | `arch` | architectures whose packages can be installed | `contents` |
 //! | `triggers/File`, `triggers/NAME`, `triggers/Unincorp` | who wants to know of changes | `triggers` |
 //! | `/var/lib/apt/extended_states` | what apt installed for others' sake | `auto_installed` |
 //!
@@ -17,9 +18,11 @@
 pub mod alternatives;
 pub mod auto_installed;
 pub mod diversions;
+pub mod merge;
 pub mod statoverride;
 pub mod triggers;
 
+mod contents;
 mod database;
 mod entry;
 mod files;
@@ -29,9 +32,10 @@ mod lock;
 
 pub use alternatives::Alternative;
 pub use auto_installed::AutoInstalled;
+pub use contents::{Contents, Paths, Tables};
 pub use database::Database;
 pub use diversions::{Diversion, Diversions};
-pub use entry::{Conffile, Entry, Key, MultiArch, Progress, State, Status, Want, parse_status};
+pub use entry::{Conffile, Entry, Key, Marks, MultiArch, State, Status, Want, parse_status};
 pub use files::{Aliases, InstalledFile};
 pub use info::{InfoFiles, stem};
 pub use lock::Locks;

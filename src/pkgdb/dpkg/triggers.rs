@@ -10,16 +10,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::lines::Lines;
 use crate::package::Error;
 
-/// What `triggers/` says.
+/// Who wants to know, as `triggers/` says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Triggers {
     /// `File`: interests in paths, in their order.
     pub files: Vec<Interest>,
     /// The files of triggers by name.
     pub named: BTreeMap<String, Vec<Interest>>,
-    /// `Unincorp`: activated triggers with who waits for them.
-    pub activated: BTreeMap<String, BTreeSet<String>>,
 }
+
+/// `Unincorp`: activated triggers with who waits for them.
+pub type Activated = BTreeMap<String, BTreeSet<String>>;
 
 /// That a package wants to know.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,9 +97,9 @@ impl Interest {
 }
 
 /// Reads `triggers/Unincorp`.
-pub fn parse_activated(text: &[u8]) -> Result<BTreeMap<String, BTreeSet<String>>, Error> {
+pub fn parse_activated(text: &[u8]) -> Result<Activated, Error> {
     let mut lines = Lines::of(text);
-    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut found = Activated::new();
     while let Some(line) = lines.take()? {
         let line = lines.text(line)?;
         let mut words = line.split_ascii_whitespace();
@@ -113,7 +114,7 @@ pub fn parse_activated(text: &[u8]) -> Result<BTreeMap<String, BTreeSet<String>>
 }
 
 /// Writes `triggers/Unincorp`.
-pub fn write_activated(activated: &BTreeMap<String, BTreeSet<String>>) -> Vec<u8> {
+pub fn write_activated(activated: &Activated) -> Vec<u8> {
     let mut text = String::new();
     for (trigger, waiting) in activated {
         text.push_str(trigger);

@@ -129,6 +129,7 @@ fn tables_are_read_as_by_their_programs() {
     let system = eventful(&bed);
     let database = system.database();
     let diversions: Vec<String> = database
+        .tables
         .diversions
         .iter()
         .map(|(from, diversion)| {
@@ -143,6 +144,7 @@ fn tables_are_read_as_by_their_programs() {
     assert!(diversions.iter().any(|line| line.starts_with("local")), "{diversions:?}");
 
     let overrides: Vec<String> = database
+        .tables
         .overrides
         .iter()
         .map(|(path, entry)| format!("{} {} {:o} {}", entry.user, entry.group, entry.mode, path.display()))
@@ -160,8 +162,8 @@ fn tables_are_read_as_by_their_programs() {
     assert_eq!(sorted(&automatic.join("\n")), sorted(&system.run("apt-mark showauto")));
     assert!(automatic.contains(&"onlay-divert".to_owned()), "which is for all architectures");
 
-    assert!(database.alternatives.len() > 1);
-    for (name, alternative) in &database.alternatives {
+    assert!(database.tables.alternatives.len() > 1);
+    for (name, alternative) in &database.tables.alternatives {
         let told = system.run(&format!("update-alternatives --query '{name}'"));
         assert_eq!(
             query(name, alternative),
@@ -305,7 +307,7 @@ fn triggers_are_what_packages_declare() {
     let database = system.database();
     let mut declared = BTreeSet::new();
     for entry in database.present() {
-        for (trigger, is_noawait) in database.declared_triggers(entry).expect("its triggers").interests {
+        for (trigger, is_noawait) in database.declared_triggers(&entry.key).interests {
             declared.insert((trigger, stem(entry), is_noawait));
         }
     }
@@ -318,10 +320,10 @@ fn triggers_are_what_packages_declare() {
         .collect();
     assert_eq!(known, declared);
     assert!(known.contains(&("onlay-explicit".to_owned(), "onlay-divert".to_owned(), false)));
-    assert!(database.triggers.activated.is_empty(), "dpkg has run them");
+    assert!(database.tables.activated.is_empty(), "dpkg has run them");
     // A trigger that nobody has run yet.
     system.run("dpkg-trigger --no-await --by-package=cron onlay-explicit; dpkg-trigger --by-package=strace /usr/share/onlay");
-    let activated = system.database().triggers.activated;
+    let activated = system.database().tables.activated.clone();
     let activated: Vec<(&str, Vec<&str>)> = activated
         .iter()
         .map(|(trigger, waiting)| (&**trigger, waiting.iter().map(String::as_str).collect()))
