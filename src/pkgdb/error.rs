@@ -40,6 +40,24 @@ pub enum Error {
         /// The command that finishes what it began.
         remedy: &'static str,
     },
+    /// A merge was broken off after it had begun, and must be finished before anything else.
+    #[error("a merge of '{}' was broken off, and must be finished first", path.display())]
+    Unfinished {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// It is not what a plan was made for.
+    #[error("the package database '{}' has changed meanwhile", path.display())]
+    Changed {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// There is none.
+    #[error("there is no package database below '{}'", path.display())]
+    Missing {
+        /// The root.
+        path: PathBuf,
+    },
     /// An operation on a file failed.
     #[error(transparent)]
     Io(#[from] IoError),

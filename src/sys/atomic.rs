@@ -50,3 +50,15 @@ pub fn replace_volatile(dir: &Root, name: &str, content: &[u8]) -> Result<(), Io
     write_aside(dir, &aside, content)?;
     rustix::fs::renameat(dir, &aside, dir, name).context("replace", dir.join(name))
 }
+
+/// Makes a new file with `content` and a mode, and syncs it. Nothing must be there.
+pub fn write_new(dir: &Root, name: &str, mode: u32, content: &[u8]) -> Result<(), IoError> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let mut file = rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(mode))
+        .map(File::from)
+        .context("create", dir.join(name))?;
+    // The umask is nobody's wish for this file.
+    rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).context("change mode of", dir.join(name))?;
+    file.write_all(content).context("write", dir.join(name))?;
+    file.sync_all().context("sync", dir.join(name))
+}

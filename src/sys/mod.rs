@@ -27,7 +27,7 @@ mod xattr;
 
 pub mod terminal;
 
-pub use atomic::{replace_file, replace_volatile, sync_dir};
+pub use atomic::{replace_file, replace_volatile, sync_dir, write_new};
 pub use channel::{Channel, Message};
 pub use error::{Context, IoError, io_error, with_causes};
 pub use handle::FileHandle;

@@ -11,7 +11,7 @@ use super::lines::{is_package_name, path};
 use super::triggers::{self, Declared, Interest};
 use super::{
     Aliases, Alternative, AutoInstalled, Entry, InfoFiles, InstalledFile, Key, Locks, Triggers, diversions,
-    lock, parse_status, statoverride, stem,
+    lock, parse_status, statoverride, stem, write,
 };
 use crate::host::PackageSystem;
 use crate::package::Identity;
@@ -47,6 +47,9 @@ impl Database {
         let directory = found.database.parent().unwrap_or(Path::new("/")).to_owned();
         let reader = Reader { root, directory: &directory };
         let is_in_use = Locks::are_held(&root.open_dir(&directory)?)?;
+        if write::is_unfinished(root, &directory) {
+            return Err(Error::Unfinished { path: root.join(&directory) });
+        }
         reader.refuse_unfinished(is_in_use)?;
         let text = optional(root.read(directory.join("status"), LARGE))?.unwrap_or_default();
         let entries = parse_status(&text).map_err(|error| damaged(&root.join(&found.database), &error))?;
@@ -264,7 +267,7 @@ impl Reader<'_> {
     }
 }
 
-fn optional<T>(result: Result<T, IoError>) -> Result<Option<T>, IoError> {
+pub(super) fn optional<T>(result: Result<T, IoError>) -> Result<Option<T>, IoError> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.is_not_found() => Ok(None),

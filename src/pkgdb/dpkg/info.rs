@@ -23,7 +23,8 @@ impl InfoFiles {
         let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for name in names {
             let Some((stem, kind)) = name.to_str().and_then(|name| name.rsplit_once('.')) else { continue };
-            if !stem.is_empty() && !kind.contains("dpkg-") && !kind.is_empty() {
+            let is_kind = kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+            if !stem.is_empty() && !kind.starts_with("dpkg-") && !kind.is_empty() && is_kind {
                 found.entry(stem.to_owned()).or_default().insert(kind.to_owned());
             }
         }

@@ -29,6 +29,7 @@ mod files;
 mod info;
 mod lines;
 mod lock;
+mod write;
 
 pub use alternatives::Alternative;
 pub use auto_installed::AutoInstalled;
@@ -41,3 +42,4 @@ pub use info::{InfoFiles, stem};
 pub use lock::Locks;
 pub use statoverride::StatOverride;
 pub use triggers::Triggers;
+pub use write::{finish, write};

@@ -93,6 +93,16 @@ fn outcome(plan: &Plan, name: &str) -> (Decision, Reason) {
     (found.outcome.decision, found.outcome.reason)
 }
 
+/// Base, ours, theirs; what becomes of `a`, why, and what the new `status` has.
+type Row = (
+    &'static [&'static str],
+    &'static [&'static str],
+    &'static [&'static str],
+    Decision,
+    Reason,
+    &'static [&'static str],
+);
+
 #[test]
 fn packages_go_as_the_table_says() {
     const INSTALLED: &str = "install ok installed";
@@ -100,7 +110,7 @@ fn packages_go_as_the_table_says() {
         let plan = of(base, ours, theirs);
         (outcome(&plan, "a"), status(&plan))
     };
-    let rows: &[(&[&str], &[&str], &[&str], Decision, Reason, &[&str])] = &[
+    let rows: &[Row] = &[
         (&["a 1"], &["a 1"], &["a 2"], Decision::TakeTheirs, Reason::OnlyHostChanged, &["a 2"]),
         (&[], &[], &["a 1"], Decision::TakeTheirs, Reason::OnlyHostChanged, &["a 1"]),
         (&["a 1"], &["a 1"], &[], Decision::Remove, Reason::OnlyHostChanged, &[]),

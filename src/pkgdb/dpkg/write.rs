@@ -1,0 +1,334 @@
+//! Writing a merged database, so that a crash at any instant leaves the old one or, after [`finish`], the new one.
+//!
+//! ```text
+//! /var/lib/dpkg/onlay.new/0, 1, …     new files, each synced
+//! /var/lib/dpkg/onlay.new/journal     "put FROM TO" or "remove PATH" for each step, words ended by NUL; once
+//!                                     it has this name, the merge is going to happen
+//! ```
+//!
+//! Then each file takes its place by a rename, `status` last, and the journal goes. A journal that is found is
+//! carried out again: a step that was done before does nothing. Without a journal all of it is waste.
+//! Only files that differ are written, so cost follows the change.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
+
+use super::database::{EXTENDED_STATES, optional};
+use super::merge::Plan;
+use super::triggers::{self, Interest};
+use super::{Database, Locks, contents, diversions, statoverride};
+use crate::host::PackageSystem;
+use crate::package::Identity;
+use crate::package::deb822::Document;
+use crate::pkgdb::Error;
+use crate::pkgdb::merge::Side;
+use crate::sys::{Context, IoError, Root, sync_dir, write_new};
+
+/// Where new files wait, below the database's directory.
+const ASIDE: &str = "onlay.new";
+
+/// Where the new `extended_states` waits: it may be on another file system.
+const STATES_ASIDE: &str = "/var/lib/apt/.extended_states.onlay-new";
+
+const JOURNAL: &str = "journal";
+
+/// Bounds of files that are compared.
+const LARGE: u64 = 256 << 20;
+
+/// A file that is to be written or removed.
+#[derive(Debug, PartialEq, Eq)]
+struct Change {
+    target: PathBuf,
+    /// Content and mode; `None` removes it.
+    new: Option<(Vec<u8>, u32)>,
+}
+
+/// One line of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Put { from: PathBuf, to: PathBuf },
+    Remove(PathBuf),
+}
+
+/// Writes a merged database into a root where the overlay's is seen: the overlay, mounted over the new host. Says how
+/// many files were written or removed. `ours` and `theirs` are what the plan was made from; where the overlay's
+/// has changed since, nothing is written.
+pub fn write(plan: &Plan, ours: &Database, theirs: &Database, target: &Root) -> Result<usize, Error> {
+    let directory = directory(target)?;
+    let opened = target.open_dir(&directory)?;
+    let _locks = Locks::take(&opened)?;
+    finish_in(target, &directory)?;
+    let status = optional(target.read(directory.join("status"), LARGE))?.unwrap_or_default();
+    if Identity::of(&status) != ours.status {
+        return Err(Error::Changed { path: opened.path().to_owned() });
+    }
+    let changes = changes(plan, ours, theirs, target, &directory)?;
+    if changes.is_empty() {
+        return Ok(0);
+    }
+    let staged = stage(target, &directory, &changes);
+    if staged.is_err() {
+        // The error that matters is the first one; what is left is cleared before the next attempt.
+        let _ = clear(target, &directory);
+    }
+    apply(target, &staged?)?;
+    clear(target, &directory)?;
+    Ok(changes.len())
+}
+
+/// Finishes what was broken off, or clears it away where it had not begun. Says whether a merge was finished.
+pub fn finish(target: &Root) -> Result<bool, Error> {
+    let directory = directory(target)?;
+    if !target.exists(directory.join(ASIDE)) {
+        return Ok(false);
+    }
+    let _locks = Locks::take(&target.open_dir(&directory)?)?;
+    finish_in(target, &directory)
+}
+
+/// Whether a merge was broken off after it had begun.
+pub(super) fn is_unfinished(root: &Root, directory: &Path) -> bool {
+    root.exists(directory.join(ASIDE).join(JOURNAL))
+}
+
+fn directory(target: &Root) -> Result<PathBuf, Error> {
+    match PackageSystem::find_kind(target, "dpkg") {
+        Some(found) => Ok(found.database.parent().unwrap_or(Path::new("/")).to_owned()),
+        None => Err(Error::Missing { path: target.path().to_owned() }),
+    }
+}
+
+fn finish_in(target: &Root, directory: &Path) -> Result<bool, Error> {
+    let journal = directory.join(ASIDE).join(JOURNAL);
+    let Some(text) = optional(target.read(&journal, LARGE))? else {
+        clear(target, directory)?;
+        return Ok(false);
+    };
+    let steps = parse_journal(&text)
+        .ok_or_else(|| Error::Damaged { path: target.join(&journal), what: "it is no journal".to_owned() })?;
+    apply(target, &steps)?;
+    clear(target, directory)?;
+    Ok(true)
+}
+
+/// The files that differ from what the plan wants, `status` last.
+fn changes(
+    plan: &Plan,
+    ours: &Database,
+    theirs: &Database,
+    target: &Root,
+    directory: &Path,
+) -> Result<Vec<Change>, Error> {
+    let mut wanted: Vec<Change> = Vec::new();
+    let mut want = |name: PathBuf, new: Option<Vec<u8>>| {
+        wanted.push(Change { target: directory.join(name), new: new.map(|text| (text, 0o644)) });
+    };
+    let tables = &plan.tables;
+    want("diversions".into(), Some(diversions::write(&tables.diversions)));
+    want("statoverride".into(), Some(statoverride::write(&tables.overrides)));
+    want("arch".into(), Some(contents::write_architectures(&tables.architectures, &plan.native)));
+    want("triggers/File".into(), Some(Interest::write_files(&plan.triggers.files)));
+    want("triggers/Unincorp".into(), Some(triggers::write_activated(&tables.activated)));
+    for side in [ours, theirs] {
+        for name in side.tables.alternatives.keys() {
+            let new = tables.alternatives.get(name).map(super::Alternative::to_bytes);
+            want(Path::new("alternatives").join(name), new);
+        }
+        for name in side.triggers.named.keys() {
+            let new = plan.triggers.named.get(name).map(|interests| Interest::write_named(interests));
+            want(Path::new("triggers").join(name), new);
+        }
+    }
+    for (name, interests) in &plan.triggers.named {
+        want(Path::new("triggers").join(name), Some(Interest::write_named(interests)));
+    }
+    for (name, side) in &plan.info {
+        let source = side.map(|side| if side == Side::Ours { ours } else { theirs });
+        let new = source.map(|source| info(source, name)).transpose()?.flatten();
+        wanted.push(Change { target: directory.join("info").join(name), new });
+    }
+    let states = tables.auto_installed.to_bytes();
+    wanted.push(Change { target: EXTENDED_STATES.into(), new: Some((states, 0o644)) });
+    let status = Document::of(plan.entries.values().map(|entry| entry.stanza.clone())).to_bytes();
+    wanted.push(Change { target: directory.join("status"), new: Some((status, 0o644)) });
+    let mut changes: Vec<Change> = Vec::new();
+    for change in wanted {
+        if differs(target, &change)? && !changes.contains(&change) {
+            changes.push(change);
+        }
+    }
+    Ok(changes)
+}
+
+/// A file in `info/` with its mode: maintainer scripts must stay executable.
+fn info(source: &Database, name: &str) -> Result<Option<(Vec<u8>, u32)>, Error> {
+    let path = source.directory().join("info").join(name);
+    let Some(text) = optional(source.root().read(&path, LARGE))? else { return Ok(None) };
+    let mode = source.root().stat(&path)?.st_mode & 0o7777;
+    Ok(Some((text, mode)))
+}
+
+fn differs(target: &Root, change: &Change) -> Result<bool, Error> {
+    let there = optional(target.read(&change.target, LARGE))?;
+    Ok(match (&there, &change.new) {
+        // What is not there says as much as an empty file.
+        (None, None) => false,
+        (None, Some((text, _))) => !text.is_empty() || is_about_a_package(&change.target),
+        (Some(_), None) => true,
+        (Some(there), Some((text, mode))) => {
+            there != text
+                || is_about_a_package(&change.target)
+                    && target.stat(&change.target)?.st_mode & 0o7777 != *mode
+        }
+    })
+}
+
+fn is_about_a_package(path: &Path) -> bool {
+    path.parent().is_some_and(|parent| parent.ends_with("info"))
+}
+
+/// Writes all new files aside, and the journal.
+fn stage(target: &Root, directory: &Path, changes: &[Change]) -> Result<Vec<Step>, Error> {
+    let aside = directory.join(ASIDE);
+    target.make_dir(&aside, 0o700)?;
+    let opened = target.open_dir(&aside)?;
+    let mut steps = Vec::new();
+    for (number, change) in changes.iter().enumerate() {
+        let Some((text, mode)) = &change.new else {
+            steps.push(Step::Remove(change.target.clone()));
+            continue;
+        };
+        let from = if change.target == Path::new(EXTENDED_STATES) {
+            let (parent, name) = split(Path::new(STATES_ASIDE));
+            target.make_dirs(parent, 0o755)?;
+            write_new(&target.open_dir(parent)?, &name.to_string_lossy(), *mode, text)?;
+            sync_dir(&target.open_dir(parent)?)?;
+            PathBuf::from(STATES_ASIDE)
+        } else {
+            let name = number.to_string();
+            write_new(&opened, &name, *mode, text)?;
+            aside.join(name)
+        };
+        steps.push(Step::Put { from, to: change.target.clone() });
+    }
+    let text = write_journal(&steps);
+    write_new(&opened, "journal.tmp", 0o600, &text)?;
+    sync_dir(&opened)?;
+    rustix::fs::renameat(&opened, "journal.tmp", &opened, JOURNAL)
+        .context("replace", opened.join(JOURNAL))?;
+    sync_dir(&opened)?;
+    sync_dir(&target.open_dir(directory)?)?;
+    Ok(steps)
+}
+
+/// Carries steps out; those that were are left out.
+fn apply(target: &Root, steps: &[Step]) -> Result<(), Error> {
+    for step in steps {
+        take(target, step)?;
+    }
+    let mut parents: Vec<&Path> = steps
+        .iter()
+        .map(|step| match step {
+            Step::Put { to, .. } => split(to).0,
+            Step::Remove(path) => split(path).0,
+        })
+        .collect();
+    parents.sort_unstable();
+    parents.dedup();
+    for parent in parents {
+        if let Some(parent) = optional(target.open_dir(parent))? {
+            sync_dir(&parent)?;
+        }
+    }
+    Ok(())
+}
+
+fn take(target: &Root, step: &Step) -> Result<(), Error> {
+    match step {
+        Step::Put { from, to } => {
+            let (from_parent, from_name) = split(from);
+            let (to_parent, to_name) = split(to);
+            target.make_dirs(to_parent, 0o755)?;
+            let [from_parent, to_parent] = [target.open_dir(from_parent)?, target.open_dir(to_parent)?];
+            done_or_done_before(rustix::fs::renameat(&from_parent, from_name, &to_parent, to_name))
+                .context("replace", target.join(to))?;
+        }
+        Step::Remove(path) => remove(target, path)?,
+    }
+    Ok(())
+}
+
+fn remove(target: &Root, path: &Path) -> Result<(), IoError> {
+    let (parent, name) = split(path);
+    let Some(parent) = optional(target.open_dir(parent))? else { return Ok(()) };
+    done_or_done_before(rustix::fs::unlinkat(&parent, name, AtFlags::empty()))
+        .context("remove", target.join(path))
+}
+
+fn done_or_done_before(result: Result<(), Errno>) -> Result<(), Errno> {
+    match result {
+        Err(Errno::NOENT) => Ok(()),
+        other => other,
+    }
+}
+
+/// Takes away the journal first, then the rest.
+fn clear(target: &Root, directory: &Path) -> Result<(), Error> {
+    let aside = directory.join(ASIDE);
+    let Some(opened) = optional(target.open_dir(&aside))? else { return Ok(()) };
+    remove(target, &aside.join(JOURNAL))?;
+    sync_dir(&opened)?;
+    for entry in opened.entries()? {
+        remove(target, &aside.join(entry.name))?;
+    }
+    remove(target, Path::new(STATES_ASIDE))?;
+    let parent = target.open_dir(directory)?;
+    done_or_done_before(rustix::fs::unlinkat(&parent, ASIDE, AtFlags::REMOVEDIR))
+        .context("remove", target.join(&aside))?;
+    Ok(())
+}
+
+fn split(path: &Path) -> (&Path, &OsStr) {
+    (path.parent().unwrap_or(Path::new("/")), path.file_name().unwrap_or_default())
+}
+
+/// Steps as words, each with a NUL after it, which no path has.
+fn write_journal(steps: &[Step]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for step in steps {
+        let words: &[&OsStr] = match step {
+            Step::Put { from, to } => &[OsStr::new("put"), from.as_os_str(), to.as_os_str()],
+            Step::Remove(path) => &[OsStr::new("remove"), path.as_os_str()],
+        };
+        for word in words {
+            text.extend_from_slice(word.as_bytes());
+            text.push(0);
+        }
+    }
+    text
+}
+
+fn parse_journal(text: &[u8]) -> Option<Vec<Step>> {
+    let mut steps = Vec::new();
+    let Some(text) = text.strip_suffix(b"\0") else { return text.is_empty().then_some(steps) };
+    let mut words = text.split(|byte| *byte == 0);
+    while let Some(word) = words.next() {
+        let mut path = || {
+            let path = PathBuf::from(OsString::from_vec(words.next()?.to_vec()));
+            path.is_absolute().then_some(path)
+        };
+        steps.push(match word {
+            b"put" => Step::Put { from: path()?, to: path()? },
+            b"remove" => Step::Remove(path()?),
+            _ => return None,
+        });
+    }
+    Some(steps)
+}
+
+#[cfg(test)]
+mod tests;
