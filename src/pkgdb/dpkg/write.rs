@@ -10,6 +10,7 @@
 //! carried out again: a step that was done before does nothing. Without a journal all of it is waste.
 //! Only files that differ are written, so cost follows the change.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -22,7 +23,6 @@ use super::merge::Plan;
 use super::triggers::{self, Interest};
 use super::{Database, Locks, contents, diversions, statoverride};
 use crate::host::PackageSystem;
-use crate::package::Identity;
 use crate::package::deb822::Document;
 use crate::pkgdb::Error;
 use crate::pkgdb::merge::Side;
@@ -36,7 +36,7 @@ const STATES_ASIDE: &str = "/var/lib/apt/.extended_states.onlay-new";
 
 const JOURNAL: &str = "journal";
 
-/// Bounds of files that are compared.
+/// Bounds of files that are read.
 const LARGE: u64 = 256 << 20;
 
 /// A file that is to be written or removed.
@@ -47,7 +47,13 @@ struct Change {
     new: Option<(Vec<u8>, u32)>,
 }
 
-/// One line of the journal.
+impl Change {
+    fn text(target: &str, text: Vec<u8>) -> Change {
+        Change { target: target.into(), new: Some((text, 0o644)) }
+    }
+}
+
+/// One step of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
     Put { from: PathBuf, to: PathBuf },
@@ -62,11 +68,11 @@ pub fn write(plan: &Plan, ours: &Database, theirs: &Database, target: &Root) -> 
     let opened = target.open_dir(&directory)?;
     let _locks = Locks::take(&opened)?;
     finish_in(target, &directory)?;
-    let status = optional(target.read(directory.join("status"), LARGE))?.unwrap_or_default();
-    if Identity::of(&status) != ours.status {
+    let now = Database::open(target)?.ok_or_else(|| missing(target))?;
+    if now.status != ours.status {
         return Err(Error::Changed { path: opened.path().to_owned() });
     }
-    let changes = changes(plan, ours, theirs, target, &directory)?;
+    let changes = changes(plan, ours, theirs, &now)?;
     if changes.is_empty() {
         return Ok(0);
     }
@@ -98,8 +104,12 @@ pub(super) fn is_unfinished(root: &Root, directory: &Path) -> bool {
 fn directory(target: &Root) -> Result<PathBuf, Error> {
     match PackageSystem::find_kind(target, "dpkg") {
         Some(found) => Ok(found.database.parent().unwrap_or(Path::new("/")).to_owned()),
-        None => Err(Error::Missing { path: target.path().to_owned() }),
+        None => Err(missing(target)),
     }
+}
+
+fn missing(target: &Root) -> Error {
+    Error::Missing { path: target.path().to_owned() }
 }
 
 fn finish_in(target: &Root, directory: &Path) -> Result<bool, Error> {
@@ -115,53 +125,74 @@ fn finish_in(target: &Root, directory: &Path) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// The files that differ from what the plan wants, `status` last.
-fn changes(
-    plan: &Plan,
-    ours: &Database,
-    theirs: &Database,
-    target: &Root,
-    directory: &Path,
-) -> Result<Vec<Change>, Error> {
-    let mut wanted: Vec<Change> = Vec::new();
-    let mut want = |name: PathBuf, new: Option<Vec<u8>>| {
-        wanted.push(Change { target: directory.join(name), new: new.map(|text| (text, 0o644)) });
-    };
-    let tables = &plan.tables;
-    want("diversions".into(), Some(diversions::write(&tables.diversions)));
-    want("statoverride".into(), Some(statoverride::write(&tables.overrides)));
-    want("arch".into(), Some(contents::write_architectures(&tables.architectures, &plan.native)));
-    want("triggers/File".into(), Some(Interest::write_files(&plan.triggers.files)));
-    want("triggers/Unincorp".into(), Some(triggers::write_activated(&tables.activated)));
-    for side in [ours, theirs] {
-        for name in side.tables.alternatives.keys() {
-            let new = tables.alternatives.get(name).map(super::Alternative::to_bytes);
-            want(Path::new("alternatives").join(name), new);
-        }
-        for name in side.triggers.named.keys() {
-            let new = plan.triggers.named.get(name).map(|interests| Interest::write_named(interests));
-            want(Path::new("triggers").join(name), new);
-        }
-    }
-    for (name, interests) in &plan.triggers.named {
-        want(Path::new("triggers").join(name), Some(Interest::write_named(interests)));
-    }
+/// The files that say something else now than the plan wants, `status` last. An order of lines that is not ours is no
+/// difference: nothing is to be written that the host's file says as well.
+fn changes(plan: &Plan, ours: &Database, theirs: &Database, now: &Database) -> Result<Vec<Change>, Error> {
+    let mut changes = tables(plan, now);
+    changes.extend(by_name("alternatives", &plan.tables.alternatives, &now.tables.alternatives, |one| {
+        one.to_bytes()
+    }));
+    changes.extend(by_name("triggers", &plan.triggers.named, &now.triggers.named, |interests| {
+        Interest::write_named(interests)
+    }));
     for (name, side) in &plan.info {
         let source = side.map(|side| if side == Side::Ours { ours } else { theirs });
         let new = source.map(|source| info(source, name)).transpose()?.flatten();
-        wanted.push(Change { target: directory.join("info").join(name), new });
-    }
-    let states = tables.auto_installed.to_bytes();
-    wanted.push(Change { target: EXTENDED_STATES.into(), new: Some((states, 0o644)) });
-    let status = Document::of(plan.entries.values().map(|entry| entry.stanza.clone())).to_bytes();
-    wanted.push(Change { target: directory.join("status"), new: Some((status, 0o644)) });
-    let mut changes: Vec<Change> = Vec::new();
-    for change in wanted {
-        if differs(target, &change)? && !changes.contains(&change) {
-            changes.push(change);
+        if info(now, name)? != new {
+            changes.push(Change { target: Path::new("info").join(name), new });
         }
     }
-    Ok(changes)
+    if plan.entries != now.entries {
+        let status = Document::of(plan.entries.values().map(|entry| entry.stanza.clone()));
+        changes.push(Change::text("status", status.to_bytes()));
+    }
+    let below = |change: Change| Change { target: now.directory().join(change.target), ..change };
+    Ok(changes.into_iter().map(below).collect())
+}
+
+/// The tables of one file each.
+fn tables(plan: &Plan, now: &Database) -> Vec<Change> {
+    let (new, old) = (&plan.tables, &now.tables);
+    let mut changes = Vec::new();
+    if new.diversions != old.diversions {
+        changes.push(Change::text("diversions", diversions::write(&new.diversions)));
+    }
+    if new.overrides != old.overrides {
+        changes.push(Change::text("statoverride", statoverride::write(&new.overrides)));
+    }
+    if new.architectures != old.architectures {
+        let text = contents::write_architectures(&new.architectures, &plan.native);
+        changes.push(Change::text("arch", text));
+    }
+    if plan.triggers.files != now.triggers.files {
+        changes.push(Change::text("triggers/File", Interest::write_files(&plan.triggers.files)));
+    }
+    if new.activated != old.activated {
+        changes.push(Change::text("triggers/Unincorp", triggers::write_activated(&new.activated)));
+    }
+    if new.auto_installed != old.auto_installed {
+        // An absolute path stays what it is.
+        changes.push(Change::text(EXTENDED_STATES, new.auto_installed.to_bytes()));
+    }
+    changes
+}
+
+/// A directory with a file for each name.
+fn by_name<V: PartialEq>(
+    directory: &str,
+    new: &BTreeMap<String, V>,
+    old: &BTreeMap<String, V>,
+    text: impl Fn(&V) -> Vec<u8>,
+) -> Vec<Change> {
+    let names: BTreeSet<&String> = new.keys().chain(old.keys()).collect();
+    names
+        .into_iter()
+        .filter(|name| new.get(*name) != old.get(*name))
+        .map(|name| Change {
+            target: Path::new(directory).join(name),
+            new: new.get(name).map(|value| (text(value), 0o644)),
+        })
+        .collect()
 }
 
 /// A file in `info/` with its mode: maintainer scripts must stay executable.
@@ -170,25 +201,6 @@ fn info(source: &Database, name: &str) -> Result<Option<(Vec<u8>, u32)>, Error> 
     let Some(text) = optional(source.root().read(&path, LARGE))? else { return Ok(None) };
     let mode = source.root().stat(&path)?.st_mode & 0o7777;
     Ok(Some((text, mode)))
-}
-
-fn differs(target: &Root, change: &Change) -> Result<bool, Error> {
-    let there = optional(target.read(&change.target, LARGE))?;
-    Ok(match (&there, &change.new) {
-        // What is not there says as much as an empty file.
-        (None, None) => false,
-        (None, Some((text, _))) => !text.is_empty() || is_about_a_package(&change.target),
-        (Some(_), None) => true,
-        (Some(there), Some((text, mode))) => {
-            there != text
-                || is_about_a_package(&change.target)
-                    && target.stat(&change.target)?.st_mode & 0o7777 != *mode
-        }
-    })
-}
-
-fn is_about_a_package(path: &Path) -> bool {
-    path.parent().is_some_and(|parent| parent.ends_with("info"))
 }
 
 /// Writes all new files aside, and the journal.

@@ -34,6 +34,11 @@ impl Bed {
         self.place.path().join(name)
     }
 
+    /// The tree, which is never changed.
+    pub(super) fn tree(&self) -> &Path {
+        &self.tree
+    }
+
     /// A new system over the tree.
     pub(super) fn system(&self, name: &str) -> System {
         self.stack(name, &self.tree, &self.path(&format!("{name}.upper")))

@@ -29,6 +29,12 @@ fn random(chance: &mut fastrand::Rng, from: Option<&Fake>) -> Fake {
     for present in keys {
         decorate(chance, &mut fake, &present, from);
     }
+    // apt forgets what is gone, but not at once.
+    for (key, stanza) in from.iter().flat_map(|from| &from.contents.tables.auto_installed.stanzas) {
+        if chance.bool() && !fake.contents.present().any(|entry| fake.contents.apt_key(&entry.key) == *key) {
+            fake.contents.tables.auto_installed.stanzas.insert(key.clone(), stanza.clone());
+        }
+    }
     if chance.bool() {
         let entry = StatOverride { user: "root".into(), group: "root".into(), mode: chance.u32(0..3) };
         fake.contents.tables.overrides.insert(PathBuf::from(format!("/x{}", chance.u8(0..3))), entry);

@@ -108,10 +108,11 @@ fn auto_installed(
                 settle((our.get(key), in_ours.contains(key)), (their.get(key), in_theirs.contains(key)))
             }
         };
-        // An entry without its package is kept only where it was so before.
-        let has_gone = !in_merged.contains(key)
-            && (in_ours.contains(key) && our.contains_key(key)
-                || in_theirs.contains(key) && their.contains_key(key));
+        // An entry without its package is kept only where it was so before: apt is slow to forget.
+        let was_so = chosen.is_some()
+            && (chosen == our.get(key) && !in_ours.contains(key)
+                || chosen == their.get(key) && !in_theirs.contains(key));
+        let has_gone = !in_merged.contains(key) && !was_so;
         if let Some(stanza) = chosen.filter(|_| !has_gone) {
             stanzas.insert(key.clone(), stanza.clone());
         }

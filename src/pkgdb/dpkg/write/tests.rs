@@ -126,8 +126,7 @@ fn a_merge_that_is_broken_off_is_finished() {
         let (our, their) = (ours.database(), theirs.database());
         let root = ours.root();
         let directory = Path::new("/var/lib/dpkg");
-        let changes =
-            changes(&planned(&base, &our, &their), &our, &their, &root, directory).expect("changes");
+        let changes = changes(&planned(&base, &our, &their), &our, &their, &our).expect("changes");
         let steps = stage(&root, directory, &changes).expect("it is staged");
         if done > steps.len() {
             break;
@@ -148,16 +147,14 @@ fn a_merge_that_had_not_begun_is_cleared_away() {
     let root = ours.root();
     let directory = Path::new("/var/lib/dpkg");
     let plan = planned(&base, &our, &their);
-    stage(&root, directory, &changes(&plan, &our, &their, &root, directory).expect("changes"))
-        .expect("it is staged");
+    stage(&root, directory, &changes(&plan, &our, &their, &our).expect("changes")).expect("it is staged");
     fs::rename(ours.path("var/lib/dpkg/onlay.new/journal"), ours.path("var/lib/dpkg/onlay.new/journal.tmp"))
         .expect("as if power had failed before");
     assert_eq!(ours.database().entries, our.entries, "the old one is whole");
     assert!(!finish(&root).expect("it is cleared"));
     assert_eq!(ours.listing(), before);
     // The next attempt does so by itself.
-    stage(&root, directory, &changes(&plan, &our, &their, &root, directory).expect("changes"))
-        .expect("it is staged");
+    stage(&root, directory, &changes(&plan, &our, &their, &our).expect("changes")).expect("it is staged");
     fs::remove_file(ours.path("var/lib/dpkg/onlay.new/journal")).expect("as before");
     assert_eq!(write(&plan, &our, &their, &root).expect("it is written"), 8);
 }
