@@ -23,6 +23,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("rpm", "sqlite", "/usr/share/rpm/rpmdb.sqlite"),
     ("rpm", "sqlite", "/var/lib/rpm/rpmdb.sqlite"),
     ("rpm", "ndb", "/var/lib/rpm/Packages.db"),
+    ("rpm", "bdb", "/usr/share/rpm/Packages"),
     ("rpm", "bdb", "/var/lib/rpm/Packages"),
     ("dpkg", "text", "/var/lib/dpkg/status"),
     ("dpkg", "text", "/usr/lib/sysimage/dpkg/status"),
@@ -33,21 +34,18 @@ const KNOWN: &[(&str, &str, &str)] = &[
 impl PackageSystem {
     /// Finds the first known database of a root.
     pub fn find(root: &Root) -> Option<PackageSystem> {
-        PackageSystem::find_one(root, |_| true)
+        PackageSystem::all(root).next()
     }
 
     /// Finds the database of one kind, where a root may have several (a Debian with rpm installed).
     pub fn find_kind(root: &Root, kind: &str) -> Option<PackageSystem> {
-        PackageSystem::find_one(root, |known| known == kind)
+        PackageSystem::all(root).find(|system| system.kind == kind)
     }
 
-    fn find_one(root: &Root, is_wanted: impl Fn(&str) -> bool) -> Option<PackageSystem> {
-        let is_there = |&&(kind, _, path): &&(&str, &str, &str)| is_wanted(kind) && root.exists(path);
-        KNOWN.iter().find(is_there).map(|&(kind, format, path)| PackageSystem {
-            kind,
-            format,
-            database: PathBuf::from(path),
-        })
+    /// Finds all known databases of a root, in the order in which they count.
+    pub fn all(root: &Root) -> impl Iterator<Item = PackageSystem> + '_ {
+        let found = KNOWN.iter().filter(|(_, _, path)| root.exists(path));
+        found.map(|&(kind, format, path)| PackageSystem { kind, format, database: PathBuf::from(path) })
     }
 
     /// A word that changes when packages are installed or removed: size and time of the database

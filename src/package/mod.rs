@@ -4,13 +4,19 @@
 //! of them.
 
 pub mod deb822;
+pub mod digest;
+pub mod header;
+pub mod relation;
 
 mod debian_relation;
 mod debian_version;
 mod error;
+mod evr;
 mod identity;
 
 pub use debian_relation::{Operator, Qualifier, Relation};
 pub use debian_version::DebianVersion;
 pub use error::Error;
+pub use evr::{Evr, compare_versions};
+pub use header::Header;
 pub use identity::Identity;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::package::header::Malformed;
 use crate::sys::IoError;
 
 /// A refusal or failure that a caller can act on.
@@ -46,17 +47,28 @@ pub enum Error {
         /// Where it is.
         path: PathBuf,
     },
-    /// It is not what a plan was made for.
-    #[error("the package database '{}' has changed meanwhile", path.display())]
-    Changed {
-        /// Where it is.
+    /// It is not there.
+    #[error("there is no package database '{}'", path.display())]
+    Missing {
+        /// Where it should be.
         path: PathBuf,
     },
-    /// There is none.
-    #[error("there is no package database below '{}'", path.display())]
-    Missing {
-        /// The root.
+    /// It is not what it was when it was read.
+    #[error("the package database '{}' has changed meanwhile", path.display())]
+    Changed {
+        /// The file.
         path: PathBuf,
+    },
+    /// What is to be stored is no header.
+    #[error("not a header of a package")]
+    NoHeader(#[from] Malformed),
+    /// SQLite cannot do something.
+    #[error("cannot use the package database '{}'", path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
     },
     /// An operation on a file failed.
     #[error(transparent)]

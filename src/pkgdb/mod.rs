@@ -6,6 +6,7 @@
 
 pub mod dpkg;
 pub mod merge;
+pub mod rpm;
 
 mod error;
 

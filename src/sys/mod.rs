@@ -10,6 +10,7 @@
 mod atomic;
 mod call_names;
 mod channel;
+mod copy;
 mod error;
 mod handle;
 mod lock;
@@ -29,6 +30,7 @@ pub mod terminal;
 
 pub use atomic::{replace_file, replace_volatile, sync_dir, write_new};
 pub use channel::{Channel, Message};
+pub use copy::copy_content;
 pub use error::{Context, IoError, io_error, with_causes};
 pub use handle::FileHandle;
 pub use lock::Lock;
@@ -45,7 +47,7 @@ pub use process::{
     exit_now, fork, fork_sibling, has_capability, let_go_of_streams, new_session, process_start_time,
     processes, raise_as_self, reap_any, refuse_tracing, run_from_read_only_mount, wait,
 };
-pub use record_lock::RecordLock;
+pub use record_lock::{RecordLock, is_write_locked};
 pub use root::{Entry, FileKind, Root};
 pub use seccomp::{Abi, Condition, Filter, Listener, Notification, Rule, Verdict};
 pub use signal::{SignalFd, SignalInfo, default_action, ignore, restore_signals, send};

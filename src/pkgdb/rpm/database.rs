@@ -1,0 +1,238 @@
+//! An open database, of either format.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use super::index_rows::Table;
+use super::{Backend, Hnum, Location, Stored, Visit, lock, ndb, sqlite};
+use crate::package::header::{DependencyKind, Malformed};
+use crate::package::{Header, Identity};
+use crate::pkgdb::{Error, Package};
+use crate::sys::{Context, FileKind, RecordLock, Root};
+
+/// How a database is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Opening<'a> {
+    /// A directory for a copy, where one must be made. It has no name there when the opening has ended.
+    pub scratch: &'a Path,
+    /// How long to wait for who is changing the database.
+    pub patience: Duration,
+    /// Whether it will be replaced.
+    pub access: Access,
+}
+
+/// What is going to happen to a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It is read. Others may read, too.
+    Read,
+    /// It will be replaced by a changed copy. rpm's lock is held from now on, so nobody else can change it.
+    Replace,
+}
+
+/// An open database. rpm's lock is held as long as it lives.
+#[derive(Debug)]
+pub struct Database {
+    pub(super) dir: Root,
+    pub(super) store: Store,
+    pub(super) lock: Option<RecordLock>,
+    path: PathBuf,
+}
+
+#[derive(Debug)]
+pub(super) enum Store {
+    Sqlite(sqlite::Reader),
+    Ndb(ndb::Reader),
+}
+
+/// A package in a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// Its header.
+    pub stored: Stored,
+    /// The package, or why its header cannot be read. rpm passes such headers over.
+    pub package: Result<Package, Malformed>,
+}
+
+impl Database {
+    /// Opens the database at a place below a root, following no link out of it.
+    pub fn open(root: &Root, location: &Location, opening: &Opening<'_>) -> Result<Database, Error> {
+        Database::open_in(root.open_dir(&location.directory)?, location.backend, opening)
+    }
+
+    /// Opens the database in a directory.
+    pub fn open_in(dir: Root, backend: Backend, opening: &Opening<'_>) -> Result<Database, Error> {
+        let patience = opening.patience;
+        let lock = match opening.access {
+            Access::Read => lock::shared(&dir, patience)?,
+            Access::Replace => Some(lock::exclusive(&dir, patience)?),
+        };
+        let path = dir.join(backend.file_name());
+        let file = open_file(&dir, backend)?;
+        let store = match backend {
+            Backend::Sqlite => {
+                lock::await_sqlite(&dir, patience)?;
+                Store::Sqlite(sqlite::Reader::open(&dir, file, opening.scratch)?)
+            }
+            Backend::Ndb => Store::Ndb(ndb::Reader::open(&dir, file, patience)?),
+        };
+        Ok(Database { dir, store, lock, path })
+    }
+
+    /// How it is stored.
+    pub fn backend(&self) -> Backend {
+        match self.store {
+            Store::Sqlite(_) => Backend::Sqlite,
+            Store::Ndb(_) => Backend::Ndb,
+        }
+    }
+
+    /// The file with the headers, for messages.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Shows every header to `visit`, one after the other; only one is in memory.
+    pub fn each(&self, visit: Visit<'_>) -> Result<(), Error> {
+        match &self.store {
+            Store::Sqlite(reader) => reader.each(visit),
+            Store::Ndb(reader) => reader.each(visit),
+        }
+    }
+
+    /// The header with this number.
+    pub fn blob(&self, number: Hnum) -> Result<Option<Vec<u8>>, Error> {
+        match &self.store {
+            Store::Sqlite(reader) => reader.blob(number),
+            Store::Ndb(reader) => reader.blob(number),
+        }
+    }
+
+    /// The highest number that a header ever had.
+    pub fn highest(&self) -> Result<Hnum, Error> {
+        match &self.store {
+            Store::Sqlite(reader) => reader.highest(),
+            Store::Ndb(reader) => {
+                let used = reader.table.used.iter().map(|slot| slot.number).max().unwrap_or_default();
+                Ok(Hnum(used.max(reader.table.next_number.saturating_sub(1))))
+            }
+        }
+    }
+
+    /// Shows the headers of the packages with this name.
+    pub fn each_named(&self, name: &str, visit: Visit<'_>) -> Result<(), Error> {
+        self.each_with_key("Name", name, visit)
+    }
+
+    /// Shows the headers that require, provide (and so on) a name, in whatever version. Requirements that
+    /// only installing had are left out, as in rpm; a rich dependency is found by each of its names.
+    pub fn each_with(&self, kind: DependencyKind, name: &str, visit: Visit<'_>) -> Result<(), Error> {
+        let table = match kind {
+            DependencyKind::Requires => "Requirename",
+            DependencyKind::Provides => "Providename",
+            DependencyKind::Conflicts => "Conflictname",
+            DependencyKind::Obsoletes => "Obsoletename",
+            DependencyKind::Recommends => "Recommendname",
+            DependencyKind::Suggests => "Suggestname",
+            DependencyKind::Supplements => "Supplementname",
+            DependencyKind::Enhances => "Enhancename",
+        };
+        self.each_with_key(table, name, visit)
+    }
+
+    fn each_with_key(&self, table: &str, key: &str, visit: Visit<'_>) -> Result<(), Error> {
+        let table = Table::named(table).expect("all names here are in the list");
+        match &self.store {
+            Store::Sqlite(reader) => reader.with_key(table, key.as_bytes(), visit),
+            Store::Ndb(reader) => reader.each(&mut |number, blob| {
+                let has_key =
+                    |header: Header<'_>| table.rows(&header).iter().any(|row| *row.key == *key.as_bytes());
+                if Header::parse(blob).is_ok_and(has_key) { visit(number, blob) } else { Ok(()) }
+            }),
+        }
+    }
+
+    /// The headers that list this path exactly, and which of their files it is. rpm also compares what
+    /// directories are behind links; whoever wants that resolves the path first.
+    pub fn owners(&self, path: &Path) -> Result<Vec<(Hnum, usize)>, Error> {
+        let path = path.as_os_str().as_bytes();
+        let start = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+        let (directory, basename) = path.split_at(start);
+        let mut owners = Vec::new();
+        let mut look = |number, blob: &[u8]| {
+            let Ok(header) = Header::parse(blob) else { return Ok(()) };
+            let is_it = |file: &crate::package::header::File<'_>| {
+                file.basename.as_bytes() == basename && file.directory.as_os_str().as_bytes() == directory
+            };
+            owners.extend(header.files().filter(is_it).map(|file| (number, file.index)));
+            Ok(())
+        };
+        match &self.store {
+            Store::Sqlite(reader) => reader.with_file(directory, basename, &mut look)?,
+            Store::Ndb(reader) => reader.each(&mut look)?,
+        }
+        Ok(owners)
+    }
+
+    /// What all headers are: reads and hashes all of the database, on two processors.
+    pub fn identities(&self) -> Result<Vec<Stored>, Error> {
+        self.map(|number, blob| Stored { number, identity: Identity::of(blob) })
+    }
+
+    /// All packages.
+    pub fn packages(&self) -> Result<Vec<Installed>, Error> {
+        self.map(|number, blob| {
+            let stored = Stored { number, identity: Identity::of(blob) };
+            Installed {
+                stored,
+                package: Header::parse(blob).map(|header| package_of(&header, stored.identity)),
+            }
+        })
+    }
+
+    /// What `make` makes of every header, while this thread reads on.
+    fn map<T: Send>(&self, make: impl Fn(Hnum, &[u8]) -> T + Send) -> Result<Vec<T>, Error> {
+        std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel::<(Hnum, Vec<u8>)>(32);
+            let worker = scope.spawn(move || {
+                receiver.into_iter().map(|(number, blob)| make(number, &blob)).collect::<Vec<T>>()
+            });
+            let read = self.each(&mut |number, blob| {
+                // Should the other thread have ended, it has panicked, which is told below.
+                let _ = sender.send((number, blob.to_vec()));
+                Ok(())
+            });
+            drop(sender);
+            let made = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            read.map(|()| made)
+        })
+    }
+}
+
+/// What any database can tell of a package.
+pub(super) fn package_of(header: &Header<'_>, identity: Identity) -> Package {
+    Package {
+        name: header.name().into_owned(),
+        arch: header.arch().into_owned(),
+        version: header.evr().to_string(),
+        identity,
+    }
+}
+
+/// Opens the file with the headers, which must be one.
+fn open_file(dir: &Root, backend: Backend) -> Result<File, Error> {
+    let name = backend.file_name();
+    let file = match dir.open_child_file(OsStr::new(name)) {
+        Err(error) if error.is_not_found() => return Err(Error::Missing { path: dir.join(name) }),
+        other => other?,
+    };
+    let stat = rustix::fs::fstat(&file).context("examine", dir.join(name))?;
+    if FileKind::of(&stat) != FileKind::File {
+        return Err(Error::Damaged { path: dir.join(name), what: "it is no regular file".to_owned() });
+    }
+    Ok(file)
+}

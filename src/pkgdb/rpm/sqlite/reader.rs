@@ -1,0 +1,205 @@
+//! Reading an `rpmdb.sqlite` without writing anything beside it.
+//!
+//! SQLite in WAL mode, which rpm uses, cannot read without making `-wal` and `-shm` files, unless it is told
+//! that the file is *immutable*: then it locks nothing and looks at no log. So that is how we read where the
+//! log is empty, under rpm's own lock. Where a log with content was left behind, its content counts: file
+//! and log are copied, and SQLite finishes the copy.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+use rustix::fs::{AtFlags, Mode, OFlags};
+
+use super::{Key, connect, failed, path_of};
+use crate::pkgdb::Error;
+use crate::pkgdb::rpm::index_rows::Table;
+use crate::pkgdb::rpm::{Backend, Hnum, Visit};
+use crate::sys::{Context, Root, copy_content};
+
+const LOG: &str = "rpmdb.sqlite-wal";
+const JOURNAL: &str = "rpmdb.sqlite-journal";
+
+/// An open database.
+#[derive(Debug)]
+pub(in crate::pkgdb::rpm) struct Reader {
+    connection: Connection,
+    /// All of the database: there is nothing in a log.
+    pub(in crate::pkgdb::rpm) file: File,
+    path: PathBuf,
+}
+
+impl Reader {
+    /// Opens the database in `dir`, whose file is open already. Copies, where there must be one, are made
+    /// in `scratch`, and have no name any more when this returns.
+    pub(in crate::pkgdb::rpm) fn open(dir: &Root, file: File, scratch: &Path) -> Result<Reader, Error> {
+        let name = Backend::Sqlite.file_name();
+        let path = dir.join(name);
+        let is_plain = !has_content(dir, LOG)? && !has_content(dir, JOURNAL)?;
+        let reachable = if is_plain { path_of(dir, name)? } else { None };
+        let (connection, file) = match reachable {
+            Some(reachable) => {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+                (connect(&reachable, flags, "?immutable=1").map_err(|error| failed(&path, error))?, file)
+            }
+            None => copied(dir, &file, scratch)?,
+        };
+        let reader = Reader { connection, file, path };
+        // The first look at the file: is it a database, and rpm's?
+        reader.run(|connection| connection.prepare("SELECT hnum, blob FROM Packages").map(drop))?;
+        Ok(reader)
+    }
+
+    /// All headers, by their numbers.
+    pub(in crate::pkgdb::rpm) fn each(&self, visit: Visit<'_>) -> Result<(), Error> {
+        self.visit("SELECT hnum, blob FROM Packages ORDER BY hnum", [], visit)
+    }
+
+    /// The headers with a key in a table, each once.
+    pub(in crate::pkgdb::rpm) fn with_key(
+        &self,
+        table: &Table,
+        key: &[u8],
+        visit: Visit<'_>,
+    ) -> Result<(), Error> {
+        let sql = format!(
+            "SELECT hnum, blob FROM Packages WHERE hnum IN (SELECT hnum FROM {} WHERE key = ?1) ORDER BY hnum",
+            table.name
+        );
+        self.visit(&sql, [Key::of(table, key)], visit)
+    }
+
+    /// The headers with a file of this name, and with this directory.
+    pub(in crate::pkgdb::rpm) fn with_file(
+        &self,
+        directory: &[u8],
+        basename: &[u8],
+        visit: Visit<'_>,
+    ) -> Result<(), Error> {
+        // The '+' keeps SQLite from looking through all that is in a popular directory.
+        let sql = "SELECT hnum, blob FROM Packages WHERE hnum IN \
+                   (SELECT b.hnum FROM Basenames AS b WHERE b.key = ?1 AND EXISTS \
+                   (SELECT 1 FROM Dirnames AS d WHERE d.hnum = b.hnum AND +d.key = ?2)) ORDER BY hnum";
+        self.visit(sql, [Key(basename, true), Key(directory, true)], visit)
+    }
+
+    fn visit<const N: usize>(&self, sql: &str, keys: [Key<'_>; N], visit: Visit<'_>) -> Result<(), Error> {
+        let fail = |error| failed(&self.path, error);
+        let mut statement = self.connection.prepare(sql).map_err(fail)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(keys)).map_err(fail)?;
+        while let Some(row) = rows.next().map_err(fail)? {
+            let number = self.number(row)?;
+            let blob = row.get_ref(1).and_then(|value| value.as_blob().map_err(rusqlite::Error::from));
+            visit(number, blob.map_err(fail)?)?;
+        }
+        Ok(())
+    }
+
+    /// One header.
+    pub(in crate::pkgdb::rpm) fn blob(&self, number: Hnum) -> Result<Option<Vec<u8>>, Error> {
+        self.run(|connection| {
+            let sql = "SELECT blob FROM Packages WHERE hnum = ?1";
+            connection.query_row(sql, [number.0], |row| row.get(0)).optional()
+        })
+    }
+
+    /// The highest number that a header ever had.
+    pub(in crate::pkgdb::rpm) fn highest(&self) -> Result<Hnum, Error> {
+        let sequence: Option<i64> = self.run(|connection| {
+            let sql = "SELECT max(seq) FROM sqlite_sequence WHERE name = 'Packages'";
+            connection.query_row(sql, [], |row| row.get(0))
+        })?;
+        let number: Option<i64> = self
+            .run(|connection| connection.query_row("SELECT max(hnum) FROM Packages", [], |row| row.get(0)))?;
+        self.hnum(sequence.max(number).unwrap_or_default())
+    }
+
+    /// The rows of an index table, in its order: key, header's number, index.
+    pub(in crate::pkgdb::rpm) fn rows(
+        &self,
+        table: &Table,
+        visit: &mut dyn FnMut(&[u8], i64, i64),
+    ) -> Result<(), Error> {
+        self.run(|connection| {
+            let mut statement =
+                connection.prepare(&format!("SELECT key, hnum, idx FROM {} ORDER BY rowid", table.name))?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                visit(row.get_ref(0)?.as_bytes()?, row.get(1)?, row.get(2)?);
+            }
+            Ok(())
+        })
+    }
+
+    /// What SQLite itself finds wrong.
+    pub(in crate::pkgdb::rpm) fn integrity(&self) -> Result<Vec<String>, Error> {
+        self.run(|connection| {
+            let mut statement = connection.prepare("PRAGMA integrity_check")?;
+            let found = statement.query_map([], |row| row.get::<_, String>(0))?;
+            found.filter(|text| text.as_deref() != Ok("ok")).collect()
+        })
+    }
+
+    fn run<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
+        read(&self.connection).map_err(|error| failed(&self.path, error))
+    }
+
+    fn number(&self, row: &Row<'_>) -> Result<Hnum, Error> {
+        self.hnum(row.get(0).map_err(|error| failed(&self.path, error))?)
+    }
+
+    fn hnum(&self, number: i64) -> Result<Hnum, Error> {
+        u32::try_from(number).map(Hnum).map_err(|_| Error::Damaged {
+            path: self.path.clone(),
+            what: format!("a header has the number {number}"),
+        })
+    }
+}
+
+fn has_content(dir: &Root, name: &str) -> Result<bool, Error> {
+    Ok(dir.lstat(name)?.is_some_and(|stat| stat.st_size > 0))
+}
+
+/// A private copy of file and log, made one file by SQLite.
+fn copied(dir: &Root, file: &File, scratch: &Path) -> Result<(Connection, File), Error> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let place = Root::open(scratch)?;
+    let name = format!(".rpmdb-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let result = finish_copy(dir, file, &place, &name);
+    // What is open stays readable.
+    for ending in ["", "-wal", "-shm", "-journal"] {
+        let _ = rustix::fs::unlinkat(&place, format!("{name}{ending}"), AtFlags::empty());
+    }
+    result
+}
+
+fn finish_copy(dir: &Root, file: &File, place: &Root, name: &str) -> Result<(Connection, File), Error> {
+    let copy = create(place, name)?;
+    copy_content(file, &copy).context("copy", dir.path())?;
+    for (companion, ending) in [(LOG, "-wal"), (JOURNAL, "-journal")] {
+        if has_content(dir, companion)? {
+            let log = dir.open_child_file(OsStr::new(companion))?;
+            copy_content(&log, &create(place, &format!("{name}{ending}"))?)
+                .context("copy", dir.join(companion))?;
+        }
+    }
+    let path = path_of(place, name)?.unwrap_or_else(|| place.join(name));
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+    let connection = connect(&path, flags, "").and_then(|connection| {
+        // Nobody else has the copy; so SQLite needs no shared memory, and the log goes into the file.
+        connection.execute_batch(
+            "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = OFF; PRAGMA journal_mode = DELETE; \
+             SELECT count(*) FROM sqlite_schema; PRAGMA query_only = ON;",
+        )?;
+        Ok(connection)
+    });
+    Ok((connection.map_err(|error| failed(&dir.join(Backend::Sqlite.file_name()), error))?, copy))
+}
+
+fn create(place: &Root, name: &str) -> Result<File, Error> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat(place, name, flags, Mode::from_raw_mode(0o600));
+    Ok(File::from(fd.context("create", place.join(name))?))
+}

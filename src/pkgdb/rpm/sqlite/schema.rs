@@ -1,0 +1,35 @@
+//! The schema, statement for statement as rpm's sqlite.c makes it.
+
+use rusqlite::Connection;
+
+use crate::pkgdb::rpm::index_rows::TABLES;
+
+/// Makes all tables. Their indexes come when there is something in them, which is faster.
+pub(super) fn create(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "CREATE TABLE IF NOT EXISTS 'Packages' (hnum INTEGER PRIMARY KEY AUTOINCREMENT,blob BLOB NOT NULL)",
+    )?;
+    for table in &TABLES {
+        let name = table.name;
+        let key = if table.is_text { "TEXT" } else { "BLOB" };
+        connection.execute_batch(&format!(
+            "CREATE TABLE IF NOT EXISTS '{name}' (key '{key}' NOT NULL, hnum INTEGER NOT NULL, \
+             idx INTEGER NOT NULL, FOREIGN KEY (hnum) REFERENCES 'Packages'(hnum))"
+        ))?;
+    }
+    Ok(())
+}
+
+/// Makes the indexes that are missing, as rpm does whenever it opens a database to write.
+pub(super) fn create_indexes(connection: &Connection) -> rusqlite::Result<()> {
+    for table in &TABLES {
+        let columns = [("key", table.is_text), ("hnum", table.is_array)];
+        for (column, _) in columns.into_iter().filter(|(_, is_indexed)| *is_indexed) {
+            let name = table.name;
+            connection.execute_batch(&format!(
+                "CREATE INDEX IF NOT EXISTS '{name}_{column}_idx' ON '{name}'({column} ASC)"
+            ))?;
+        }
+    }
+    Ok(())
+}
