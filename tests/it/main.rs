@@ -12,6 +12,7 @@ mod kernel;
 mod machine;
 mod man;
 mod rpm_host;
+mod rpmdb;
 mod shell;
 mod system_calls;
 mod tree;

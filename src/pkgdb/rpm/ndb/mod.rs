@@ -102,7 +102,7 @@ mod tests {
     fn the_checksum_is_the_known_one() {
         assert_eq!(adler32(b""), 1);
         assert_eq!(adler32(b"Wikipedia"), 0x11e6_0398);
-        assert_eq!(adler32(&vec![0xff; 100_000]), 0x149a_302d);
+        assert_eq!(adler32(&vec![0xff; 100_000]), 0x149a_302c);
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl Reader {
         visit: Visit<'_>,
     ) -> Result<(), Error> {
         let sql = format!(
-            "SELECT hnum, blob FROM Packages WHERE hnum IN (SELECT hnum FROM {} WHERE key = ?1) ORDER BY hnum",
+            "SELECT hnum, blob FROM Packages WHERE hnum IN (SELECT hnum FROM \"{}\" WHERE key = ?1) ORDER BY hnum",
             table.name
         );
         self.visit(&sql, [Key::of(table, key)], visit)
@@ -123,8 +123,8 @@ impl Reader {
         visit: &mut dyn FnMut(&[u8], i64, i64),
     ) -> Result<(), Error> {
         self.run(|connection| {
-            let mut statement =
-                connection.prepare(&format!("SELECT key, hnum, idx FROM {} ORDER BY rowid", table.name))?;
+            let mut statement = connection
+                .prepare(&format!("SELECT key, hnum, idx FROM \"{}\" ORDER BY rowid", table.name))?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 visit(row.get_ref(0)?.as_bytes()?, row.get(1)?, row.get(2)?);

@@ -95,7 +95,7 @@ fn delete(connection: &Connection, table: &str, numbers: &[Hnum]) -> rusqlite::R
     // As many as fit in a statement that is not too long.
     for numbers in numbers.chunks(1000) {
         let list: Vec<String> = numbers.iter().map(|number| number.0.to_string()).collect();
-        connection.execute_batch(&format!("DELETE FROM {table} WHERE hnum IN ({})", list.join(",")))?;
+        connection.execute_batch(&format!("DELETE FROM \"{table}\" WHERE hnum IN ({})", list.join(",")))?;
     }
     Ok(())
 }
@@ -146,7 +146,7 @@ impl<'a> Inserter<'a> {
     fn new(connection: &'a Connection, path: &'a Path) -> rusqlite::Result<Inserter<'a>> {
         let rows = TABLES
             .iter()
-            .map(|table| connection.prepare(&format!("INSERT INTO {} VALUES(?1, ?2, ?3)", table.name)))
+            .map(|table| connection.prepare(&format!("INSERT INTO \"{}\" VALUES(?1, ?2, ?3)", table.name)))
             .collect::<Result<_, _>>()?;
         let package = connection.prepare("INSERT INTO Packages VALUES(NULL, ?1)")?;
         Ok(Inserter { connection, path, package, rows })

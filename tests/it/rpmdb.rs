@@ -1,0 +1,11 @@
+//! rpm's database, with rpm itself as the judge: packages that rpmbuild made, databases that rpm wrote, and
+//! what rpm says of those that we wrote.
+
+mod dumps;
+mod faults;
+mod lab;
+mod locks;
+mod packages;
+mod reading;
+mod versions;
+mod writing;

@@ -1,0 +1,163 @@
+//! A place with packages and databases, and rpm to use on them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use onlay::package::header::tag;
+use onlay::package::{Header, Identity};
+use onlay::pkgdb::rpm::index_rows::TABLES;
+use onlay::pkgdb::rpm::{Access, Backend, Database, Finding, Opening, check};
+use onlay::sys::Root;
+use rusqlite::Connection;
+
+use super::packages;
+use crate::debian::{command, expect_success, skip, words};
+
+/// A temporary place.
+pub(super) struct Lab {
+    place: tempfile::TempDir,
+    pub(super) packages: PathBuf,
+}
+
+impl Lab {
+    /// `None` after saying loudly that rpm is missing.
+    pub(super) fn open() -> Option<Lab> {
+        if !Path::new("/usr/bin/rpmbuild").exists() {
+            skip("no rpmbuild; scripts/install-test-tools installs it");
+            return None;
+        }
+        Some(Lab { place: crate::debian::place(), packages: packages::built() })
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    /// rpm or one of its siblings, on a database of ours.
+    pub(super) fn rpm(&self, program: &str, database: &str) -> Command {
+        let mut command = rpm(program, self.place.path());
+        command.arg("--dbpath").arg(self.path(database));
+        command
+    }
+
+    /// A new database with packages, made by rpm: names of package files without what rpm adds.
+    pub(super) fn installed(&self, database: &str, packages: &[&str]) {
+        fs::create_dir_all(self.path(database)).expect("our directory");
+        self.change(database, "-i", packages);
+    }
+
+    /// `rpm -i`, `-U` or `-e` with some packages, in the database only.
+    pub(super) fn change(&self, database: &str, how: &str, packages: &[&str]) {
+        let mut command = self.rpm("rpm", database);
+        command.args([how, "--justdb", "--nodeps"]);
+        if how == "-e" {
+            command.args(packages);
+        } else {
+            command.args(["--force", "--nosignature", "--ignorearch", "--ignoreos"]);
+            command.args(packages.iter().map(|package| self.packages.join(format!("{package}.rpm"))));
+        }
+        expect_success(&mut command);
+    }
+
+    pub(super) fn says(&self, database: &str, arguments: &[&str]) -> String {
+        // Where rpm finds nothing it fails, which is an answer, too.
+        words(&self.rpm("rpm", database).args(arguments).output().expect("rpm starts"))
+    }
+
+    /// rpm's own verification.
+    pub(super) fn verify(&self, database: &str) {
+        let output: Output = expect_success(self.rpm("rpmdb", database).arg("--verifydb"));
+        assert_eq!(words(&output).trim(), "", "rpmdb --verifydb of {database}");
+    }
+
+    pub(super) fn root(&self, name: &str) -> Root {
+        fs::create_dir_all(self.path(name)).expect("our directory");
+        Root::open(self.path(name)).expect("our directory")
+    }
+
+    pub(super) fn opening(&self, access: Access) -> Opening<'_> {
+        Opening { scratch: self.place.path(), patience: Duration::ZERO, access }
+    }
+
+    pub(super) fn database(&self, name: &str) -> Database {
+        self.database_for(name, Access::Read)
+    }
+
+    pub(super) fn database_for(&self, name: &str, access: Access) -> Database {
+        let root = self.root(name);
+        let backend = Backend::in_directory(&root).expect("there is one");
+        Database::open_in(root, backend, &self.opening(access)).expect("it opens")
+    }
+
+    /// All that is in the tables of a SQLite database, but for numbers: names of packages stand for
+    /// headers, rows are sorted. Headers without what differs between two installations of a package.
+    pub(super) fn tables(&self, name: &str) -> BTreeMap<String, Vec<String>> {
+        let connection = Connection::open(self.path(name).join("rpmdb.sqlite")).expect("it opens");
+        let mut tables = BTreeMap::new();
+        let mut headers = Vec::new();
+        let mut names = BTreeMap::new();
+        let mut statement = connection.prepare("SELECT hnum, blob FROM Packages").expect("a table");
+        let mut rows = statement.query([]).expect("rows");
+        while let Some(row) = rows.next().expect("a row") {
+            let blob: Vec<u8> = row.get(1).expect("a blob");
+            let label = label(&blob);
+            names.insert(row.get::<_, i64>(0).expect("a number"), label.clone());
+            headers.push(label);
+        }
+        headers.sort();
+        tables.insert("Packages".to_owned(), headers);
+        for table in TABLES.iter().filter(|table| table.tag != tag::INSTALL_TID) {
+            let sql = format!("SELECT key, hnum, idx FROM \"{}\"", table.name);
+            let mut statement = connection.prepare(&sql).expect("a table");
+            let rows = statement.query_map([], |row| {
+                let key = String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned();
+                let header = names.get(&row.get::<_, i64>(1)?).cloned();
+                Ok(format!("{key} {header:?} {}", row.get::<_, i64>(2)?))
+            });
+            let mut rows: Vec<String> = rows.expect("rows").map(|row| row.expect("a row")).collect();
+            rows.sort();
+            tables.insert(table.name.to_owned(), rows);
+        }
+        tables
+    }
+
+    pub(super) fn files(&self, name: &str) -> Vec<String> {
+        crate::kernel::names_in(&self.path(name))
+    }
+}
+
+/// A package's name and version, and what identifies its region.
+fn label(blob: &[u8]) -> String {
+    let header = Header::parse(blob).expect("rpm wrote it");
+    let region = Identity::of(&header.region().unwrap_or_default()).to_string();
+    format!("{}-{} {}", header.name(), header.evr(), &region[..8])
+}
+
+/// A program of rpm's that sees nobody's settings.
+pub(super) fn rpm(program: &str, home: &Path) -> Command {
+    let mut command = command(Path::new("/usr/bin").join(program));
+    command.env("HOME", home);
+    command
+}
+
+/// Nothing is wrong with a database, as we see it.
+pub(super) fn assert_sound(database: &Database) {
+    let findings: Vec<String> =
+        check(database).expect("it can be read").iter().map(Finding::to_string).collect();
+    assert!(findings.is_empty(), "{}: {findings:#?}", database.path().display());
+}
+
+/// All names with versions.
+pub(super) fn listed(database: &Database) -> Vec<String> {
+    let packages = database.packages().expect("it can be read");
+    let mut names: Vec<String> = packages
+        .into_iter()
+        .map(|installed| installed.package.expect("all can be read"))
+        .map(|package| format!("{}-{}.{}", package.name, package.version, package.arch))
+        .collect();
+    names.sort();
+    names
+}
