@@ -5,6 +5,7 @@ mod dumps;
 mod faults;
 mod lab;
 mod locks;
+mod ndb;
 mod packages;
 mod reading;
 mod versions;

@@ -16,10 +16,12 @@ use rusqlite::Connection;
 use super::packages;
 use crate::debian::{command, expect_success, skip, words};
 
-/// A temporary place.
+/// A temporary place, and an rpm to use in it.
 pub(super) struct Lab {
     place: tempfile::TempDir,
     pub(super) packages: PathBuf,
+    /// A tree that scripts/test-trees made, whose rpm is used; otherwise the machine's.
+    tree: Option<PathBuf>,
 }
 
 impl Lab {
@@ -29,7 +31,18 @@ impl Lab {
             skip("no rpmbuild; scripts/install-test-tools installs it");
             return None;
         }
-        Some(Lab { place: crate::debian::place(), packages: packages::built() })
+        Some(Lab { place: crate::debian::place(), packages: packages::built(), tree: None })
+    }
+
+    /// One with another rpm. `None` after saying loudly that its tree is missing.
+    pub(super) fn with_tree(name: &str) -> Option<Lab> {
+        let cache = std::env::var_os("ONLAY_TEST_CACHE").unwrap_or_else(|| "/var/cache/onlay-tests".into());
+        let tree = Path::new(&cache).join(name);
+        if !tree.join("usr/bin/rpm").exists() {
+            skip(&format!("no {}; scripts/test-trees makes it", tree.display()));
+            return None;
+        }
+        Lab::open().map(|lab| Lab { tree: Some(tree), ..lab })
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -38,8 +51,16 @@ impl Lab {
 
     /// rpm or one of its siblings, on a database of ours.
     pub(super) fn rpm(&self, program: &str, database: &str) -> Command {
-        let mut command = rpm(program, self.place.path());
-        command.arg("--dbpath").arg(self.path(database));
+        let Some(tree) = &self.tree else {
+            let mut command = rpm(program, self.place.path());
+            command.arg("--dbpath").arg(self.path(database));
+            return command;
+        };
+        let mut command = command("bwrap");
+        command.args(["--die-with-parent", "--unshare-pid", "--ro-bind"]).arg(tree).arg("/");
+        command.args(["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--bind"]);
+        command.arg(self.place.path()).args(["/mnt", "--ro-bind"]).arg(&self.packages).arg("/srv");
+        command.args(["--", program, "--dbpath"]).arg(Path::new("/mnt").join(database));
         command
     }
 
@@ -56,8 +77,9 @@ impl Lab {
         if how == "-e" {
             command.args(packages);
         } else {
-            command.args(["--force", "--nosignature", "--ignorearch", "--ignoreos"]);
-            command.args(packages.iter().map(|package| self.packages.join(format!("{package}.rpm"))));
+            command.args(["--force", "--nosignature", "--ignoresize", "--ignorearch", "--ignoreos"]);
+            let place = if self.tree.is_some() { Path::new("/srv") } else { &self.packages };
+            command.args(packages.iter().map(|package| place.join(format!("{package}.rpm"))));
         }
         expect_success(&mut command);
     }
@@ -95,6 +117,9 @@ impl Lab {
     /// All that is in the tables of a SQLite database, but for numbers: names of packages stand for
     /// headers, rows are sorted. Headers without what differs between two installations of a package.
     pub(super) fn tables(&self, name: &str) -> BTreeMap<String, Vec<String>> {
+        if Backend::in_directory(&self.root(name)) == Some(Backend::Ndb) {
+            return BTreeMap::from([("Packages".to_owned(), self.labels(name))]);
+        }
         let connection = Connection::open(self.path(name).join("rpmdb.sqlite")).expect("it opens");
         let mut tables = BTreeMap::new();
         let mut headers = Vec::new();
@@ -122,6 +147,17 @@ impl Lab {
             tables.insert(table.name.to_owned(), rows);
         }
         tables
+    }
+
+    fn labels(&self, name: &str) -> Vec<String> {
+        let mut labels = Vec::new();
+        let mut collect = |_, blob: &[u8]| {
+            labels.push(label(blob));
+            Ok(())
+        };
+        self.database(name).each(&mut collect).expect("it can be read");
+        labels.sort();
+        labels
     }
 
     pub(super) fn files(&self, name: &str) -> Vec<String> {

@@ -64,7 +64,9 @@ const QUESTIONS: &[&[&str]] = &[
 fn answers(lab: &Lab, database: &str) -> Vec<Vec<String>> {
     let sorted = |question: &&[&str]| {
         let said = lab.says(database, question);
-        let mut lines: Vec<String> = said.lines().map(str::to_owned).collect();
+        // Where an ndb database has no index yet, rpm says that it makes one.
+        let lines = said.lines().filter(|line| !line.contains("Generating 18 missing index(es)"));
+        let mut lines: Vec<String> = lines.map(str::to_owned).collect();
         lines.sort();
         lines
     };
@@ -82,20 +84,37 @@ fn assert_same_tables(lab: &Lab, ours: &str, theirs: &str) {
 #[test]
 fn a_delta_gives_what_rpm_gives() {
     let Some(lab) = Lab::open() else { return };
-    before_and_after(&lab);
+    a_delta_gives_what_the_labs_rpm_gives(&lab);
+}
+
+#[test]
+fn a_delta_gives_what_a_newer_rpm_gives() {
+    let Some(lab) = Lab::with_tree("rpm-sqlite") else { return };
+    a_delta_gives_what_the_labs_rpm_gives(&lab);
+}
+
+#[test]
+fn a_delta_gives_what_rpm_with_ndb_gives() {
+    let Some(lab) = Lab::with_tree("rpm-ndb") else { return };
+    a_delta_gives_what_the_labs_rpm_gives(&lab);
+}
+
+fn a_delta_gives_what_the_labs_rpm_gives(lab: &Lab) {
+    before_and_after(lab);
+    let backend = lab.database("before").backend();
     let target = lab.root("ours");
     {
         let (before, after) = (lab.database("before"), lab.database("after"));
         let delta = difference(&before, &after);
         assert!(delta.remove.len() > 10 && delta.add.len() > 10);
         let prepared = prepare(&before, &delta, &target, &lab.opening(Access::Replace)).expect("it is made");
-        assert!(!lab.files("ours").contains(&"rpmdb.sqlite".to_owned()), "not yet");
+        assert!(!lab.files("ours").contains(&backend.file_name().to_owned()), "not yet");
         prepared.commit().expect("it takes its place");
     }
-    assert_eq!(lab.files("ours"), [".rpm.lock", "rpmdb.sqlite"]);
+    assert!(lab.files("ours").iter().all(|name| [".rpm.lock", backend.file_name()].contains(&&**name)));
     assert_sound(&lab.database("ours"));
-    assert_same_tables(&lab, "ours", "after");
-    assert_eq!(answers(&lab, "ours"), answers(&lab, "after"));
+    assert_same_tables(lab, "ours", "after");
+    assert_eq!(answers(lab, "ours"), answers(lab, "after"));
     lab.verify("ours");
     // rpm goes on with it, and all of its indexes are used.
     for (how, packages) in [("-U", &["p21-2", "p3-1"][..]), ("-e", &["p22", "p21"]), ("-i", &["linux-1"])] {
@@ -103,7 +122,9 @@ fn a_delta_gives_what_rpm_gives() {
         lab.change("after", how, packages);
     }
     lab.verify("ours");
-    assert_same_tables(&lab, "ours", "after");
+    assert_same_tables(lab, "ours", "after");
+    // The first answer has times.
+    assert_eq!(answers(lab, "ours")[1..], answers(lab, "after")[1..]);
     assert_sound(&lab.database("ours"));
 }
 

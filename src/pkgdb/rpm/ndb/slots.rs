@@ -1,8 +1,9 @@
 //! The beginning of a `Packages.db`: which header is where.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
-use super::{BLOCK, PAGE, RESERVED_SLOTS, blocks_for, number};
+use super::{BLOCK, PAGE, RESERVED_SLOTS, blocks_for, number, unframed};
 
 /// Why a file is no `Packages.db`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +39,16 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// Where its header is in the file, with what stands around it.
+    pub fn bytes(&self) -> Range<u64> {
+        u64::from(self.start) * BLOCK as u64..self.end() * BLOCK as u64
+    }
+
+    /// The header in these bytes of the file; whether the checksum is right is another question.
+    pub fn header<'a>(&self, frame: &'a [u8]) -> Result<&'a [u8], &'static str> {
+        unframed(self.number, frame)
+    }
+
     /// The first block behind it.
     pub(super) fn end(&self) -> u64 {
         u64::from(self.start) + u64::from(self.blocks)
@@ -120,6 +131,7 @@ fn in_order(used: &mut [Slot]) -> Result<(), Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pkgdb::rpm::ndb::framed;
 
     /// A database of blocks: a page of slots with those given, and so many blocks behind it.
     fn database(slots: &[[u32; 3]], blocks: usize) -> Vec<u8> {
@@ -178,6 +190,52 @@ mod tests {
             let found = parse(&good[..length]);
             assert!(found.is_err() || length >= PAGE + 3 * BLOCK, "{length}: {found:?}");
         }
+    }
+
+    /// What SUSE's rpm wrote.
+    const REAL: &[u8] =
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sle15-part.Packages.db"));
+
+    fn frame<'a>(slot: &Slot, file: &'a [u8]) -> &'a [u8] {
+        let range = slot.bytes();
+        &file[range.start as usize..range.end as usize]
+    }
+
+    #[test]
+    fn frames_are_written_as_suse_writes_them() {
+        let table = parse(REAL).expect("a good one");
+        assert_eq!((table.generation, table.next_number, table.used.len()), (46, 41, 3));
+        for slot in &table.used {
+            let bytes = frame(slot, REAL);
+            let time = number(bytes, 8).expect("a time");
+            let header = slot.header(bytes).expect("a good header");
+            assert!(bytes == framed(slot.number, time, header), "header {}", slot.number);
+        }
+    }
+
+    #[test]
+    fn a_real_database_may_be_changed_anywhere() {
+        let mut random = fastrand::Rng::with_seed(29);
+        let used = parse(REAL).expect("a good one").used;
+        let (mut told, mut unseen) = (0, 0);
+        for _ in 0..3000 {
+            let mut bytes = REAL.to_vec();
+            let slot = &used[random.usize(0..used.len())];
+            // In the slots, or in or around a header.
+            let place = match random.u8(0..3) {
+                0 => random.usize(0..10 * BLOCK),
+                1 => slot.bytes().start as usize + random.usize(0..40),
+                _ => slot.bytes().end as usize - 1 - random.usize(0..40),
+            };
+            bytes[place] ^= 1 << random.u8(0..8);
+            let read = parse(&bytes).ok().and_then(|table| {
+                let headers = table.used.iter().map(|slot| slot.header(frame(slot, &bytes)).ok());
+                headers.collect::<Option<Vec<_>>>().map(|headers| headers.len())
+            });
+            if read.is_some() { unseen += 1 } else { told += 1 }
+        }
+        // A checksum, a time or a generation says nothing of the structure.
+        assert!(told > 1000 && unseen > 500, "{told} were told, {unseen} were not");
     }
 
     #[test]
