@@ -40,8 +40,8 @@ fn measure(backend: Backend) {
         .expect("there is room");
     let made = start.elapsed();
     let file = place.path().join("base").join(backend.file_name());
-    let size = fs::metadata(&file).expect("it is there").len() as f64 / 1e6;
-    println!("{backend:?}: {PACKAGES} packages, {size:.1} MB, made in {made:.2?}");
+    let size = fs::metadata(&file).expect("it is there").len() / 1_000_000;
+    println!("{backend:?}: {PACKAGES} packages, {size} MB, made in {made:.2?}");
 
     let copied = place.path().join("copy");
     report("plain copy", || plain_copy(&file, &copied));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::index_rows::Table;
 use super::{Backend, Hnum, Location, Stored, Visit, lock, ndb, sqlite};
-use crate::package::header::{DependencyKind, Malformed};
+use crate::package::header::{DependencyKind, File as PackagedFile, Malformed, tag};
 use crate::package::{Header, Identity};
 use crate::pkgdb::{Error, Package};
 use crate::sys::{Context, FileKind, RecordLock, Root};
@@ -57,6 +57,9 @@ pub struct Installed {
     /// The package, or why its header cannot be read. rpm passes such headers over.
     pub package: Result<Package, Malformed>,
 }
+
+/// What is shown a file that was asked for: the place of its path in the list, and whose it is.
+pub type VisitOwner<'a> = &'a mut dyn FnMut(usize, Hnum, &Header<'_>, &PackagedFile<'_>);
 
 impl Database {
     /// Opens the database at a place below a root, following no link out of it.
@@ -156,25 +159,33 @@ impl Database {
         }
     }
 
-    /// The headers that list this path exactly, and which of their files it is. rpm also compares what
-    /// directories are behind links; whoever wants that resolves the path first.
-    pub fn owners(&self, path: &Path) -> Result<Vec<(Hnum, usize)>, Error> {
-        let path = path.as_os_str().as_bytes();
-        let start = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-        let (directory, basename) = path.split_at(start);
-        let mut owners = Vec::new();
-        let mut look = |number, blob: &[u8]| {
-            let Ok(header) = Header::parse(blob) else { return Ok(()) };
-            let is_it = |file: &crate::package::header::File<'_>| {
-                file.basename.as_bytes() == basename && file.directory.as_os_str().as_bytes() == directory
-            };
-            owners.extend(header.files().filter(is_it).map(|file| (number, file.index)));
-            Ok(())
-        };
+    /// Shows who lists one of these paths, exactly as it is written: the path's place in the list, and a
+    /// header with its file. rpm also compares what directories are behind links; whoever wants that
+    /// resolves the paths first.
+    pub fn each_owner(&self, paths: &[&Path], visit: VisitOwner<'_>) -> Result<(), Error> {
+        let wanted: Vec<(&[u8], &[u8])> = paths.iter().map(|path| directory_and_name(path)).collect();
         match &self.store {
-            Store::Sqlite(reader) => reader.with_file(directory, basename, &mut look)?,
-            Store::Ndb(reader) => reader.each(&mut look)?,
+            Store::Sqlite(reader) => {
+                for (index, (directory, basename)) in wanted.iter().enumerate() {
+                    reader.with_file(directory, basename, &mut |number, blob| {
+                        show_owned(&wanted[index..=index], index, number, blob, visit);
+                        Ok(())
+                    })?;
+                }
+                Ok(())
+            }
+            // There are no indexes to read: one look at all headers, whatever the number of paths.
+            Store::Ndb(reader) => reader.each(&mut |number, blob| {
+                show_owned(&wanted, 0, number, blob, visit);
+                Ok(())
+            }),
         }
+    }
+
+    /// The headers that list this path, and which of their files it is.
+    pub fn owners(&self, path: &Path) -> Result<Vec<(Hnum, usize)>, Error> {
+        let mut owners = Vec::new();
+        self.each_owner(&[path], &mut |_, number, _, file| owners.push((number, file.index)))?;
         Ok(owners)
     }
 
@@ -210,6 +221,28 @@ impl Database {
             let made = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             read.map(|()| made)
         })
+    }
+}
+
+/// A path as headers have it.
+fn directory_and_name(path: &Path) -> (&[u8], &[u8]) {
+    let path = path.as_os_str().as_bytes();
+    path.split_at(path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1))
+}
+
+/// Shows which of the wanted files a header has; the first of those is number `first` of all.
+fn show_owned(wanted: &[(&[u8], &[u8])], first: usize, number: Hnum, blob: &[u8], visit: VisitOwner<'_>) {
+    let Ok(header) = Header::parse(blob) else { return };
+    // Most headers have none, and their names are soon looked through.
+    let is_wanted = |name: &[u8]| wanted.iter().any(|(_, basename)| *basename == name);
+    if !header.strings(tag::BASENAMES).any(is_wanted) {
+        return;
+    }
+    for file in header.files() {
+        let own = (file.directory.as_os_str().as_bytes(), file.basename.as_bytes());
+        for (index, _) in wanted.iter().enumerate().filter(|(_, wanted)| **wanted == own) {
+            visit(first + index, number, &header, &file);
+        }
     }
 }
 

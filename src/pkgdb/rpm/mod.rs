@@ -22,7 +22,7 @@ mod writer;
 use std::fmt;
 
 pub use check::{Finding, check};
-pub use database::{Access, Database, Installed, Opening};
+pub use database::{Access, Database, Installed, Opening, VisitOwner};
 pub use dump::{export, import, read_headers};
 pub use locations::{Backend, Location};
 pub use writer::{Delta, Prepared, create, prepare};

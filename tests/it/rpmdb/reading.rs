@@ -5,10 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use onlay::package::Header;
-use onlay::package::header::{DependencyKind, FileFlags};
+use onlay::package::digest::Algorithm;
+use onlay::package::header::{DependencyKind, File, FileFlags};
 use onlay::pkgdb::Error;
 use onlay::pkgdb::rpm::index_rows::TABLES;
-use onlay::pkgdb::rpm::{Access, Backend, Database, Location};
+use onlay::pkgdb::rpm::{Access, Backend, Database, Hnum, Location};
 use onlay::sys::Root;
 use rusqlite::Connection;
 
@@ -159,15 +160,17 @@ fn flags_are_what_the_spec_said() {
     }
 }
 
+fn name_of(database: &Database, number: Hnum) -> String {
+    let blob = database.blob(number).expect("it can be read").expect("it is there");
+    Header::parse(&blob).expect("rpm wrote it").name().into_owned()
+}
+
 #[test]
-fn what_owns_and_provides_is_what_rpm_says() {
+fn owners_are_those_that_rpm_says() {
     let Some(lab) = Lab::open() else { return };
     lab.installed("db", ALL_KINDS);
     let database = lab.database("db");
-    let name_of = |number| {
-        let blob = database.blob(number).expect("it can be read").expect("it is there");
-        Header::parse(&blob).expect("rpm wrote it").name().into_owned()
-    };
+    let name_of = |number| name_of(&database, number);
     for path in [
         "/opt/files/plain",
         "/etc/ghost",
@@ -195,6 +198,40 @@ fn what_owns_and_provides_is_what_rpm_says() {
         theirs.sort_unstable();
         assert_eq!(ours, theirs, "{path}");
     }
+}
+
+#[test]
+fn several_paths_are_asked_for_at_once() {
+    let Some(lab) = Lab::open() else { return };
+    lab.installed("db", ALL_KINDS);
+    let database = lab.database("db");
+    let paths = ["/etc/kept", "/nowhere", "/usr/share/plain/p7", "/etc/edited"].map(Path::new);
+    let mut found = Vec::new();
+    let mut note = |index: usize, _, header: &Header<'_>, file: &File<'_>| {
+        assert_eq!(file.path(), paths[index]);
+        found.push((index, header.name().into_owned(), file.digest.expect("it has content").algorithm()));
+    };
+    database.each_owner(&paths, &mut note).expect("it can be read");
+    found.sort_by_key(|(index, name, _)| (*index, name.clone()));
+    let of_files = |index| {
+        [
+            ("files", Algorithm::Sha256),
+            ("md5", Algorithm::Md5),
+            ("sha1", Algorithm::Sha1),
+            ("sha512", Algorithm::Sha512),
+        ]
+        .map(|(name, algorithm)| (index, name.to_owned(), algorithm))
+    };
+    let p7 = [(2, "p7".to_owned(), Algorithm::Sha256)];
+    assert_eq!(found, [&of_files(0)[..], &p7, &of_files(3)].concat());
+}
+
+#[test]
+fn what_depends_is_what_rpm_says() {
+    let Some(lab) = Lab::open() else { return };
+    lab.installed("db", ALL_KINDS);
+    let database = lab.database("db");
+    let name_of = |number| name_of(&database, number);
     for (kind, option, name) in [
         (DependencyKind::Provides, "--whatprovides", "cap0"),
         (DependencyKind::Provides, "--whatprovides", "capability"),
