@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
+use super::clear::clear;
 use super::name::OverlayName;
 use super::record::Record;
 use super::{Error, layers};
@@ -291,62 +292,4 @@ fn check_suitable(state: &Root) -> Result<(), Error> {
         (Ok(()), Err(Errno::PERM | Errno::NOTSUP)) => Err(unsuitable("whiteouts cannot be made on it")),
         (Ok(()), Err(errno)) => Err(errno).context("make a whiteout in", state.path()).map_err(Error::from),
     }
-}
-
-/// Deletes a tree of any depth with two open directories: what lies deeper is first moved up.
-fn clear(parent: &Root, name: &OsStr) -> Result<(), IoError> {
-    let top = match parent.open_child(name) {
-        Err(error) if error.is_not_found() => return Ok(()),
-        // A stray file of that name.
-        Err(_) => {
-            return rustix::fs::unlinkat(parent, name, AtFlags::empty()).context("remove", parent.join(name));
-        }
-        Ok(top) => top,
-    };
-    let mut moved = 0u64;
-    loop {
-        let mut entries = top.entries()?.into_iter().peekable();
-        if entries.peek().is_none() {
-            break;
-        }
-        for entry in entries {
-            clear_one(&top, &entry.name, &mut moved)?;
-        }
-    }
-    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR).context("remove", parent.join(name))
-}
-
-/// Deletes one entry of `top`, after moving directories in it that are not empty up into `top`.
-fn clear_one(top: &Root, name: &OsStr, moved: &mut u64) -> Result<(), IoError> {
-    if !is_directory(top, name)? {
-        return rustix::fs::unlinkat(top, name, AtFlags::empty()).context("remove", top.join(name));
-    }
-    let dir = top.open_child(name)?;
-    for entry in dir.entries()? {
-        if !is_directory(&dir, &entry.name)? {
-            rustix::fs::unlinkat(&dir, &entry.name, AtFlags::empty())
-                .context("remove", dir.join(&entry.name))?;
-            continue;
-        }
-        match rustix::fs::unlinkat(&dir, &entry.name, AtFlags::REMOVEDIR) {
-            Ok(()) => {}
-            Err(Errno::NOTEMPTY | Errno::EXIST) => {
-                let unused = loop {
-                    *moved += 1;
-                    let candidate = format!(".{moved}");
-                    if top.lstat(&candidate)?.is_none() {
-                        break candidate;
-                    }
-                };
-                rustix::fs::renameat(&dir, &entry.name, top, &unused)
-                    .context("move", dir.join(&entry.name))?;
-            }
-            Err(error) => return Err(error).context("remove", dir.join(&entry.name)),
-        }
-    }
-    rustix::fs::unlinkat(top, name, AtFlags::REMOVEDIR).context("remove", top.join(name))
-}
-
-fn is_directory(dir: &Root, name: &OsStr) -> Result<bool, IoError> {
-    Ok(dir.lstat(name)?.is_some_and(|stat| FileKind::of(&stat) == FileKind::Directory))
 }
