@@ -13,6 +13,7 @@ mod error;
 mod folder;
 mod layers;
 mod name;
+mod rebase;
 mod record;
 mod running;
 mod stack;

@@ -16,6 +16,16 @@ impl Identity {
         Identity(Sha256::digest(bytes).into())
     }
 
+    /// An identity whose SHA-256 was made elsewhere.
+    pub fn from_digest(digest: [u8; 32]) -> Identity {
+        Identity(digest)
+    }
+
+    /// The SHA-256.
+    pub fn digest(self) -> [u8; 32] {
+        self.0
+    }
+
     /// Reads what `Display` writes; `None` where it is no identity.
     pub fn parse(text: &str) -> Option<Identity> {
         let digits = text.as_bytes();

@@ -44,6 +44,13 @@ pub fn sync_dir(dir: &Root) -> Result<(), IoError> {
     rustix::fs::fsync(fd).context("sync", dir.path())
 }
 
+/// Makes all that was written to the file system of `dir` durable (syncfs(2)).
+pub fn sync_file_system(dir: &Root) -> Result<(), IoError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat(dir, OsStr::new("."), flags, Mode::empty()).context("open", dir.path())?;
+    rustix::fs::syncfs(fd).context("sync", dir.path())
+}
+
 /// Replaces a file like [`replace_file`], without syncing: for directories that a reboot empties.
 pub fn replace_volatile(dir: &Root, name: &str, content: &[u8]) -> Result<(), IoError> {
     let aside = format!(".{name}.new");

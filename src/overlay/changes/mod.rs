@@ -40,11 +40,11 @@
 
 mod compare;
 mod judge;
-mod marks;
-mod place;
+pub(in crate::overlay) mod marks;
+pub(in crate::overlay) mod place;
 mod redirects;
 mod renames;
-mod upper;
+pub(in crate::overlay) mod upper;
 mod walk;
 
 use std::collections::HashSet;

@@ -15,7 +15,7 @@ const KEPT_OPEN: usize = 48;
 /// reached, and the whole path may be longer than the kernel takes (PATH_MAX). Directories are
 /// opened when they are asked for.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
+pub(in crate::overlay) struct Place<'a> {
     top: &'a Root,
     path: PathBuf,
     depth: usize,
@@ -25,30 +25,30 @@ pub(super) struct Place<'a> {
 
 impl<'a> Place<'a> {
     /// The top itself.
-    pub(super) fn top(top: &'a Root) -> Place<'a> {
+    pub(in crate::overlay) fn top(top: &'a Root) -> Place<'a> {
         Place { top, path: PathBuf::new(), depth: 0, open: VecDeque::new() }
     }
 
     /// A directory below the top, by a path of plain names.
-    pub(super) fn at(top: &'a Root, path: &Path) -> Place<'a> {
+    pub(in crate::overlay) fn at(top: &'a Root, path: &Path) -> Place<'a> {
         let mut place = Place::top(top);
         place.move_to(path);
         place
     }
 
     /// The path from the top.
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::overlay) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Goes down.
-    pub(super) fn push(&mut self, name: &OsStr) {
+    pub(in crate::overlay) fn push(&mut self, name: &OsStr) {
         self.path.push(name);
         self.depth += 1;
     }
 
     /// Goes up; from the top, nowhere.
-    pub(super) fn pop(&mut self) {
+    pub(in crate::overlay) fn pop(&mut self) {
         self.path.pop();
         self.depth = self.depth.saturating_sub(1);
         while self.open.back().is_some_and(|(depth, _)| *depth > self.depth) {
@@ -57,13 +57,13 @@ impl<'a> Place<'a> {
     }
 
     /// Another position below the same top. This one closes its directories until it is used again.
-    pub(super) fn elsewhere(&mut self, path: &Path) -> Place<'a> {
+    pub(in crate::overlay) fn elsewhere(&mut self, path: &Path) -> Place<'a> {
         self.open.clear();
         Place::at(self.top, path)
     }
 
     /// Goes elsewhere below the top.
-    pub(super) fn move_to(&mut self, path: &Path) {
+    pub(in crate::overlay) fn move_to(&mut self, path: &Path) {
         if self.path != path {
             self.open.clear();
             path.clone_into(&mut self.path);
@@ -72,7 +72,7 @@ impl<'a> Place<'a> {
     }
 
     /// The directory itself.
-    pub(super) fn dir(&mut self) -> Result<&Root, IoError> {
+    pub(in crate::overlay) fn dir(&mut self) -> Result<&Root, IoError> {
         let reached = self.open.back().map_or(0, |(depth, _)| *depth);
         let mut missing: Vec<_> = self.path.components().rev().take(self.depth - reached).collect();
         for depth in reached + 1..=self.depth {
@@ -88,7 +88,7 @@ impl<'a> Place<'a> {
     }
 
     /// Whether there is such a directory.
-    pub(super) fn exists(&mut self) -> Result<bool, IoError> {
+    pub(in crate::overlay) fn exists(&mut self) -> Result<bool, IoError> {
         match self.dir() {
             Ok(_) => Ok(true),
             Err(error) => match error.source.kind() {

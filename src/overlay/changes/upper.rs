@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::Stat;
 
@@ -13,42 +13,42 @@ use crate::sys::{FileKind, IoError, Root, Xattrs};
 
 /// The part of a file's status that can change in a way that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Status {
-    pub(super) kind: FileKind,
+pub(in crate::overlay) struct Status {
+    pub(in crate::overlay) kind: FileKind,
     /// Permissions and the three bits above them.
-    pub(super) mode: u32,
-    pub(super) owner: (u32, u32),
+    pub(in crate::overlay) mode: u32,
+    pub(in crate::overlay) owner: (u32, u32),
     /// Seconds and nanoseconds.
-    pub(super) modified: (i64, u64),
+    pub(in crate::overlay) modified: (i64, u64),
     /// Bytes of content; 0 for anything but a regular file.
-    pub(super) size: u64,
+    pub(in crate::overlay) size: u64,
     /// Device number of a device node; 0 for anything else.
-    pub(super) device: u64,
+    pub(in crate::overlay) device: u64,
 }
 
 /// What an upper holds under one name.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) name: OsString,
-    pub(super) status: Status,
+pub(in crate::overlay) struct Node {
+    pub(in crate::overlay) name: OsString,
+    pub(in crate::overlay) status: Status,
     /// Hides what lies below, and is nothing itself.
-    pub(super) whiteout: bool,
-    pub(super) marks: Marks,
-    pub(super) xattrs: Xattrs,
+    pub(in crate::overlay) whiteout: bool,
+    pub(in crate::overlay) marks: Marks,
+    pub(in crate::overlay) xattrs: Xattrs,
     /// A directory's entries, as places in [`Upper::nodes`], sorted by name.
-    pub(super) children: Range<usize>,
+    pub(in crate::overlay) children: Range<usize>,
 }
 
 /// A whole upper. The first node is its root.
 #[derive(Debug)]
-pub(super) struct Upper {
-    pub(super) nodes: Vec<Node>,
+pub(in crate::overlay) struct Upper {
+    pub(in crate::overlay) nodes: Vec<Node>,
     /// Whether any directory has a redirect.
-    pub(super) redirects: bool,
+    pub(in crate::overlay) redirects: bool,
 }
 
 impl Status {
-    pub(super) fn of(stat: &Stat) -> Status {
+    pub(in crate::overlay) fn of(stat: &Stat) -> Status {
         let kind = FileKind::of(stat);
         let is_device = matches!(kind, FileKind::CharDevice | FileKind::BlockDevice);
         Status {
@@ -62,18 +62,18 @@ impl Status {
     }
 
     /// The status of a name; `None` where there is nothing.
-    pub(super) fn at(dir: &Root, name: impl AsRef<Path>) -> Result<Option<Status>, IoError> {
+    pub(in crate::overlay) fn at(dir: &Root, name: impl AsRef<Path>) -> Result<Option<Status>, IoError> {
         Ok(dir.lstat(name)?.as_ref().map(Status::of))
     }
 
-    pub(super) fn is_dir(&self) -> bool {
+    pub(in crate::overlay) fn is_dir(&self) -> bool {
         self.kind == FileKind::Directory
     }
 }
 
 impl Node {
     /// Whether only a file's metadata lies here, and its data elsewhere.
-    pub(super) fn is_metacopy(&self) -> bool {
+    pub(in crate::overlay) fn is_metacopy(&self) -> bool {
         self.marks.metacopy && self.status.kind == FileKind::File
     }
 
@@ -99,7 +99,7 @@ impl Node {
 
 impl Upper {
     /// Reads all of it.
-    pub(super) fn read(root: &Root, prefix: Prefix) -> Result<Upper, IoError> {
+    pub(in crate::overlay) fn read(root: &Root, prefix: Prefix) -> Result<Upper, IoError> {
         let mut upper = Upper { nodes: Vec::new(), redirects: false };
         upper.nodes.extend(Node::read(root, OsString::new(), prefix, None)?);
         let mut place = Place::top(root);
@@ -119,8 +119,30 @@ impl Upper {
     }
 
     /// The entries of a directory, as nodes.
-    pub(super) fn children(&self, index: usize) -> &[Node] {
+    pub(in crate::overlay) fn children(&self, index: usize) -> &[Node] {
         &self.nodes[self.nodes[index].children.clone()]
+    }
+
+    /// Every name but the root, with its path from there; directories come before what is in them.
+    pub(in crate::overlay) fn paths(&self) -> impl Iterator<Item = (PathBuf, &Node)> {
+        let mut path = PathBuf::new();
+        let mut unread = vec![self.nodes.first().map_or(0..0, |root| root.children.clone())];
+        std::iter::from_fn(move || {
+            loop {
+                let Some(index) = unread.last_mut()?.next() else {
+                    unread.pop();
+                    path.pop();
+                    continue;
+                };
+                let Some(node) = self.nodes.get(index) else { continue };
+                let found = path.join(&node.name);
+                if node.status.is_dir() {
+                    path.push(&node.name);
+                    unread.push(node.children.clone());
+                }
+                return Some((found, node));
+            }
+        })
     }
 
     fn read_children(

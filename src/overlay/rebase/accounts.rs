@@ -1,0 +1,221 @@
+//! Merging the files that list users and groups: passwd(5), group(5), shadow(5), gshadow(5), subuid(5).
+//!
+//! An overlay in which a package made a user has the whole file in its upper, and so hides every user
+//! that the host gets later. Each line has a name, so three of these files can be merged line by line:
+//! what one side changed is taken, what both changed is the overlay's, and said.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Files that are merged so, in the order in which people read about them.
+pub(in crate::overlay) const FILES: &[&str] = &["passwd", "group", "shadow", "gshadow", "subuid", "subgid"];
+
+/// A merged file.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::overlay) struct Merged {
+    /// All its lines.
+    pub(in crate::overlay) text: Vec<u8>,
+    /// What could not be merged without a choice, in words.
+    pub(in crate::overlay) conflicts: Vec<String>,
+}
+
+/// Merges one of [`FILES`]. Where what the base had is not known, nothing is taken for removed.
+pub(in crate::overlay) fn merge(file: &str, base: Option<&[u8]>, ours: &[u8], theirs: &[u8]) -> Merged {
+    let (was, host) = (Lines::of(file, base.unwrap_or_default()), Lines::of(file, theirs));
+    let own = Lines::of(file, ours);
+    let mut merged = Merged { text: Vec::new(), conflicts: Vec::new() };
+    let mut put = |line: &[u8]| {
+        merged.text.extend(line);
+        merged.text.push(b'\n');
+    };
+    for &(name, line) in &own.all {
+        let (was, is) = (was.get(name), host.get(name));
+        match is {
+            _ if name.is_empty() => put(line),
+            Some(is) => match choose(file, was, line, is) {
+                Choice::Line(line) => put(&line),
+                Choice::Conflict(line) => {
+                    merged.conflicts.push(format!(
+                        "'{}' in /etc/{file} was changed here and on the host",
+                        String::from_utf8_lossy(name)
+                    ));
+                    put(&line);
+                }
+            },
+            // The host removed what the overlay had left alone.
+            None if base.is_some() && was == Some(line) => {}
+            None => put(line),
+        }
+    }
+    for &(name, line) in &host.all {
+        let is_removed_here = base.is_some() && was.get(name).is_some();
+        if !name.is_empty() && own.get(name).is_none() && !is_removed_here {
+            put(line);
+        }
+    }
+    merged.conflicts.extend(shared_numbers(file, &own, &host, &merged.text));
+    merged
+}
+
+/// The lines of such a file, with the name that each begins with.
+struct Lines<'a> {
+    all: Vec<(&'a [u8], &'a [u8])>,
+    by_name: HashMap<&'a [u8], &'a [u8]>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(file: &str, text: &'a [u8]) -> Lines<'a> {
+        let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        let all: Vec<_> = lines.map(|line| (name_of(file, line), line)).collect();
+        // Of two lines with one name the first counts, as for getpwnam(3).
+        let by_name = all.iter().rev().copied().collect();
+        Lines { all, by_name }
+    }
+
+    fn get(&self, name: &[u8]) -> Option<&'a [u8]> {
+        self.by_name.get(name).copied()
+    }
+}
+
+/// The name that a line is about; none for a comment. Of ranges of numbers a user may have several, so
+/// each is about itself.
+fn name_of<'a>(file: &str, line: &'a [u8]) -> &'a [u8] {
+    let name = if file.starts_with("sub") { line } else { first_field(line) };
+    if name.starts_with(b"#") { &[] } else { name }
+}
+
+fn first_field(line: &[u8]) -> &[u8] {
+    line.split(|&byte| byte == b':').next().unwrap_or_default()
+}
+
+enum Choice {
+    Line(Vec<u8>),
+    Conflict(Vec<u8>),
+}
+
+fn choose(file: &str, was: Option<&[u8]>, ours: &[u8], theirs: &[u8]) -> Choice {
+    if ours == theirs || was == Some(theirs) {
+        return Choice::Line(ours.to_vec());
+    }
+    if was == Some(ours) {
+        return Choice::Line(theirs.to_vec());
+    }
+    match merge_members(file, was, ours, theirs) {
+        Some(line) => Choice::Line(line),
+        None => Choice::Conflict(ours.to_vec()),
+    }
+}
+
+/// Lines of a group differ mostly in their members, which can be merged as a set.
+fn merge_members(file: &str, was: Option<&[u8]>, ours: &[u8], theirs: &[u8]) -> Option<Vec<u8>> {
+    if !file.ends_with("group") && file != "gshadow" {
+        return None;
+    }
+    let split = |line: &'_ [u8]| -> Option<(Vec<u8>, BTreeSet<Vec<u8>>)> {
+        let at = line.iter().rposition(|&byte| byte == b':')?;
+        let members = line[at + 1..].split(|&byte| byte == b',').filter(|name| !name.is_empty());
+        Some((line[..at].to_vec(), members.map(<[u8]>::to_vec).collect()))
+    };
+    let ((front, own), (other, host)) = (split(ours)?, split(theirs)?);
+    let was = was.and_then(split).map(|(_, members)| members).unwrap_or_default();
+    if front != other {
+        return None;
+    }
+    // Who is on both sides, or was added on one of them.
+    let is_member = |name: &Vec<u8>| (own.contains(name) && host.contains(name)) || !was.contains(name);
+    let members: Vec<Vec<u8>> = own.union(&host).filter(|name| is_member(name)).cloned().collect();
+    Some([&front[..], b":", &members.join(&b","[..])].concat())
+}
+
+/// Names that were added on both sides and got one number: files of the one belong to the other.
+fn shared_numbers(file: &str, own: &Lines<'_>, host: &Lines<'_>, merged: &[u8]) -> Vec<String> {
+    if file != "passwd" && file != "group" {
+        return Vec::new();
+    }
+    let mut by_number: BTreeMap<&[u8], Vec<&[u8]>> = BTreeMap::new();
+    for (name, line) in Lines::of(file, merged).all {
+        if let Some(number) = line.split(|&byte| byte == b':').nth(2).filter(|_| !name.is_empty()) {
+            by_number.entry(number).or_default().push(name);
+        }
+    }
+    let is_new = |names: &Vec<&[u8]>| {
+        names.iter().any(|name| host.get(name).is_none()) && names.iter().any(|name| own.get(name).is_none())
+    };
+    let words = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    by_number
+        .into_iter()
+        .filter(|(_, names)| is_new(names))
+        .map(|(number, names)| {
+            let names: Vec<String> = names.into_iter().map(|name| format!("'{}'", words(name))).collect();
+            format!("{} in /etc/{file} have one number, {}", names.join(" and "), words(number))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(file: &str, base: Option<&str>, ours: &str, theirs: &str, expected: &str, conflicts: &[&str]) {
+        let merged = merge(file, base.map(str::as_bytes), ours.as_bytes(), theirs.as_bytes());
+        assert_eq!(String::from_utf8_lossy(&merged.text), expected);
+        assert_eq!(merged.conflicts, conflicts);
+    }
+
+    const ROOT: &str = "root:x:0:0::/root:/bin/sh\n";
+
+    #[test]
+    fn new_users_of_both_sides_are_there() {
+        let ours = format!("{ROOT}mine:x:990:990:::\n");
+        let theirs = format!("{ROOT}host:x:991:991:::\n");
+        let both = format!("{ROOT}mine:x:990:990:::\nhost:x:991:991:::\n");
+        for base in [Some(ROOT), None] {
+            check("passwd", base, &ours, &theirs, &both, &[]);
+        }
+    }
+
+    #[test]
+    fn what_one_side_changed_or_removed_is_taken() {
+        let bash = "root:x:0:0::/root:/bin/bash\n";
+        check("passwd", Some(ROOT), bash, ROOT, bash, &[]);
+        check("passwd", Some(ROOT), ROOT, bash, bash, &[]);
+        check("passwd", Some(bash), bash, bash, bash, &[]);
+        let games = format!("{ROOT}games:x:5:5:::\n");
+        check("passwd", Some(&games), &games, ROOT, ROOT, &[]);
+        check("passwd", Some(&games), ROOT, &games, ROOT, &[]);
+        check("passwd", None, &games, ROOT, &games, &[]);
+        check("passwd", Some(&games), &games.replace("5:5", "6:6"), ROOT, &games.replace("5:5", "6:6"), &[]);
+    }
+
+    #[test]
+    fn what_both_changed_is_ours_and_told() {
+        let [a, b] = ["/a", "/b"].map(|shell| format!("root:x:0:0::/root:{shell}\n"));
+        check("passwd", Some(ROOT), &a, &b, &a, &["'root' in /etc/passwd was changed here and on the host"]);
+    }
+
+    #[test]
+    fn members_of_groups_are_merged_one_by_one() {
+        check("group", Some("adm:x:4:a,b\n"), "adm:x:4:a,b,c\n", "adm:x:4:b,d\n", "adm:x:4:b,c,d\n", &[]);
+        check("group", None, "adm:x:4:a\n", "adm:x:4:b\n", "adm:x:4:a,b\n", &[]);
+        check("gshadow", Some("adm:*::\n"), "adm:*::a\n", "adm:*::b\n", "adm:*::a,b\n", &[]);
+        let told = "'adm' in /etc/group was changed here and on the host";
+        check("group", Some("adm:x:4:\n"), "adm:x:5:\n", "adm:x:6:\n", "adm:x:5:\n", &[told]);
+    }
+
+    #[test]
+    fn one_number_for_two_new_names_is_told() {
+        let ours = format!("{ROOT}mine:x:990:990:::\n");
+        let theirs = format!("{ROOT}host:x:990:990:::\n");
+        let told = "'mine' and 'host' in /etc/passwd have one number, 990";
+        check("passwd", Some(ROOT), &ours, &theirs, &format!("{ours}host:x:990:990:::\n"), &[told]);
+        // Two names for one user that the host itself has are its own affair.
+        let toor = format!("{ROOT}toor:x:0:0:::\n");
+        check("passwd", Some(ROOT), ROOT, &toor, &toor, &[]);
+    }
+
+    #[test]
+    fn comments_and_odd_lines_stay() {
+        check("subuid", Some(""), "# mine\na:1:2\n", "b:3:4", "# mine\na:1:2\nb:3:4\n", &[]);
+        check("subgid", Some("a:1:2\na:3:4\n"), "a:1:2\na:3:4\na:5:6\n", "a:1:2\n", "a:1:2\na:5:6\n", &[]);
+        check("shadow", Some("\n"), "nonsense\n", "\n\n", "nonsense\n", &[]);
+    }
+}

@@ -1,0 +1,210 @@
+//! A second set of an overlay's layers, which is changed while nobody sees it.
+//!
+//! It consists of new directories and of links to the files of the first set, so it costs as much as
+//! the overlay has names, and no space. Files are never written in place, since the first set has them,
+//! too. When all is done it takes the first one's place by one exchange: a crash before leaves the
+//! overlay as it was, a crash after leaves it changed, and what remains is cleared by whoever comes next.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Gid, Mode, RenameFlags, Timespec, Timestamps, Uid};
+use rustix::io::Errno;
+
+use crate::overlay::changes::place::Place;
+use crate::overlay::clear::clear;
+use crate::overlay::layers::{self, directory_name};
+use crate::sys::{Context, FileKind, IoError, Root, Xattrs, sync_dir, sync_file_system};
+
+/// Where the second set is, beside [`layers::DIRECTORY`].
+const DRAFT: &str = "layers.new";
+
+/// A second set of layers, of an overlay that nobody is in.
+#[derive(Debug)]
+pub(in crate::overlay) struct Draft<'a> {
+    overlay: &'a Root,
+    layers: Root,
+}
+
+/// Clears what a crash left of a draft, or of the layers that one has replaced.
+pub(in crate::overlay) fn clear_draft(overlay: &Root) -> Result<(), IoError> {
+    if overlay.lstat(DRAFT)?.is_some() { clear(overlay, OsStr::new(DRAFT)) } else { Ok(()) }
+}
+
+impl<'a> Draft<'a> {
+    /// Links everything that these uppers hold.
+    pub(in crate::overlay) fn begin(
+        overlay: &'a Root,
+        uppers: &[(PathBuf, Root)],
+    ) -> Result<Draft<'a>, IoError> {
+        clear_draft(overlay)?;
+        overlay.make_dir(DRAFT, 0o700)?;
+        let draft = Draft { overlay, layers: overlay.open_child(OsStr::new(DRAFT))? };
+        for (point, upper) in uppers {
+            link_tree(upper, &draft.make_layer(point)?)?;
+        }
+        Ok(draft)
+    }
+
+    fn make_layer(&self, point: &Path) -> Result<Root, IoError> {
+        let name = directory_name(point);
+        self.layers.make_dir(&name, 0o700)?;
+        let layer = self.layers.open_child(OsStr::new(&name))?;
+        layer.make_dir("work", 0o700)?;
+        layer.make_dir("upper", 0o700)?;
+        layer.open_child(OsStr::new("upper"))
+    }
+
+    /// The directory that holds the layers.
+    pub(in crate::overlay) fn layers(&self) -> &Root {
+        &self.layers
+    }
+
+    /// The upper over a mount point, as it will be.
+    pub(in crate::overlay) fn upper(&self, point: &Path) -> Result<Root, IoError> {
+        self.layers.open_child(OsStr::new(&directory_name(point)))?.open_child(OsStr::new("upper"))
+    }
+
+    /// Takes the place of the layers, for good. The old ones are cleared.
+    pub(in crate::overlay) fn publish(self) -> Result<(), IoError> {
+        sync_file_system(&self.layers)?;
+        let Draft { overlay, layers: _ } = self;
+        rustix::fs::renameat_with(overlay, DRAFT, overlay, layers::DIRECTORY, RenameFlags::EXCHANGE)
+            .context("replace", overlay.join(layers::DIRECTORY))?;
+        sync_dir(overlay)?;
+        // What resists is in nobody's way, and is tried again by whoever enters next.
+        let _ = clear_draft(overlay);
+        Ok(())
+    }
+}
+
+/// Makes a tree of new directories, with the same attributes, that has links to the same files.
+fn link_tree(from: &Root, to: &Root) -> Result<(), IoError> {
+    let (mut source, mut target) = (Place::top(from), Place::top(to));
+    let mut unread = vec![source.dir()?.entries()?.into_iter()];
+    while let Some(entries) = unread.last_mut() {
+        let Some(entry) = entries.next() else {
+            unread.pop();
+            // After all that it contains, which changes its times.
+            copy_directory(source.dir()?, target.dir()?)?;
+            source.pop();
+            target.pop();
+            continue;
+        };
+        if link_one(source.dir()?, target.dir()?, &entry.name)? {
+            source.push(&entry.name);
+            target.push(&entry.name);
+            unread.push(source.dir()?.entries()?.into_iter());
+        }
+    }
+    Ok(())
+}
+
+/// Links one name; a directory is made new, and has still to be gone through.
+fn link_one(source: &Root, target: &Root, name: &OsStr) -> Result<bool, IoError> {
+    let Some(stat) = source.lstat(name)? else { return Ok(false) };
+    match FileKind::of(&stat) {
+        FileKind::Directory => {
+            target.make_dir(name, 0o700)?;
+            return Ok(true);
+        }
+        // All whiteouts of an upper may be one file, which has as many names as a file can have.
+        FileKind::CharDevice if stat.st_rdev == 0 => make_whiteout(target, name)?,
+        _ => rustix::fs::linkat(source, name, target, name, AtFlags::empty())
+            .context("link", source.join(name))?,
+    }
+    Ok(false)
+}
+
+/// Hides a name that is not there.
+pub(super) fn make_whiteout(dir: &Root, name: &OsStr) -> Result<(), IoError> {
+    rustix::fs::mknodat(dir, name, FileType::CharacterDevice, Mode::empty(), 0)
+        .context("hide", dir.join(name))
+}
+
+/// Gives a directory all attributes of another, overlayfs's notes and times among them.
+fn copy_directory(from: &Root, to: &Root) -> Result<(), IoError> {
+    let stat = rustix::fs::fstat(from).context("examine", from.path())?;
+    let (owner, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+    rustix::fs::chownat(to, "", Some(owner), Some(group), AtFlags::EMPTY_PATH)
+        .context("set owner of", to.path())?;
+    rustix::fs::chmodat(to, ".", Mode::from_raw_mode(stat.st_mode & 0o7777), AtFlags::empty())
+        .context("set mode of", to.path())?;
+    for (name, value) in &Xattrs::read(from, Path::new(""))?.0 {
+        match Xattrs::set(to, Path::new(""), name, value) {
+            // A label where no security module keeps it.
+            Err(error) if error.errno() == Some(Errno::NOTSUP.raw_os_error()) => {}
+            other => other?,
+        }
+    }
+    let time = |seconds, nanoseconds| Timespec { tv_sec: seconds, tv_nsec: nanoseconds as _ };
+    let times = Timestamps {
+        last_access: time(stat.st_atime as _, stat.st_atime_nsec),
+        last_modification: time(stat.st_mtime as _, stat.st_mtime_nsec),
+    };
+    rustix::fs::utimensat(to, ".", &times, AtFlags::empty()).context("set times of", to.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    use super::*;
+
+    /// An overlay's directory with one layer, filled.
+    fn overlay() -> (tempfile::TempDir, Root) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let upper = dir.path().join("layers/@root/upper");
+        fs::create_dir_all(upper.join("a/b")).expect("directories");
+        fs::write(upper.join("a/file"), "text").expect("a file");
+        symlink("nowhere", upper.join("a/b/link")).expect("a link");
+        fs::set_permissions(upper.join("a"), fs::Permissions::from_mode(0o1750)).expect("ours");
+        let old = fs::File::open(upper.join("a")).expect("it is there");
+        old.set_modified(std::time::UNIX_EPOCH).expect("ours");
+        let root = Root::open(dir.path()).expect("it opens");
+        (dir, root)
+    }
+
+    fn uppers(root: &Root) -> Vec<(PathBuf, Root)> {
+        vec![("/".into(), root.open_dir("layers/@root/upper").expect("it is there"))]
+    }
+
+    #[test]
+    fn a_draft_has_the_same_files_and_is_changed_alone() {
+        let (dir, root) = overlay();
+        let draft = Draft::begin(&root, &uppers(&root)).expect("it is made");
+        let (old, new) = (dir.path().join("layers/@root/upper"), dir.path().join("layers.new/@root/upper"));
+        let inode = |path: &Path| fs::symlink_metadata(path).expect("it is there").ino();
+        for name in ["a/file", "a/b/link"] {
+            assert_eq!(inode(&old.join(name)), inode(&new.join(name)), "{name}");
+        }
+        for name in ["a", "a/b"] {
+            let [was, is] = [&old, &new].map(|top| fs::metadata(top.join(name)).expect("it is there"));
+            assert_ne!(was.ino(), is.ino(), "{name}");
+            assert_eq!((was.mode(), was.mtime()), (is.mode(), is.mtime()), "{name}");
+        }
+        fs::remove_file(new.join("a/file")).expect("ours");
+        assert!(old.join("a/file").exists());
+        draft.publish().expect("it takes its place");
+        assert!(!old.join("a/file").exists());
+        assert!(fs::symlink_metadata(old.join("a/b/link")).is_ok());
+        assert!(!dir.path().join(DRAFT).exists());
+    }
+
+    #[test]
+    fn what_a_crash_left_is_in_nobodys_way() {
+        let (dir, root) = overlay();
+        for name in ["x", "@root"] {
+            fs::create_dir_all(dir.path().join(DRAFT).join(name).join("upper/left")).expect("directories");
+        }
+        let draft = Draft::begin(&root, &uppers(&root)).expect("it is made");
+        draft.publish().expect("it takes its place");
+        assert!(!dir.path().join("layers/x").exists());
+        assert!(!dir.path().join("layers/@root/upper/left").exists());
+        fs::create_dir(dir.path().join(DRAFT)).expect("a directory");
+        clear_draft(&root).expect("it is cleared");
+        assert!(!dir.path().join(DRAFT).exists());
+        clear_draft(&root).expect("nothing to do");
+    }
+}

@@ -1,0 +1,7 @@
+//! Overlays that follow their base.
+
+mod accounts;
+mod content;
+mod draft;
+mod fate;
+mod seen;

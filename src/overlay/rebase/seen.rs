@@ -1,0 +1,290 @@
+//! What an overlay has seen of its base: written when it is left, read when the base has changed.
+//!
+//! Once a base is gone, nobody can say any more whether a file of the overlay is one that somebody
+//! changed there or a mere copy of what the base had. So, beside the layers, it is noted what the base
+//! had under every name that the overlay's own files cover. That is as much as the overlay is large, and
+//! a name that was noted once for a base is not looked at again.
+//!
+//! # Format of `layers/@seen/files`
+//! ```text
+//! onlay seen 1 LF
+//! the base, as JSON, on one line LF
+//! then for each name: KIND [ATTRIBUTES VALUE] NUL PATH NUL
+//!   a          nothing was there
+//!   h          something that is now hidden by a whiteout, whatever it was
+//!   d          a directory
+//!   f SHA-256  a regular file
+//!   l TARGET   a symbolic link
+//!   o          anything else
+//! ```
+//! ATTRIBUTES is a SHA-256 over mode, owner and extended attributes. Each SHA-256 is 64 hexadecimal digits.
+//! PATH is from the root of the view and may be any bytes. A file that is cut off or damaged is taken
+//! for one that knows nothing: that asks more questions later, but answers none wrongly.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use super::content::Content;
+use crate::host::Base;
+use crate::overlay::changes::marks::Prefix;
+use crate::overlay::changes::place::Place;
+use crate::overlay::changes::upper::{Node, Status, Upper};
+use crate::package::Identity;
+use crate::sys::{IoError, Root, Xattrs, replace_file};
+
+/// The directory that holds it; no mount point has a layer of that name.
+pub(in crate::overlay) const DIRECTORY: &str = "@seen";
+const FILES: &str = "files";
+const MAGIC: &str = "onlay seen 1";
+
+/// More than this is no record of ours.
+const LARGEST: u64 = 1 << 30;
+
+/// What the base had under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::overlay) enum Had {
+    /// Nothing.
+    Nothing,
+    /// Something that a whiteout hides.
+    Hidden,
+    /// This.
+    Content(Content, Attributes),
+}
+
+/// What counts of a file besides its content and times: equal for two files with the same mode, owner
+/// and extended attributes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::overlay) struct Attributes(Identity);
+
+impl Attributes {
+    /// Of a name that something is under.
+    pub(in crate::overlay) fn of(dir: &Root, name: &OsStr) -> Result<Attributes, IoError> {
+        let status = Status::at(dir, name)?;
+        let (_, own) = Prefix::Trusted.split(Xattrs::read(dir, Path::new(name))?);
+        Ok(status.map_or(Attributes(Identity::of(b"")), |status| Attributes::new(&status, &own)))
+    }
+
+    /// Of a name in an upper.
+    pub(in crate::overlay) fn of_node(node: &Node) -> Attributes {
+        Attributes::new(&node.status, &node.xattrs)
+    }
+
+    /// Of nothing in particular.
+    #[cfg(test)]
+    pub(super) fn none() -> Attributes {
+        Attributes(Identity::of(b""))
+    }
+
+    fn new(status: &Status, xattrs: &Xattrs) -> Attributes {
+        let mut bytes = format!("{:o} {:?}", status.mode, status.owner).into_bytes();
+        for (name, value) in &xattrs.0 {
+            bytes.extend([&[0], &name[..], &[0], &value.len().to_le_bytes()[..], &value[..]].concat());
+        }
+        Attributes(Identity::of(&bytes))
+    }
+}
+
+/// What the base had under the names that an overlay's files cover.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::overlay) struct SeenFiles(HashMap<PathBuf, Had>);
+
+impl SeenFiles {
+    /// Reads what was noted of this base; nothing where none was, or of another.
+    pub(in crate::overlay) fn read(layers: &Root, base: &Base) -> Result<SeenFiles, IoError> {
+        let found = match layers.open_child(OsStr::new(DIRECTORY)).and_then(|dir| dir.read(FILES, LARGEST)) {
+            Err(error) if error.is_not_found() => return Ok(SeenFiles::default()),
+            other => other?,
+        };
+        Ok(parse(&found, base).unwrap_or_default())
+    }
+
+    /// What the base had under a path; `None` where that was not noted.
+    pub(in crate::overlay) fn get(&self, path: &Path) -> Option<&Had> {
+        self.0.get(path)
+    }
+
+    /// Notes what lies below the names of an upper that are not noted yet. Says whether there were any.
+    pub(in crate::overlay) fn note(
+        &mut self,
+        upper: &Root,
+        lower: &Root,
+        point: &Path,
+    ) -> Result<bool, IoError> {
+        let known = self.0.len();
+        let upper = Upper::read(upper, Prefix::Trusted)?;
+        let mut place = Place::top(lower);
+        for (path, node) in upper.paths() {
+            let whole = point.join(&path);
+            let Some(name) = path.file_name().filter(|_| !self.0.contains_key(&whole)) else { continue };
+            place.move_to(path.parent().unwrap_or(Path::new("")));
+            let had = if place.exists()? { look(place.dir()?, name, node.whiteout)? } else { Had::Nothing };
+            self.0.insert(whole, had);
+        }
+        Ok(self.0.len() > known)
+    }
+
+    /// Writes all that was noted.
+    pub(in crate::overlay) fn write(&self, layers: &Root, base: &Base) -> Result<(), IoError> {
+        layers.make_dir(DIRECTORY, 0o700)?;
+        let dir = layers.open_child(OsStr::new(DIRECTORY))?;
+        replace_file(&dir, FILES, &self.to_bytes(base))
+    }
+
+    fn to_bytes(&self, base: &Base) -> Vec<u8> {
+        let base = serde_json::to_string(base).expect("a base has only strings");
+        let mut bytes = format!("{MAGIC}\n{base}\n").into_bytes();
+        let mut paths: Vec<_> = self.0.iter().collect();
+        paths.sort_by_key(|(path, _)| *path);
+        for (path, had) in paths {
+            bytes.extend(had.to_bytes());
+            bytes.push(0);
+            bytes.extend(path.as_os_str().as_bytes());
+            bytes.push(0);
+        }
+        bytes
+    }
+}
+
+fn look(dir: &Root, name: &OsStr, is_hidden: bool) -> Result<Had, IoError> {
+    if dir.lstat(name)?.is_none() {
+        return Ok(Had::Nothing);
+    }
+    if is_hidden {
+        return Ok(Had::Hidden);
+    }
+    Ok(Had::Content(Content::of(dir, name)?, Attributes::of(dir, name)?))
+}
+
+impl Had {
+    fn to_bytes(&self) -> Vec<u8> {
+        let (content, attributes) = match self {
+            Had::Nothing => return b"a".to_vec(),
+            Had::Hidden => return b"h".to_vec(),
+            Had::Content(content, attributes) => (content, attributes.0.to_string()),
+        };
+        let (kind, value) = match content {
+            Content::Absent => return b"a".to_vec(),
+            Content::Directory => (b"d", Vec::new()),
+            Content::File(digest) => (b"f", Identity::from_digest(*digest).to_string().into_bytes()),
+            Content::Link(target) => (b"l", target.as_bytes().to_vec()),
+            Content::Other => (b"o", Vec::new()),
+        };
+        [kind, attributes.as_bytes(), &value].concat()
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Had> {
+        let (&kind, rest) = bytes.split_first()?;
+        match kind {
+            b'a' => return Some(Had::Nothing),
+            b'h' => return Some(Had::Hidden),
+            _ => {}
+        }
+        let (attributes, value) = rest.split_at_checked(64)?;
+        let content = match kind {
+            b'd' => Content::Directory,
+            b'f' => Content::File(parse_digest(value)?.digest()),
+            b'l' => Content::Link(OsString::from_vec(value.to_vec())),
+            b'o' => Content::Other,
+            _ => return None,
+        };
+        Some(Had::Content(content, Attributes(parse_digest(attributes)?)))
+    }
+}
+
+fn parse_digest(digits: &[u8]) -> Option<Identity> {
+    Identity::parse(std::str::from_utf8(digits).ok()?)
+}
+
+fn parse(bytes: &[u8], wanted: &Base) -> Option<SeenFiles> {
+    let rest = bytes.strip_prefix(MAGIC.as_bytes())?.strip_prefix(b"\n")?;
+    let end = rest.iter().position(|&byte| byte == b'\n')?;
+    let base: Base = serde_json::from_slice(&rest[..end]).ok()?;
+    if base != *wanted {
+        return None;
+    }
+    let mut found = HashMap::new();
+    let mut fields = rest[end + 1..].strip_suffix(b"\0").unwrap_or_default().split(|&byte| byte == 0);
+    while let Some(value) = fields.next().filter(|value| !value.is_empty()) {
+        found.insert(PathBuf::from(OsStr::from_bytes(fields.next()?)), Had::parse(value)?);
+    }
+    Some(SeenFiles(found))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::host::BaseKind;
+
+    fn base(id: &str) -> Base {
+        Base { kind: BaseKind::Image, id: id.into(), os: "Debian".into(), packages: None }
+    }
+
+    fn some() -> SeenFiles {
+        let with = |content| Had::Content(content, Attributes(Identity::of(b"some")));
+        let content = [
+            ("/a", with(Content::File([7; 32]))),
+            ("/b\n c", with(Content::Link("to\nthere".into()))),
+            ("/d", with(Content::Directory)),
+            ("/e", Had::Nothing),
+            ("/o", with(Content::Other)),
+            ("/h", Had::Hidden),
+        ];
+        SeenFiles(content.into_iter().map(|(path, had)| (path.into(), had)).collect())
+    }
+
+    #[test]
+    fn what_was_seen_comes_back_for_its_base_only() {
+        let bytes = some().to_bytes(&base("1"));
+        assert_eq!(parse(&bytes, &base("1")), Some(some()));
+        assert_eq!(parse(&bytes, &base("2")), None);
+        let none = SeenFiles::default();
+        assert_eq!(parse(&none.to_bytes(&base("1")), &base("1")), Some(none));
+    }
+
+    #[test]
+    fn what_was_cut_off_tells_nothing_that_is_wrong() {
+        let bytes = some().to_bytes(&base("1"));
+        for length in 0..bytes.len() {
+            let Some(found) = parse(&bytes[..length], &base("1")) else { continue };
+            for (path, had) in &found.0 {
+                assert_eq!(some().get(path), Some(had), "cut at {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_name_of_an_upper_is_noted_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let [upper, lower] = ["upper", "lower"].map(|name| dir.path().join(name));
+        for place in [&upper, &lower] {
+            fs::create_dir_all(place.join("etc")).expect("directories");
+            fs::write(place.join("etc/both"), "text").expect("a file");
+        }
+        fs::write(upper.join("etc/new"), "text").expect("a file");
+        symlink("there", lower.join("etc/link")).expect("a link");
+        fs::write(upper.join("etc/link"), "text").expect("a file");
+        let open = |path: &Path| Root::open(path).expect("it opens");
+        let mut seen = SeenFiles::default();
+        assert!(seen.note(&open(&upper), &open(&lower), Path::new("/")).expect("readable"));
+        let get = |seen: &SeenFiles, path: &str| seen.get(Path::new(path)).cloned();
+        let attributes =
+            |name| Attributes::of(&open(&lower.join("etc")), OsStr::new(name)).expect("readable");
+        let text = Content::of(&open(&lower.join("etc")), OsStr::new("both")).expect("readable");
+        assert!(matches!(text, Content::File(_)));
+        let text = Had::Content(text, attributes("both"));
+        assert!(matches!(get(&seen, "/etc"), Some(Had::Content(Content::Directory, _))));
+        assert_eq!(get(&seen, "/etc/both"), Some(text.clone()));
+        let link = Content::Link("there".into());
+        assert_eq!(get(&seen, "/etc/link"), Some(Had::Content(link, attributes("link"))));
+        assert_ne!(attributes("link"), attributes("both"));
+        assert_eq!(get(&seen, "/etc/new"), Some(Had::Nothing));
+        fs::write(lower.join("etc/both"), "another").expect("a file");
+        assert!(!seen.note(&open(&upper), &open(&lower), Path::new("/")).expect("readable"));
+        assert_eq!(get(&seen, "/etc/both"), Some(text));
+    }
+}
