@@ -13,6 +13,11 @@ pub enum Event {
         /// What it is.
         is: String,
     },
+    /// An overlay has followed its base.
+    Rebased {
+        /// What a person should know of it, in words, the sum first.
+        lines: Vec<String>,
+    },
     /// A file system of the host cannot have a writable layer, and is seen read-only.
     ReadOnlyPart {
         /// Where.

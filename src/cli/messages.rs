@@ -19,6 +19,10 @@ impl Events for Messages {
         if self.quiet || is_usual {
             return;
         }
+        if let Event::Rebased { lines } = &event {
+            lines.iter().for_each(|line| output::say(&format!("onlay: {line}")));
+            return;
+        }
         output::say(&format!("onlay: {}", in_words(&event)));
     }
 }
@@ -31,6 +35,7 @@ fn in_words(event: &Event) -> String {
         Event::BaseChanged { was, is } => {
             format!("the base has changed since this overlay was last entered: it was {was}, now it is {is}")
         }
+        Event::Rebased { lines } => lines.join("; "),
         Event::ReadOnlyPart { path, reason } => format!("{} is read-only inside: {reason}", path.display()),
         Event::MissingPart { path, reason } => format!("{} is not shown inside: {reason}", path.display()),
         Event::StateMade { path } => format!("made the state directory {}", path.display()),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::output;
 use super::output::program;
 use crate::sys::{IoError, MountError, with_causes};
-use crate::{overlay, shell, tool};
+use crate::{overlay, pkgdb, shell, tool};
 
 /// Could not.
 pub(super) const FAILED: u8 = 1;
@@ -133,8 +133,17 @@ fn overlay_hint(error: &overlay::Error) -> Option<String> {
         E::UnsuitableState { .. } | E::Mount(MountError::UnsuitableUpper { .. }) => {
             Some("give --state a directory on ext4, xfs or btrfs; or use --temp, which needs no disk".into())
         }
+        E::Packages(error) => packages_hint(error),
         E::Mount(error) => mount_hint(error),
         E::Io(error) => io_hint(error),
+    }
+}
+
+fn packages_hint(error: &pkgdb::Error) -> Option<String> {
+    match error {
+        pkgdb::Error::InUse { .. } => Some("try again when the package manager is done".into()),
+        pkgdb::Error::Io(error) => io_hint(error),
+        _ => None,
     }
 }
 

@@ -41,6 +41,9 @@ pub(super) struct Arguments {
     /// With --isolate or --boot: no network of the host
     #[arg(long)]
     no_net: bool,
+    /// Where the base has changed, do not let the overlay follow it
+    #[arg(long)]
+    no_rebase: bool,
     /// Let commands inside change the host: signal its processes, reach its
     /// services, write its disks and kernel settings
     #[arg(long)]
@@ -87,6 +90,7 @@ fn request(place: &Place, arguments: Arguments) -> Request {
         private_home: arguments.no_home,
         mode,
         private_network: arguments.no_net,
+        no_rebase: arguments.no_rebase,
         unguarded: arguments.unguarded,
         command: arguments.command,
         state: place.state.clone(),

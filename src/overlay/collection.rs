@@ -89,14 +89,7 @@ impl Overlays {
             Err(error) if error.is_not_found() => return Err(Error::NotFound { name: name.clone() }),
             other => other?,
         };
-        let text = match dir.read(RECORD, 64 * 1024) {
-            Err(error) if error.is_not_found() => {
-                return Err(Error::Damaged { name: name.clone(), what: format!("{RECORD} is missing") });
-            }
-            other => other?,
-        };
-        let record = Record::parse(name, &text)?;
-        Ok(Overlay { name: name.clone(), dir, record })
+        Overlay::read(name, dir)
     }
 
     /// Whether something of that name is there, usable or not.
@@ -208,6 +201,18 @@ impl Removed<'_> {
 }
 
 impl Overlay {
+    /// Reads what is known of the overlay in a directory.
+    pub fn read(name: &OverlayName, dir: Root) -> Result<Overlay, Error> {
+        let text = match dir.read(RECORD, 64 * 1024) {
+            Err(error) if error.is_not_found() => {
+                return Err(Error::Damaged { name: name.clone(), what: format!("{RECORD} is missing") });
+            }
+            other => other?,
+        };
+        let record = Record::parse(name, &text)?;
+        Ok(Overlay { name: name.clone(), dir, record })
+    }
+
     /// Records that the overlay was entered over this base, and now.
     pub fn touch(&mut self, base: &Base) -> Result<(), IoError> {
         if self.record.base != *base {
@@ -227,6 +232,11 @@ impl Overlay {
         }
         let (name, root) = (self.name.clone(), self.record.root.clone());
         Err(Error::OtherRoot { name, root, given: given.to_owned() })
+    }
+
+    /// A second handle on the same overlay.
+    pub fn try_clone(&self) -> Result<Overlay, IoError> {
+        Ok(Overlay { name: self.name.clone(), dir: self.dir.try_clone()?, record: self.record.clone() })
     }
 
     /// When it was last entered.

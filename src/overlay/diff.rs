@@ -33,7 +33,7 @@ pub fn measure(overlay: &Root) -> Result<Measure, IoError> {
 }
 
 /// The upper directories of an overlay, with their mount points.
-fn uppers(overlay: &Root) -> Result<Vec<(PathBuf, Root)>, IoError> {
+pub(super) fn uppers(overlay: &Root) -> Result<Vec<(PathBuf, Root)>, IoError> {
     let layers = match overlay.open_child(layers::DIRECTORY.as_ref()) {
         Err(error) if error.is_not_found() => return Ok(Vec::new()),
         other => other?,
@@ -54,7 +54,7 @@ fn uppers(overlay: &Root) -> Result<Vec<(PathBuf, Root)>, IoError> {
 
 /// What the host has at a mount point, without what is mounted below it. Where nothing is mounted
 /// there now, its parent's directory is what the host shows; where that is gone, nothing is.
-fn without_submounts(host: &Host, point: &std::path::Path) -> Result<Root, Error> {
+pub(super) fn without_submounts(host: &Host, point: &std::path::Path) -> Result<Root, Error> {
     let shown = match host.root.open_exact(point) {
         Ok(shown) => shown,
         Err(error) if error.is_not_found() => return Ok(empty_tree()?),

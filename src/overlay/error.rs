@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::pkgdb;
 use crate::sys::{IoError, MountError};
 
 use super::name::OverlayName;
@@ -83,6 +84,9 @@ pub enum Error {
         /// What it lacks.
         reason: String,
     },
+    /// A package database could not be read or merged.
+    #[error(transparent)]
+    Packages(#[from] pkgdb::Error),
     /// The kernel would not mount it.
     #[error(transparent)]
     Mount(#[from] MountError),

@@ -245,6 +245,7 @@ fn make_view(
     if request.private_network && request.mode == Mode::Isolated {
         sys::bring_up_loopback()?;
     }
+    follow_base(plan, kept.as_deref(), events)?;
     let command = the_command(plan, directory, request);
     // A child that shares our mount namespace follows us into the new root (pivot_root(2)), so it
     // can get ready while we mount.
@@ -265,6 +266,17 @@ fn make_view(
     }
 }
 
+/// Lets an overlay that was kept follow a base that has changed, unless that was refused.
+fn follow_base(plan: &Plan, kept: Option<&Kept>, events: &mut dyn Events) -> Result<(), Error> {
+    let Some(overlay) = kept.and_then(|kept| kept.known.as_ref()) else { return Ok(()) };
+    overlay::clear_draft(&overlay.dir)?;
+    if plan.request.no_rebase || overlay.record.base == *plan.base() {
+        return Ok(());
+    }
+    let overlay = Overlay { dir: reached_here(&overlay.dir, &plan.name)?, ..overlay.try_clone()? };
+    super::follow::follow(plan, &overlay, events)
+}
+
 /// Mounts the view; the mount namespace is ours alone.
 fn mount_in_namespace(plan: &Plan, kept: Option<&mut Kept>, events: &mut dyn Events) -> Result<Root, Error> {
     let ram = ram_storage(plan.request.size)?;
@@ -276,7 +288,8 @@ fn mount_in_namespace(plan: &Plan, kept: Option<&mut Kept>, events: &mut dyn Eve
             let view = mount_view(plan, &kept.dir, &ram, events)?;
             if let Some(overlay) = &mut kept.known {
                 // Not before: an overlay that could not be entered has not met its new base.
-                overlay.touch(plan.base())?;
+                let known = overlay.record.base.clone();
+                overlay.touch(if plan.request.no_rebase { &known } else { plan.base() })?;
             }
             Ok(view)
         }),
@@ -287,7 +300,7 @@ fn mount_in_namespace(plan: &Plan, kept: Option<&mut Kept>, events: &mut dyn Eve
 }
 
 /// The directory of an overlay, reached through the mounts of this namespace, as its layers must be.
-fn reached_here(dir: &Root, name: &OverlayName) -> Result<Root, Error> {
+pub(super) fn reached_here(dir: &Root, name: &OverlayName) -> Result<Root, Error> {
     let here = Root::open(dir.path())?;
     if here.is_same(dir)? {
         return Ok(here);

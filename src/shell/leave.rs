@@ -7,7 +7,7 @@ use super::guard::Guard;
 use super::session::Finished;
 use super::{Error, Outcome, Remains};
 use crate::event::{Event, Events};
-use crate::overlay::{Left, OverlayName, Presence};
+use crate::overlay::{self, Left, OverlayName, Presence};
 use crate::sys::{self, Forked, IoError, Listener, Lock, Namespace, Root, fork};
 
 /// What a session holds, to be given up at its end.
@@ -57,7 +57,11 @@ fn give_up(started: Started) -> Result<Remains, IoError> {
     let _ = sys::join(&started.home);
     Ok(match (started.presence.leave(&started.name, started.usage)?, started.kept) {
         (Left::Others, _) => Remains::InUse,
-        (Left::Last, Some(kept)) => Remains::Kept(kept),
+        (Left::Last, Some(kept)) => {
+            // What cannot be noted now is asked for when the base has changed.
+            let _ = overlay::note_base(&started.name, &kept);
+            Remains::Kept(kept)
+        }
         (Left::Last, None) => Remains::Nothing,
     })
 }

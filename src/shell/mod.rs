@@ -15,6 +15,7 @@ mod child;
 mod command;
 mod enter;
 mod error;
+mod follow;
 mod guard;
 mod isolate;
 mod leave;
@@ -28,6 +29,7 @@ pub mod system_calls;
 pub use command::exec_failure_code;
 pub use enter::{Outcome, Remains, enter};
 pub use error::Error;
+pub use follow::{Followed, rebase};
 pub use plan::{Entrance, Plan, inside, plan};
 pub use size::{InvalidSize, Size};
 
@@ -51,6 +53,8 @@ pub struct Request {
     pub mode: Mode,
     /// In an isolated or booted overlay: without the host's network.
     pub private_network: bool,
+    /// Leave it as it is where the base has changed.
+    pub no_rebase: bool,
     /// Without the protections of the host.
     pub unguarded: bool,
     /// What to run; empty is a shell.

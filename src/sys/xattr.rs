@@ -41,6 +41,14 @@ impl Xattrs {
             .context("set an attribute of", dir.join(name))
     }
 
+    /// Removes one attribute of `name` in `dir` (of `dir` itself, where the name is empty), if it is there.
+    pub fn remove(dir: &Root, name: &Path, attribute: &[u8]) -> Result<(), IoError> {
+        match rustix::fs::lremovexattr(proc_path(dir, name), attribute) {
+            Ok(()) | Err(Errno::NODATA) => Ok(()),
+            Err(error) => Err(error).context("remove an attribute of", dir.join(name)),
+        }
+    }
+
     /// One attribute's value.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.0.get(name.as_bytes()).map(Vec::as_slice)

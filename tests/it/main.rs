@@ -11,6 +11,7 @@ mod house;
 mod kernel;
 mod machine;
 mod man;
+mod rebase;
 mod rpm_host;
 mod rpmdb;
 mod shell;

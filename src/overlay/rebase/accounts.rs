@@ -5,21 +5,97 @@
 //! what one side changed is taken, what both changed is the overlay's, and said.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::Finding;
+use super::content::Content;
+use super::edit::Edit;
+use super::files::{Layer, LayerPlan};
+use super::seen::{self, Had, SeenFiles};
+use crate::overlay::changes::place::Place;
+use crate::sys::{FileKind, IoError, Root, replace_file};
 
 /// Files that are merged so, in the order in which people read about them.
-pub(in crate::overlay) const FILES: &[&str] = &["passwd", "group", "shadow", "gshadow", "subuid", "subgid"];
+const FILES: &[&str] = &["passwd", "group", "shadow", "gshadow", "subuid", "subgid"];
+
+/// More than this is no list of users.
+const LARGEST: u64 = 64 << 20;
+
+/// Whether a path of the view is one of these files.
+pub(super) fn is_account_file(path: &Path) -> bool {
+    let name = path.strip_prefix("/etc").ok().and_then(Path::to_str);
+    name.is_some_and(|name| FILES.contains(&name))
+}
+
+/// Plans the merge of those that an upper has.
+pub(super) fn plan(
+    layer: &Layer<'_>,
+    layers: &Root,
+    seen: &SeenFiles,
+    plan: &mut LayerPlan,
+) -> Result<(), IoError> {
+    for file in FILES {
+        let Some((ours, path)) = read_in(layer, layer.upper, file)? else { continue };
+        let Some((theirs, _)) = read_in(layer, layer.lower, file)? else { continue };
+        let base = read_noted(layers, seen, file)?;
+        let merged = merge(file, base.as_deref(), &ours, &theirs);
+        plan.findings.extend(merged.conflicts.into_iter().map(|words| Finding::Accounts { words }));
+        if merged.text != ours {
+            plan.edits.push((path, Edit::Write(merged.text)));
+        }
+    }
+    Ok(())
+}
+
+/// Keeps a copy of what lies below those that an upper has.
+pub(super) fn note(layer: &Layer<'_>, layers: &Root) -> Result<(), IoError> {
+    for file in FILES {
+        if read_in(layer, layer.upper, file)?.is_none() {
+            continue;
+        }
+        if let Some((theirs, _)) = read_in(layer, layer.lower, file)? {
+            layers.make_dir(seen::DIRECTORY, 0o700)?;
+            replace_file(&layers.open_child(OsStr::new(seen::DIRECTORY))?, file, &theirs)?;
+        }
+    }
+    Ok(())
+}
+
+/// A file of /etc below one side of a layer, and its path from there; no link is followed.
+fn read_in(layer: &Layer<'_>, side: &Root, file: &str) -> Result<Option<(Vec<u8>, PathBuf)>, IoError> {
+    let Some(path) = layer.inside(&Path::new("/etc").join(file)) else { return Ok(None) };
+    let mut place = Place::at(side, path.parent().unwrap_or(Path::new("")));
+    if !place.exists()? {
+        return Ok(None);
+    }
+    let dir = place.dir()?;
+    let is_file = dir.lstat(file)?.is_some_and(|stat| FileKind::of(&stat) == FileKind::File);
+    Ok(if is_file { Some((dir.read(file, LARGEST)?, path)) } else { None })
+}
+
+/// The copy, if it is of the file that was noted.
+fn read_noted(layers: &Root, seen: &SeenFiles, file: &str) -> Result<Option<Vec<u8>>, IoError> {
+    let copy = match layers.open_child(OsStr::new(seen::DIRECTORY)).and_then(|dir| dir.read(file, LARGEST)) {
+        Err(error) if error.is_not_found() => return Ok(None),
+        other => other?,
+    };
+    let noted = seen.get(&Path::new("/etc").join(file));
+    let is_it = matches!(noted, Some(Had::Content(content, _)) if *content == Content::of_bytes(&copy));
+    Ok(is_it.then_some(copy))
+}
 
 /// A merged file.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::overlay) struct Merged {
+struct Merged {
     /// All its lines.
-    pub(in crate::overlay) text: Vec<u8>,
+    text: Vec<u8>,
     /// What could not be merged without a choice, in words.
-    pub(in crate::overlay) conflicts: Vec<String>,
+    conflicts: Vec<String>,
 }
 
 /// Merges one of [`FILES`]. Where what the base had is not known, nothing is taken for removed.
-pub(in crate::overlay) fn merge(file: &str, base: Option<&[u8]>, ours: &[u8], theirs: &[u8]) -> Merged {
+fn merge(file: &str, base: Option<&[u8]>, ours: &[u8], theirs: &[u8]) -> Merged {
     let (was, host) = (Lines::of(file, base.unwrap_or_default()), Lines::of(file, theirs));
     let own = Lines::of(file, ours);
     let mut merged = Merged { text: Vec::new(), conflicts: Vec::new() };

@@ -36,9 +36,14 @@ impl Content {
         })
     }
 
-    /// Whether a name stands for something that is no directory.
-    pub(in crate::overlay) fn is_file(&self) -> bool {
-        !matches!(self, Content::Absent | Content::Directory)
+    /// A file with these bytes.
+    pub(in crate::overlay) fn of_bytes(bytes: &[u8]) -> Content {
+        Content::File(Sha256::digest(bytes).into())
+    }
+
+    /// Whether a name stands for a directory.
+    pub(in crate::overlay) fn is_directory(dir: &Root, name: &OsStr) -> Result<bool, IoError> {
+        Ok(dir.lstat(name)?.is_some_and(|stat| FileKind::of(&stat) == FileKind::Directory))
     }
 }
 

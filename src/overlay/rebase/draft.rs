@@ -27,7 +27,7 @@ pub(in crate::overlay) struct Draft<'a> {
 }
 
 /// Clears what a crash left of a draft, or of the layers that one has replaced.
-pub(in crate::overlay) fn clear_draft(overlay: &Root) -> Result<(), IoError> {
+pub fn clear_draft(overlay: &Root) -> Result<(), IoError> {
     if overlay.lstat(DRAFT)?.is_some() { clear(overlay, OsStr::new(DRAFT)) } else { Ok(()) }
 }
 

@@ -1,7 +1,239 @@
 //! Overlays that follow their base.
+//!
+//! When a base has changed, the files of an overlay hide what the base has now, its package database
+//! is the old one, and what it had removed is back. Here it is decided what becomes of each name
+//! (`fate`, `files`) and of each package, and all of it is done at once: in a second set of layers that
+//! takes the place of the first (`draft`, `edit`). `plan` only reads. Nobody may be in the overlay
+//! meanwhile; the caller sees to that.
 
 mod accounts;
 mod content;
 mod draft;
+mod edit;
 mod fate;
+mod files;
 mod seen;
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use self::draft::Draft;
+use self::edit::Edit;
+use self::fate::Owners;
+use self::files::{Named, Ownership};
+use self::seen::SeenFiles;
+use super::changes::marks::Prefix;
+use super::changes::upper::Upper;
+use super::diff::{uppers, without_submounts};
+use super::name::OverlayName;
+use super::{Error, Overlay, layers};
+use crate::host::{Base, Host};
+use crate::pkgdb;
+use crate::sys::{IoError, Root};
+
+pub use self::draft::clear_draft;
+
+/// Something that a person should know of a rebase.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Finding {
+    /// Both sides changed it; the overlay's stays, and the base's is not seen.
+    KeptOver {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Both sides changed it; the overlay's stays, with the base's beside it.
+    Offered {
+        /// Where.
+        path: PathBuf,
+        /// The ending of the base's.
+        ending: &'static str,
+    },
+    /// Both sides changed it; the base's is seen, with the overlay's beside it.
+    Saved {
+        /// Where.
+        path: PathBuf,
+        /// The ending of the overlay's.
+        ending: &'static str,
+    },
+    /// Users or groups of both sides do not go together.
+    Accounts {
+        /// What is wrong, in words.
+        words: String,
+    },
+}
+
+/// What is to be done so that an overlay follows its base.
+#[derive(Debug)]
+pub struct Rebase {
+    layers: Vec<(PathBuf, Vec<(PathBuf, Edit)>)>,
+    /// What a person should know.
+    pub findings: Vec<Finding>,
+}
+
+/// Choices that a person has made.
+#[derive(Debug, Clone, Default)]
+pub struct Wishes {}
+
+impl Rebase {
+    /// Plans what is to be done over this host. Only reads.
+    pub fn plan(overlay: &Overlay, host: &Host, _view: &Root, _wishes: &Wishes) -> Result<Rebase, Error> {
+        overlay.check_root(host.root.path())?;
+        let layers = overlay.dir.open_child(OsStr::new(layers::DIRECTORY))?;
+        let seen = SeenFiles::read(&layers, &overlay.record.base)?;
+        let owned = Unowned::default();
+        let mut rebase = Rebase { layers: Vec::new(), findings: Vec::new() };
+        for side in Side::all(uppers(&overlay.dir)?, host)? {
+            let layer = side.layer();
+            let upper = Upper::read(layer.upper, Prefix::Trusted)?;
+            let mut planned = files::plan(layer, &upper, &seen, &owned)?;
+            accounts::plan(&layer, &layers, &seen, &mut planned)?;
+            edit::order(&mut planned.edits);
+            rebase.findings.extend(planned.findings);
+            rebase.layers.push((side.point, planned.edits));
+        }
+        Ok(rebase)
+    }
+
+    /// Does it: wholly, or not at all. Nobody is in the overlay.
+    pub fn apply(&self, overlay: &Overlay, host: &Host) -> Result<(), Error> {
+        let draft = Draft::begin(&overlay.dir, &uppers(&overlay.dir)?)?;
+        let mut uppers = Vec::new();
+        for (point, edits) in &self.layers {
+            let upper = draft.upper(point)?;
+            edit::apply(edits, &upper, &without_submounts(host, point)?)?;
+            uppers.push((point.clone(), upper));
+        }
+        note(&Side::all(uppers, host)?, draft.layers(), SeenFiles::default(), &host.base())?;
+        draft.publish()?;
+        Ok(())
+    }
+
+    /// What a person should know, in words; the sum first.
+    pub fn lines(&self) -> Vec<String> {
+        let is_change = |edit: &Edit| !matches!(edit, Edit::Prune | Edit::RefreshDirectory);
+        let count =
+            self.layers.iter().flat_map(|(_, edits)| edits).filter(|(_, edit)| is_change(edit)).count();
+        let sum = match count {
+            0 => "the overlay goes with it as it is".to_owned(),
+            1 => "the overlay follows it: 1 name changed".to_owned(),
+            count => format!("the overlay follows it: {count} names changed"),
+        };
+        std::iter::once(sum).chain(self.findings.iter().map(Finding::to_string)).collect()
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Finding::KeptOver { path } => {
+                write!(f, "{}: changed on both sides; the overlay's is kept", path.display())
+            }
+            Finding::Offered { path, ending } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path}: changed on both sides; the overlay's is kept, the host's is {path}{ending}"
+                )
+            }
+            Finding::Saved { path, ending } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path}: changed on both sides; the host's is taken, the overlay's is {path}{ending}"
+                )
+            }
+            Finding::Accounts { words } => f.write_str(words),
+        }
+    }
+}
+
+/// Notes what an overlay has seen of its base, after the last one has left it.
+pub fn note_base(name: &OverlayName, dir: &Root) -> Result<(), Error> {
+    let all = uppers(dir)?;
+    if all
+        .iter()
+        .map(|(_, upper)| upper.is_empty())
+        .collect::<Result<Vec<_>, _>>()?
+        .iter()
+        .all(|empty| *empty)
+    {
+        return Ok(());
+    }
+    let overlay = Overlay::read(name, dir.try_clone()?)?;
+    let base = &overlay.record.base;
+    let host = Host::open(Path::new(&overlay.record.root))?;
+    if *base != host.base() {
+        // The base was changed under the overlay: what it had is gone.
+        return Ok(());
+    }
+    let layers = dir.open_child(OsStr::new(layers::DIRECTORY))?;
+    note(&Side::all(all, &host)?, &layers, SeenFiles::read(&layers, base)?, base)?;
+    Ok(())
+}
+
+fn note(sides: &[Side], layers: &Root, mut seen: SeenFiles, base: &Base) -> Result<(), IoError> {
+    let mut is_new = false;
+    for side in sides {
+        is_new |= seen.note(&side.upper, &side.lower, &side.point)?;
+    }
+    if !is_new {
+        return Ok(());
+    }
+    for side in sides {
+        accounts::note(&side.layer(), layers)?;
+    }
+    seen.write(layers, base)
+}
+
+/// An upper and what it covers.
+struct Side {
+    point: PathBuf,
+    upper: Root,
+    lower: Root,
+    others: Vec<PathBuf>,
+}
+
+impl Side {
+    fn all(uppers: Vec<(PathBuf, Root)>, host: &Host) -> Result<Vec<Side>, Error> {
+        let points: Vec<PathBuf> = uppers.iter().map(|(point, _)| point.clone()).collect();
+        let side = |(point, upper): (PathBuf, Root)| {
+            let is_below = |other: &&PathBuf| other.starts_with(&point) && **other != point;
+            let others = points.iter().filter(is_below).cloned().collect();
+            Ok(Side { lower: without_submounts(host, &point)?, point, upper, others })
+        };
+        uppers.into_iter().map(side).collect()
+    }
+
+    fn layer(&self) -> files::Layer<'_> {
+        files::Layer { point: &self.point, upper: &self.upper, lower: &self.lower, others: &self.others }
+    }
+}
+
+/// Where there are no packages.
+#[derive(Default)]
+struct Unowned(BTreeSet<PathBuf>);
+
+impl Ownership for Unowned {
+    fn owners(&self, _: &Path, _: Option<Named<'_>>) -> Result<Owners, pkgdb::Error> {
+        Ok(Owners::default())
+    }
+
+    fn needed(&self) -> &BTreeSet<PathBuf> {
+        &self.0
+    }
+
+    fn refused(&self) -> &BTreeSet<PathBuf> {
+        &self.0
+    }
+
+    fn is_special(&self, path: &Path) -> bool {
+        accounts::is_account_file(path)
+    }
+
+    fn endings(&self) -> (&'static str, &'static str) {
+        (".onlay-save", ".onlay-new")
+    }
+}

@@ -1,0 +1,218 @@
+//! What is changed in a draft, name by name.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
+
+use super::draft::make_whiteout;
+use crate::overlay::changes::place::Place;
+use crate::sys::{Context, FileKind, IoError, Root, Xattrs};
+
+/// A change of one name of an upper, by its path from there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Edit {
+    /// What lies below is seen again.
+    Drop,
+    /// The same, and the overlay's is put beside it under this ending.
+    Save(&'static str),
+    /// What lies below is put beside it under this ending.
+    Offer(&'static str),
+    /// The content of what lies below replaces its own.
+    Refresh,
+    /// A directory takes mode, owner and attributes of what lies below.
+    RefreshDirectory,
+    /// A directory goes, if nothing is in it any more.
+    Prune,
+    /// What lies below is hidden.
+    Hide,
+    /// A directory that hid all that lies below it hides only these names.
+    Unveil(Vec<OsString>),
+    /// A directory hides all that lies below it.
+    Veil,
+    /// It has this content; mode, owner and attributes stay, or are those of what lies below.
+    Write(Vec<u8>),
+}
+
+/// Applies edits to an upper of a draft over what it covers. They come in the order of [`order`].
+pub(super) fn apply(edits: &[(PathBuf, Edit)], upper: &Root, lower: &Root) -> Result<(), IoError> {
+    let (mut above, mut below) = (Place::top(upper), Place::top(lower));
+    for (path, edit) in edits {
+        let Some(name) = path.file_name() else { continue };
+        let parent = path.parent().unwrap_or(Path::new(""));
+        if matches!(edit, Edit::Hide | Edit::Write(_)) {
+            make_parents(upper, lower, parent)?;
+        }
+        above.move_to(parent);
+        below.move_to(parent);
+        let (dir, covered) = (above.dir()?, if below.exists()? { Some(below.dir()?) } else { None });
+        apply_one(edit, dir, covered, name)?;
+    }
+    Ok(())
+}
+
+/// Sorts edits so that each finds what it needs: a directory is pruned after what was in it, and what
+/// replaces a name comes after what drops another.
+pub(super) fn order(edits: &mut [(PathBuf, Edit)]) {
+    let rank = |edit: &Edit| match edit {
+        Edit::Unveil(_) | Edit::Veil => 0,
+        Edit::Prune => 2,
+        _ => 1,
+    };
+    edits.sort_by(|(path, edit), (other, second)| {
+        let by_rank = rank(edit).cmp(&rank(second));
+        // From the deepest up, where directories are to go.
+        let by_path = if rank(edit) == 2 { other.cmp(path) } else { path.cmp(other) };
+        by_rank.then(by_path)
+    });
+}
+
+fn apply_one(edit: &Edit, dir: &Root, covered: Option<&Root>, name: &OsStr) -> Result<(), IoError> {
+    match edit {
+        Edit::Drop => unlink(dir, name),
+        Edit::Save(ending) => {
+            let aside = free_name(dir, covered, name, ending)?;
+            rustix::fs::renameat(dir, name, dir, &aside).context("save", dir.join(name))
+        }
+        Edit::Offer(ending) => match covered {
+            Some(covered) => {
+                let offered = free_name(dir, Some(covered), name, ending)?;
+                copy_file((covered, name), (covered, name), (dir, &offered))
+            }
+            None => Ok(()),
+        },
+        Edit::Refresh => match covered {
+            Some(covered) => copy_file((covered, name), (dir, name), (dir, name)),
+            None => unlink(dir, name),
+        },
+        Edit::RefreshDirectory => match covered {
+            Some(covered) => copy_attributes((covered, name), (dir, name)),
+            None => Ok(()),
+        },
+        Edit::Prune => match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
+            Err(error) => Err(error).context("remove", dir.join(name)),
+        },
+        Edit::Hide => {
+            if dir.lstat(name)?.is_some() {
+                Ok(())
+            } else {
+                make_whiteout(dir, name)
+            }
+        }
+        Edit::Unveil(hidden) => unveil(&dir.open_child(name)?, hidden),
+        Edit::Veil => Xattrs::set(dir, Path::new(name), b"trusted.overlay.opaque", b"y"),
+        Edit::Write(content) => {
+            let (from, name_of) = match covered {
+                _ if dir.lstat(name)?.is_some() => (dir, name),
+                Some(covered) if covered.lstat(name)?.is_some() => (covered, name),
+                _ => (dir, OsStr::new("")),
+            };
+            write_file(content, (from, name_of), (dir, name))
+        }
+    }
+}
+
+fn unlink(dir: &Root, name: &OsStr) -> Result<(), IoError> {
+    rustix::fs::unlinkat(dir, name, AtFlags::empty()).context("remove", dir.join(name))
+}
+
+fn unveil(dir: &Root, hidden: &[OsString]) -> Result<(), IoError> {
+    Xattrs::remove(dir, Path::new(""), b"trusted.overlay.opaque")?;
+    hidden.iter().try_for_each(|name| make_whiteout(dir, name))
+}
+
+/// A name beside another that neither side has.
+fn free_name(dir: &Root, covered: Option<&Root>, name: &OsStr, ending: &str) -> Result<OsString, IoError> {
+    let mut number = 0;
+    loop {
+        let mut candidate = name.to_owned();
+        candidate.push(ending);
+        if number > 0 {
+            candidate.push(format!(".{number}"));
+        }
+        let below = covered.map_or(Ok(None), |covered| covered.lstat(&candidate))?;
+        if dir.lstat(&candidate)?.is_none() && below.is_none() {
+            return Ok(candidate);
+        }
+        number += 1;
+    }
+}
+
+/// Makes the directories of a path that the upper does not have, as a copy-up would.
+fn make_parents(upper: &Root, lower: &Root, path: &Path) -> Result<(), IoError> {
+    let (mut above, mut below) = (Place::top(upper), Place::top(lower));
+    for part in path.components() {
+        let name = part.as_os_str();
+        let dir = above.dir()?;
+        if dir.make_dir(name, 0o755)? && below.exists()? {
+            copy_attributes((below.dir()?, name), (dir, name))?;
+        }
+        above.push(name);
+        below.push(name);
+    }
+    Ok(())
+}
+
+type Named<'a> = (&'a Root, &'a OsStr);
+
+/// Replaces a file, or makes it, with the content of one and the attributes of another. The name may be
+/// a second one of a file elsewhere, which stays as it is.
+fn copy_file(content: Named<'_>, attributes: Named<'_>, to: Named<'_>) -> Result<(), IoError> {
+    if content.0.lstat(content.1)?.is_some_and(|stat| FileKind::of(&stat) == FileKind::Symlink) {
+        let target = content.0.read_link(content.1)?;
+        return rustix::fs::symlinkat(&target, to.0, to.1).context("create", to.0.join(to.1));
+    }
+    let mut source = content.0.open_child_file(content.1)?;
+    replace(attributes, to, |target| std::io::copy(&mut source, target).map(drop))
+}
+
+fn write_file(content: &[u8], attributes: Named<'_>, to: Named<'_>) -> Result<(), IoError> {
+    replace(attributes, to, |target| target.write_all(content))
+}
+
+fn replace(
+    attributes: Named<'_>,
+    to: Named<'_>,
+    fill: impl FnOnce(&mut File) -> std::io::Result<()>,
+) -> Result<(), IoError> {
+    let (dir, name) = to;
+    let aside = OsStr::new(".onlay-aside");
+    let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let mut file = rustix::fs::openat(dir, aside, flags, Mode::from_raw_mode(0o600))
+        .map(File::from)
+        .context("create", dir.join(name))?;
+    fill(&mut file).context("write", dir.join(name))?;
+    drop(file);
+    if attributes.1.is_empty() {
+        rustix::fs::chmodat(dir, aside, Mode::from_raw_mode(0o644), AtFlags::empty())
+            .context("set mode of", dir.join(name))?;
+    } else {
+        copy_attributes(attributes, (dir, aside))?;
+    }
+    rustix::fs::renameat(dir, aside, dir, name).context("replace", dir.join(name))
+}
+
+/// Gives a file or directory mode, owner and extended attributes of another, but overlayfs's notes.
+fn copy_attributes(from: Named<'_>, to: Named<'_>) -> Result<(), IoError> {
+    let Some(stat) = from.0.lstat(from.1)? else { return Ok(()) };
+    let (owner, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+    let place = || to.0.join(to.1);
+    rustix::fs::chownat(to.0, to.1, Some(owner), Some(group), AtFlags::SYMLINK_NOFOLLOW)
+        .context("set owner of", place())?;
+    rustix::fs::chmodat(to.0, to.1, Mode::from_raw_mode(stat.st_mode & 0o7777), AtFlags::empty())
+        .context("set mode of", place())?;
+    for (name, value) in Xattrs::read(from.0, Path::new(from.1))?.0 {
+        if name.starts_with(b"trusted.overlay.") {
+            continue;
+        }
+        match Xattrs::set(to.0, Path::new(to.1), &name, &value) {
+            Err(error) if error.errno() == Some(Errno::NOTSUP.raw_os_error()) => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}

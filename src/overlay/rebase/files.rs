@@ -1,0 +1,325 @@
+//! Planning what becomes of the files of one layer.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use super::Finding;
+use super::content::Content;
+use super::edit::Edit;
+use super::fate::{Facts, Fate, Owners, decide};
+use super::seen::{Attributes, Had, SeenFiles};
+use crate::overlay::changes::marks::Opaque;
+use crate::overlay::changes::place::Place;
+use crate::overlay::changes::upper::{Node, Upper};
+use crate::pkgdb;
+use crate::sys::{IoError, Root};
+
+/// A file in a directory that is open.
+pub(super) type Named<'a> = (&'a Root, &'a OsStr);
+
+/// Whose the names of a view are, after packages were merged. Paths are from the root of the view,
+/// with links in their directories resolved.
+pub(super) trait Ownership {
+    /// Whose a name is; `own` is the overlay's file of that name.
+    fn owners(&self, path: &Path, own: Option<Named<'_>>) -> Result<Owners, pkgdb::Error>;
+    /// Names that packages need which are new from the base, or changed there.
+    fn needed(&self) -> &BTreeSet<PathBuf>;
+    /// Names of packages that the base has and the overlay does not want.
+    fn refused(&self) -> &BTreeSet<PathBuf>;
+    /// Whether somebody else sees to a name: the files of the package database itself.
+    fn is_special(&self, path: &Path) -> bool;
+    /// The endings of what is saved, and of what is offered.
+    fn endings(&self) -> (&'static str, &'static str);
+}
+
+/// One layer of an overlay, over what it covers now.
+#[derive(Clone, Copy)]
+pub(super) struct Layer<'a> {
+    pub(super) point: &'a Path,
+    pub(super) upper: &'a Root,
+    pub(super) lower: &'a Root,
+    /// Mount points of other layers below this one.
+    pub(super) others: &'a [PathBuf],
+}
+
+impl Layer<'_> {
+    /// The part of a path of the view below this layer's root; `None` where it belongs to another.
+    pub(super) fn inside(&self, path: &Path) -> Option<PathBuf> {
+        let inside = path.strip_prefix(self.point).ok()?;
+        let is_elsewhere = self.others.iter().any(|other| path.starts_with(other));
+        (!is_elsewhere).then(|| inside.to_owned())
+    }
+}
+
+/// What is to be done in a layer.
+#[derive(Debug, Default)]
+pub(super) struct LayerPlan {
+    /// By path from the layer's root.
+    pub(super) edits: Vec<(PathBuf, Edit)>,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// Plans it.
+pub(super) fn plan(
+    layer: Layer<'_>,
+    read: &Upper,
+    seen: &SeenFiles,
+    owned: &dyn Ownership,
+) -> Result<LayerPlan, pkgdb::Error> {
+    let mut planning = Planning {
+        layer,
+        nodes: read.paths().collect(),
+        above: Place::top(layer.upper),
+        below: Place::top(layer.lower),
+        plan: LayerPlan::default(),
+    };
+    for (path, node) in read.paths() {
+        if !owned.is_special(&layer.point.join(&path)) {
+            planning.plan_name(&path, node, seen, owned)?;
+        }
+    }
+    planning.show_needed(owned)?;
+    planning.hide_refused(owned)?;
+    Ok(planning.plan)
+}
+
+struct Planning<'a> {
+    layer: Layer<'a>,
+    nodes: HashMap<PathBuf, &'a Node>,
+    above: Place<'a>,
+    below: Place<'a>,
+    plan: LayerPlan,
+}
+
+/// How an upper has a name of the lower.
+enum Sight {
+    /// The lower's is seen.
+    Open,
+    /// The upper has its own.
+    Own,
+    /// A name above is a whiteout.
+    Whiteout(PathBuf),
+    /// A directory above hides the lower's.
+    Opaque(PathBuf),
+    /// Something else is in the way.
+    Blocked,
+}
+
+impl Planning<'_> {
+    fn plan_name(
+        &mut self,
+        path: &Path,
+        node: &Node,
+        seen: &SeenFiles,
+        owned: &dyn Ownership,
+    ) -> Result<(), pkgdb::Error> {
+        let Some(name) = path.file_name() else { return Ok(()) };
+        let whole = self.layer.point.join(path);
+        let had = seen.get(&whole);
+        let (has, attributes) = self.lower_has(path)?;
+        if node.status.is_dir() {
+            self.plan_directory(path, node, had, &has, attributes);
+            return Ok(());
+        }
+        self.above.move_to(path.parent().unwrap_or(Path::new("")));
+        let dir = self.above.dir()?;
+        let own = if node.whiteout { None } else { Some(Content::of(dir, name)?) };
+        let own_attributes = Attributes::of_node(node);
+        let same_attributes = match had {
+            Some(Had::Content(_, attributes)) => *attributes == own_attributes,
+            _ => attributes == Some(own_attributes),
+        };
+        let owners = owned.owners(&whole, own.as_ref().map(|_| (dir, name)))?;
+        let facts = Facts { own: own.as_ref(), same_attributes, had, has: &has, owners };
+        let (save, offer) = owned.endings();
+        let edit = match decide(&facts) {
+            Fate::Keep => return Ok(()),
+            Fate::KeepOver => {
+                self.plan.findings.push(Finding::KeptOver { path: whole });
+                return Ok(());
+            }
+            Fate::KeepAndOffer => Edit::Offer(offer),
+            Fate::Drop => Edit::Drop,
+            Fate::DropAndSave => Edit::Save(save),
+            Fate::Refresh => Edit::Refresh,
+        };
+        match edit {
+            Edit::Offer(ending) => self.plan.findings.push(Finding::Offered { path: whole, ending }),
+            Edit::Save(ending) => self.plan.findings.push(Finding::Saved { path: whole, ending }),
+            _ => {}
+        }
+        self.plan.edits.push((path.to_owned(), edit));
+        Ok(())
+    }
+
+    fn plan_directory(
+        &mut self,
+        path: &Path,
+        node: &Node,
+        had: Option<&Had>,
+        has: &Content,
+        attributes: Option<Attributes>,
+    ) {
+        let own = Attributes::of_node(node);
+        let is_untouched = matches!(had, Some(Had::Content(Content::Directory, known)) if *known == own);
+        let is_hiding = node.marks.opaque == Some(Opaque::Wholly);
+        match has {
+            Content::Directory if is_hiding => {}
+            Content::Directory => {
+                if is_untouched && attributes != Some(own) {
+                    self.plan.edits.push((path.to_owned(), Edit::RefreshDirectory));
+                }
+                if is_untouched || attributes == Some(own) {
+                    self.plan.edits.push((path.to_owned(), Edit::Prune));
+                }
+            }
+            // The base had it and has it no more, or has something else there.
+            _ if is_untouched || *has != Content::Absent => {
+                self.plan.edits.push((path.to_owned(), Edit::Prune));
+            }
+            _ => {}
+        }
+    }
+
+    fn lower_has(&mut self, path: &Path) -> Result<(Content, Option<Attributes>), IoError> {
+        let Some(name) = path.file_name() else { return Ok((Content::Absent, None)) };
+        self.below.move_to(path.parent().unwrap_or(Path::new("")));
+        if !self.below.exists()? {
+            return Ok((Content::Absent, None));
+        }
+        let dir = self.below.dir()?;
+        let content = Content::of(dir, name)?;
+        let attributes = if content == Content::Absent { None } else { Some(Attributes::of(dir, name)?) };
+        Ok((content, attributes))
+    }
+
+    /// How a name of the lower is seen through the upper.
+    fn sight(&self, path: &Path) -> Sight {
+        let above: Vec<&Path> =
+            path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()).collect();
+        for above in above.into_iter().rev() {
+            match self.nodes.get(above) {
+                None => return Sight::Open,
+                Some(node) if node.whiteout => return Sight::Whiteout(above.to_owned()),
+                Some(node) if !node.status.is_dir() => return Sight::Blocked,
+                Some(node) if node.marks.opaque == Some(Opaque::Wholly) => {
+                    return if self.nodes.contains_key(path) {
+                        Sight::Own
+                    } else {
+                        Sight::Opaque(above.to_owned())
+                    };
+                }
+                Some(_) => {}
+            }
+        }
+        if self.nodes.contains_key(path) { Sight::Own } else { Sight::Open }
+    }
+
+    /// Opens what hides files that packages need.
+    fn show_needed(&mut self, owned: &dyn Ownership) -> Result<(), IoError> {
+        let needed: BTreeSet<PathBuf> =
+            owned.needed().iter().filter_map(|path| self.layer.inside(path)).collect();
+        let mut opened = BTreeSet::new();
+        for path in &needed {
+            let (directory, is_whiteout) = match self.sight(path) {
+                Sight::Opaque(directory) => (directory, false),
+                Sight::Whiteout(directory) => (directory, true),
+                Sight::Open | Sight::Own => continue,
+                Sight::Blocked => {
+                    self.plan.findings.push(Finding::KeptOver { path: self.layer.point.join(path) });
+                    continue;
+                }
+            };
+            if opened.insert(directory.clone()) {
+                if is_whiteout {
+                    self.plan.edits.retain(|(edited, _)| *edited != directory);
+                    self.plan.edits.push((directory.clone(), Edit::Drop));
+                    self.hide_all_but(&directory, &needed)?;
+                } else {
+                    self.unveil(&directory, &needed)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a directory that hid everything hide everything but what is needed.
+    fn unveil(&mut self, directory: &Path, needed: &BTreeSet<PathBuf>) -> Result<(), IoError> {
+        let mut hidden = Vec::new();
+        for (name, is_directory) in self.lower_names(directory)? {
+            let path = directory.join(&name);
+            let is_needed = leads_to(needed, &path);
+            match self.nodes.get(&path) {
+                Some(node) if node.status.is_dir() && is_directory => {
+                    if is_needed {
+                        self.unveil(&path, needed)?;
+                    } else {
+                        self.plan.edits.push((path, Edit::Veil));
+                    }
+                }
+                Some(_) => {}
+                None if !is_needed => hidden.push(name),
+                None if is_directory => self.hide_all_but(&path, needed)?,
+                None => {}
+            }
+        }
+        self.plan.edits.push((directory.to_owned(), Edit::Unveil(hidden)));
+        Ok(())
+    }
+
+    /// Hides what is in a directory of the lower, of which the upper has nothing, but what is needed.
+    fn hide_all_but(&mut self, directory: &Path, needed: &BTreeSet<PathBuf>) -> Result<(), IoError> {
+        for (name, is_directory) in self.lower_names(directory)? {
+            let path = directory.join(name);
+            if !leads_to(needed, &path) {
+                self.plan.edits.push((path, Edit::Hide));
+            } else if is_directory {
+                self.hide_all_but(&path, needed)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn lower_names(&mut self, directory: &Path) -> Result<Vec<(OsString, bool)>, IoError> {
+        self.below.move_to(directory);
+        if !self.below.exists()? {
+            return Ok(Vec::new());
+        }
+        let dir = self.below.dir()?;
+        let mut found = Vec::new();
+        for entry in dir.entries()? {
+            let is_directory = Content::is_directory(dir, &entry.name)?;
+            found.push((entry.name, is_directory));
+        }
+        Ok(found)
+    }
+
+    /// Hides files of packages that are not wanted, where they would be seen now.
+    fn hide_refused(&mut self, owned: &dyn Ownership) -> Result<(), pkgdb::Error> {
+        let refused: Vec<PathBuf> =
+            owned.refused().iter().filter_map(|path| self.layer.inside(path)).collect();
+        for path in refused {
+            let owners = owned.owners(&self.layer.point.join(&path), None)?;
+            if owners.kept || owners.taken.is_some() || !matches!(self.sight(&path), Sight::Open) {
+                continue;
+            }
+            let Some(name) = path.file_name() else { continue };
+            self.below.move_to(path.parent().unwrap_or(Path::new("")));
+            if !self.below.exists()? {
+                continue;
+            }
+            let dir = self.below.dir()?;
+            // Others may have files in a directory of the package.
+            if dir.lstat(name)?.is_some() && !Content::is_directory(dir, name)? {
+                self.plan.edits.push((path, Edit::Hide));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether one of the paths is this one, or below it.
+fn leads_to(needed: &BTreeSet<PathBuf>, path: &Path) -> bool {
+    needed.range(path.to_owned()..).next().is_some_and(|first| first.starts_with(path))
+}

@@ -1,0 +1,112 @@
+//! Letting an overlay follow its base before it is entered, or for its own sake.
+//!
+//! It happens in a mount namespace of our own: the package database of the overlay is read as it is seen
+//! inside, over the new base.
+
+use std::path::Path;
+
+use super::plan::{Entrance, Plan, plan};
+use super::{Error, Request, view};
+use crate::event::{Event, Events};
+use crate::host::Host;
+use crate::overlay::{self, Overlay, Part, Presence, Rebase, Storage, Wishes, assemble};
+use crate::sys::{Namespaces, Propagation, Root, attach, detach_path, leave_for_new, set_propagation};
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Followed {
+    /// The base is the one that the overlay knows.
+    Unchanged,
+    /// This was planned, and done unless it was only to be looked at.
+    Rebased(Rebase),
+}
+
+/// Lets the overlay of a request follow its base, if that has changed. With `is_only_planned` nothing is
+/// changed. The process is left in a mount namespace of its own.
+pub fn rebase(
+    request: Request,
+    wishes: &Wishes,
+    is_only_planned: bool,
+    events: &mut dyn Events,
+) -> Result<Followed, Error> {
+    let plan = plan(request)?;
+    let presence = Presence::open(&plan.request.state)?;
+    let _entry = presence.lock_entry()?;
+    let overlay = match plan.entrance_past(Some(&presence))? {
+        Entrance::Reenter(overlay) => overlay,
+        Entrance::Join(found) => {
+            return Err(overlay::Error::InUse { name: found.name.clone(), user: Some(found.user()) }.into());
+        }
+        Entrance::Create | Entrance::Temporary => {
+            return Err(overlay::Error::NotFound { name: plan.name }.into());
+        }
+    };
+    let Some(usage) = presence.use_alone(&plan.name)? else {
+        return Err(overlay::Error::InUse { name: plan.name, user: None }.into());
+    };
+    let result = follow_alone(&plan, overlay, wishes, is_only_planned, events);
+    presence.leave(&plan.name, usage)?;
+    result
+}
+
+fn follow_alone(
+    plan: &Plan,
+    mut overlay: Overlay,
+    wishes: &Wishes,
+    is_only_planned: bool,
+    events: &mut dyn Events,
+) -> Result<Followed, Error> {
+    if overlay.record.base == *plan.base() {
+        return Ok(Followed::Unchanged);
+    }
+    leave_for_new(Namespaces::MOUNT)?;
+    set_propagation(Path::new("/"), Propagation::Slave)?;
+    overlay.dir = super::enter::reached_here(&overlay.dir, &plan.name)?;
+    let rebase = plan_here(plan, &overlay, wishes, events)?;
+    if !is_only_planned {
+        rebase.apply(&overlay, &here(plan)?)?;
+        overlay.touch(plan.base())?;
+    }
+    Ok(Followed::Rebased(rebase))
+}
+
+/// Lets an overlay that is about to be entered follow its base. The mount namespace is ours alone.
+pub(super) fn follow(plan: &Plan, overlay: &Overlay, events: &mut dyn Events) -> Result<(), Error> {
+    let rebase = plan_here(plan, overlay, &Wishes::default(), events)?;
+    rebase.apply(overlay, &here(plan)?)?;
+    events.tell(Event::Rebased { lines: rebase.lines() });
+    Ok(())
+}
+
+fn plan_here(
+    plan: &Plan,
+    overlay: &Overlay,
+    wishes: &Wishes,
+    events: &mut dyn Events,
+) -> Result<Rebase, Error> {
+    let place = overlay::run_directory()?;
+    let ram = Root::from_fd(
+        {
+            let tree = view::temporary_tree("0700", None)?;
+            attach(&tree, &place, place.path())?;
+            tree.into_fd()
+        },
+        place.path(),
+    );
+    ram.make_dir("view", 0o700)?;
+    // What lies in RAM has no packages, and what is the host's own is the same on both sides.
+    let parts: Vec<Part> = plan.parts.iter().filter(|part| matches!(part, Part::Kept(_))).cloned().collect();
+    let storage = Storage { kept: &overlay.dir, ram: &ram, additions: None, label: &plan.label };
+    let seen = assemble(&parts, &storage, plan.host.root.path(), &ram.open_dir("view")?, events)?;
+    let rebase = Rebase::plan(overlay, &here(plan)?, &seen, wishes);
+    drop(seen);
+    // Before a layer is mounted anew, nobody may have it mounted.
+    detach_path(&place.path().join("view"))?;
+    detach_path(place.path())?;
+    Ok(rebase?)
+}
+
+/// The host as it is reached through the mounts of this namespace.
+fn here(plan: &Plan) -> Result<Host, Error> {
+    Ok(Host::open(plan.host.root.path())?)
+}

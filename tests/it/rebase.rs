@@ -1,0 +1,3 @@
+//! Overlays that follow a base which has changed.
+
+mod files;

@@ -1,0 +1,127 @@
+//! Files that belong to no package: three contents decide.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::kernel::Lab;
+
+/// Makes the lab's tree another base.
+fn update(lab: &Lab, version: u32, change: impl FnOnce(&Path)) {
+    fs::write(lab.tree.join("etc/os-release"), format!("ID=tiny\nIMAGE_VERSION={version}\n")).expect("ours");
+    change(&lab.tree);
+}
+
+fn write(tree: &Path, files: &[(&str, &str)]) {
+    for (name, text) in files {
+        let path = tree.join(name);
+        fs::create_dir_all(path.parent().expect("a directory")).expect("ours");
+        fs::write(path, text).expect("ours");
+    }
+}
+
+/// What `cat` shows of each file inside, a line each.
+fn inside(lab: &Lab, name: &str, files: &[&str]) -> Vec<String> {
+    let script = format!("for f in {}; do cat \"$f\" 2>/dev/null || echo -; done", files.join(" "));
+    lab.shell(name, &script).text().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn each_file_follows_the_side_that_changed_it() {
+    let Some(lab) = Lab::open() else { return };
+    let files = ["copied", "mine", "theirs", "same", "both", "mode", "gone", "new"];
+    write(&lab.tree.join("srv"), &files[..7].iter().map(|name| (*name, "1\n")).collect::<Vec<_>>());
+    update(&lab, 1, |_| {});
+    lab.shell(
+        "a",
+        "cd /srv; for f in copied theirs; do : >>$f; done; echo o >mine; echo 2 >same; echo o >both
+         chmod 700 mode; : >>gone; echo o >new; rm theirs; echo 1 >theirs; touch -r copied theirs",
+    )
+    .ok();
+    update(&lab, 2, |tree| {
+        write(
+            &tree.join("srv"),
+            &[("copied", "2\n"), ("theirs", "2\n"), ("same", "2\n"), ("both", "2\n"), ("mode", "2\n")],
+        );
+        fs::remove_file(tree.join("srv/gone")).expect("ours");
+    });
+    let names: Vec<String> = files.iter().map(|name| format!("/srv/{name}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let ran = lab.onlay(&["shell", "a", "--", "true"]).run();
+    ran.ok();
+    assert!(ran.stderr.contains("the base has changed"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("/srv/both: changed on both sides; the overlay's is kept"), "{}", ran.stderr);
+    assert_eq!(inside(&lab, "a", &names), ["2", "o", "2", "2", "o", "2", "-", "o"]);
+    assert_eq!(lab.shell("a", "stat -c %a /srv/mode").text(), "700\n");
+    let upper = lab.overlay("a").join("layers/@root/upper/srv");
+    for (name, is_kept) in
+        [("copied", false), ("mine", true), ("same", false), ("mode", true), ("gone", false)]
+    {
+        assert_eq!(upper.join(name).exists(), is_kept, "{name}");
+    }
+    // Nothing is left to do, and nothing is told twice.
+    let ran = lab.onlay(&["shell", "a", "--", "true"]).run();
+    ran.ok();
+    assert!(!ran.stderr.contains("changed"), "{}", ran.stderr);
+    assert!(!lab.overlay("a").join("layers.new").exists());
+}
+
+#[test]
+fn what_was_removed_stays_removed() {
+    let Some(lab) = Lab::open() else { return };
+    write(&lab.tree.join("srv"), &[("file", "1\n"), ("dir/file", "1\n"), ("both", "1\n")]);
+    update(&lab, 1, |_| {});
+    lab.shell("a", "rm -r /srv/file /srv/dir /srv/both").ok();
+    update(&lab, 2, |tree| {
+        write(&tree.join("srv"), &[("file", "2\n"), ("dir/file", "2\n")]);
+        fs::remove_file(tree.join("srv/both")).expect("ours");
+    });
+    assert_eq!(inside(&lab, "a", &["/srv/file", "/srv/dir/file", "/srv/both"]), ["-", "-", "-"]);
+    // The whiteout of what is not there any more is gone: should it come back, it is new.
+    update(&lab, 3, |tree| write(&tree.join("srv"), &[("both", "3\n")]));
+    assert_eq!(inside(&lab, "a", &["/srv/file", "/srv/dir/file", "/srv/both"]), ["-", "-", "3"]);
+}
+
+#[test]
+fn directories_follow_in_mode_and_go_with_the_last_file() {
+    let Some(lab) = Lab::open() else { return };
+    write(&lab.tree.join("srv"), &[("dir/file", "1\n"), ("own/file", "1\n"), ("gone/file", "1\n")]);
+    update(&lab, 1, |_| {});
+    lab.shell("a", "cd /srv; echo o >dir/new; : >>gone/file; echo o >own/new; chmod 711 own").ok();
+    update(&lab, 2, |tree| {
+        for name in ["dir", "own"] {
+            fs::set_permissions(tree.join("srv").join(name), fs::Permissions::from_mode(0o750))
+                .expect("ours");
+        }
+        fs::remove_dir_all(tree.join("srv/gone")).expect("ours");
+    });
+    let seen = lab.shell("a", "cd /srv; stat -c '%n %a' *; ls dir own").text();
+    assert_eq!(seen, "dir 750\nown 711\ndir:\nfile\nnew\n\nown:\nfile\nnew\n");
+}
+
+#[test]
+fn users_of_both_sides_are_there() {
+    let Some(lab) = Lab::open() else { return };
+    let root = "root:x:0:0::/root:/bin/sh\n";
+    write(&lab.tree.join("etc"), &[("passwd", root), ("group", "root:x:0:\nadm:x:4:\n")]);
+    update(&lab, 1, |_| {});
+    lab.shell("a", "echo mine:x:990:990::: >>/etc/passwd; sed -i 's/^adm:.*/&mine/' /etc/group").ok();
+    update(&lab, 2, |tree| {
+        let passwd = format!("{root}host:x:991:991:::\n");
+        write(&tree.join("etc"), &[("passwd", passwd.as_str()), ("group", "root:x:0:\nadm:x:4:host\n")]);
+    });
+    let seen = lab.shell("a", "cat /etc/passwd /etc/group").text();
+    assert_eq!(seen, format!("{root}mine:x:990:990:::\nhost:x:991:991:::\nroot:x:0:\nadm:x:4:host,mine\n"));
+}
+
+#[test]
+fn following_can_be_refused() {
+    let Some(lab) = Lab::open() else { return };
+    write(&lab.tree.join("srv"), &[("file", "1\n")]);
+    update(&lab, 1, |_| {});
+    lab.shell("a", ": >>/srv/file").ok();
+    update(&lab, 2, |tree| write(&tree.join("srv"), &[("file", "2\n")]));
+    let shown = |words: &[&str]| lab.onlay(&[words, &["--", "cat", "/srv/file"]].concat()).run().text();
+    assert_eq!(shown(&["shell", "-q", "a", "--no-rebase"]), "1\n");
+    assert_eq!(shown(&["shell", "-q", "a"]), "2\n", "the base that it knows is still the old one");
+}
