@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::report::Error;
-use super::{completion, diff, list, rm, shell, status};
+use super::{completion, diff, list, rebase, rm, shell, status};
 use crate::sys::Context;
 
 /// Adds software to a host whose system is read-only: now, without a reboot.
@@ -50,6 +50,7 @@ pub(super) enum Command {
     List(list::Arguments),
     Rm(rm::Arguments),
     Diff(diff::Arguments),
+    Rebase(rebase::Arguments),
     Status(status::Arguments),
     Completion(completion::Arguments),
 }

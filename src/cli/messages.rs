@@ -20,7 +20,9 @@ impl Events for Messages {
             return;
         }
         if let Event::Rebased { lines } = &event {
-            lines.iter().for_each(|line| output::say(&format!("onlay: {line}")));
+            for line in lines {
+                output::say(&format!("onlay: {line}"));
+            }
             return;
         }
         output::say(&format!("onlay: {}", in_words(&event)));

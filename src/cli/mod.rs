@@ -10,6 +10,7 @@ mod diff;
 mod list;
 mod messages;
 mod output;
+mod rebase;
 mod report;
 mod rm;
 mod shell;
@@ -51,6 +52,7 @@ fn run_command(place: &Place, command: Command) -> Result<ExitCode, report::Erro
         Command::List(arguments) => list::run(place, &arguments),
         Command::Rm(arguments) => rm::run(place, &arguments),
         Command::Diff(arguments) => diff::run(place, &arguments),
+        Command::Rebase(arguments) => rebase::run(place, &arguments),
         Command::Status(arguments) => status::run(place, &arguments),
         Command::Completion(arguments) => completion::run(&arguments),
     }

@@ -161,8 +161,8 @@ fn of_two_changes(facts: &Facts<'_>) -> Fate {
 
 #[cfg(test)]
 mod tests {
-    use super::super::seen::Attributes;
     use super::*;
+    use crate::overlay::rebase::seen::Attributes;
 
     const A: Content = Content::File([1; 32]);
     const B: Content = Content::File([2; 32]);
@@ -188,10 +188,13 @@ mod tests {
         Owners { replaced: replaced(pristine, config).replaced, ..taken(config, true) }
     }
 
+    /// The overlay's; whether its attributes are the base's; what the base had; what it has; whose it is.
+    type Row<'a> = (&'a Content, bool, Option<&'a Content>, &'a Content, Owners, Fate);
+
     #[test]
     fn files_are_decided_by_the_table() {
         let absent = Content::Absent;
-        let table: &[(&Content, bool, Option<&Content>, &Content, Owners, Fate)] = &[
+        let table: &[Row<'_>] = &[
             // A mere copy, whoever owns it; but what a kept package has is its own.
             (&A, true, Some(&A), &A, owners(), Fate::Drop),
             (&A, true, Some(&A), &B, owners(), Fate::Drop),

@@ -258,10 +258,9 @@ impl Planning<'_> {
                         self.plan.edits.push((path, Edit::Veil));
                     }
                 }
-                Some(_) => {}
                 None if !is_needed => hidden.push(name),
                 None if is_directory => self.hide_all_but(&path, needed)?,
-                None => {}
+                _ => {}
             }
         }
         self.plan.edits.push((directory.to_owned(), Edit::Unveil(hidden)));
