@@ -15,6 +15,11 @@ const CHANGES: &[&str] = &[
     "fchmodat",
     "flock",
     "openat",
+    "linkat",
+    "mknodat",
+    "renameat2",
+    "syncfs",
+    "lsetxattr",
     "unshare",
     "fsopen",
     "fsmount",
@@ -123,6 +128,40 @@ fn while_the_record_of_a_new_base_is_written() {
         assert_eq!(listed(&lab, ran), ["a"]);
         assert_eq!(lab.shell("a", "cat /etc/x").ok(), "x\n");
         assert_eq!(names_in(&lab.overlay("a")), ["layers", "overlay.toml"]);
+    });
+}
+
+#[test]
+fn while_one_follows_its_base() {
+    let Some(lab) = Lab::open() else { return };
+    let (release, srv) = (lab.tree.join("etc/os-release"), lab.tree.join("srv"));
+    let base = |version: u32| {
+        for name in ["one", "two", "mode", "mine", "gone"] {
+            std::fs::write(srv.join(name), format!("{version}\n")).expect("our tree");
+        }
+        std::fs::write(&release, format!("ID=tiny\nIMAGE_VERSION={version}\n")).expect("our tree");
+    };
+    let make = || {
+        remove_all(&lab);
+        base(1);
+        let script =
+            "cd /srv; : >>one; : >>two; chmod 700 mode; echo own >mine; rm gone; mkdir new; ln mine new/hard";
+        lab.shell("a", script).ok();
+        base(2);
+    };
+    let upper = lab.overlay("a").join("layers/@root/upper/srv");
+    kill_at_each(&lab, &["shell", "-q", "a", "--", "true"], make, |ran| {
+        assert_eq!(listed(&lab, ran), ["a"]);
+        assert_eq!(
+            upper.join("one").exists(),
+            upper.join("two").exists(),
+            "half of it after {}",
+            ran.story()
+        );
+        let seen = lab.shell("a", "cd /srv; cat one two mode mine new/hard; stat -c %a mode; ls");
+        assert_eq!(seen.ok(), "2\n2\n2\nown\nown\n700\nmine\nmode\nnew\none\ntwo\n");
+        assert_eq!(names_in(&lab.overlay("a")), ["layers", "overlay.toml"]);
+        assert_eq!(names_in(&lab.overlay("a").join("layers")), ["@root", "@seen"]);
     });
 }
 
