@@ -27,7 +27,7 @@ pub use error::Error;
 pub use folder::{RUN, run_directory};
 pub use layers::{Layer, Part, directory_name, is_kernel_window, mount_point, survey, survey_entrance};
 pub use name::OverlayName;
-pub use rebase::{Finding, Rebase, Wishes, clear_draft, note_base};
+pub use rebase::{Finding, Rebase, Wishes, clear_draft, forget_pending, note_base, pending};
 pub use record::Record;
 pub use running::{Left, Mode, Presence, Running, RunningOverlay, User, view_label};
 pub use stack::Lower;

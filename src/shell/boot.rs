@@ -59,7 +59,7 @@ pub(super) fn boot(
     child.go()?;
     entry.release()?;
     let finished = child.run(None, None, false)?;
-    let started = Started { presence, name: plan.name, usage, kept, guard: None, home };
+    let started = Started { presence, name: plan.name, usage, kept, is_refreshed: false, guard: None, home };
     leave(started, finished, OsStr::new("systemd-nspawn"), events)
 }
 

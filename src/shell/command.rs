@@ -20,6 +20,8 @@ pub(super) struct Command {
     pub(super) arguments: Vec<OsString>,
     pub(super) environment: Vec<(OsString, OsString)>,
     pub(super) directory: PathBuf,
+    /// What runs before it, silently, whatever comes of it.
+    pub(super) before: Vec<Vec<String>>,
     pub(super) confinement: Confinement,
 }
 
@@ -206,10 +208,36 @@ fn become_prepared(command: &Command, prepared: Result<(), IoError>, channel: &C
         Report::Unprepared(with_causes(&error)).send(channel);
         exit_now(125);
     }
+    for other in &command.before {
+        // What cannot be run here is not needed here.
+        let _ = run_silently(other, &command.environment);
+    }
     let failure = exec(&arguments(&command.arguments), &command.environment);
     let errno = failure.errno().unwrap_or(libc::EINVAL);
     Report::NotExecuted(errno).send(channel);
     exit_now(exec_failure_code(errno));
+}
+
+/// Where programs of the system are, whatever the caller's PATH says.
+const PROGRAMS: &[&str] = &["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// Runs a program of the system to its end.
+fn run_silently(words: &[String], environment: &[(OsString, OsString)]) -> Result<(), IoError> {
+    let Some((name, others)) = words.split_first() else { return Ok(()) };
+    match sys::fork()? {
+        Forked::Parent(pid) => sys::wait(pid).map(drop),
+        Forked::Child => {
+            if sys::die_with_parent(libc::SIGKILL).and_then(|()| sys::let_go_of_streams()).is_ok() {
+                for directory in PROGRAMS {
+                    let program = Path::new(directory).join(name).into_os_string();
+                    let words: Vec<OsString> =
+                        std::iter::once(program).chain(others.iter().map(OsString::from)).collect();
+                    let _ = exec(&words, environment);
+                }
+            }
+            exit_now(127)
+        }
+    }
 }
 
 /// What a shell answers when it cannot execute: 127 for what is not there, 126 for what is no

@@ -181,7 +181,15 @@ fn enter_new(plan: Plan, entrance: Entrance, held: Held, events: &mut dyn Events
     entry.release()?;
     let guard = guard_for(request);
     let finished = child.run(pty, guard, command.confinement.has_listener)?;
-    let started = Started { presence, name: plan.name, usage, kept, guard, home };
+    let started = Started {
+        presence,
+        name: plan.name,
+        usage,
+        kept,
+        is_refreshed: !command.before.is_empty(),
+        guard,
+        home,
+    };
     leave(started, finished, command.name(), events)
 }
 
@@ -246,7 +254,10 @@ fn make_view(
         sys::bring_up_loopback()?;
     }
     follow_base(plan, kept.as_deref(), events)?;
-    let command = the_command(plan, directory, request);
+    let mut command = the_command(plan, directory, request);
+    if let Some(kept) = kept.as_ref().filter(|_| request.mode != Mode::Booted) {
+        command.before = overlay::pending(&kept.dir)?;
+    }
     // A child that shares our mount namespace follows us into the new root (pivot_root(2)), so it
     // can get ready while we mount.
     let child = match request.mode {
@@ -416,7 +427,7 @@ fn join(
     };
     let guard = guard_for(&request);
     let finished = child.run(pty, guard, command.confinement.has_listener)?;
-    let started = Started { presence, name: plan.name, usage, kept, guard, home };
+    let started = Started { presence, name: plan.name, usage, kept, is_refreshed: false, guard, home };
     leave(started, finished, command.name(), events)
 }
 
@@ -438,6 +449,7 @@ fn the_command(plan: &Plan, directory: PathBuf, request: &super::Request) -> Com
         arguments: request.command.clone(),
         environment: command::environment(plan.name.as_str(), offline),
         directory,
+        before: Vec::new(),
         confinement: Confinement::of(request.mode, request.private_network, request.unguarded),
     }
 }

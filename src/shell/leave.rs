@@ -17,6 +17,8 @@ pub(super) struct Started {
     pub(super) usage: Lock,
     /// The overlay's directory, where it is on disk.
     pub(super) kept: Option<Root>,
+    /// What was pending in it has run.
+    pub(super) is_refreshed: bool,
     pub(super) guard: Option<Guard>,
     /// The caller's mount namespace.
     pub(super) home: Namespace,
@@ -60,6 +62,9 @@ fn give_up(started: Started) -> Result<Remains, IoError> {
         (Left::Last, Some(kept)) => {
             // What cannot be noted now is asked for when the base has changed.
             let _ = overlay::note_base(&started.name, &kept);
+            if started.is_refreshed {
+                let _ = overlay::forget_pending(&kept);
+            }
             Remains::Kept(kept)
         }
         (Left::Last, None) => Remains::Nothing,

@@ -123,6 +123,20 @@ impl Upper {
         &self.nodes[self.nodes[index].children.clone()]
     }
 
+    /// Whether there is something other than a whiteout or a directory under a path.
+    pub(in crate::overlay) fn has_file(&self, path: &Path) -> bool {
+        let mut place = 0;
+        for part in path.components() {
+            let name = part.as_os_str();
+            let Some(node) = self.nodes.get(place) else { return false };
+            match node.children.clone().find(|&child| self.nodes[child].name == name) {
+                Some(child) => place = child,
+                None => return false,
+            }
+        }
+        self.nodes.get(place).is_some_and(|node| !node.whiteout && !node.status.is_dir())
+    }
+
     /// Every name but the root, with its path from there; directories come before what is in them.
     pub(in crate::overlay) fn paths(&self) -> impl Iterator<Item = (PathBuf, &Node)> {
         let mut path = PathBuf::new();

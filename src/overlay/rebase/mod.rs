@@ -7,6 +7,7 @@
 //! meanwhile; the caller sees to that.
 
 mod accounts;
+mod caches;
 mod content;
 mod draft;
 mod edit;
@@ -33,6 +34,7 @@ use crate::host::{Base, Host};
 use crate::pkgdb;
 use crate::sys::{IoError, Root};
 
+pub use self::caches::{forget_pending, pending};
 pub use self::draft::clear_draft;
 
 /// Something that a person should know of a rebase.
@@ -69,6 +71,8 @@ pub enum Finding {
 #[derive(Debug)]
 pub struct Rebase {
     layers: Vec<(PathBuf, Vec<(PathBuf, Edit)>)>,
+    /// What makes caches anew, to be run inside.
+    pending: Vec<Vec<String>>,
     /// What a person should know.
     pub findings: Vec<Finding>,
 }
@@ -84,10 +88,13 @@ impl Rebase {
         let layers = overlay.dir.open_child(OsStr::new(layers::DIRECTORY))?;
         let seen = SeenFiles::read(&layers, &overlay.record.base)?;
         let owned = Unowned::default();
-        let mut rebase = Rebase { layers: Vec::new(), findings: Vec::new() };
+        let mut rebase = Rebase { layers: Vec::new(), pending: Vec::new(), findings: Vec::new() };
         for side in Side::all(uppers(&overlay.dir)?, host)? {
             let layer = side.layer();
             let upper = Upper::read(layer.upper, Prefix::Trusted)?;
+            rebase.pending.extend(caches::commands(|path| {
+                layer.inside(path).is_some_and(|inside| upper.has_file(&inside))
+            }));
             let mut planned = files::plan(layer, &upper, &seen, &owned)?;
             accounts::plan(&layer, &layers, &seen, &mut planned)?;
             edit::order(&mut planned.edits);
@@ -107,6 +114,7 @@ impl Rebase {
             uppers.push((point.clone(), upper));
         }
         note(&Side::all(uppers, host)?, draft.layers(), SeenFiles::default(), &host.base())?;
+        caches::note(draft.layers(), &self.pending)?;
         draft.publish()?;
         Ok(())
     }
@@ -230,7 +238,7 @@ impl Ownership for Unowned {
     }
 
     fn is_special(&self, path: &Path) -> bool {
-        accounts::is_account_file(path)
+        accounts::is_account_file(path) || caches::is_cache(path)
     }
 
     fn endings(&self) -> (&'static str, &'static str) {

@@ -125,3 +125,21 @@ fn following_can_be_refused() {
     assert_eq!(shown(&["shell", "-q", "a", "--no-rebase"]), "1\n");
     assert_eq!(shown(&["shell", "-q", "a"]), "2\n", "the base that it knows is still the old one");
 }
+
+#[test]
+fn caches_are_made_anew_inside() {
+    let Some(lab) = Lab::open() else { return };
+    let ldconfig = "#!/bin/sh\ncat /etc/libraries /srv/mine >/etc/ld.so.cache; echo noise\n";
+    write(&lab.tree, &[("etc/libraries", "1\n"), ("etc/ld.so.cache", "1\n"), ("bin/ldconfig", ldconfig)]);
+    fs::set_permissions(lab.tree.join("bin/ldconfig"), fs::Permissions::from_mode(0o755)).expect("ours");
+    update(&lab, 1, |_| {});
+    lab.shell("a", "echo mine >/srv/mine; ldconfig").ok();
+    update(&lab, 2, |tree| write(tree, &[("etc/libraries", "2\n"), ("etc/ld.so.cache", "2\n")]));
+    for options in [&["shell", "-q", "a"][..], &["shell", "-q", "--isolate", "a"]] {
+        let ran = lab.onlay(&[options, &["--", "cat", "/etc/ld.so.cache"]].concat()).run();
+        assert_eq!(ran.text(), "2\nmine\n", "{options:?}");
+    }
+    // Once is enough.
+    lab.shell("a", "echo x >/etc/ld.so.cache").ok();
+    assert_eq!(inside(&lab, "a", &["/etc/ld.so.cache"]), ["x"]);
+}
