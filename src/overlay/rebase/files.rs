@@ -217,13 +217,19 @@ impl Planning<'_> {
     }
 
     /// Opens what hides files that packages need.
-    fn show_needed(&mut self, owned: &dyn Ownership) -> Result<(), IoError> {
+    fn show_needed(&mut self, owned: &dyn Ownership) -> Result<(), pkgdb::Error> {
         let needed: BTreeSet<PathBuf> =
             owned.needed().iter().filter_map(|path| self.layer.inside(path)).collect();
         let mut opened = BTreeSet::new();
         for path in &needed {
             let (directory, is_whiteout) = match self.sight(path) {
                 Sight::Opaque(directory) => (directory, false),
+                // What a person removed with its directory stays removed.
+                Sight::Whiteout(_)
+                    if owned.owners(&self.layer.point.join(path), None)?.replaced.is_some() =>
+                {
+                    continue;
+                }
                 Sight::Whiteout(directory) => (directory, true),
                 Sight::Open | Sight::Own => continue,
                 Sight::Blocked => {

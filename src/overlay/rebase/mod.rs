@@ -8,6 +8,7 @@
 
 mod accounts;
 mod caches;
+mod claims;
 mod content;
 mod draft;
 mod edit;
@@ -15,15 +16,13 @@ mod fate;
 mod files;
 mod seen;
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use self::claims::Claims;
 use self::draft::Draft;
 use self::edit::Edit;
-use self::fate::Owners;
-use self::files::{Named, Ownership};
 use self::seen::SeenFiles;
 use super::changes::marks::Prefix;
 use super::changes::upper::Upper;
@@ -31,7 +30,6 @@ use super::diff::{uppers, without_submounts};
 use super::name::OverlayName;
 use super::{Error, Overlay, layers};
 use crate::host::{Base, Host};
-use crate::pkgdb;
 use crate::sys::{IoError, Root};
 
 pub use self::caches::{forget_pending, pending};
@@ -87,7 +85,7 @@ impl Rebase {
         overlay.check_root(host.root.path())?;
         let layers = overlay.dir.open_child(OsStr::new(layers::DIRECTORY))?;
         let seen = SeenFiles::read(&layers, &overlay.record.base)?;
-        let owned = Unowned::default();
+        let owned = Claims::none();
         let mut rebase = Rebase { layers: Vec::new(), pending: Vec::new(), findings: Vec::new() };
         for side in Side::all(uppers(&overlay.dir)?, host)? {
             let layer = side.layer();
@@ -217,31 +215,5 @@ impl Side {
 
     fn layer(&self) -> files::Layer<'_> {
         files::Layer { point: &self.point, upper: &self.upper, lower: &self.lower, others: &self.others }
-    }
-}
-
-/// Where there are no packages.
-#[derive(Default)]
-struct Unowned(BTreeSet<PathBuf>);
-
-impl Ownership for Unowned {
-    fn owners(&self, _: &Path, _: Option<Named<'_>>) -> Result<Owners, pkgdb::Error> {
-        Ok(Owners::default())
-    }
-
-    fn needed(&self) -> &BTreeSet<PathBuf> {
-        &self.0
-    }
-
-    fn refused(&self) -> &BTreeSet<PathBuf> {
-        &self.0
-    }
-
-    fn is_special(&self, path: &Path) -> bool {
-        accounts::is_account_file(path) || caches::is_cache(path)
-    }
-
-    fn endings(&self) -> (&'static str, &'static str) {
-        (".onlay-save", ".onlay-new")
     }
 }
