@@ -1,3 +1,4 @@
 //! Overlays that follow a base which has changed.
 
+mod dpkg;
 mod files;

@@ -98,10 +98,9 @@ fn apply_one(edit: &Edit, dir: &Root, covered: Option<&Root>, name: &OsStr) -> R
         },
         Edit::Hide => {
             if dir.lstat(name)?.is_some() {
-                Ok(())
-            } else {
-                make_whiteout(dir, name)
+                unlink(dir, name)?;
             }
+            make_whiteout(dir, name)
         }
         Edit::Unveil(hidden) => unveil(&dir.open_child(name)?, hidden),
         Edit::Veil => Xattrs::set(dir, Path::new(name), b"trusted.overlay.opaque", b"y"),

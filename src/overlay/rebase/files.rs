@@ -1,6 +1,6 @@
 //! Planning what becomes of the files of one layer.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -72,6 +72,8 @@ pub(super) fn plan(
         nodes: read.paths().collect(),
         above: Place::top(layer.upper),
         below: Place::top(layer.lower),
+        opened: HashSet::new(),
+        uncovered: BTreeSet::new(),
         plan: LayerPlan::default(),
     };
     for (path, node) in read.paths() {
@@ -89,21 +91,33 @@ struct Planning<'a> {
     nodes: HashMap<PathBuf, &'a Node>,
     above: Place<'a>,
     below: Place<'a>,
+    /// Directories that hide nothing of the base any more.
+    opened: HashSet<PathBuf>,
+    /// Names whose own file goes, so that the base's is seen.
+    uncovered: BTreeSet<PathBuf>,
     plan: LayerPlan,
 }
 
-/// How an upper has a name of the lower.
-enum Sight {
-    /// The lower's is seen.
-    Open,
-    /// The upper has its own.
-    Own,
+/// What is known of a directory of the upper.
+struct DirectoryFacts<'a> {
+    node: &'a Node,
+    had: Option<&'a Had>,
+    has: &'a Content,
+    /// Of what the base has.
+    attributes: Option<Attributes>,
+    /// Whether a package, of whichever side, has it.
+    is_claimed: bool,
+}
+
+/// What keeps a name of the lower from being seen, if the upper has nothing of that name itself.
+enum Cover {
+    Nothing,
     /// A name above is a whiteout.
     Whiteout(PathBuf),
-    /// A directory above hides the lower's.
+    /// A directory above hides all that lies below it.
     Opaque(PathBuf),
     /// Something else is in the way.
-    Blocked,
+    File,
 }
 
 impl Planning<'_> {
@@ -119,7 +133,8 @@ impl Planning<'_> {
         let had = seen.get(&whole);
         let (has, attributes) = self.lower_has(path)?;
         if node.status.is_dir() {
-            self.plan_directory(path, node, had, &has, attributes);
+            let is_claimed = is_claimed(owned.owners(&whole, None)?);
+            self.plan_directory(path, &DirectoryFacts { node, had, has: &has, attributes, is_claimed });
             return Ok(());
         }
         self.above.move_to(path.parent().unwrap_or(Path::new("")));
@@ -144,6 +159,9 @@ impl Planning<'_> {
             Fate::DropAndSave => Edit::Save(save),
             Fate::Refresh => Edit::Refresh,
         };
+        if matches!(edit, Edit::Drop | Edit::Save(_)) && has != Content::Absent {
+            self.uncovered.insert(path.to_owned());
+        }
         match edit {
             Edit::Offer(ending) => self.plan.findings.push(Finding::Offered { path: whole, ending }),
             Edit::Save(ending) => self.plan.findings.push(Finding::Saved { path: whole, ending }),
@@ -153,17 +171,17 @@ impl Planning<'_> {
         Ok(())
     }
 
-    fn plan_directory(
-        &mut self,
-        path: &Path,
-        node: &Node,
-        had: Option<&Had>,
-        has: &Content,
-        attributes: Option<Attributes>,
-    ) {
+    fn plan_directory(&mut self, path: &Path, facts: &DirectoryFacts<'_>) {
+        let DirectoryFacts { node, had, has, attributes, is_claimed } = *facts;
         let own = Attributes::of_node(node);
         let is_untouched = matches!(had, Some(Had::Content(Content::Directory, known)) if *known == own);
-        let is_hiding = node.marks.opaque == Some(Opaque::Wholly);
+        // Where the base had nothing, nothing was meant to be hidden. Where that is not known, a package made it.
+        let is_new = had == Some(&Had::Nothing) || (had.is_none() && is_claimed);
+        if *has == Content::Directory && is_opaque(node) && is_new {
+            self.opened.insert(path.to_owned());
+            self.plan.edits.push((path.to_owned(), Edit::Unveil(Vec::new())));
+        }
+        let is_hiding = is_opaque(node) && !self.opened.contains(path);
         match has {
             Content::Directory if is_hiding => {}
             Content::Directory => {
@@ -194,57 +212,49 @@ impl Planning<'_> {
         Ok((content, attributes))
     }
 
-    /// How a name of the lower is seen through the upper.
-    fn sight(&self, path: &Path) -> Sight {
+    fn cover(&self, path: &Path) -> Cover {
         let above: Vec<&Path> =
             path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()).collect();
         for above in above.into_iter().rev() {
             match self.nodes.get(above) {
-                None => return Sight::Open,
-                Some(node) if node.whiteout => return Sight::Whiteout(above.to_owned()),
-                Some(node) if !node.status.is_dir() => return Sight::Blocked,
-                Some(node) if node.marks.opaque == Some(Opaque::Wholly) => {
-                    return if self.nodes.contains_key(path) {
-                        Sight::Own
-                    } else {
-                        Sight::Opaque(above.to_owned())
-                    };
+                None => return Cover::Nothing,
+                Some(node) if node.whiteout => return Cover::Whiteout(above.to_owned()),
+                Some(node) if !node.status.is_dir() => return Cover::File,
+                Some(node) if is_opaque(node) && !self.opened.contains(above) => {
+                    return Cover::Opaque(above.to_owned());
                 }
                 Some(_) => {}
             }
         }
-        if self.nodes.contains_key(path) { Sight::Own } else { Sight::Open }
+        Cover::Nothing
     }
 
-    /// Opens what hides files that packages need.
+    /// Opens what hides files that are to be seen.
     fn show_needed(&mut self, owned: &dyn Ownership) -> Result<(), pkgdb::Error> {
-        let needed: BTreeSet<PathBuf> =
+        let mut needed: BTreeSet<PathBuf> =
             owned.needed().iter().filter_map(|path| self.layer.inside(path)).collect();
-        let mut opened = BTreeSet::new();
+        needed.retain(|path| !self.nodes.contains_key(path));
+        needed.extend(self.uncovered.iter().cloned());
+        let mut seen = BTreeSet::new();
         for path in &needed {
-            let (directory, is_whiteout) = match self.sight(path) {
-                Sight::Opaque(directory) => (directory, false),
+            let whole = self.layer.point.join(path);
+            match self.cover(path) {
+                Cover::Nothing => {}
                 // What a person removed with its directory stays removed.
-                Sight::Whiteout(_)
-                    if owned.owners(&self.layer.point.join(path), None)?.replaced.is_some() =>
-                {
-                    continue;
+                Cover::Whiteout(_) if owned.owners(&whole, None)?.replaced.is_some() => {}
+                Cover::Whiteout(directory) => {
+                    if seen.insert(directory.clone()) {
+                        self.plan.edits.retain(|(edited, _)| *edited != directory);
+                        self.plan.edits.push((directory.clone(), Edit::Drop));
+                        self.hide_all_but(&directory, &needed)?;
+                    }
                 }
-                Sight::Whiteout(directory) => (directory, true),
-                Sight::Open | Sight::Own => continue,
-                Sight::Blocked => {
-                    self.plan.findings.push(Finding::KeptOver { path: self.layer.point.join(path) });
-                    continue;
+                Cover::Opaque(directory) => {
+                    if seen.insert(directory.clone()) {
+                        self.unveil(&directory, &needed)?;
+                    }
                 }
-            };
-            if opened.insert(directory.clone()) {
-                if is_whiteout {
-                    self.plan.edits.retain(|(edited, _)| *edited != directory);
-                    self.plan.edits.push((directory.clone(), Edit::Drop));
-                    self.hide_all_but(&directory, &needed)?;
-                } else {
-                    self.unveil(&directory, &needed)?;
-                }
+                Cover::File => self.plan.findings.push(Finding::KeptOver { path: whole }),
             }
         }
         Ok(())
@@ -306,7 +316,8 @@ impl Planning<'_> {
             owned.refused().iter().filter_map(|path| self.layer.inside(path)).collect();
         for path in refused {
             let owners = owned.owners(&self.layer.point.join(&path), None)?;
-            if owners.kept || owners.taken.is_some() || !matches!(self.sight(&path), Sight::Open) {
+            let is_seen = matches!(self.cover(&path), Cover::Nothing) && !self.nodes.contains_key(&path);
+            if owners.kept || owners.taken.is_some() || !is_seen {
                 continue;
             }
             let Some(name) = path.file_name() else { continue };
@@ -327,4 +338,13 @@ impl Planning<'_> {
 /// Whether one of the paths is this one, or below it.
 fn leads_to(needed: &BTreeSet<PathBuf>, path: &Path) -> bool {
     needed.range(path.to_owned()..).next().is_some_and(|first| first.starts_with(path))
+}
+
+fn is_opaque(node: &Node) -> bool {
+    node.marks.opaque == Some(Opaque::Wholly)
+}
+
+/// Whether a package, of whichever side, has a name.
+fn is_claimed(owners: Owners) -> bool {
+    owners.kept || owners.refused || owners.taken.is_some() || owners.replaced.is_some()
 }

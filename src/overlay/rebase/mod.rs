@@ -14,26 +14,29 @@ mod draft;
 mod edit;
 mod fate;
 mod files;
+mod packages;
 mod seen;
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use self::claims::Claims;
 use self::draft::Draft;
 use self::edit::Edit;
 use self::seen::SeenFiles;
 use super::changes::marks::Prefix;
+use super::changes::place::Place;
 use super::changes::upper::Upper;
 use super::diff::{uppers, without_submounts};
 use super::name::OverlayName;
 use super::{Error, Overlay, layers};
 use crate::host::{Base, Host};
-use crate::sys::{IoError, Root};
+use crate::sys::Root;
 
 pub use self::caches::{forget_pending, pending};
 pub use self::draft::clear_draft;
+pub use self::packages::Wishes;
 
 /// Something that a person should know of a rebase.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,32 +72,42 @@ pub enum Finding {
 #[derive(Debug)]
 pub struct Rebase {
     layers: Vec<(PathBuf, Vec<(PathBuf, Edit)>)>,
-    /// What makes caches anew, to be run inside.
+    /// What is to be run inside before anything else.
     pending: Vec<Vec<String>>,
+    /// What becomes of packages, in words.
+    packages: Vec<String>,
     /// What a person should know.
     pub findings: Vec<Finding>,
 }
 
-/// Choices that a person has made.
-#[derive(Debug, Clone, Default)]
-pub struct Wishes {}
-
 impl Rebase {
-    /// Plans what is to be done over this host. Only reads.
-    pub fn plan(overlay: &Overlay, host: &Host, _view: &Root, _wishes: &Wishes) -> Result<Rebase, Error> {
+    /// Plans what is to be done over this host; `view` is the overlay as it is seen over it. Only reads.
+    pub fn plan(overlay: &Overlay, host: &Host, view: &Root, wishes: &Wishes) -> Result<Rebase, Error> {
         overlay.check_root(host.root.path())?;
         let layers = overlay.dir.open_child(OsStr::new(layers::DIRECTORY))?;
-        let seen = SeenFiles::read(&layers, &overlay.record.base)?;
-        let owned = Claims::none();
-        let mut rebase = Rebase { layers: Vec::new(), pending: Vec::new(), findings: Vec::new() };
-        for side in Side::all(uppers(&overlay.dir)?, host)? {
+        let base = &overlay.record.base;
+        let seen = SeenFiles::read(&layers, base)?;
+        let sides = Side::all(uppers(&overlay.dir)?, host)?;
+        let read = |side: &Side| Upper::read(&side.upper, Prefix::Trusted);
+        let read: Vec<Upper> = sides.iter().map(read).collect::<Result<_, _>>()?;
+        let (names, whiteouts) = names(&sides, &read);
+        let given =
+            packages::Sides { view, host: &host.root, layers: &layers, names: &names, whiteouts: &whiteouts };
+        let packages = packages::plan(&given, base, wishes)?;
+        let mut rebase = Rebase {
+            layers: Vec::new(),
+            pending: packages.pending,
+            packages: packages.lines,
+            findings: Vec::new(),
+        };
+        for (side, upper) in sides.into_iter().zip(read) {
             let layer = side.layer();
-            let upper = Upper::read(layer.upper, Prefix::Trusted)?;
             rebase.pending.extend(caches::commands(|path| {
                 layer.inside(path).is_some_and(|inside| upper.has_file(&inside))
             }));
-            let mut planned = files::plan(layer, &upper, &seen, &owned)?;
+            let mut planned = files::plan(layer, &upper, &seen, packages.owned.as_ref())?;
             accounts::plan(&layer, &layers, &seen, &mut planned)?;
+            planned.edits.extend(packages::edits(&layer, &packages.database, &names)?);
             edit::order(&mut planned.edits);
             rebase.findings.extend(planned.findings);
             rebase.layers.push((side.point, planned.edits));
@@ -111,7 +124,7 @@ impl Rebase {
             edit::apply(edits, &upper, &without_submounts(host, point)?)?;
             uppers.push((point.clone(), upper));
         }
-        note(&Side::all(uppers, host)?, draft.layers(), SeenFiles::default(), &host.base())?;
+        note(&Side::all(uppers, host)?, draft.layers(), SeenFiles::default(), &host.base(), host)?;
         caches::note(draft.layers(), &self.pending)?;
         draft.publish()?;
         Ok(())
@@ -127,7 +140,8 @@ impl Rebase {
             1 => "the overlay follows it: 1 name changed".to_owned(),
             count => format!("the overlay follows it: {count} names changed"),
         };
-        std::iter::once(sum).chain(self.findings.iter().map(Finding::to_string)).collect()
+        let packages = self.packages.iter().cloned();
+        std::iter::once(sum).chain(packages).chain(self.findings.iter().map(Finding::to_string)).collect()
     }
 }
 
@@ -176,11 +190,10 @@ pub fn note_base(name: &OverlayName, dir: &Root) -> Result<(), Error> {
         return Ok(());
     }
     let layers = dir.open_child(OsStr::new(layers::DIRECTORY))?;
-    note(&Side::all(all, &host)?, &layers, SeenFiles::read(&layers, base)?, base)?;
-    Ok(())
+    note(&Side::all(all, &host)?, &layers, SeenFiles::read(&layers, base)?, base, &host)
 }
 
-fn note(sides: &[Side], layers: &Root, mut seen: SeenFiles, base: &Base) -> Result<(), IoError> {
+fn note(sides: &[Side], layers: &Root, mut seen: SeenFiles, base: &Base, host: &Host) -> Result<(), Error> {
     let mut is_new = false;
     for side in sides {
         is_new |= seen.note(&side.upper, &side.lower, &side.point)?;
@@ -191,7 +204,25 @@ fn note(sides: &[Side], layers: &Root, mut seen: SeenFiles, base: &Base) -> Resu
     for side in sides {
         accounts::note(&side.layer(), layers)?;
     }
-    seen.write(layers, base)
+    if packages::is_own(host, |path| sides.iter().any(|side| side.has(path))) {
+        packages::note(&host.root, layers, base)?;
+    }
+    Ok(seen.write(layers, base)?)
+}
+
+/// All names of an overlay, and those that are whiteouts, by their paths in the view.
+fn names(sides: &[Side], read: &[Upper]) -> (HashSet<PathBuf>, HashSet<PathBuf>) {
+    let (mut names, mut whiteouts) = (HashSet::new(), HashSet::new());
+    for (side, upper) in sides.iter().zip(read) {
+        for (path, node) in upper.paths() {
+            let path = side.point.join(path);
+            if node.whiteout {
+                whiteouts.insert(path.clone());
+            }
+            names.insert(path);
+        }
+    }
+    (names, whiteouts)
 }
 
 /// An upper and what it covers.
@@ -211,6 +242,15 @@ impl Side {
             Ok(Side { lower: without_submounts(host, &point)?, point, upper, others })
         };
         uppers.into_iter().map(side).collect()
+    }
+
+    /// Whether the upper has a file under a path of the view.
+    fn has(&self, path: &Path) -> bool {
+        let Some(inside) = self.layer().inside(path) else { return false };
+        let mut place = Place::at(&self.upper, inside.parent().unwrap_or(Path::new("")));
+        let name = inside.file_name().unwrap_or_default();
+        place.exists().is_ok_and(|there| there)
+            && place.dir().is_ok_and(|dir| dir.lstat(name).is_ok_and(|stat| stat.is_some()))
     }
 
     fn layer(&self) -> files::Layer<'_> {

@@ -26,18 +26,63 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use super::content::Content;
 use crate::host::Base;
+use crate::overlay::Error;
 use crate::overlay::changes::marks::Prefix;
 use crate::overlay::changes::place::Place;
 use crate::overlay::changes::upper::{Node, Status, Upper};
+use crate::overlay::clear::clear;
 use crate::package::Identity;
-use crate::sys::{IoError, Root, Xattrs, replace_file};
+use crate::sys::{Context, IoError, Root, Xattrs, replace_file, sync_file_system};
 
 /// The directory that holds it; no mount point has a layer of that name.
 pub(in crate::overlay) const DIRECTORY: &str = "@seen";
 const FILES: &str = "files";
 const MAGIC: &str = "onlay seen 1";
+
+/// Holds what tells the packages of a base, with [`OF`] beside it once it is complete.
+const PACKAGES: &str = "packages";
+/// Says whose packages they are: the base, as JSON.
+const OF: &str = "packages.of";
+
+/// What was noted of a base's packages; `None` where nothing was.
+pub(super) fn packages(layers: &Root, base: &Base) -> Result<Option<Root>, IoError> {
+    let found = layers.open_child(OsStr::new(DIRECTORY)).and_then(|dir| {
+        let of = dir.read(OF, 1 << 20)?;
+        let known: Option<Base> = serde_json::from_slice(&of).ok();
+        if known.as_ref() == Some(base) { dir.open_child(OsStr::new(PACKAGES)).map(Some) } else { Ok(None) }
+    });
+    match found {
+        Err(error) if error.is_not_found() => Ok(None),
+        other => other,
+    }
+}
+
+/// Notes a base's packages, as `fill` writes them.
+pub(super) fn note_packages(
+    layers: &Root,
+    base: &Base,
+    fill: impl FnOnce(&Root) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    layers.make_dir(DIRECTORY, 0o700)?;
+    let dir = layers.open_child(OsStr::new(DIRECTORY))?;
+    match rustix::fs::unlinkat(&dir, OF, rustix::fs::AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(error) => return Err(error).context("remove", dir.join(OF)).map_err(Error::from),
+    }
+    clear(&dir, OsStr::new(PACKAGES))?;
+    dir.make_dir(PACKAGES, 0o700)?;
+    if fill(&dir.open_child(OsStr::new(PACKAGES))?)? {
+        // Before it is said to be there.
+        sync_file_system(&dir)?;
+        let text = serde_json::to_string(base).expect("a base has only strings");
+        replace_file(&dir, OF, text.as_bytes())?;
+    }
+    Ok(())
+}
 
 /// More than this is no record of ours.
 const LARGEST: u64 = 1 << 30;

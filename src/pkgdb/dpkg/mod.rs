@@ -42,4 +42,4 @@ pub use info::{InfoFiles, stem};
 pub use lock::Locks;
 pub use statoverride::StatOverride;
 pub use triggers::Triggers;
-pub use write::{finish, write};
+pub use write::{differing, finish, write};

@@ -125,16 +125,18 @@ fn finish_in(target: &Root, directory: &Path) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// The files that say something else now than the plan wants, `status` last. An order of lines that is not ours is no
-/// difference: nothing is to be written that the host's file says as well.
+/// The files, but for those in `info/`, that say something else in a database than a plan wants, `status` last; a file
+/// without content is not to be there. An order of lines that is not ours is no difference.
+pub fn differing(plan: &Plan, from: &Database) -> Vec<(PathBuf, Option<Vec<u8>>)> {
+    let files = differing_tables(plan, from).into_iter().chain(differing_status(plan, from));
+    let below = |change: Change| (from.directory().join(change.target), change.new.map(|(text, _)| text));
+    files.map(below).collect()
+}
+
+/// The files that say something else now than the plan wants, `status` last: nothing is to be written that the host's
+/// file says as well.
 fn changes(plan: &Plan, ours: &Database, theirs: &Database, now: &Database) -> Result<Vec<Change>, Error> {
-    let mut changes = tables(plan, now);
-    changes.extend(by_name("alternatives", &plan.tables.alternatives, &now.tables.alternatives, |one| {
-        one.to_bytes()
-    }));
-    changes.extend(by_name("triggers", &plan.triggers.named, &now.triggers.named, |interests| {
-        Interest::write_named(interests)
-    }));
+    let mut changes = differing_tables(plan, now);
     for (name, side) in &plan.info {
         let source = side.map(|side| if side == Side::Ours { ours } else { theirs });
         let new = source.map(|source| info(source, name)).transpose()?.flatten();
@@ -142,12 +144,25 @@ fn changes(plan: &Plan, ours: &Database, theirs: &Database, now: &Database) -> R
             changes.push(Change { target: Path::new("info").join(name), new });
         }
     }
-    if plan.entries != now.entries {
-        let status = Document::of(plan.entries.values().map(|entry| entry.stanza.clone()));
-        changes.push(Change::text("status", status.to_bytes()));
-    }
+    changes.extend(differing_status(plan, now));
     let below = |change: Change| Change { target: now.directory().join(change.target), ..change };
     Ok(changes.into_iter().map(below).collect())
+}
+
+fn differing_status(plan: &Plan, now: &Database) -> Option<Change> {
+    let status = || Document::of(plan.entries.values().map(|entry| entry.stanza.clone())).to_bytes();
+    (plan.entries != now.entries).then(|| Change::text("status", status()))
+}
+
+fn differing_tables(plan: &Plan, now: &Database) -> Vec<Change> {
+    let mut changes = tables(plan, now);
+    changes.extend(by_name("alternatives", &plan.tables.alternatives, &now.tables.alternatives, |one| {
+        one.to_bytes()
+    }));
+    changes.extend(by_name("triggers", &plan.triggers.named, &now.triggers.named, |interests| {
+        Interest::write_named(interests)
+    }));
+    changes
 }
 
 /// The tables of one file each.

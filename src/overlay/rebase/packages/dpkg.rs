@@ -1,0 +1,301 @@
+//! Packages of dpkg: the database has many files, most of them about one package.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::{DatabaseFile, Planned, Sides, Wishes};
+use crate::host::Base;
+use crate::overlay::Error;
+use crate::overlay::rebase::claims::{Brought, Claims};
+use crate::overlay::rebase::files::Named;
+use crate::overlay::rebase::seen;
+use crate::package::DebianVersion;
+use crate::package::digest::{Algorithm, FileDigest};
+use crate::pkgdb;
+use crate::pkgdb::dpkg::merge::{self, Decided, Input, Known};
+use crate::pkgdb::dpkg::{Database, Entry, InstalledFile, Key, differing, stem};
+use crate::pkgdb::merge::{Decision, Reason, Side, Wishes as Choices};
+use crate::sys::{Context, FileKind, IoError, Root};
+
+/// What dpkg itself leaves beside configuration that both changed, and what it is called that is saved.
+const ENDINGS: (&str, &str) = (".dpkg-old", ".dpkg-dist");
+
+pub(super) fn plan(sides: &Sides<'_>, base: &Base, wishes: &Wishes) -> Result<Option<Planned>, Error> {
+    let Some(theirs) = Database::open(sides.host)? else { return Ok(None) };
+    refuse_in_use(&theirs)?;
+    let directories = vec![theirs.directory().to_owned(), PathBuf::from(APT)];
+    let mut claims = Claims::new(directories, ENDINGS);
+    let mut planned = Planned {
+        owned: Box::new(Claims::none()),
+        database: Vec::new(),
+        pending: Vec::new(),
+        kept: Vec::new(),
+        lines: Vec::new(),
+    };
+    if sides.names.contains(&theirs.directory().join("status")) {
+        let Some(ours) = Database::open(sides.view)? else { return Ok(None) };
+        let base = known_base(sides, base, &ours, &theirs)?;
+        let choices = choices(wishes, &ours, &theirs);
+        let plan = merge::plan(&base, input(&ours), input(&theirs), &choices)?;
+        claim(&mut claims, &plan.packages, &ours, &theirs, sides.names)?;
+        planned.lines = lines(&plan);
+        planned.database = database(&plan, &theirs, sides);
+        if !plan.tables.activated.is_empty() {
+            planned.pending.push(["dpkg", "--triggers-only", "--pending"].map(str::to_owned).to_vec());
+        }
+    } else {
+        share_all(&mut claims, &theirs, sides.names)?;
+    }
+    planned.kept = claims.kept().map(|(path, package)| (path.to_owned(), package.to_owned())).collect();
+    planned.owned = Box::new(claims);
+    Ok(Some(planned))
+}
+
+/// Where apt keeps which packages it installed for others' sake.
+const APT: &str = "/var/lib/apt/extended_states";
+
+fn refuse_in_use(database: &Database) -> Result<(), Error> {
+    if database.is_in_use {
+        let path = database.root().join(database.directory());
+        return Err(pkgdb::Error::InUse { path }.into());
+    }
+    Ok(())
+}
+
+/// The choices for the packages that have such a name.
+fn choices(wishes: &Wishes, ours: &Database, theirs: &Database) -> Choices<Key> {
+    let keys: Vec<&Key> = ours.entries.keys().chain(theirs.entries.keys()).collect();
+    let mut packages = BTreeMap::new();
+    for (wanted, side) in &wishes.packages {
+        let named = keys.iter().filter(|key| key.name == *wanted || key.to_string() == *wanted);
+        packages.extend(named.map(|key| ((*key).clone(), *side)));
+    }
+    Choices { conflicts: wishes.all, packages }
+}
+
+/// What the base had: as it was noted; else as far as the files in the overlay's `info/` tell.
+fn known_base(
+    sides: &Sides<'_>,
+    base: &Base,
+    ours: &Database,
+    theirs: &Database,
+) -> Result<merge::Base, Error> {
+    if let Some(root) = seen::packages(sides.layers, base)?
+        && let Some(noted) = Database::open(&root)?
+    {
+        return Ok(merge::Base::of(&noted));
+    }
+    let info = theirs.directory().join("info");
+    let list = |entry: &Entry| info.join(format!("{}.list", stem(entry)));
+    let mut packages = BTreeMap::new();
+    // What was removed in the overlay was there before, as far as anybody knows as it is now.
+    let removed = theirs.entries.iter().filter(|(_, entry)| sides.whiteouts.contains(&list(entry)));
+    packages.extend(removed.map(|(key, entry)| (key.clone(), known(entry))));
+    // What has no list in the upper was never touched there.
+    let untouched = ours.entries.iter().filter(|(_, entry)| !sides.names.contains(&list(entry)));
+    packages.extend(untouched.map(|(key, entry)| (key.clone(), known(entry))));
+    Ok(merge::Base { packages, tables: None })
+}
+
+fn known(entry: &Entry) -> Known {
+    Known { identity: entry.identity, is_present: entry.is_present(), marks: Some(entry.marks()) }
+}
+
+fn input(database: &Database) -> Input<'_> {
+    Input { contents: database, paths: database }
+}
+
+/// Gathers the claims of all packages: those that differ on all their names, the others on names that the
+/// overlay has as well.
+fn claim(
+    claims: &mut Claims<Md5Of>,
+    packages: &[Decided],
+    ours: &Database,
+    theirs: &Database,
+    names: &HashSet<PathBuf>,
+) -> Result<(), pkgdb::Error> {
+    for Decided { key, outcome, .. } in packages {
+        let (own, host) = (ours.entries.get(key), theirs.entries.get(key));
+        let files = |database: &Database, entry: Option<&Entry>| match entry {
+            Some(entry) => database.files(entry),
+            None => Ok(Vec::new()),
+        };
+        match outcome.decision {
+            Decision::Unchanged | Decision::BothSame => {
+                let shared = files(theirs, host)?.into_iter().filter(|file| names.contains(&file.location));
+                shared.for_each(|file| claims.share(file.location, file.is_conffile));
+            }
+            Decision::TakeTheirs | Decision::Remove => {
+                files(ours, own)?.into_iter().for_each(|file| {
+                    let brought = Md5Of::brought(&file);
+                    claims.replace(file.location, brought, file.is_conffile);
+                });
+                files(theirs, host)?
+                    .into_iter()
+                    .for_each(|file| claims.take(file.location, file.is_conffile));
+            }
+            Decision::KeepOurs | Decision::StayRemoved => {
+                files(ours, own)?.into_iter().for_each(|file| claims.keep(file.location, &key.name));
+                files(theirs, host)?.into_iter().for_each(|file| claims.refuse(file.location));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gathers the claims of the base's packages on names that the overlay has as well.
+fn share_all(
+    claims: &mut Claims<Md5Of>,
+    theirs: &Database,
+    names: &HashSet<PathBuf>,
+) -> Result<(), pkgdb::Error> {
+    for entry in theirs.present() {
+        for file in theirs.files(entry)?.into_iter().filter(|file| names.contains(&file.location)) {
+            claims.share(file.location, file.is_conffile);
+        }
+    }
+    Ok(())
+}
+
+/// What becomes of the files of the database.
+fn database(plan: &merge::Plan, theirs: &Database, sides: &Sides<'_>) -> Vec<(PathBuf, DatabaseFile)> {
+    let info = theirs.directory().join("info");
+    let differing: BTreeMap<PathBuf, Option<Vec<u8>>> = differing(plan, theirs).into_iter().collect();
+    let is_same = |path: &&PathBuf| {
+        let is_in = path.starts_with(theirs.directory()) && !path.starts_with(&info);
+        (is_in || **path == Path::new(APT)) && !differing.contains_key(*path) && is_table(path)
+    };
+    let mut found: Vec<(PathBuf, DatabaseFile)> =
+        sides.names.iter().filter(is_same).map(|path| (path.clone(), DatabaseFile::Theirs)).collect();
+    found.extend(differing.into_iter().map(|(path, content)| {
+        let file = content.map_or(DatabaseFile::Gone, DatabaseFile::Content);
+        (path, file)
+    }));
+    for (name, side) in &plan.info {
+        let path = info.join(name);
+        let is_above = sides.names.contains(&path);
+        match side {
+            Some(Side::Theirs) if is_above => found.push((path, DatabaseFile::Theirs)),
+            // It is what is seen already.
+            Some(_) => {}
+            None => found.push((path, DatabaseFile::Gone)),
+        }
+    }
+    found
+}
+
+/// Whether a file of the database is one that a merge decides on: not a lock, a backup or a list of what could be had.
+fn is_table(path: &Path) -> bool {
+    let is_below = |name| path.parent().is_some_and(|parent| parent.ends_with(name));
+    let names = ["arch", "diversions", "extended_states", "statoverride", "status"];
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    names.contains(&name) || is_below("alternatives") || (is_below("triggers") && name != "Lock")
+}
+
+/// What a person should know of the packages.
+fn lines(plan: &merge::Plan) -> Vec<String> {
+    let mut lines: Vec<String> = plan.packages.iter().filter_map(line).collect();
+    lines.extend(plan.unheeded.iter().map(|key| format!("{key}: what was asked for cannot be had")));
+    lines.extend(plan.findings.iter().map(ToString::to_string));
+    lines
+}
+
+fn line(decided: &Decided) -> Option<String> {
+    let Decided { key, outcome, ours, theirs } = decided;
+    let version =
+        |version: &Option<DebianVersion>| version.as_ref().map_or("none".to_owned(), ToString::to_string);
+    let (ours, theirs) = (version(ours), version(theirs));
+    let what = match outcome.decision {
+        Decision::Unchanged | Decision::BothSame => return None,
+        Decision::TakeTheirs if theirs == ours => format!("{key} {theirs} is the base's"),
+        Decision::TakeTheirs if ours == "none" => format!("{key} {theirs} came with the base"),
+        Decision::TakeTheirs => format!("{key} {theirs} replaces {ours}"),
+        Decision::Remove => format!("{key} {ours} went with the base"),
+        Decision::KeepOurs if theirs == "none" => format!("{key} {ours} stays"),
+        Decision::KeepOurs => format!("{key} {ours} stays (the base has {theirs})"),
+        Decision::StayRemoved => format!("{key} stays removed (the base has {theirs})"),
+    };
+    let why = match outcome.reason {
+        Reason::Agreed
+        | Reason::OnlyHostChanged
+        | Reason::OnlyOverlayChanged
+        | Reason::SameVersion
+        | Reason::Asked => "",
+        Reason::RemovedInOverlay => ", though the base changed it",
+        Reason::RemovedFromHost => ", though the base has it no more",
+        Reason::OverlayIsBroken => ": the overlay's is broken",
+        Reason::HostIsBroken => ": the base's is broken",
+        Reason::Held => ": it is on hold",
+        Reason::HostIsNewer | Reason::OverlayIsNewer => ": it is newer",
+    };
+    let other = match outcome.alternative.filter(|_| outcome.is_conflict()) {
+        Some(Side::Ours) => format!("; the overlay's: --ours={}", key.name),
+        Some(Side::Theirs) => format!("; the base's: --theirs={}", key.name),
+        None => String::new(),
+    };
+    Some(format!("{what}{why}{other}"))
+}
+
+/// The MD5 that a package brought a file with.
+#[derive(Debug)]
+struct Md5Of(Option<FileDigest>);
+
+impl Md5Of {
+    fn brought(file: &InstalledFile) -> Md5Of {
+        let digits = file.digest.as_deref().unwrap_or_default();
+        Md5Of(FileDigest::parse(Algorithm::Md5, digits.as_bytes()))
+    }
+}
+
+impl Brought for Md5Of {
+    fn is(&self, (dir, name): Named<'_>) -> Result<bool, IoError> {
+        let Some(stat) = dir.lstat(name)? else { return Ok(false) };
+        match (&self.0, FileKind::of(&stat)) {
+            (Some(digest), FileKind::File) => {
+                let file = dir.open_child_file(name)?;
+                Ok(digest.algorithm().digest(file).context("read", dir.join(name))? == *digest)
+            }
+            // dpkg does not say where its links lead.
+            (_, FileKind::Symlink) => Ok(true),
+            _ => Ok(false),
+        }
+    }
+}
+
+/// The files that tell another time what packages a base had: enough for a root of their own.
+pub(super) fn note(host: &Root, target: &Root) -> Result<bool, Error> {
+    let Some(database) = Database::open(host)? else { return Ok(false) };
+    refuse_in_use(&database)?;
+    let directory = database.directory();
+    let mut names: Vec<PathBuf> =
+        ["status", "diversions", "statoverride", "arch", "triggers/File", "triggers/Unincorp", "info/format"]
+            .into_iter()
+            .map(|name| directory.join(name))
+            .collect();
+    for below in ["alternatives", "triggers"] {
+        let Ok(dir) = host.open_dir(directory.join(below)) else { continue };
+        let entries = dir.entries()?;
+        names.extend(entries.into_iter().map(|entry| directory.join(below).join(entry.name)));
+    }
+    names.push(PathBuf::from(APT));
+    for name in names {
+        copy(host, target, &name)?;
+    }
+    target.make_dirs(directory.join("updates"), 0o700)?;
+    Ok(true)
+}
+
+fn copy(host: &Root, target: &Root, path: &Path) -> Result<(), IoError> {
+    let content = match host.read(path, 256 << 20) {
+        Err(error) if error.is_not_found() => return Ok(()),
+        other => other?,
+    };
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    target.make_dirs(parent, 0o700)?;
+    let name = path.file_name().unwrap_or_default();
+    let dir = target.open_dir(parent)?;
+    let file = dir.make_file(name, 0o600)?;
+    let mut file = std::fs::File::from(file);
+    std::io::Write::write_all(&mut file, &content).context("write", dir.join(name))
+}

@@ -1,0 +1,137 @@
+//! What becomes of the packages of an overlay whose base has changed, and of the files of their database.
+
+mod dpkg;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::claims::Claims;
+use super::edit::Edit;
+use super::files::{Layer, Ownership};
+use super::seen;
+use crate::host::{Base, Host};
+use crate::overlay::Error;
+use crate::overlay::changes::place::Place;
+use crate::pkgdb::merge::Side;
+use crate::sys::{IoError, Root};
+
+/// Which side a person wants to win, where both changed a package.
+#[derive(Debug, Clone, Default)]
+pub struct Wishes {
+    /// For all packages.
+    pub all: Option<Side>,
+    /// For single ones, by name, or by name and architecture as `NAME:ARCH` (dpkg) or `NAME.ARCH` (rpm).
+    pub packages: Vec<(String, Side)>,
+}
+
+/// What is planned for the packages.
+pub(super) struct Planned {
+    /// Whose the names of the view are then.
+    pub(super) owned: Box<dyn Ownership>,
+    /// What becomes of files of the database, by their paths in the view.
+    pub(super) database: Vec<(PathBuf, DatabaseFile)>,
+    /// What is to be run inside.
+    pub(super) pending: Vec<Vec<String>>,
+    /// What kept packages have, and which package it is: it must be there.
+    pub(super) kept: Vec<(PathBuf, String)>,
+    /// What a person should know, in words.
+    pub(super) lines: Vec<String>,
+}
+
+/// What becomes of a file of a package database.
+pub(super) enum DatabaseFile {
+    /// It has this content.
+    Content(Vec<u8>),
+    /// The base's is seen.
+    Theirs,
+    /// It is not there.
+    Gone,
+}
+
+/// What is merged.
+pub(super) struct Sides<'a> {
+    /// The overlay as it is seen over the base of now.
+    pub(super) view: &'a Root,
+    /// The base of now.
+    pub(super) host: &'a Root,
+    /// Where it is kept what was seen of the old base.
+    pub(super) layers: &'a Root,
+    /// All names that the overlay has, by their paths in the view, whiteouts among them.
+    pub(super) names: &'a HashSet<PathBuf>,
+    /// Those that are whiteouts.
+    pub(super) whiteouts: &'a HashSet<PathBuf>,
+}
+
+/// Plans it.
+pub(super) fn plan(sides: &Sides<'_>, base: &Base, wishes: &Wishes) -> Result<Planned, Error> {
+    if let Some(planned) = dpkg::plan(sides, base, wishes)? {
+        return Ok(planned);
+    }
+    Ok(Planned {
+        owned: Box::new(Claims::none()),
+        database: Vec::new(),
+        pending: Vec::new(),
+        kept: Vec::new(),
+        lines: Vec::new(),
+    })
+}
+
+/// Whether an overlay has a package database of its own; `has` says what files it has.
+pub(super) fn is_own(host: &Host, has: impl Fn(&Path) -> bool) -> bool {
+    host.package_system().is_some_and(|system| has(&system.database))
+}
+
+/// Notes what packages a base has, unless that was done.
+pub(super) fn note(host: &Root, layers: &Root, base: &Base) -> Result<(), Error> {
+    if seen::packages(layers, base)?.is_some() {
+        return Ok(());
+    }
+    seen::note_packages(layers, base, |target| dpkg::note(host, target))
+}
+
+/// The edits of one layer that make the files of the database what they are to be.
+pub(super) fn edits(
+    layer: &Layer<'_>,
+    database: &[(PathBuf, DatabaseFile)],
+    names: &HashSet<PathBuf>,
+) -> Result<Vec<(PathBuf, Edit)>, IoError> {
+    let mut found = Vec::new();
+    for (path, file) in database {
+        let Some(inside) = layer.inside(path) else { continue };
+        let is_above = names.contains(path);
+        let edit = match file {
+            DatabaseFile::Content(content) if is_below(layer, &inside, Some(content))? => Edit::Drop,
+            // Without it, dpkg reads the same.
+            DatabaseFile::Content(content) if content.is_empty() && !is_below(layer, &inside, None)? => {
+                Edit::Drop
+            }
+            DatabaseFile::Content(content) => {
+                found.push((inside, Edit::Write(content.clone())));
+                continue;
+            }
+            DatabaseFile::Gone if is_below(layer, &inside, None)? => {
+                found.push((inside, Edit::Hide));
+                continue;
+            }
+            DatabaseFile::Theirs | DatabaseFile::Gone => Edit::Drop,
+        };
+        if is_above {
+            found.push((inside, edit));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether what a layer covers has a file; with this content, where that is asked.
+fn is_below(layer: &Layer<'_>, inside: &Path, content: Option<&[u8]>) -> Result<bool, IoError> {
+    let mut place = Place::at(layer.lower, inside.parent().unwrap_or(Path::new("")));
+    let Some(name) = inside.file_name() else { return Ok(false) };
+    if !place.exists()? {
+        return Ok(false);
+    }
+    let dir = place.dir()?;
+    let Some(stat) = dir.lstat(name)? else { return Ok(false) };
+    let Some(content) = content else { return Ok(true) };
+    let is_as_long = u64::try_from(stat.st_size).is_ok_and(|size| size == content.len() as u64);
+    Ok(is_as_long && dir.read(name, content.len() as u64)? == content)
+}
