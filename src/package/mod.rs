@@ -4,17 +4,16 @@
 //! of them.
 
 pub mod deb822;
+pub mod debian_relation;
 pub mod digest;
 pub mod header;
 pub mod relation;
 
-mod debian_relation;
 mod debian_version;
 mod error;
 mod evr;
 mod identity;
 
-pub use debian_relation::{Operator, Qualifier, Relation};
 pub use debian_version::DebianVersion;
 pub use error::Error;
 pub use evr::{Evr, compare_versions};

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 
 use super::lines::{is_architecture, is_package_name, path};
 use crate::package::deb822::{Document, Stanza};
-use crate::package::{DebianVersion, Error, Identity, Relation};
+use crate::package::debian_relation::Relation;
+use crate::package::{DebianVersion, Error, Identity};
 use crate::pkgdb::Package;
 
 /// What names a package: of some there is one for each architecture.

@@ -24,7 +24,7 @@ pub(super) struct System {
 impl Bed {
     /// Makes one whose mounts end with this thread; `None` after saying why there is none.
     pub(super) fn make() -> Option<Bed> {
-        let tree = debian::tree()?;
+        let tree = debian::tree("trixie")?;
         leave_for_new(Namespaces::MOUNT).expect("root may leave its mount namespace");
         set_propagation(Path::new("/"), Propagation::Private).expect("the namespace is ours");
         Some(Bed { tree, place: debian::place() })

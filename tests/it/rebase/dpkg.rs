@@ -16,7 +16,7 @@ struct Bed {
 impl Bed {
     /// Makes one, with packages already there.
     fn new(packages: &[&str]) -> Option<Bed> {
-        let tree = debian::tree()?;
+        let tree = debian::tree("trixie")?;
         let lab = Lab::with_private_mounts()?;
         let host = lab.path("host");
         let script = "mkdir -p \"$2/up\" \"$2/work\" \"$3\"; mount -t overlay -o \
@@ -85,7 +85,7 @@ impl Bed {
     fn inside(&self, script: &str) -> String {
         let script = format!("set -e; export DEBIAN_FRONTEND=noninteractive; {script}");
         let ran = self.lab.onlay(&["shell", "-q", "a", "--", "sh", "-c", &script]).root(&self.host).run();
-        ran.ok().to_owned()
+        ran.ok().clone()
     }
 
     /// Enters the overlay, which follows; what is said of it.

@@ -3,7 +3,8 @@
 use std::cmp::Ordering;
 use std::fs;
 
-use onlay::package::{Evr, Relation};
+use onlay::package::Evr;
+use onlay::package::relation::Relation;
 
 use super::lab::{Lab, rpm};
 use crate::debian::{expect_success, words};

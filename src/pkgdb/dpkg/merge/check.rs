@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
-use crate::package::{DebianVersion, Operator, Qualifier, Relation};
+use crate::package::DebianVersion;
+use crate::package::debian_relation::{Operator, Qualifier, Relation};
 use crate::pkgdb::dpkg::{Entry, Key, MultiArch, State};
 
 /// Something that is wrong with a package in the new database and was not before.
