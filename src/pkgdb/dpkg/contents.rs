@@ -46,6 +46,9 @@ pub struct Tables {
 
 /// Where lists of files come from.
 pub trait Paths {
+    /// Calls with each regular file of a package and its digest.
+    fn each_file(&self, entry: &Entry, call: &mut dyn FnMut(&[u8], &str)) -> Result<(), crate::pkgdb::Error>;
+
     /// Calls with each path that a package names.
     fn each_path(&self, entry: &Entry, call: &mut dyn FnMut(&[u8])) -> Result<(), crate::pkgdb::Error>;
 }

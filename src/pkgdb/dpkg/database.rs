@@ -77,6 +77,29 @@ impl Database {
         &self.root
     }
 
+    /// Leaves out what shows through from another base. An overlay whose old base is gone can only be read over the
+    /// new one, whose files in `info/` are seen beside the overlay's own. dpkg writes all of a package's files anew
+    /// when it installs it: of packages that are not `known`, because the overlay changed them, only names count for
+    /// which `is_own` says that they are in the overlay's layer.
+    pub fn leave_out_of_info(
+        &mut self,
+        known: impl Fn(&Key, Identity) -> bool,
+        is_own: impl Fn(&Path) -> bool,
+    ) {
+        let directory = self.directory.join("info");
+        let Contents { entries, info, declared, .. } = &mut self.contents;
+        for (key, entry) in entries.iter().filter(|(_, entry)| entry.is_present()) {
+            if known(key, entry.identity) {
+                continue;
+            }
+            let stem = stem(entry);
+            info.retain(&stem, |kind| is_own(&directory.join(format!("{stem}.{kind}"))));
+            if !info.has(&stem, "triggers") {
+                declared.remove(key);
+            }
+        }
+    }
+
     /// The files of a package.
     pub fn files(&self, entry: &Entry) -> Result<Vec<InstalledFile>, Error> {
         let files = Files {
@@ -124,6 +147,15 @@ impl Deref for Database {
 }
 
 impl Paths for Database {
+    fn each_file(&self, entry: &Entry, call: &mut dyn FnMut(&[u8], &str)) -> Result<(), Error> {
+        for file in self.files(entry)? {
+            if let Some(digest) = &file.digest {
+                call(file.path.as_os_str().as_encoded_bytes(), digest);
+            }
+        }
+        Ok(())
+    }
+
     fn each_path(&self, entry: &Entry, call: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
         parse_list(&self.info_file(entry, "list")?.unwrap_or_default()).for_each(call);
         Ok(())

@@ -41,6 +41,13 @@ impl InfoFiles {
         self.0.get(stem).is_some_and(|kinds| kinds.contains(kind))
     }
 
+    /// Leaves out types of a package's files.
+    pub(super) fn retain(&mut self, stem: &str, mut is_kept: impl FnMut(&str) -> bool) {
+        if let Some(kinds) = self.0.get_mut(stem) {
+            kinds.retain(|kind| is_kept(kind));
+        }
+    }
+
     /// All beginnings of names.
     pub fn stems(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

@@ -1,6 +1,6 @@
 //! Merged databases, which dpkg and apt must take for their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -311,4 +311,61 @@ fn fill_and_write(
     drop((root, ours));
     expect_success(command("umount").arg(&place));
     is_enough
+}
+
+/// Where the old base is gone, the overlay can be read over the new one only, whose files show through.
+#[test]
+fn an_overlay_is_read_over_the_new_host() {
+    let Some(bed) = Bed::make() else { return };
+    // The host's newer package has a script that the overlay's has not.
+    let script = "#!/bin/sh\n";
+    let newer = bed.deb("Package: onlay-both\nVersion: 1.5\nArchitecture: all", &[("/DEBIAN/prerm", script)]);
+    let debs: Vec<PathBuf> = debs(&bed).into_iter().chain([newer]).collect();
+    let host = format!("{HOST}; dpkg -i onlay-both_1.5_all.deb");
+    let three = Three::make(&bed, &debs, OVERLAY, &host);
+    let (_, _, expected) = three.plan(&Wishes::default());
+    assert_eq!(expected.info["onlay-both.prerm"], None);
+
+    let base = Base::of(&three.base);
+    let (mut seen, theirs) = (three.view.database(), three.theirs.database());
+    assert!(seen.info.has("onlay-both", "prerm"), "the host's shows through");
+    let is_known =
+        |key: &dpkg::Key, identity| base.packages.get(key).is_some_and(|known| known.identity == identity);
+    let upper = bed.path("view.upper");
+    seen.leave_out_of_info(is_known, |path| {
+        upper.join(path.strip_prefix("/").expect("below the root")).symlink_metadata().is_ok()
+    });
+    let [our, their] = [&seen, &theirs].map(|side| Input { contents: side, paths: side });
+    let plan = plan(&base, our, their, &Wishes::default()).expect("lists can be read");
+    assert_eq!(plan.entries, expected.entries);
+    let kept = |plan: &Plan| {
+        plan.info.iter().filter_map(|(name, side)| Some(format!("{name} {:?}", (*side)?))).collect()
+    };
+    let [kept, wanted]: [BTreeSet<String>; 2] = [kept(&plan), kept(&expected)];
+    assert_eq!(kept.symmetric_difference(&wanted).collect::<Vec<_>>(), [""; 0]);
+    assert_eq!(plan.findings, expected.findings);
+    assert_eq!(plan.triggers, expected.triggers);
+    assert!(plan.tables == expected.tables, "{:#?}\n{:#?}", plan.tables, expected.tables);
+    write(&plan, &seen, &theirs, &three.view.open()).expect("it is written");
+    assert!(!three.view.root.join("var/lib/dpkg/info/onlay-both.prerm").exists());
+    three.view.run("dpkg --purge dpkg-dev; dpkg --triggers-only --pending");
+    assert_whole(&three.view);
+}
+
+#[test]
+fn files_that_two_packages_have_are_told_as_by_dpkg() {
+    let Some(bed) = Bed::make() else { return };
+    let deb = |name: &str| {
+        bed.deb(
+            &format!("Package: {name}\nVersion: 1\nArchitecture: all"),
+            &[("/usr/share/onlay-shared", name)],
+        )
+    };
+    let debs = [deb("onlay-one"), deb("onlay-two")];
+    let three = Three::make(&bed, &debs, "dpkg -i onlay-one_1_all.deb", "dpkg -i onlay-two_1_all.deb");
+    let (.., plan) = three.plan(&Wishes::default());
+    let told: Vec<String> = plan.findings.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["onlay-one:all and onlay-two:all both have '/usr/share/onlay-shared'"]);
+    let refused = three.ours.attempt("dpkg -i /var/tmp/onlay-two_1_all.deb");
+    assert!(crate::debian::words(&refused).contains("trying to overwrite '/usr/share/onlay-shared'"));
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::package::DebianVersion;
 use crate::package::debian_relation::{Operator, Qualifier, Relation};
@@ -42,6 +43,13 @@ pub enum Problem {
         other: Key,
         /// Both versions.
         versions: (String, String),
+    },
+    /// Another package has the same file with other content; dpkg would not have installed both.
+    SharedFile {
+        /// Which file.
+        path: PathBuf,
+        /// The host's package.
+        other: Key,
     },
     /// It is not configured, and dpkg must do that yet.
     Unfinished {
@@ -213,6 +221,9 @@ impl fmt::Display for Finding {
             Problem::Clash { relation, other, .. } => write!(f, "{key} conflicts with {other} ({relation})"),
             Problem::Siblings { other, versions: (own, others) } => {
                 write!(f, "{key} is of version {own}, but {other} of {others}")
+            }
+            Problem::SharedFile { path, other } => {
+                write!(f, "{key} and {other} both have '{}'", path.display())
             }
             Problem::Unfinished { state } => write!(f, "{key} is not configured ({state})"),
         }

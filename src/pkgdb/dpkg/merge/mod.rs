@@ -15,6 +15,7 @@ mod alternatives;
 mod check;
 mod info;
 mod packages;
+mod shared;
 mod tables;
 mod triggers;
 
@@ -132,7 +133,9 @@ pub fn plan(base: &Base, ours: Input, theirs: Input, wishes: &Wishes<Key>) -> Re
     let entries: BTreeMap<Key, Entry> = merged.into_iter().map(|(key, merged)| (key, merged.entry)).collect();
     let native =
         if theirs.contents.native.is_empty() { ours.contents } else { theirs.contents }.native.clone();
-    let findings = check::findings(&entries, &ours.contents.entries, &theirs.contents.entries, &native);
+    let mut findings = check::findings(&entries, &ours.contents.entries, &theirs.contents.entries, &native);
+    findings.extend(shared::findings(&entries, ours, theirs, &verdicts, &tables.diversions)?);
+    findings.sort_unstable();
     let version = |contents: &Contents, key: &Key| {
         contents.entries.get(key).filter(|entry| entry.is_present()).and_then(|entry| entry.version.clone())
     };

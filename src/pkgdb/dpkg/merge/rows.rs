@@ -17,6 +17,11 @@ pub(super) struct Fake {
 }
 
 impl Paths for Fake {
+    /// The content of all files is their package's name.
+    fn each_file(&self, entry: &Entry, call: &mut dyn FnMut(&[u8], &str)) -> Result<(), Error> {
+        self.each_path(entry, &mut |path| call(path, &entry.key.name))
+    }
+
     fn each_path(&self, entry: &Entry, call: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
         self.paths.get(&entry.key).into_iter().flatten().for_each(|path| call(path.as_bytes()));
         Ok(())
@@ -290,6 +295,36 @@ fn dependencies_are_met_as_by_dpkg() {
             plan.findings.iter().any(|finding| matches!(finding.problem, Problem::Missing { .. }));
         assert_eq!(is_missing, !is_met, "{needed} by {provider}: {:?}", plan.findings);
     }
+}
+
+#[test]
+fn files_that_two_packages_have_are_told() {
+    let told = |ours: &str, theirs: Fake| {
+        let ours = Fake::of(&[ours]).path("mine", "/usr/bin/x").path("mine", "/usr/bin/y");
+        let plan = planned(&Fake::of(&[]), &ours, &theirs);
+        plan.findings.iter().map(Finding::to_string).collect::<Vec<_>>()
+    };
+    let host = |package: &str| Fake::of(&[package]).path("other", "/usr/bin/x");
+    assert_eq!(told("mine 1", host("other 1")), ["mine:amd64 and other:amd64 both have '/usr/bin/x'"]);
+    assert_eq!(told("mine 1;Replaces: other", host("other 1")), [""; 0]);
+    assert_eq!(told("mine 1;Replaces: other (<< 1)", host("other 1")).len(), 1);
+    assert_eq!(told("mine 1", host("other 1;Replaces: mine (<= 1)")), [""; 0]);
+    assert_eq!(
+        told(
+            "mine 1",
+            host("other 1;Provides: z").change(|contents| {
+                contents.tables.diversions =
+                    diversions::parse(b"/usr/bin/x\n/usr/bin/x.mine\nother\n").expect("right");
+            })
+        ),
+        [""; 0]
+    );
+    // The same content is no quarrel.
+    let same = Fake::of(&["mine:i386 1"]);
+    assert_eq!(
+        told("mine 1", Fake { paths: [(key("mine:i386"), vec!["/usr/bin/x".to_owned()])].into(), ..same }),
+        [""; 0]
+    );
 }
 
 #[test]
