@@ -60,6 +60,15 @@ pub fn replace_volatile(dir: &Root, name: &str, content: &[u8]) -> Result<(), Io
 
 /// Makes a new file with `content` and a mode, and syncs it. Nothing must be there.
 pub fn write_new(dir: &Root, name: &str, mode: u32, content: &[u8]) -> Result<(), IoError> {
+    make_new(dir, name, mode, content)?.sync_all().context("sync", dir.join(name))
+}
+
+/// Makes a new file like [`write_new`], which is to be synced by [`sync_file_system`]: one of very many.
+pub fn write_new_unsynced(dir: &Root, name: &str, mode: u32, content: &[u8]) -> Result<(), IoError> {
+    make_new(dir, name, mode, content).map(drop)
+}
+
+fn make_new(dir: &Root, name: &str, mode: u32, content: &[u8]) -> Result<File, IoError> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let mut file = rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(mode))
         .map(File::from)
@@ -67,5 +76,5 @@ pub fn write_new(dir: &Root, name: &str, mode: u32, content: &[u8]) -> Result<()
     // The umask is nobody's wish for this file.
     rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).context("change mode of", dir.join(name))?;
     file.write_all(content).context("write", dir.join(name))?;
-    file.sync_all().context("sync", dir.join(name))
+    Ok(file)
 }

@@ -28,7 +28,7 @@ mod xattr;
 
 pub mod terminal;
 
-pub use atomic::{replace_file, replace_volatile, sync_dir, sync_file_system, write_new};
+pub use atomic::{replace_file, replace_volatile, sync_dir, sync_file_system, write_new, write_new_unsynced};
 pub use channel::{Channel, Message};
 pub use copy::copy_content;
 pub use error::{Context, IoError, io_error, with_causes};

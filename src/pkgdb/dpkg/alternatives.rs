@@ -14,7 +14,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::lines::{Lines, path};
 use crate::package::Error;
@@ -106,6 +106,24 @@ impl Alternative {
         }
         line(b"");
         text
+    }
+
+    /// The links that a choice has, each with where it points to: from the name's place by way of
+    /// `/etc/alternatives`, for itself and for its slaves. Nothing if it is no choice.
+    pub fn links(&self, name: &str, chosen: &Path) -> Vec<(PathBuf, PathBuf)> {
+        let Some(choice) = self.choices.get(chosen) else { return Vec::new() };
+        let slaves = self
+            .slaves
+            .iter()
+            .filter_map(|(slave, link)| Some((&**slave, link, choice.slaves.get(slave)?.as_path())));
+        [(name, &self.link, chosen)]
+            .into_iter()
+            .chain(slaves)
+            .flat_map(|(name, link, target)| {
+                let middle = Path::new("/etc/alternatives").join(name);
+                [(link.clone(), middle.clone()), (middle, target.to_owned())]
+            })
+            .collect()
     }
 
     /// The choice of the highest priority; of several, the first that update-alternatives would find.

@@ -3,7 +3,8 @@
 //! What counts for its [`Identity`]: every field that comes from the package itself, by name in lower case and in
 //! alphabetical order, for versions of dpkg write them in orders of their own. Not what the system adds: `Status`,
 //! `Config-Version`, `Conffiles`, `Triggers-Pending` and `Triggers-Awaited`. These differ where the same package was
-//! put on hold, or waits for a trigger, and are told apart by its [`Marks`].
+//! put on hold, or waits for a trigger, and are told apart by its [`Marks`]. Nor `Section` and `Priority`, which dpkg
+//! takes over from archives (`dpkg --update-avail`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -150,9 +151,9 @@ const STATES: &[(&str, State)] = &[
     ("installed", State::Installed),
 ];
 
-/// What the system adds to a package's own fields.
+/// What the system adds to a package's own fields, or puts in their place.
 const SYSTEMS_OWN: &[&str] =
-    &["Status", "Config-Version", "Conffiles", "Triggers-Pending", "Triggers-Awaited"];
+    &["Status", "Config-Version", "Conffiles", "Triggers-Pending", "Triggers-Awaited", "Section", "Priority"];
 
 /// Reads `status`.
 pub fn parse_status(text: &[u8]) -> Result<BTreeMap<Key, Entry>, Error> {
@@ -414,6 +415,7 @@ mod tests {
             ("Version: 1.0\n", "Config-Version: 1.0\nVersion: 1.0\n"),
             ("Architecture: amd64\nMulti-Arch: same\n", "multi-arch: same  \nArchitecture:   amd64\n"),
             ("ok installed", "ok triggers-pending"),
+            ("Version: 1.0\n", "Section: libs\nPriority: optional\nVersion: 1.0\n"),
         ] {
             assert_eq!(entry(&STANZA.replace(from, to)).identity, one.identity, "{to}");
         }

@@ -26,7 +26,7 @@ use crate::host::PackageSystem;
 use crate::package::deb822::Document;
 use crate::pkgdb::Error;
 use crate::pkgdb::merge::Side;
-use crate::sys::{Context, IoError, Root, sync_dir, write_new};
+use crate::sys::{Context, IoError, Root, sync_dir, sync_file_system, write_new, write_new_unsynced};
 
 /// Where new files wait, below the database's directory.
 const ASIDE: &str = "onlay.new";
@@ -35,6 +35,9 @@ const ASIDE: &str = "onlay.new";
 const STATES_ASIDE: &str = "/var/lib/apt/.extended_states.onlay-new";
 
 const JOURNAL: &str = "journal";
+
+/// From here on, one sync of all the file system takes less time than one for each file.
+const MANY: usize = 64;
 
 /// Bounds of files that are read.
 const LARGE: u64 = 256 << 20;
@@ -224,6 +227,8 @@ fn stage(target: &Root, directory: &Path, changes: &[Change]) -> Result<Vec<Step
     target.make_dir(&aside, 0o700)?;
     let opened = target.open_dir(&aside)?;
     let mut steps = Vec::new();
+    let are_many = changes.len() > MANY;
+    let write_one = if are_many { write_new_unsynced } else { write_new };
     for (number, change) in changes.iter().enumerate() {
         let Some((text, mode)) = &change.new else {
             steps.push(Step::Remove(change.target.clone()));
@@ -237,10 +242,13 @@ fn stage(target: &Root, directory: &Path, changes: &[Change]) -> Result<Vec<Step
             PathBuf::from(STATES_ASIDE)
         } else {
             let name = number.to_string();
-            write_new(&opened, &name, *mode, text)?;
+            write_one(&opened, &name, *mode, text)?;
             aside.join(name)
         };
         steps.push(Step::Put { from, to: change.target.clone() });
+    }
+    if are_many {
+        sync_file_system(&opened)?;
     }
     let text = write_journal(&steps);
     write_new(&opened, "journal.tmp", 0o600, &text)?;

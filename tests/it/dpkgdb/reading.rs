@@ -172,6 +172,62 @@ fn tables_are_read_as_by_their_programs() {
     }
 }
 
+#[test]
+fn links_of_alternatives_are_those_that_are_there() {
+    let Some(bed) = Bed::make() else { return };
+    let system = eventful(&bed);
+    let root = system.open();
+    let database = system.database();
+    let mut count = 0;
+    for (name, alternative) in &database.tables.alternatives {
+        let chosen = if name == "onlay-alt" {
+            Path::new("/usr/bin/strace")
+        } else {
+            alternative.best().expect("one").0
+        };
+        for (link, target) in alternative.links(name, chosen) {
+            let parent = root.open_dir(link.parent().expect("it has one")).ok();
+            let found = parent.and_then(|parent| parent.read_link(link.file_name()?).ok());
+            match found {
+                Some(found) => {
+                    assert_eq!(Path::new(&found), target, "{}", link.display());
+                    count += 1;
+                }
+                // Documentation was left out of this tree, and there are no links to what is not there.
+                None => assert!(!root.exists(&target), "{} is missing", link.display()),
+            }
+        }
+    }
+    assert!(count > 6, "only {count} links");
+}
+
+#[test]
+fn the_database_of_this_machine_is_read() {
+    let root = onlay::sys::Root::open("/").expect("it is there");
+    let Ok(Some(database)) = Database::open(&root) else {
+        return crate::debian::skip("this machine has no dpkg, or its dpkg is at work");
+    };
+    let format = "--showformat=${Package} ${Architecture} ${Version} ${Status}\n";
+    let told = crate::debian::expect_success(crate::debian::command("dpkg-query").args(["--show", format]));
+    let mut found: Vec<String> = database
+        .entries
+        .values()
+        .map(|entry| {
+            let package = entry.package();
+            format!("{} {} {} {}", package.name, package.arch, package.version, entry.status)
+        })
+        .collect();
+    found.sort_unstable();
+    assert_eq!(found, sorted(&String::from_utf8(told.stdout).expect("text")));
+    for entry in database.present() {
+        assert!(
+            !database.files(entry).expect("its files").is_empty() || entry.key.arch == "all",
+            "{}",
+            entry.key
+        );
+    }
+}
+
 /// What `update-alternatives --query` says, but for what is chosen: that is in the link.
 fn query(name: &str, alternative: &onlay::pkgdb::dpkg::Alternative) -> Vec<String> {
     let mut lines = vec![format!("Name: {name}"), format!("Link: {}", alternative.link.display())];

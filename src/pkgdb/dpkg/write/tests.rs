@@ -114,6 +114,23 @@ fn a_merged_database_is_written() {
 }
 
 #[test]
+fn very_many_files_are_written() {
+    let packages: Vec<String> = (0..MANY).map(|number| format!("p{number} 1")).collect();
+    let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
+    let (base, ours, theirs) = (Place::of(&[]), Place::of(&[]), Place::of(&packages));
+    let (our, their) = (ours.database(), theirs.database());
+    let written = write(&planned(&base, &our, &their), &our, &their, &ours.root()).expect("it is written");
+    assert_eq!(written, 2 * MANY + 1);
+    assert_eq!(ours.database().entries, their.entries);
+    let all_but_status = |place: &Place| {
+        let mut listing = place.listing();
+        listing.remove(Path::new("var/lib/dpkg/status"));
+        listing
+    };
+    assert_eq!(all_but_status(&ours), all_but_status(&theirs));
+}
+
+#[test]
 fn a_merge_that_is_broken_off_is_finished() {
     let whole = {
         let (base, ours, theirs) = three();
