@@ -47,9 +47,6 @@ impl Database {
         let directory = found.database.parent().unwrap_or(Path::new("/")).to_owned();
         let reader = Reader { root, directory: &directory };
         let is_in_use = Locks::are_held(&root.open_dir(&directory)?)?;
-        if write::is_unfinished(root, &directory) {
-            return Err(Error::Unfinished { path: root.join(&directory) });
-        }
         reader.refuse_unfinished(is_in_use)?;
         let text = optional(root.read(directory.join("status"), LARGE))?.unwrap_or_default();
         let entries = parse_status(&text).map_err(|error| damaged(&root.join(&found.database), &error))?;
@@ -200,15 +197,20 @@ impl Reader<'_> {
         Ok(names)
     }
 
-    /// Records in `updates/` belong to `status` but are not in it; dpkg puts them there when it next runs.
+    /// Records in `updates/` belong to `status` but are not in it; dpkg puts them there when it next runs. A merge that
+    /// was broken off is finished by [`write::finish`].
     fn refuse_unfinished(&self, is_in_use: bool) -> Result<(), Error> {
+        let directory = self.root.open_dir(self.directory)?;
+        if write::is_unfinished(self.root, self.directory) {
+            let path = directory.path().to_owned();
+            return Err(if is_in_use { Error::InUse { path } } else { Error::Unfinished { path } });
+        }
         let is_record = |name: &OsStr| {
             name.len() <= LONGEST_UPDATE && name.as_encoded_bytes().iter().all(u8::is_ascii_digit)
         };
         if !self.names("updates")?.iter().any(|name| is_record(name)) {
             return Ok(());
         }
-        let directory = self.root.open_dir(self.directory)?;
         if is_in_use {
             return Err(lock::in_use(&directory));
         }

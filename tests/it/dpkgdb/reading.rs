@@ -442,7 +442,10 @@ fn locks_keep_dpkg_and_us_apart() {
     assert!(system.database().is_in_use, "by us");
     let refused = system.attempt(&format!("dpkg --install {path}"));
     assert!(!refused.status.success() && words(&refused).contains("lock"), "{}", words(&refused));
+    let waits = system.attempt("timeout 1 dpkg-trigger --no-await --by-package=cron onlay-trigger");
+    assert_eq!(waits.status.code(), Some(124), "{}", words(&waits));
     drop(locks);
+    system.run("dpkg-trigger --no-await --by-package=cron onlay-trigger");
 
     let mut dpkg = system.command(&format!("dpkg --install {path}"));
     dpkg.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());

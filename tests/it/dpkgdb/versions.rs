@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use onlay::package::DebianVersion;
 
-use crate::debian::{command, expect_success};
+use crate::debian::{command, expect_success, skip};
 
 const POOL: &[&str] = &[
     "0",
@@ -72,8 +72,20 @@ fn random(random: &mut fastrand::Rng) -> String {
     }
 }
 
+/// Whether this machine has a dpkg to ask.
+fn dpkg_or_skip() -> bool {
+    let is_there = command("dpkg").arg("--version").output().is_ok();
+    if !is_there {
+        skip("this machine has no dpkg");
+    }
+    is_there
+}
+
 #[test]
 fn versions_are_ordered_as_by_dpkg() {
+    if !dpkg_or_skip() {
+        return;
+    }
     let mut chance = fastrand::Rng::with_seed(822);
     let mut pairs: Vec<(String, String)> = Vec::new();
     for one in POOL {
@@ -82,7 +94,7 @@ fn versions_are_ordered_as_by_dpkg() {
         }
     }
     pairs.extend((0..400).map(|_| (random(&mut chance), random(&mut chance))));
-    let mut script = "dpkg --version >/dev/null\n".to_owned();
+    let mut script = String::new();
     for (one, other) in &pairs {
         let _ = writeln!(
             script,
@@ -106,6 +118,9 @@ fn versions_are_ordered_as_by_dpkg() {
 
 #[test]
 fn versions_are_refused_as_by_dpkg() {
+    if !dpkg_or_skip() {
+        return;
+    }
     for (text, is_taken) in [
         ("1", true),
         ("1 2", false),

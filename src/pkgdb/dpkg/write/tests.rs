@@ -61,7 +61,7 @@ impl Place {
                 let path = entry.expect("an entry").path();
                 if path.is_dir() {
                     left.push(path);
-                } else if !path.ends_with("lock") && !path.ends_with("lock-frontend") {
+                } else if !["lock", "lock-frontend", "Lock"].iter().any(|lock| path.ends_with(lock)) {
                     use std::os::unix::fs::PermissionsExt;
                     let mode = fs::metadata(&path).expect("it is there").permissions().mode() & 0o7777;
                     let text = fs::read_to_string(&path).expect("text");
