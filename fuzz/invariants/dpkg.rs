@@ -3,7 +3,8 @@
 use std::cmp::Ordering;
 
 use onlay::package::deb822::{Document, Stanza};
-use onlay::package::{DebianVersion, Error, Relation};
+use onlay::package::debian_relation::Relation;
+use onlay::package::{DebianVersion, Error};
 use onlay::pkgdb::dpkg::triggers::{self, Interest};
 use onlay::pkgdb::dpkg::{Alternative, AutoInstalled, Entry, diversions, parse_status, statoverride};
 

@@ -227,8 +227,15 @@ macro_rules! tests_of {
 
 tests_of!(zypper_with_sqlite, "rpm-sqlite", ZYPPER);
 tests_of!(dnf_with_sqlite, "rpm-sqlite", DNF);
+tests_of!(zypper_with_ndb, "rpm-ndb", ZYPPER);
+tests_of!(dnf_with_ndb, "rpm-ndb", DNF);
 
 #[test]
 fn a_host_with_sqlite_is_seen() {
     is_seen_as_an_rpm_host("rpm-sqlite", "sqlite");
+}
+
+#[test]
+fn a_host_with_ndb_is_seen() {
+    is_seen_as_an_rpm_host("rpm-ndb", "ndb");
 }
