@@ -9,6 +9,7 @@ use super::messages::Messages;
 use super::output;
 use super::report::Error;
 use crate::overlay::{Mode, OverlayName, Wishes};
+use crate::pkgdb::merge::Side;
 use crate::shell::{self, Followed, Request};
 
 /// Let an overlay follow a base that has changed
@@ -19,6 +20,12 @@ use crate::shell::{self, Followed, Request};
 pub(super) struct Arguments {
     /// The overlay [default: default]
     name: Option<OverlayName>,
+    /// Where both changed a package, have the overlay's: of all, or of these
+    #[arg(long, value_name = "PACKAGE", num_args = 0.., require_equals = true, value_delimiter = ',')]
+    ours: Option<Vec<String>>,
+    /// Where both changed a package, have the base's: of all, or of these
+    #[arg(long, value_name = "PACKAGE", num_args = 0.., require_equals = true, value_delimiter = ',')]
+    theirs: Option<Vec<String>>,
     /// Say what would be changed, and stop
     #[arg(long)]
     dry_run: bool,
@@ -40,7 +47,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         root: place.root.clone(),
     };
     let mut messages = Messages { quiet: false };
-    match shell::rebase(request, &Wishes::default(), arguments.dry_run, &mut messages)? {
+    match shell::rebase(request, &wishes(arguments)?, arguments.dry_run, &mut messages)? {
         Followed::Unchanged => {
             output::say(&format!("onlay: the base is the one that '{name}' knows; nothing to do"));
         }
@@ -50,4 +57,19 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Both options may be given: for all packages at most one, for each single one the other.
+fn wishes(arguments: &Arguments) -> Result<Wishes, Error> {
+    let mut wishes = Wishes::default();
+    for (asked, side) in [(&arguments.ours, Side::Ours), (&arguments.theirs, Side::Theirs)] {
+        let Some(names) = asked else { continue };
+        if !names.is_empty() {
+            wishes.packages.extend(names.iter().map(|name| (name.clone(), side)));
+        } else if wishes.all.replace(side).is_some() {
+            let (one, other) = ("--ours", "does not go with --theirs, unless one of them names packages");
+            return Err(shell::Error::Conflict { one, other }.into());
+        }
+    }
+    Ok(wishes)
 }

@@ -13,12 +13,11 @@ use crate::overlay::{self, Overlay, Part, Presence, Rebase, Storage, Wishes, ass
 use crate::sys::{Namespaces, Propagation, Root, attach, detach_path, leave_for_new, set_propagation};
 
 /// What came of it.
-#[derive(Debug)]
 pub enum Followed {
     /// The base is the one that the overlay knows.
     Unchanged,
     /// This was planned, and done unless it was only to be looked at.
-    Rebased(Rebase),
+    Rebased(Box<Rebase>),
 }
 
 /// Lets the overlay of a request follow its base, if that has changed. With `is_only_planned` nothing is
@@ -67,7 +66,7 @@ fn follow_alone(
         rebase.apply(&overlay, &here(plan)?)?;
         overlay.touch(plan.base())?;
     }
-    Ok(Followed::Rebased(rebase))
+    Ok(Followed::Rebased(Box::new(rebase)))
 }
 
 /// Lets an overlay that is about to be entered follow its base. The mount namespace is ours alone.

@@ -1,4 +1,5 @@
 //! Overlays that follow a base which has changed.
 
-mod dpkg;
+mod bed;
 mod files;
+mod packages;

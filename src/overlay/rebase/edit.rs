@@ -142,7 +142,7 @@ fn free_name(dir: &Root, covered: Option<&Root>, name: &OsStr, ending: &str) -> 
 }
 
 /// Makes the directories of a path that the upper does not have, as a copy-up would.
-fn make_parents(upper: &Root, lower: &Root, path: &Path) -> Result<(), IoError> {
+pub(super) fn make_parents(upper: &Root, lower: &Root, path: &Path) -> Result<(), IoError> {
     let (mut above, mut below) = (Place::top(upper), Place::top(lower));
     for part in path.components() {
         let name = part.as_os_str();

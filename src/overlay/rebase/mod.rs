@@ -69,9 +69,10 @@ pub enum Finding {
 }
 
 /// What is to be done so that an overlay follows its base.
-#[derive(Debug)]
 pub struct Rebase {
     layers: Vec<(PathBuf, Vec<(PathBuf, Edit)>)>,
+    /// What is written when all edits are made.
+    later: Option<packages::WrittenLater>,
     /// What is to be run inside before anything else.
     pending: Vec<Vec<String>>,
     /// What becomes of packages, in words.
@@ -93,10 +94,11 @@ impl Rebase {
         let (names, whiteouts) = names(&sides, &read);
         let given =
             packages::Sides { view, host: &host.root, layers: &layers, names: &names, whiteouts: &whiteouts };
-        let packages = packages::plan(&given, base, wishes)?;
+        let packages = packages::plan(&given, &overlay.record, layers.path(), wishes)?;
         let mut rebase = Rebase {
             layers: Vec::new(),
             pending: packages.pending,
+            later: packages.later,
             packages: packages.lines,
             findings: Vec::new(),
         };
@@ -124,10 +126,27 @@ impl Rebase {
             edit::apply(edits, &upper, &without_submounts(host, point)?)?;
             uppers.push((point.clone(), upper));
         }
+        self.write_later(&uppers, host, draft.layers())?;
         note(&Side::all(uppers, host)?, draft.layers(), SeenFiles::default(), &host.base(), host)?;
         caches::note(draft.layers(), &self.pending)?;
         draft.publish()?;
         Ok(())
+    }
+
+    /// Writes what comes when all edits are made: into the layer that its directory is in.
+    fn write_later(&self, uppers: &[(PathBuf, Root)], host: &Host, scratch: &Root) -> Result<(), Error> {
+        let Some(later) = &self.later else { return Ok(()) };
+        let directory = host.root.resolve(later.directory())?;
+        let is_in = |point: &Path| directory.starts_with(point);
+        let Some((point, upper)) = uppers.iter().rfind(|(point, _)| is_in(point)) else {
+            return Ok(());
+        };
+        let inside = directory.strip_prefix(point).unwrap_or(&directory);
+        let lower = without_submounts(host, point)?;
+        edit::make_parents(upper, &lower, inside)?;
+        let (mut place, mut below) = (Place::at(upper, inside), Place::at(&lower, inside));
+        let covered = if below.exists()? { Some(below.dir()?) } else { None };
+        later.write(&host.root, place.dir()?, covered, scratch.path())
     }
 
     /// What a person should know, in words; the sum first.

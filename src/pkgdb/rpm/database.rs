@@ -206,7 +206,7 @@ impl Database {
     }
 
     /// What `make` makes of every header, while this thread reads on.
-    fn map<T: Send>(&self, make: impl Fn(Hnum, &[u8]) -> T + Send) -> Result<Vec<T>, Error> {
+    pub(super) fn map<T: Send>(&self, make: impl Fn(Hnum, &[u8]) -> T + Send) -> Result<Vec<T>, Error> {
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel::<(Hnum, Vec<u8>)>(32);
             let worker = scope.spawn(move || {

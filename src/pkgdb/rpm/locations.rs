@@ -25,7 +25,7 @@ impl Backend {
     }
 
     /// What else may lie beside it and belongs to it.
-    pub(super) fn companions(self) -> &'static [&'static str] {
+    pub fn companions(self) -> &'static [&'static str] {
         match self {
             Backend::Sqlite => &["rpmdb.sqlite-wal", "rpmdb.sqlite-shm", "rpmdb.sqlite-journal"],
             Backend::Ndb => &["Index.db"],

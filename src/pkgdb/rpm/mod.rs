@@ -9,6 +9,7 @@
 //! Nothing is ever written where something is only read, not even a lock file.
 
 pub mod index_rows;
+pub mod merge;
 pub mod ndb;
 
 mod check;
@@ -16,6 +17,7 @@ mod database;
 mod dump;
 mod locations;
 mod lock;
+mod needs;
 mod sqlite;
 mod writer;
 

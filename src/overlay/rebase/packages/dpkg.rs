@@ -15,7 +15,7 @@ use crate::package::digest::{Algorithm, FileDigest};
 use crate::pkgdb;
 use crate::pkgdb::dpkg::merge::{self, Decided, Input, Known};
 use crate::pkgdb::dpkg::{Database, Entry, InstalledFile, Key, differing, stem};
-use crate::pkgdb::merge::{Decision, Reason, Side, Wishes as Choices};
+use crate::pkgdb::merge::{Decision, Side, Wishes as Choices};
 use crate::sys::{Context, FileKind, IoError, Root};
 
 /// What dpkg itself leaves beside configuration that both changed, and what it is called that is saved.
@@ -26,16 +26,15 @@ pub(super) fn plan(sides: &Sides<'_>, base: &Base, wishes: &Wishes) -> Result<Op
     refuse_in_use(&theirs)?;
     let directories = vec![theirs.directory().to_owned(), PathBuf::from(APT)];
     let mut claims = Claims::new(directories, ENDINGS);
-    let mut planned = Planned {
-        owned: Box::new(Claims::none()),
-        database: Vec::new(),
-        pending: Vec::new(),
-        kept: Vec::new(),
-        lines: Vec::new(),
-    };
+    let mut planned = Planned::default();
     if sides.names.contains(&theirs.directory().join("status")) {
-        let Some(ours) = Database::open(sides.view)? else { return Ok(None) };
+        let Some(mut ours) = Database::open(sides.view)? else { return Ok(None) };
         let base = known_base(sides, base, &ours, &theirs)?;
+        // The overlay is read over the new base, whose files about its packages show through.
+        let is_known = |key: &Key, identity| {
+            base.packages.get(key).is_some_and(|known| known.is_present && known.identity == identity)
+        };
+        ours.leave_out_of_info(is_known, |path| sides.names.contains(path));
         let choices = choices(wishes, &ours, &theirs);
         let plan = merge::plan(&base, input(&ours), input(&theirs), &choices)?;
         claim(&mut claims, &plan.packages, &ours, &theirs, sides.names)?;
@@ -202,39 +201,9 @@ fn lines(plan: &merge::Plan) -> Vec<String> {
 }
 
 fn line(decided: &Decided) -> Option<String> {
-    let Decided { key, outcome, ours, theirs } = decided;
-    let version =
-        |version: &Option<DebianVersion>| version.as_ref().map_or("none".to_owned(), ToString::to_string);
-    let (ours, theirs) = (version(ours), version(theirs));
-    let what = match outcome.decision {
-        Decision::Unchanged | Decision::BothSame => return None,
-        Decision::TakeTheirs if theirs == ours => format!("{key} {theirs} is the base's"),
-        Decision::TakeTheirs if ours == "none" => format!("{key} {theirs} came with the base"),
-        Decision::TakeTheirs => format!("{key} {theirs} replaces {ours}"),
-        Decision::Remove => format!("{key} {ours} went with the base"),
-        Decision::KeepOurs if theirs == "none" => format!("{key} {ours} stays"),
-        Decision::KeepOurs => format!("{key} {ours} stays (the base has {theirs})"),
-        Decision::StayRemoved => format!("{key} stays removed (the base has {theirs})"),
-    };
-    let why = match outcome.reason {
-        Reason::Agreed
-        | Reason::OnlyHostChanged
-        | Reason::OnlyOverlayChanged
-        | Reason::SameVersion
-        | Reason::Asked => "",
-        Reason::RemovedInOverlay => ", though the base changed it",
-        Reason::RemovedFromHost => ", though the base has it no more",
-        Reason::OverlayIsBroken => ": the overlay's is broken",
-        Reason::HostIsBroken => ": the base's is broken",
-        Reason::Held => ": it is on hold",
-        Reason::HostIsNewer | Reason::OverlayIsNewer => ": it is newer",
-    };
-    let other = match outcome.alternative.filter(|_| outcome.is_conflict()) {
-        Some(Side::Ours) => format!("; the overlay's: --ours={}", key.name),
-        Some(Side::Theirs) => format!("; the base's: --theirs={}", key.name),
-        None => String::new(),
-    };
-    Some(format!("{what}{why}{other}"))
+    let version = |version: &Option<DebianVersion>| version.as_ref().map(ToString::to_string);
+    let (ours, theirs) = (version(&decided.ours), version(&decided.theirs));
+    super::line(&decided.key.to_string(), &decided.key.name, decided.outcome, ours, theirs)
 }
 
 /// The MD5 that a package brought a file with.

@@ -1,6 +1,7 @@
 //! What becomes of the packages of an overlay whose base has changed, and of the files of their database.
 
 mod dpkg;
+mod rpm;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,9 @@ use super::files::{Layer, Ownership};
 use super::seen;
 use crate::host::{Base, Host};
 use crate::overlay::Error;
+use crate::overlay::Record;
 use crate::overlay::changes::place::Place;
-use crate::pkgdb::merge::Side;
+use crate::pkgdb::merge::{Decision, Outcome, Reason, Side};
 use crate::sys::{IoError, Root};
 
 /// Which side a person wants to win, where both changed a package.
@@ -30,6 +32,8 @@ pub(super) struct Planned {
     pub(super) owned: Box<dyn Ownership>,
     /// What becomes of files of the database, by their paths in the view.
     pub(super) database: Vec<(PathBuf, DatabaseFile)>,
+    /// What is written when all else is done.
+    pub(super) later: Option<WrittenLater>,
     /// What is to be run inside.
     pub(super) pending: Vec<Vec<String>>,
     /// What kept packages have, and which package it is: it must be there.
@@ -62,18 +66,98 @@ pub(super) struct Sides<'a> {
     pub(super) whiteouts: &'a HashSet<PathBuf>,
 }
 
-/// Plans it.
-pub(super) fn plan(sides: &Sides<'_>, base: &Base, wishes: &Wishes) -> Result<Planned, Error> {
-    if let Some(planned) = dpkg::plan(sides, base, wishes)? {
+/// What is written when all else is done.
+pub(super) struct WrittenLater(rpm::Writing);
+
+impl Default for Planned {
+    fn default() -> Planned {
+        Planned {
+            owned: Box::new(Claims::none()),
+            database: Vec::new(),
+            later: None,
+            pending: Vec::new(),
+            kept: Vec::new(),
+            lines: Vec::new(),
+        }
+    }
+}
+
+impl WrittenLater {
+    /// The directory that it is written to, in the view.
+    pub(super) fn directory(&self) -> &Path {
+        self.0.directory()
+    }
+
+    /// Writes it there: into the draft's own directory of that name, which covers another. Copies that are needed on
+    /// the way are made in `scratch`.
+    pub(super) fn write(
+        &self,
+        host: &Root,
+        target: &Root,
+        covered: Option<&Root>,
+        scratch: &Path,
+    ) -> Result<(), Error> {
+        self.0.write(host, target, covered, scratch)
+    }
+}
+
+/// Plans it. Copies that are needed on the way are made in `scratch`.
+pub(super) fn plan(
+    sides: &Sides<'_>,
+    record: &Record,
+    scratch: &Path,
+    wishes: &Wishes,
+) -> Result<Planned, Error> {
+    if let Some(planned) = rpm::plan(sides, record, scratch, wishes)? {
         return Ok(planned);
     }
-    Ok(Planned {
-        owned: Box::new(Claims::none()),
-        database: Vec::new(),
-        pending: Vec::new(),
-        kept: Vec::new(),
-        lines: Vec::new(),
-    })
+    Ok(dpkg::plan(sides, &record.base, wishes)?.unwrap_or_default())
+}
+
+/// What was decided for a package, in words; `None` where both sides have the same.
+fn line(
+    key: &str,
+    name: &str,
+    outcome: Outcome,
+    ours: Option<String>,
+    theirs: Option<String>,
+) -> Option<String> {
+    let what = match (outcome.decision, ours, theirs) {
+        (Decision::Unchanged | Decision::BothSame, ..) => return None,
+        (Decision::TakeTheirs, Some(ours), Some(theirs)) if ours == theirs => {
+            format!("{key} {theirs} is the base's")
+        }
+        (Decision::TakeTheirs, Some(ours), Some(theirs)) => format!("{key} {theirs} replaces {ours}"),
+        (Decision::TakeTheirs, _, theirs) => {
+            format!("{key} {} came with the base", theirs.unwrap_or_default())
+        }
+        (Decision::Remove, ours, _) => format!("{key} {} went with the base", ours.unwrap_or_default()),
+        (Decision::KeepOurs, Some(ours), Some(theirs)) => {
+            format!("{key} {ours} stays (the base has {theirs})")
+        }
+        (Decision::KeepOurs, ours, _) => format!("{key} {} stays", ours.unwrap_or_default()),
+        (Decision::StayRemoved, _, Some(theirs)) => format!("{key} stays removed (the base has {theirs})"),
+        (Decision::StayRemoved, ..) => format!("{key} stays removed"),
+    };
+    let why = match outcome.reason {
+        Reason::Agreed
+        | Reason::OnlyHostChanged
+        | Reason::OnlyOverlayChanged
+        | Reason::SameVersion
+        | Reason::Asked => "",
+        Reason::RemovedInOverlay => ", though the base changed it",
+        Reason::RemovedFromHost => ", though the base has it no more",
+        Reason::OverlayIsBroken => ": the overlay's is broken",
+        Reason::HostIsBroken => ": the base's is broken",
+        Reason::Held => ": it is on hold",
+        Reason::HostIsNewer | Reason::OverlayIsNewer => ": it is newer",
+    };
+    let other = match outcome.alternative.filter(|_| outcome.is_conflict()) {
+        Some(Side::Ours) => format!("; the overlay's: --ours={name}"),
+        Some(Side::Theirs) => format!("; the base's: --theirs={name}"),
+        None => String::new(),
+    };
+    Some(format!("{what}{why}{other}"))
 }
 
 /// Whether an overlay has a package database of its own; `has` says what files it has.
@@ -86,7 +170,9 @@ pub(super) fn note(host: &Root, layers: &Root, base: &Base) -> Result<(), Error>
     if seen::packages(layers, base)?.is_some() {
         return Ok(());
     }
-    seen::note_packages(layers, base, |target| dpkg::note(host, target))
+    seen::note_packages(layers, base, |target| {
+        Ok(rpm::note(host, layers.path(), target)? || dpkg::note(host, target)?)
+    })
 }
 
 /// The edits of one layer that make the files of the database what they are to be.

@@ -1,0 +1,295 @@
+//! Packages of rpm: the database is one file, and what is merged is written when all else is done.
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::{DatabaseFile, Planned, Sides, Wishes, WrittenLater};
+use crate::overlay::rebase::claims::{Brought, Claims};
+use crate::overlay::rebase::draft::make_whiteout;
+use crate::overlay::rebase::files::Named;
+use crate::overlay::rebase::seen;
+use crate::overlay::{Error, Record};
+use crate::package::digest::FileDigest;
+use crate::package::header::{File, FileFlags};
+use crate::package::{Evr, Header, Identity};
+use crate::pkgdb::dpkg::Aliases;
+use crate::pkgdb::merge::{Decision, Side};
+use crate::pkgdb::rpm::merge::{self, Catalog, Choice, Decided, Entry, Known};
+use crate::pkgdb::rpm::{Access, Database, Delta, Location, Opening, prepare};
+use crate::sys::{Context, FileKind, IoError, Root, replace_file};
+
+/// What rpm itself leaves beside files that both changed.
+const ENDINGS: (&str, &str) = (".rpmsave", ".rpmnew");
+
+/// How the merged database is made: the change of one of the two.
+pub(super) struct Writing {
+    location: Location,
+    from: Side,
+    delta: Delta,
+}
+
+fn opening(scratch: &Path, access: Access) -> Opening<'_> {
+    Opening { scratch, patience: Duration::from_secs(5), access }
+}
+
+pub(super) fn plan(
+    sides: &Sides<'_>,
+    record: &Record,
+    scratch: &Path,
+    wishes: &Wishes,
+) -> Result<Option<Planned>, Error> {
+    let Some(location) = Location::find(sides.host)? else { return Ok(None) };
+    let theirs = Database::open(sides.host, &location, &opening(scratch, Access::Read))?;
+    let mut claims = Claims::new(vec![location.directory.clone()], ENDINGS);
+    let aliases = Aliases::of(sides.host)?;
+    let mut planned = Planned::default();
+    if sides.names.contains(&location.directory.join(location.backend.file_name())) {
+        let ours = Database::open(sides.view, &location, &opening(scratch, Access::Read))?;
+        let (our, their) = (Catalog::of(&ours)?, Catalog::of(&theirs)?);
+        let base = known_base(sides.layers, record, &our, &their)?;
+        let choice = Choice { all: wishes.all, packages: wishes.packages.clone() };
+        let plan = merge::plan(&base, (&ours, &our), (&theirs, &their), &choice)?;
+        claim(&mut claims, &plan.packages, (&ours, &theirs), &aliases)?;
+        planned.lines = lines(&plan);
+        let written = plan.from == Side::Ours || !plan.delta.is_empty();
+        planned.database = database(&location, sides.names, written);
+        if written {
+            let writing = Writing { location, from: plan.from, delta: plan.delta };
+            planned.later = Some(WrittenLater(writing));
+        }
+    } else {
+        // A log or lock beside the base's database was left by somebody who only looked.
+        planned.database = database(&location, sides.names, false);
+    }
+    share(&mut claims, &theirs, sides.names, &aliases)?;
+    planned.kept = claims.kept().map(|(path, package)| (path.to_owned(), package.to_owned())).collect();
+    planned.owned = Box::new(claims);
+    Ok(Some(planned))
+}
+
+/// What the base had: as it was noted; else what was installed before the overlay was made.
+fn known_base(layers: &Root, record: &Record, our: &Catalog, their: &Catalog) -> Result<Vec<Known>, Error> {
+    if let Some(noted) = seen::packages(layers, &record.base)? {
+        return Ok(parse(&noted.read(MANIFEST, LARGEST)?));
+    }
+    let made = humantime::parse_rfc3339(&record.created)
+        .ok()
+        .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok())
+        .map_or(u64::MAX, |since| since.as_secs());
+    let is_older = |entry: &&Entry| entry.installed < made;
+    let mut known: Vec<Known> =
+        our.entries().iter().filter(is_older).map(|entry| entry.known.clone()).collect();
+    let names: HashSet<(String, String)> =
+        our.entries().iter().map(|Entry { known, .. }| (known.name.clone(), known.arch.clone())).collect();
+    // What the overlay has no more and the base has since long was removed there.
+    let removed = their.entries().iter().filter(is_older);
+    let removed =
+        removed.filter(|entry| !names.contains(&(entry.known.name.clone(), entry.known.arch.clone())));
+    known.extend(removed.map(|entry| entry.known.clone()));
+    Ok(known)
+}
+
+/// Gathers the claims of packages that differ, on all their names.
+fn claim(
+    claims: &mut Claims<Content>,
+    packages: &[Decided],
+    (ours, theirs): (&Database, &Database),
+    aliases: &Aliases,
+) -> Result<(), Error> {
+    for Decided { key, outcome, ours: own, theirs: host } in packages {
+        match outcome.decision {
+            Decision::Unchanged | Decision::BothSame => {}
+            Decision::TakeTheirs | Decision::Remove => {
+                each_file(ours, own.as_ref(), &mut |file| {
+                    claims.replace(aliases.resolve(&file.path()), Content::of(file), is_config(file));
+                })?;
+                each_file(theirs, host.as_ref(), &mut |file| {
+                    claims.take(aliases.resolve(&file.path()), is_config(file));
+                })?;
+            }
+            Decision::KeepOurs | Decision::StayRemoved => {
+                each_file(ours, own.as_ref(), &mut |file| {
+                    claims.keep(aliases.resolve(&file.path()), &key.name);
+                })?;
+                each_file(theirs, host.as_ref(), &mut |file| {
+                    claims.refuse(aliases.resolve(&file.path()));
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gathers the claims of the base's packages on names that the overlay has as well.
+fn share(
+    claims: &mut Claims<Content>,
+    theirs: &Database,
+    names: &HashSet<PathBuf>,
+    aliases: &Aliases,
+) -> Result<(), Error> {
+    let wanted: Vec<PathBuf> = names.iter().flat_map(|name| aliases.names(name)).collect();
+    let paths: Vec<&Path> = wanted.iter().map(PathBuf::as_path).collect();
+    theirs.each_owner(&paths, &mut |index, _, _, file| {
+        if !file.flags.contains(FileFlags::GHOST)
+            && let Some(path) = paths.get(index)
+        {
+            claims.share(aliases.resolve(path), is_config(file));
+        }
+    })?;
+    Ok(())
+}
+
+fn each_file(
+    database: &Database,
+    entry: Option<&Entry>,
+    visit: &mut dyn FnMut(&File<'_>),
+) -> Result<(), Error> {
+    let Some(entry) = entry else { return Ok(()) };
+    let Some(blob) = database.blob(entry.stored.number)? else { return Ok(()) };
+    let Ok(header) = Header::parse(&blob) else { return Ok(()) };
+    // A ghost belongs to a package that did not bring it: nobody knows what it should be.
+    header.files().filter(|file| !file.flags.contains(FileFlags::GHOST)).for_each(|file| visit(&file));
+    Ok(())
+}
+
+fn is_config(file: &File<'_>) -> bool {
+    file.flags.contains(FileFlags::CONFIG)
+}
+
+/// What becomes of the files that are a database, where it is not written anew.
+fn database(location: &Location, names: &HashSet<PathBuf>, is_written: bool) -> Vec<(PathBuf, DatabaseFile)> {
+    if is_written {
+        return Vec::new();
+    }
+    // A log that lies beside another database than its own destroys it.
+    let backend = location.backend;
+    let all = backend.companions().iter().copied().chain([backend.file_name()]);
+    let paths = all.map(|name| location.directory.join(name)).filter(|path| names.contains(path));
+    paths.map(|path| (path, DatabaseFile::Theirs)).collect()
+}
+
+impl Writing {
+    /// The directory of the database, in the view.
+    pub(super) fn directory(&self) -> &Path {
+        &self.location.directory
+    }
+
+    /// Writes the merged database into a directory of a draft, where the overlay's lies.
+    pub(super) fn write(
+        &self,
+        host: &Root,
+        target: &Root,
+        covered: Option<&Root>,
+        scratch: &Path,
+    ) -> Result<(), Error> {
+        let backend = self.location.backend;
+        let base = match self.from {
+            Side::Theirs => Database::open(host, &self.location, &opening(scratch, Access::Read))?,
+            Side::Ours => {
+                Database::open_in(target.try_clone()?, backend, &opening(scratch, Access::Replace))?
+            }
+        };
+        prepare(&base, &self.delta, target, &opening(scratch, Access::Replace))?.commit()?;
+        // What belongs to the covered database must not be taken for this one's.
+        for name in backend.companions() {
+            let is_below = covered.map_or(Ok(None), |covered| covered.lstat(name))?.is_some();
+            if is_below && target.lstat(name)?.is_none() {
+                make_whiteout(target, OsStr::new(name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a person should know of the packages.
+fn lines(plan: &merge::Plan) -> Vec<String> {
+    let version = |entry: &Option<Entry>| entry.as_ref().map(|entry| entry.known.evr.to_string());
+    let mut lines: Vec<String> = plan
+        .packages
+        .iter()
+        .filter_map(|decided| {
+            let (ours, theirs) = (version(&decided.ours), version(&decided.theirs));
+            super::line(&decided.key.to_string(), &decided.key.name, decided.outcome, ours, theirs)
+        })
+        .collect();
+    lines.extend(plan.unheeded.iter().map(|key| format!("{key}: what was asked for cannot be had")));
+    lines.extend(plan.findings.iter().cloned());
+    lines
+}
+
+/// What a package brought under a name.
+#[derive(Debug)]
+enum Content {
+    File(Option<FileDigest>),
+    Link(Option<OsString>),
+    Other,
+}
+
+impl Content {
+    fn of(file: &File<'_>) -> Content {
+        if file.is_regular() {
+            Content::File(file.digest)
+        } else if file.link_target.is_some_and(|target| !target.is_empty()) {
+            Content::Link(file.link_target.map(ToOwned::to_owned))
+        } else {
+            Content::Other
+        }
+    }
+}
+
+impl Brought for Content {
+    fn is(&self, (dir, name): Named<'_>) -> Result<bool, IoError> {
+        let Some(stat) = dir.lstat(name)? else { return Ok(false) };
+        Ok(match (self, FileKind::of(&stat)) {
+            (Content::File(Some(digest)), FileKind::File) => {
+                let file = dir.open_child_file(name)?;
+                digest.algorithm().digest(file).context("read", dir.join(name))? == *digest
+            }
+            (Content::Link(target), FileKind::Symlink) => Some(dir.read_link(name)?) == *target,
+            (Content::Other, kind) => {
+                !matches!(kind, FileKind::File | FileKind::Symlink | FileKind::Directory)
+            }
+            _ => false,
+        })
+    }
+}
+
+/// The file that tells another time what packages a base had: for each `IDENTITY NAME ARCH EVR MULTIPLE`, with
+/// `-` for what is empty.
+const MANIFEST: &str = "rpm";
+
+/// More than this is no list of packages.
+const LARGEST: u64 = 64 << 20;
+
+pub(super) fn note(host: &Root, scratch: &Path, target: &Root) -> Result<bool, Error> {
+    let Some(location) = Location::find(host)? else { return Ok(false) };
+    let database = Database::open(host, &location, &opening(scratch, Access::Read))?;
+    let mut text = String::new();
+    for Entry { known, .. } in Catalog::of(&database)?.entries() {
+        let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+        let (name, arch, evr) = (or_dash(&known.name), or_dash(&known.arch), or_dash(&known.evr.to_string()));
+        let multiple = if known.is_multiple { "multiple" } else { "single" };
+        text.push_str(&format!("{} {name} {arch} {evr} {multiple}\n", known.identity));
+    }
+    replace_file(target, MANIFEST, text.as_bytes())?;
+    Ok(true)
+}
+
+fn parse(text: &[u8]) -> Vec<Known> {
+    let text = String::from_utf8_lossy(text);
+    let or_empty = |word: &str| if word == "-" { String::new() } else { word.to_owned() };
+    text.lines()
+        .filter_map(|line| {
+            let mut words = line.split(' ');
+            Some(Known {
+                identity: Identity::parse(words.next()?)?,
+                name: or_empty(words.next()?),
+                arch: or_empty(words.next()?),
+                evr: Evr::parse(&or_empty(words.next()?)).into_owned(),
+                is_multiple: words.next()? == "multiple",
+            })
+        })
+        .collect()
+}

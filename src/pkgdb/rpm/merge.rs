@@ -1,0 +1,251 @@
+//! The three-way merge of rpm databases. [`crate::pkgdb::merge`] decides on packages; here is what a package is
+//! for rpm, and which headers have to be removed from one database and added to it to get the merged one.
+//!
+//! A package is known by name and architecture; those of which several versions may be there at once (kernels,
+//! which provide `installonlypkg(…)` or `multiversion(…)`, and the keys in `gpg-pubkey`) by their version as
+//! well. What became of single files (FILESTATES) changes in the headers of packages that nobody touched, so it
+//! does not count.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt;
+
+use super::{Database, Delta, Hnum, Stored, needs};
+use crate::package::header::{DependencyKind, tag};
+use crate::package::{Evr, Header, Identity};
+use crate::pkgdb::Error;
+use crate::pkgdb::merge::{self, Decision, Fact, Outcome, Side, Wishes};
+
+/// What can be there once.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Name.
+    pub name: String,
+    /// Architecture.
+    pub arch: String,
+    /// Version, where several may be there at once.
+    pub version: Option<String>,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if let Some(version) = &self.version {
+            write!(f, "-{version}")?;
+        }
+        if self.arch.is_empty() { Ok(()) } else { write!(f, ".{}", self.arch) }
+    }
+}
+
+/// What a merge has to know of a header.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// Name.
+    pub name: String,
+    /// Architecture.
+    pub arch: String,
+    /// Version.
+    pub evr: Evr<'static>,
+    /// Whether several versions may be there at once.
+    pub is_multiple: bool,
+    /// What tells the package from any other, whatever became of its files.
+    pub identity: Identity,
+}
+
+/// A package in a database.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// What is known of it.
+    pub known: Known,
+    /// Its header.
+    pub stored: Stored,
+    /// When it was installed, in seconds since 1970.
+    pub installed: u64,
+}
+
+/// The packages of a database.
+#[derive(Debug)]
+pub struct Catalog {
+    entries: Vec<Entry>,
+}
+
+/// What was decided for a package.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    /// Which.
+    pub key: Key,
+    /// What, why, and what else could be had.
+    pub outcome: Outcome,
+    /// The overlay's.
+    pub ours: Option<Entry>,
+    /// The host's.
+    pub theirs: Option<Entry>,
+}
+
+/// A merged database, as a change of one of the two.
+#[derive(Debug)]
+pub struct Plan {
+    /// What was decided for each package that any of the three had.
+    pub packages: Vec<Decided>,
+    /// Packages for which something was asked that cannot be had.
+    pub unheeded: BTreeSet<Key>,
+    /// What is wrong now that was not before, in words.
+    pub findings: Vec<String>,
+    /// Whose database is changed.
+    pub from: Side,
+    /// How.
+    pub delta: Delta,
+}
+
+impl Known {
+    fn of(header: &Header<'_>) -> Known {
+        let name = header.name().into_owned();
+        let is_multiple = name == "gpg-pubkey"
+            || header.dependencies(DependencyKind::Provides).any(|provided| {
+                provided.name.starts_with("installonlypkg(") || provided.name.starts_with("multiversion(")
+            });
+        Known {
+            arch: header.arch().into_owned(),
+            evr: header.evr().into_owned(),
+            is_multiple,
+            identity: identity_without_states(header),
+            name,
+        }
+    }
+
+    fn key(&self, multiple: &HashSet<(String, String)>) -> Key {
+        let is_multiple = multiple.contains(&(self.name.clone(), self.arch.clone()));
+        let version = is_multiple.then(|| self.evr.to_string());
+        Key { name: self.name.clone(), arch: self.arch.clone(), version }
+    }
+}
+
+/// The identity of a header in which all files are as installed.
+fn identity_without_states(header: &Header<'_>) -> Identity {
+    let blob = header.blob();
+    let Some(states) = header.entry(tag::FILE_STATES).map(|entry| entry.data) else {
+        return Identity::of(blob);
+    };
+    if states.iter().all(|state| *state == 0) {
+        return Identity::of(blob);
+    }
+    // An entry's data is a part of the blob.
+    let start = (states.as_ptr() as usize).saturating_sub(blob.as_ptr() as usize);
+    let mut plain = blob.to_vec();
+    if let Some(states) = plain.get_mut(start..start + states.len()) {
+        states.fill(0);
+    }
+    Identity::of(&plain)
+}
+
+impl Catalog {
+    /// Reads all packages of a database. Headers that cannot be read are nobody's package, and stay where they are.
+    pub fn of(database: &Database) -> Result<Catalog, Error> {
+        let read = database.map(|number, blob| {
+            let header = Header::parse(blob).ok()?;
+            let stored = Stored { number, identity: Identity::of(blob) };
+            let installed = header.number(tag::INSTALL_TIME).unwrap_or_default();
+            Some(Entry { known: Known::of(&header), stored, installed })
+        })?;
+        Ok(Catalog { entries: read.into_iter().flatten().collect() })
+    }
+
+    /// All packages.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    fn by_key(&self, multiple: &HashSet<(String, String)>) -> BTreeMap<Key, Entry> {
+        self.entries.iter().map(|entry| (entry.known.key(multiple), entry.clone())).collect()
+    }
+
+    /// Those that are known by their version as well: they say so, or several are there.
+    fn multiple(&self) -> HashSet<(String, String)> {
+        let mut seen = HashSet::new();
+        let mut found = HashSet::new();
+        for Entry { known, .. } in &self.entries {
+            let name = (known.name.clone(), known.arch.clone());
+            if known.is_multiple || !seen.insert(name.clone()) {
+                found.insert(name);
+            }
+        }
+        found
+    }
+}
+
+/// Which side a person wants, for all or for single packages by the names that they have.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// For packages that both changed.
+    pub all: Option<Side>,
+    /// For single packages: `NAME` or `NAME.ARCH`.
+    pub packages: Vec<(String, Side)>,
+}
+
+/// Merges two databases that came from one base, of which this is known.
+pub fn plan(
+    base: &[Known],
+    (ours, our): (&Database, &Catalog),
+    (theirs, their): (&Database, &Catalog),
+    choice: &Choice,
+) -> Result<Plan, Error> {
+    let multiple: HashSet<_> = our.multiple().union(&their.multiple()).cloned().collect();
+    let base: BTreeMap<Key, Identity> =
+        base.iter().map(|known| (known.key(&multiple), known.identity)).collect();
+    let (our, their) = (our.by_key(&multiple), their.by_key(&multiple));
+    let wishes = wishes(choice, our.keys().chain(their.keys()));
+    let merged = merge::merge(&base, &facts(&our), &facts(&their), &wishes);
+    let packages: Vec<Decided> = merged
+        .outcomes
+        .into_iter()
+        .map(|(key, outcome)| {
+            let (ours, theirs) = (our.get(&key).cloned(), their.get(&key).cloned());
+            Decided { key, outcome, ours, theirs }
+        })
+        .collect();
+    let (from, delta) = delta(&packages, ours, theirs)?;
+    let findings = needs::findings(&packages, ours, theirs)?;
+    Ok(Plan { packages, unheeded: merged.unheeded, findings, from, delta })
+}
+
+fn facts(entries: &BTreeMap<Key, Entry>) -> BTreeMap<Key, Fact<Evr<'static>>> {
+    let fact = |entry: &Entry| Fact::new(entry.known.evr.clone(), entry.known.identity);
+    entries.iter().map(|(key, entry)| (key.clone(), fact(entry))).collect()
+}
+
+fn wishes<'a>(choice: &Choice, keys: impl Iterator<Item = &'a Key>) -> Wishes<Key> {
+    let keys: BTreeSet<&Key> = keys.collect();
+    let mut packages = BTreeMap::new();
+    for (wanted, side) in &choice.packages {
+        let is_meant = |key: &&&Key| key.name == *wanted || key.to_string() == *wanted;
+        packages.extend(keys.iter().filter(is_meant).map(|key| ((*key).clone(), *side)));
+    }
+    Wishes { conflicts: choice.all, packages }
+}
+
+/// The smaller of the two changes that lead to the merged database.
+fn delta(packages: &[Decided], ours: &Database, theirs: &Database) -> Result<(Side, Delta), Error> {
+    let is_decided =
+        |decided: &&Decided| !matches!(decided.outcome.decision, Decision::Unchanged | Decision::BothSame);
+    let of_side =
+        |side| packages.iter().filter(is_decided).filter(move |decided| decided.outcome.side() == side);
+    // What the one side has won has to be brought into the database of the other.
+    let from =
+        if of_side(Side::Ours).count() <= of_side(Side::Theirs).count() { Side::Theirs } else { Side::Ours };
+    let mut delta = Delta { above: ours.highest()?.max(theirs.highest()?), ..Delta::default() };
+    for decided in of_side(from.other()) {
+        let (kept, changed) = match from {
+            Side::Theirs => (&decided.ours, &decided.theirs),
+            Side::Ours => (&decided.theirs, &decided.ours),
+        };
+        delta.remove.extend(changed.as_ref().map(|entry| entry.stored));
+        if let Some(entry) = kept {
+            let source = if from == Side::Theirs { ours } else { theirs };
+            delta.add.push(header_of(source, entry.stored.number)?);
+        }
+    }
+    Ok((from, delta))
+}
+
+fn header_of(database: &Database, number: Hnum) -> Result<Vec<u8>, Error> {
+    database.blob(number)?.ok_or_else(|| Error::Changed { path: database.path().to_owned() })
+}
