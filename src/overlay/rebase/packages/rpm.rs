@@ -17,7 +17,7 @@ use crate::package::{Evr, Header, Identity};
 use crate::pkgdb::dpkg::Aliases;
 use crate::pkgdb::merge::{Decision, Side};
 use crate::pkgdb::rpm::merge::{self, Catalog, Choice, Decided, Entry, Known};
-use crate::pkgdb::rpm::{Access, Database, Delta, Location, Opening, prepare};
+use crate::pkgdb::rpm::{Access, Database, Delta, Hnum, Location, Opening, prepare};
 use crate::sys::{Context, FileKind, IoError, Root, replace_file};
 
 /// What rpm itself leaves beside files that both changed.
@@ -48,7 +48,10 @@ pub(super) fn plan(
     if sides.names.contains(&location.directory.join(location.backend.file_name())) {
         let ours = Database::open(sides.view, &location, &opening(scratch, Access::Read))?;
         let (our, their) = (Catalog::of(&ours)?, Catalog::of(&theirs)?);
-        let base = known_base(sides.layers, record, &our, &their)?;
+        let base = match noted_base(sides.layers, record)? {
+            Some(noted) => noted,
+            None => guessed_base(record, &our, &their, &hidden(&theirs, sides.whiteouts, &aliases)?),
+        };
         let choice = Choice { all: wishes.all, packages: wishes.packages.clone() };
         let plan = merge::plan(&base, (&ours, &our), (&theirs, &their), &choice)?;
         claim(&mut claims, &plan.packages, (&ours, &theirs), &aliases)?;
@@ -69,26 +72,43 @@ pub(super) fn plan(
     Ok(Some(planned))
 }
 
-/// What the base had: as it was noted; else what was installed before the overlay was made.
-fn known_base(layers: &Root, record: &Record, our: &Catalog, their: &Catalog) -> Result<Vec<Known>, Error> {
-    if let Some(noted) = seen::packages(layers, &record.base)? {
-        return Ok(parse(&noted.read(MANIFEST, LARGEST)?));
-    }
+/// What the base had, as it was noted.
+fn noted_base(layers: &Root, record: &Record) -> Result<Option<Vec<Known>>, Error> {
+    let Some(noted) = seen::packages(layers, &record.base)? else { return Ok(None) };
+    Ok(Some(parse(&noted.read(MANIFEST, LARGEST)?)))
+}
+
+/// What the base had, where nobody noted it: what was installed before the overlay was made. What the overlay has no
+/// more was removed there if files of it are whiteouts, or if the base has had it all the time.
+fn guessed_base(record: &Record, our: &Catalog, their: &Catalog, hidden: &HashSet<Hnum>) -> Vec<Known> {
     let made = humantime::parse_rfc3339(&record.created)
         .ok()
         .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok())
         .map_or(u64::MAX, |since| since.as_secs());
-    let is_older = |entry: &&Entry| entry.installed < made;
-    let mut known: Vec<Known> =
-        our.entries().iter().filter(is_older).map(|entry| entry.known.clone()).collect();
-    let names: HashSet<(String, String)> =
-        our.entries().iter().map(|Entry { known, .. }| (known.name.clone(), known.arch.clone())).collect();
-    // What the overlay has no more and the base has since long was removed there.
-    let removed = their.entries().iter().filter(is_older);
-    let removed =
-        removed.filter(|entry| !names.contains(&(entry.known.name.clone(), entry.known.arch.clone())));
-    known.extend(removed.map(|entry| entry.known.clone()));
-    Ok(known)
+    let is_older = |entry: &Entry| entry.installed < made;
+    let names: HashSet<(&str, &str)> =
+        our.entries().iter().map(|Entry { known, .. }| (&*known.name, &*known.arch)).collect();
+    let is_missed = |entry: &&Entry| {
+        let is_gone = !names.contains(&(&*entry.known.name, &*entry.known.arch));
+        is_gone && (is_older(entry) || hidden.contains(&entry.stored.number))
+    };
+    let own = our.entries().iter().filter(|entry| is_older(entry));
+    own.chain(their.entries().iter().filter(is_missed)).map(|entry| entry.known.clone()).collect()
+}
+
+/// The headers of which files are whiteouts in the overlay.
+fn hidden(
+    theirs: &Database,
+    whiteouts: &HashSet<PathBuf>,
+    aliases: &Aliases,
+) -> Result<HashSet<Hnum>, Error> {
+    let names: Vec<PathBuf> = whiteouts.iter().flat_map(|name| aliases.names(name)).collect();
+    let paths: Vec<&Path> = names.iter().map(PathBuf::as_path).collect();
+    let mut found = HashSet::new();
+    theirs.each_owner(&paths, &mut |_, number, _, _| {
+        found.insert(number);
+    })?;
+    Ok(found)
 }
 
 /// Gathers the claims of packages that differ, on all their names.
@@ -185,6 +205,13 @@ impl Writing {
         scratch: &Path,
     ) -> Result<(), Error> {
         let backend = self.location.backend;
+        // What the overlay had deleted beside its database is in nobody's way now.
+        for name in backend.companions().iter().chain([&backend.file_name()]) {
+            if target.lstat(name)?.is_some_and(|stat| FileKind::of(&stat) == FileKind::CharDevice) {
+                rustix::fs::unlinkat(target, *name, rustix::fs::AtFlags::empty())
+                    .context("remove", target.join(name))?;
+            }
+        }
         let base = match self.from {
             Side::Theirs => Database::open(host, &self.location, &opening(scratch, Access::Read))?,
             Side::Ours => {
