@@ -86,15 +86,24 @@ fn plain_copy(from: &Path, to: &Path) {
 }
 
 fn report(what: &str, mut run: impl FnMut()) {
-    let mut times: Vec<Duration> = (0..RUNS)
-        .map(|_| {
-            let start = Instant::now();
-            run();
-            start.elapsed()
-        })
-        .collect();
+    let mut times = Vec::new();
+    let mut busy = Vec::new();
+    for _ in 0..RUNS {
+        let (start, busy_before) = (Instant::now(), processor_time());
+        run();
+        times.push(start.elapsed());
+        busy.push(processor_time().saturating_sub(busy_before));
+    }
     times.sort();
-    println!("  {what}: {:.1?} (at least {:.1?})", times[RUNS / 2], times[0]);
+    busy.sort();
+    let (half, least) = (RUNS / 2, 0);
+    println!("  {what}: {:.1?} (at least {:.1?}), processor {:.1?}", times[half], times[least], busy[half]);
+}
+
+/// How long this thread has had a processor (/proc/PID/schedstat): others do not make that longer.
+fn processor_time() -> Duration {
+    let text = fs::read_to_string("/proc/self/schedstat").expect("the kernel counts");
+    Duration::from_nanos(text.split(' ').next().and_then(|word| word.parse().ok()).expect("a number"))
 }
 
 /// Files of a package: few have many.

@@ -6,6 +6,7 @@
 //! read-only media and by who may not write; rpm turns the log on again when it first opens it to write.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -108,6 +109,23 @@ fn hold(base: &Database, patience: Duration) -> Result<(), Error> {
 }
 
 impl Prepared {
+    /// Makes the index of an ndb database, too, which rpm could not make where the directory will be
+    /// read-only; and which takes rpm a moment at its first question elsewhere. SQLite's has its indexes.
+    pub fn with_index(self) -> Result<Prepared, Error> {
+        if self.backend == Backend::Ndb {
+            let database = aside(Backend::Ndb);
+            let own = self.dir.open_child_file(OsStr::new(database))?;
+            let reader = ndb::Reader::read(own, self.dir.join(database))?;
+            let _ = rustix::fs::unlinkat(&self.dir, ASIDE_INDEX, AtFlags::empty());
+            let file = self.create(ASIDE_INDEX)?;
+            let shown = self.dir.join(ASIDE_INDEX);
+            ndb::write_index(&reader, &file, &shown)?;
+            take_owner(&reader.file, &file, &shown)?;
+            file.sync_all().context("sync", &shown)?;
+        }
+        Ok(self)
+    }
+
     /// Puts the database in its place. What was there is the old database at any moment before, and the new
     /// one at any after; no file of the old one is left beside the new one.
     pub fn commit(mut self) -> Result<(), Error> {
@@ -130,7 +148,16 @@ impl Prepared {
         rustix::fs::renameat(&self.dir, aside(self.backend), &self.dir, name)
             .context("replace", self.dir.join(name))?;
         self.is_committed = true;
-        Ok(sync_dir(&self.dir)?)
+        match rustix::fs::renameat(&self.dir, ASIDE_INDEX, &self.dir, "Index.db") {
+            Ok(()) | Err(Errno::NOENT) => Ok(sync_dir(&self.dir)?),
+            Err(error) => Err(error).context("replace", self.dir.join("Index.db")).map_err(Error::from),
+        }
+    }
+
+    fn create(&self, name: &str) -> Result<File, Error> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.dir, name, flags, Mode::from_raw_mode(0o600));
+        Ok(File::from(file.context("create", self.dir.join(name))?))
     }
 
     /// Brings what an old database has in a log into its file, since the log is removed before the file is
@@ -150,10 +177,8 @@ impl Prepared {
     fn write(&mut self, base: Option<&Database>, changes: Changes<'_>) -> Result<(), Error> {
         let name = aside(self.backend);
         self.remove_aside();
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let shown = self.dir.join(name);
-        let file = rustix::fs::openat(&self.dir, name, flags, Mode::from_raw_mode(0o600));
-        let file = File::from(file.context("create", &shown)?);
+        let file = self.create(name)?;
         match (base.map(|base| &base.store), self.backend) {
             (Some(Store::Sqlite(reader)), _) => {
                 copy_content(&reader.file, &file).context("write", &shown)?;
@@ -183,6 +208,7 @@ impl Prepared {
             // What cannot be removed is in the way of making it, which is told.
             let _ = rustix::fs::unlinkat(&self.dir, format!("{name}{ending}"), AtFlags::empty());
         }
+        let _ = rustix::fs::unlinkat(&self.dir, ASIDE_INDEX, AtFlags::empty());
     }
 }
 
@@ -201,6 +227,9 @@ fn aside(backend: Backend) -> &'static str {
         Backend::Ndb => ".onlay-Packages.db",
     }
 }
+
+/// The name of an index in the making.
+const ASIDE_INDEX: &str = ".onlay-Index.db";
 
 /// Says in the file that there is no log (fileformat2.html, 1.3.3): there is nothing in one.
 fn park(file: &File) -> std::io::Result<()> {

@@ -56,9 +56,19 @@ impl Lab {
             command.arg("--dbpath").arg(self.path(database));
             return command;
         };
+        self.in_tree(tree, "--bind", program, database)
+    }
+
+    /// The same where nothing can be written.
+    pub(super) fn read_only(&self, program: &str, database: &str) -> Command {
+        let tree = self.tree.as_ref().expect("only trees can be had without writing");
+        self.in_tree(tree, "--ro-bind", program, database)
+    }
+
+    fn in_tree(&self, tree: &Path, bind: &str, program: &str, database: &str) -> Command {
         let mut command = command("bwrap");
         command.args(["--die-with-parent", "--unshare-pid", "--ro-bind"]).arg(tree).arg("/");
-        command.args(["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--bind"]);
+        command.args(["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", bind]);
         command.arg(self.place.path()).args(["/mnt", "--ro-bind"]).arg(&self.packages).arg("/srv");
         command.args(["--", program, "--dbpath"]).arg(Path::new("/mnt").join(database));
         command

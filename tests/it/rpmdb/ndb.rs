@@ -10,7 +10,8 @@ use onlay::pkgdb::Error;
 use onlay::pkgdb::rpm::{Access, Backend, Database, Delta, Hnum, Stored, check, create, prepare};
 
 use super::lab::{Lab, assert_sound, listed};
-use super::writing::difference;
+use super::reading::ALL_KINDS;
+use super::writing::{answers, difference};
 
 /// A part of SUSE's database, in a directory.
 fn real(lab: &Lab) {
@@ -145,6 +146,50 @@ fn an_rpm_for_ndb_agrees() {
     drop(base);
     lab.verify("real");
     assert!(lab.says("real", &["-qf", "/usr/share/plain/p7"]).contains("p7-1-1.noarch"));
+}
+
+#[test]
+fn our_index_is_as_good_as_rpms() {
+    let Some(lab) = Lab::with_tree("rpm-ndb") else { return };
+    lab.installed("base", ALL_KINDS);
+    let patience = lab.opening(Access::Replace).patience;
+    let mut blobs = Vec::new();
+    let mut collect = |_, blob: &[u8]| {
+        blobs.push(blob.to_vec());
+        Ok(())
+    };
+    lab.database("base").each(&mut collect).expect("it can be read");
+    blobs.extend((0..2000).map(small));
+    for (name, has_index) in [("ours", true), ("theirs", false)] {
+        let mut blobs = blobs.iter().map(|blob| Ok((&**blob).into()));
+        let prepared = create(Backend::Ndb, &mut blobs, &lab.root(name), patience).expect("it is made");
+        let prepared = if has_index { prepared.with_index().expect("there is room") } else { prepared };
+        prepared.commit().expect("it is moved");
+    }
+    assert_eq!(lab.files("ours"), [".rpm.lock", "Index.db", "Packages.db"]);
+    assert_sound(&lab.database("ours"));
+    // Where nothing can be written: with an index rpm answers, without one it does not.
+    let read_only = |name: &str| {
+        let (program, arguments) = ("rpm", ["-q", "--whatprovides", "small-3"]);
+        let mut command = lab.read_only(program, name);
+        crate::debian::words(&command.args(arguments).output().expect("bwrap starts"))
+    };
+    assert_eq!(read_only("ours").trim().lines().count(), 2000_usize.div_ceil(7));
+    assert!(read_only("theirs").contains("cannot open Packages database"));
+    // The second time, rpm has made the other index.
+    answers(&lab, "theirs");
+    assert!(!lab.says("ours", &["-q", "small1"]).contains("missing index"));
+    assert_eq!(answers(&lab, "ours"), answers(&lab, "theirs"));
+    for (how, packages) in
+        [("-e", &["small7", "files"][..]), ("-i", &["files-2", "p12-1"]), ("-U", &["p0-2"]), ("-e", &["md5"])]
+    {
+        lab.change("ours", how, packages);
+        lab.change("theirs", how, packages);
+        // The first answer has times, the last is large.
+        assert_eq!(answers(&lab, "ours")[1..], answers(&lab, "theirs")[1..], "{how} {packages:?}");
+    }
+    assert!(!lab.says("ours", &["-q", "small2"]).contains("missing index"));
+    lab.verify("ours");
 }
 
 #[test]

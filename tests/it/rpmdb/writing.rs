@@ -61,7 +61,7 @@ const QUESTIONS: &[&[&str]] = &[
 ];
 
 /// What rpm answers, sorted, since the order is that of numbers.
-fn answers(lab: &Lab, database: &str) -> Vec<Vec<String>> {
+pub(super) fn answers(lab: &Lab, database: &str) -> Vec<Vec<String>> {
     let sorted = |question: &&[&str]| {
         let said = lab.says(database, question);
         // Where an ndb database has no index yet, rpm says that it makes one.

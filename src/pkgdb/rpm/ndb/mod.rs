@@ -12,12 +12,14 @@
 //! The checksum covers all before it, zeros too. Each change raises the generation. `Index.db` beside it has
 //! the generation that it was made for: rpm makes it anew where that differs or it is missing.
 
+mod index;
 mod reader;
 mod slots;
 mod writer;
 
 pub use slots::{Malformed, Slot, SlotTable};
 
+pub(super) use index::write_index;
 pub(super) use reader::{Reader, check_blob};
 pub(super) use writer::write;
 

@@ -27,7 +27,7 @@ impl Reader {
     }
 
     /// Reads the slots of an open file.
-    fn read(file: File, path: PathBuf) -> Result<Reader, Error> {
+    pub(in crate::pkgdb::rpm) fn read(file: File, path: PathBuf) -> Result<Reader, Error> {
         let size = file.metadata().context("examine", &path)?.len();
         let damaged =
             |malformed: super::Malformed| Error::Damaged { path: path.clone(), what: malformed.to_string() };

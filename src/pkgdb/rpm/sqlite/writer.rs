@@ -15,7 +15,7 @@ use crate::pkgdb::rpm::{Hnum, Stored};
 use crate::sys::{Root, io_error};
 
 const OPTIONS: &str = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; \
-                       PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA secure_delete = OFF;";
+                       PRAGMA temp_store = MEMORY; PRAGMA cache_size = -24576; PRAGMA secure_delete = OFF;";
 
 /// Makes changes to the database `name` in `dir`, which nobody else knows. `is_new` says that the file is
 /// empty.
