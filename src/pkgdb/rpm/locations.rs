@@ -6,6 +6,11 @@ use crate::host::PackageSystem;
 use crate::pkgdb::Error;
 use crate::sys::Root;
 
+/// SQLite's log beside its database, which may hold what is not yet in there.
+pub(super) const LOG: &str = "rpmdb.sqlite-wal";
+/// The same for a database without a log: what was there before a change.
+pub(super) const JOURNAL: &str = "rpmdb.sqlite-journal";
+
 /// How a database is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Backend {
@@ -27,7 +32,7 @@ impl Backend {
     /// What else may lie beside it and belongs to it.
     pub fn companions(self) -> &'static [&'static str] {
         match self {
-            Backend::Sqlite => &["rpmdb.sqlite-wal", "rpmdb.sqlite-shm", "rpmdb.sqlite-journal"],
+            Backend::Sqlite => &[LOG, "rpmdb.sqlite-shm", JOURNAL],
             Backend::Ndb => &["Index.db"],
         }
     }

@@ -16,6 +16,7 @@ use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use super::database::Store;
+use super::locations::{JOURNAL, LOG};
 use super::{Backend, Database, Hnum, Opening, Stored, lock, ndb, sqlite};
 use crate::pkgdb::Error;
 use crate::sys::{Context, RecordLock, Root, copy_content, sync_dir};
@@ -59,6 +60,14 @@ pub struct Prepared {
     /// Held until the end.
     _lock: Option<RecordLock>,
     is_committed: bool,
+    is_over_another: bool,
+}
+
+impl Prepared {
+    fn new(backend: Backend, dir: &Root, lock: Option<RecordLock>) -> Result<Prepared, Error> {
+        let dir = dir.try_clone()?;
+        Ok(Prepared { dir, backend, _lock: lock, is_committed: false, is_over_another: false })
+    }
 }
 
 /// Makes a copy of `base` with changes, to take the place of the database in `target` (which may have
@@ -79,8 +88,7 @@ pub fn prepare(
     } else {
         Some(lock::exclusive(target, opening.patience)?)
     };
-    let mut prepared =
-        Prepared { dir: target.try_clone()?, backend: base.backend(), _lock: lock, is_committed: false };
+    let mut prepared = Prepared::new(base.backend(), target, lock)?;
     prepared.write(Some(base), changes)?;
     Ok(prepared)
 }
@@ -93,8 +101,8 @@ pub fn create<'a>(
     patience: Duration,
 ) -> Result<Prepared, Error> {
     let changes = Changes { remove: &[], replace: &[], add: headers, above: Hnum(0) };
-    let lock = Some(lock::exclusive(target, patience)?);
-    let mut prepared = Prepared { dir: target.try_clone()?, backend, _lock: lock, is_committed: false };
+    let lock = lock::exclusive(target, patience)?;
+    let mut prepared = Prepared::new(backend, target, Some(lock))?;
     prepared.write(None, changes)?;
     Ok(prepared)
 }
@@ -126,11 +134,24 @@ impl Prepared {
         Ok(self)
     }
 
+    /// The directory is a layer over another one that may have a database, too: what lies beside that one
+    /// would show through beside ours, and a log of it would be taken for ours. So empty files hide it,
+    /// which mean as much as none to SQLite; an ndb database gets its index.
+    #[must_use]
+    pub fn over_another(mut self) -> Prepared {
+        self.is_over_another = true;
+        self
+    }
+
     /// Puts the database in its place. What was there is the old database at any moment before, and the new
     /// one at any after; no file of the old one is left beside the new one.
     pub fn commit(mut self) -> Result<(), Error> {
-        if self.backend == Backend::Sqlite {
-            self.finish_old()?;
+        match self.backend {
+            Backend::Sqlite => self.finish_old()?,
+            Backend::Ndb if self.is_over_another && self.dir.lstat(ASIDE_INDEX)?.is_none() => {
+                self = self.with_index()?;
+            }
+            Backend::Ndb => {}
         }
         let mut is_clean = true;
         for name in self.backend.companions() {
@@ -142,6 +163,14 @@ impl Prepared {
         }
         if !is_clean {
             // An old log beside the new file would be taken for its own: it must be gone for good first.
+            sync_dir(&self.dir)?;
+        }
+        if self.is_over_another && self.backend == Backend::Sqlite {
+            for name in [LOG, JOURNAL] {
+                let file = self.create(name)?;
+                let mode = Permissions::from_mode(0o644);
+                file.set_permissions(mode).context("set mode of", self.dir.join(name))?;
+            }
             sync_dir(&self.dir)?;
         }
         let name = self.backend.file_name();
@@ -166,8 +195,7 @@ impl Prepared {
         let has_content = |name: &str| -> Result<bool, Error> {
             Ok(self.dir.lstat(name)?.is_some_and(|stat| stat.st_size > 0))
         };
-        let [log, _, journal] = Backend::Sqlite.companions() else { return Ok(()) };
-        let is_unfinished = has_content(log)? || has_content(journal)?;
+        let is_unfinished = has_content(LOG)? || has_content(JOURNAL)?;
         if is_unfinished && self.dir.lstat(Backend::Sqlite.file_name())?.is_some() {
             return sqlite::finish(&self.dir);
         }

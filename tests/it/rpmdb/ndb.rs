@@ -163,7 +163,7 @@ fn our_index_is_as_good_as_rpms() {
     for (name, has_index) in [("ours", true), ("theirs", false)] {
         let mut blobs = blobs.iter().map(|blob| Ok((&**blob).into()));
         let prepared = create(Backend::Ndb, &mut blobs, &lab.root(name), patience).expect("it is made");
-        let prepared = if has_index { prepared.with_index().expect("there is room") } else { prepared };
+        let prepared = if has_index { prepared.over_another() } else { prepared };
         prepared.commit().expect("it is moved");
     }
     assert_eq!(lab.files("ours"), [".rpm.lock", "Index.db", "Packages.db"]);

@@ -316,6 +316,47 @@ fn a_log_of_the_old_database_does_not_spoil_the_new_one() {
 }
 
 #[test]
+fn what_lies_beside_a_lower_database_does_not_show_through() {
+    let Some(lab) = Lab::open() else { return };
+    lab.installed("source", &["files-1", "p2-1"]);
+    lab.installed("lower", &["p0-1"]);
+    let writer = rusqlite::Connection::open(lab.path("lower/rpmdb.sqlite")).expect("it opens");
+    writer
+        .execute_batch("CREATE TABLE more(a); INSERT INTO more VALUES(zeroblob(100000))")
+        .expect("a change");
+    let source = lab.database("source");
+    let opening = lab.opening(Access::Replace);
+    for is_over_another in [false, true] {
+        let upper = if is_over_another { "hiding" } else { "bare" };
+        let prepared = prepare(&source, &Delta::default(), &lab.root(upper), &opening).expect("it is made");
+        let prepared = if is_over_another { prepared.over_another() } else { prepared };
+        prepared.commit().expect("it is moved");
+        // As an overlay shows both.
+        for name in lab.files("lower") {
+            let (from, to) = (lab.path("lower").join(&name), lab.path(upper).join(&name));
+            if !to.exists() {
+                fs::copy(from, to).expect("a copy");
+            }
+        }
+        let is_right = listed_by_rpm(&lab, upper) == ["files-1-1.noarch", "p2-1-1.noarch"];
+        assert_eq!(is_right, is_over_another, "{:?}", listed_by_rpm(&lab, upper));
+    }
+    drop(writer);
+    lab.verify("hiding");
+    lab.change("hiding", "-i", &["p3-1"]);
+    assert_sound(&lab.database("hiding"));
+    assert_eq!(listed_by_rpm(&lab, "hiding").len(), 3);
+}
+
+fn listed_by_rpm(lab: &Lab, database: &str) -> Vec<String> {
+    let said = lab.says(database, &["-qa"]);
+    let mut names: Vec<String> =
+        said.lines().filter(|line| line.ends_with(".noarch")).map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+#[test]
 fn a_delta_for_another_database_is_refused() {
     let Some(lab) = Lab::open() else { return };
     lab.installed("db", &["p0-1", "p1-1"]);

@@ -16,11 +16,9 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use super::{Key, connect, failed, path_of};
 use crate::pkgdb::Error;
 use crate::pkgdb::rpm::index_rows::Table;
+use crate::pkgdb::rpm::locations::{JOURNAL, LOG};
 use crate::pkgdb::rpm::{Backend, Hnum, Visit};
 use crate::sys::{Context, Root, copy_content};
-
-const LOG: &str = "rpmdb.sqlite-wal";
-const JOURNAL: &str = "rpmdb.sqlite-journal";
 
 /// An open database.
 #[derive(Debug)]
