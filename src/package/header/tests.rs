@@ -223,7 +223,7 @@ fn thousands_of_mutations_do_no_harm() {
     let blob = sample().build();
     let mut random = fastrand::Rng::with_seed(11);
     let (mut good, mut bad) = (0, 0);
-    for _ in 0..20_000 {
+    for _ in 0..8000 {
         let mut mutated = blob.clone();
         for _ in 0..random.usize(1..4) {
             let place = random.usize(0..mutated.len());
@@ -243,5 +243,5 @@ fn thousands_of_mutations_do_no_harm() {
         }
     }
     // Both ways are gone often.
-    assert!(good > 1000 && bad > 1000, "{good} were read, {bad} were not");
+    assert!(good > 500 && bad > 500, "{good} were read, {bad} were not");
 }

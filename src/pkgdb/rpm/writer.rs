@@ -19,7 +19,7 @@ use super::database::Store;
 use super::locations::{JOURNAL, LOG};
 use super::{Backend, Database, Hnum, Opening, Stored, lock, ndb, sqlite};
 use crate::pkgdb::Error;
-use crate::sys::{Context, RecordLock, Root, copy_content, sync_dir};
+use crate::sys::{Context, FileKind, RecordLock, Root, copy_content, sync_dir};
 
 /// How a database is to be changed.
 #[derive(Debug, Default, Clone)]
@@ -72,7 +72,7 @@ impl Prepared {
 
 /// Makes a copy of `base` with changes, to take the place of the database in `target` (which may have
 /// none). rpm's lock on that is held until the result is dropped; where `base` itself is there, `base`
-/// holds it and must live as long.
+/// holds it and must live as long, and should have been opened for that ([`super::Access::Replace`]).
 pub fn prepare(
     base: &Database,
     delta: &Delta,
@@ -153,24 +153,12 @@ impl Prepared {
             }
             Backend::Ndb => {}
         }
+        // An old log beside the new file would be taken for its own: it must be gone for good first.
         let mut is_clean = true;
         for name in self.backend.companions() {
-            match rustix::fs::unlinkat(&self.dir, *name, AtFlags::empty()) {
-                Ok(()) => is_clean = false,
-                Err(Errno::NOENT) => {}
-                Err(error) => return Err(error).context("remove", self.dir.join(name)).map_err(Error::from),
-            }
+            is_clean &= self.clear(name)?;
         }
         if !is_clean {
-            // An old log beside the new file would be taken for its own: it must be gone for good first.
-            sync_dir(&self.dir)?;
-        }
-        if self.is_over_another && self.backend == Backend::Sqlite {
-            for name in [LOG, JOURNAL] {
-                let file = self.create(name)?;
-                let mode = Permissions::from_mode(0o644);
-                file.set_permissions(mode).context("set mode of", self.dir.join(name))?;
-            }
             sync_dir(&self.dir)?;
         }
         let name = self.backend.file_name();
@@ -187,6 +175,34 @@ impl Prepared {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.dir, name, flags, Mode::from_raw_mode(0o600));
         Ok(File::from(file.context("create", self.dir.join(name))?))
+    }
+
+    /// Makes a file beside the old database mean nothing; says whether it was so already.
+    fn clear(&self, name: &str) -> Result<bool, Error> {
+        let shown = self.dir.join(name);
+        let there = self.dir.lstat(name)?.map(|stat| (FileKind::of(&stat), stat.st_size));
+        if !self.is_over_another || ![LOG, JOURNAL].contains(&name) {
+            return match rustix::fs::unlinkat(&self.dir, name, AtFlags::empty()) {
+                Ok(()) => Ok(false),
+                Err(Errno::NOENT) => Ok(true),
+                Err(error) => Err(error).context("remove", shown).map_err(Error::from),
+            };
+        }
+        // What hides another has to stay all the time.
+        match there {
+            Some((FileKind::File, 0) | (FileKind::CharDevice, _)) => return Ok(true),
+            Some((FileKind::File, _)) => {
+                let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let file = rustix::fs::openat(&self.dir, name, flags, Mode::empty());
+                let file = File::from(file.context("open", &shown)?);
+                file.set_len(0).and_then(|()| file.sync_all()).context("truncate", &shown)?;
+            }
+            _ => {
+                let mode = Permissions::from_mode(0o644);
+                self.create(name)?.set_permissions(mode).context("set mode of", &shown)?;
+            }
+        }
+        Ok(false)
     }
 
     /// Brings what an old database has in a log into its file, since the log is removed before the file is

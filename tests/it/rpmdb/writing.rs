@@ -343,6 +343,13 @@ fn what_lies_beside_a_lower_database_does_not_show_through() {
     }
     drop(writer);
     lab.verify("hiding");
+    // Again, over what rpm left.
+    drop(source);
+    let base = lab.database_for("hiding", Access::Replace);
+    let prepared = prepare(&base, &Delta::default(), &lab.root("hiding"), &opening).expect("it is made");
+    prepared.over_another().commit().expect("it is moved");
+    drop(base);
+    assert_eq!(fs::metadata(lab.path("hiding/rpmdb.sqlite-wal")).expect("it hides another").len(), 0);
     lab.change("hiding", "-i", &["p3-1"]);
     assert_sound(&lab.database("hiding"));
     assert_eq!(listed_by_rpm(&lab, "hiding").len(), 3);
