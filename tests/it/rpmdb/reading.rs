@@ -6,7 +6,7 @@ use std::path::Path;
 
 use onlay::package::Header;
 use onlay::package::digest::Algorithm;
-use onlay::package::header::{DependencyKind, File, FileFlags};
+use onlay::package::header::{DependencyKind, File, FileFlags, tag};
 use onlay::pkgdb::Error;
 use onlay::pkgdb::rpm::index_rows::TABLES;
 use onlay::pkgdb::rpm::{Access, Backend, Database, Hnum, Location};
@@ -14,6 +14,7 @@ use onlay::sys::Root;
 use rusqlite::Connection;
 
 use super::lab::{Lab, assert_sound, listed};
+use crate::debian::expect_success;
 
 /// One package of each kind.
 pub(super) const ALL_KINDS: &[&str] = &[
@@ -261,6 +262,26 @@ fn what_depends_is_what_rpm_says() {
         // rpm also asks in a rich dependency for the negated names.
         assert_eq!(ours, theirs, "{option} {name}");
     }
+}
+
+#[test]
+fn a_key_is_a_package_too() {
+    let Some(lab) = Lab::open() else { return };
+    lab.installed("db", &["p0-1"]);
+    let key = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/key.asc");
+    expect_success(lab.rpm("rpm", "db").arg("--import").arg(key));
+    let database = lab.database("db");
+    assert_eq!(listed(&database), ["gpg-pubkey-8783d481-63ceb953.", "p0-1-1.noarch"]);
+    assert_sound(&database);
+    let mut found = 0;
+    let mut note = |_, blob: &[u8]| {
+        let header = Header::parse(blob).expect("rpm wrote it");
+        assert_eq!((header.files().count(), header.bytes(tag::SIG_MD5)), (0, None));
+        found += 1;
+        Ok(())
+    };
+    database.each_with(DependencyKind::Provides, "gpg(8783d481)", &mut note).expect("it can be read");
+    assert_eq!(found, 1);
 }
 
 #[test]
