@@ -228,7 +228,7 @@ impl Prepared {
                 copy_content(&reader.file, &file).context("write", &shown)?;
                 park(&file).context("write", &shown)?;
                 take_owner(&reader.file, &file, &shown)?;
-                sqlite::write(&self.dir, name, false, changes)?;
+                self.write_while_syncing(&file, changes)?;
             }
             (Some(Store::Ndb(reader)), _) => {
                 copy_content(&reader.file, &file).context("write", &shown)?;
@@ -244,6 +244,19 @@ impl Prepared {
             }
         }
         file.sync_all().context("sync", &shown).map_err(Error::from)
+    }
+
+    /// Changes the copy of a SQLite database while the disk takes what was copied.
+    fn write_while_syncing(&self, file: &File, changes: Changes<'_>) -> Result<(), Error> {
+        let name = aside(Backend::Sqlite);
+        std::thread::scope(|scope| {
+            let syncing = scope.spawn(|| file.sync_data());
+            let written = sqlite::write(&self.dir, name, false, changes);
+            // An error of the disk's is told once, to whoever asks first.
+            let synced = syncing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            written?;
+            synced.context("sync", self.dir.join(name)).map_err(Error::from)
+        })
     }
 
     fn remove_aside(&self) {

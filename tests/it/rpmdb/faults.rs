@@ -24,7 +24,7 @@ const CALLS: &[&str] = &[
     "pwrite64",
     "ftruncate",
     "copy_file_range",
-    "fsync",
+    "fsync,fdatasync",
     "rename,renameat,renameat2",
     "unlink,unlinkat",
     "fcntl",
@@ -123,7 +123,7 @@ fn every_moment(lab: &Lab, what: &str) {
             happened += 1;
             // The next attempt is not in the way of what is left of this one.
             if when % 5 == 1 {
-                let (_, story) = run(lab, "fsync", "error=EIO", 1000);
+                let (_, story) = run(lab, "fsync,fdatasync", "error=EIO", 1000);
                 assert_eq!(listed(&lab.database("ours")), new, "{calls} {when}: {story}");
                 assert!(
                     !lab.files("ours").iter().any(|name| name.contains("onlay")),
