@@ -117,7 +117,7 @@ fn link_one(source: &Root, target: &Root, name: &OsStr) -> Result<bool, IoError>
 }
 
 /// Hides a name that is not there.
-pub(in crate::overlay) fn make_whiteout(dir: &Root, name: &OsStr) -> Result<(), IoError> {
+pub(super) fn make_whiteout(dir: &Root, name: &OsStr) -> Result<(), IoError> {
     rustix::fs::mknodat(dir, name, FileType::CharacterDevice, Mode::empty(), 0)
         .context("hide", dir.join(name))
 }

@@ -142,11 +142,8 @@ impl Rebase {
             return Ok(());
         };
         let inside = directory.strip_prefix(point).unwrap_or(&directory);
-        let lower = without_submounts(host, point)?;
-        edit::make_parents(upper, &lower, inside)?;
-        let (mut place, mut below) = (Place::at(upper, inside), Place::at(&lower, inside));
-        let covered = if below.exists()? { Some(below.dir()?) } else { None };
-        later.write(&host.root, place.dir()?, covered, scratch.path())
+        edit::make_parents(upper, &without_submounts(host, point)?, inside)?;
+        later.write(&host.root, Place::at(upper, inside).dir()?, scratch.path())
     }
 
     /// What a person should know, in words; the sum first.

@@ -88,16 +88,10 @@ impl WrittenLater {
         self.0.directory()
     }
 
-    /// Writes it there: into the draft's own directory of that name, which covers another. Copies that are needed on
-    /// the way are made in `scratch`.
-    pub(super) fn write(
-        &self,
-        host: &Root,
-        target: &Root,
-        covered: Option<&Root>,
-        scratch: &Path,
-    ) -> Result<(), Error> {
-        self.0.write(host, target, covered, scratch)
+    /// Writes it there: into the draft's own directory of that name. Copies that are needed on the way are made in
+    /// `scratch`.
+    pub(super) fn write(&self, host: &Root, target: &Root, scratch: &Path) -> Result<(), Error> {
+        self.0.write(host, target, scratch)
     }
 }
 

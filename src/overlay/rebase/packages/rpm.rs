@@ -1,13 +1,12 @@
 //! Packages of rpm: the database is one file, and what is merged is written when all else is done.
 
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::{DatabaseFile, Planned, Sides, Wishes, WrittenLater};
 use crate::overlay::rebase::claims::{Brought, Claims};
-use crate::overlay::rebase::draft::make_whiteout;
 use crate::overlay::rebase::files::Named;
 use crate::overlay::rebase::seen;
 use crate::overlay::{Error, Record};
@@ -197,13 +196,7 @@ impl Writing {
     }
 
     /// Writes the merged database into a directory of a draft, where the overlay's lies.
-    pub(super) fn write(
-        &self,
-        host: &Root,
-        target: &Root,
-        covered: Option<&Root>,
-        scratch: &Path,
-    ) -> Result<(), Error> {
+    pub(super) fn write(&self, host: &Root, target: &Root, scratch: &Path) -> Result<(), Error> {
         let backend = self.location.backend;
         // What the overlay had deleted beside its database is in nobody's way now.
         for name in backend.companions().iter().chain([&backend.file_name()]) {
@@ -218,14 +211,7 @@ impl Writing {
                 Database::open_in(target.try_clone()?, backend, &opening(scratch, Access::Replace))?
             }
         };
-        prepare(&base, &self.delta, target, &opening(scratch, Access::Replace))?.commit()?;
-        // What belongs to the covered database must not be taken for this one's.
-        for name in backend.companions() {
-            let is_below = covered.map_or(Ok(None), |covered| covered.lstat(name))?.is_some();
-            if is_below && target.lstat(name)?.is_none() {
-                make_whiteout(target, OsStr::new(name))?;
-            }
-        }
+        prepare(&base, &self.delta, target, &opening(scratch, Access::Replace))?.over_another().commit()?;
         Ok(())
     }
 }
