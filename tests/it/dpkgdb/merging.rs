@@ -369,3 +369,44 @@ fn files_that_two_packages_have_are_told_as_by_dpkg() {
     let refused = three.ours.attempt("dpkg -i /var/tmp/onlay-two_1_all.deb");
     assert!(crate::debian::words(&refused).contains("trying to overwrite '/usr/share/onlay-shared'"));
 }
+
+/// One architecture in the overlay, another on the host: both live beside each other, as long as they are of one version.
+#[test]
+fn architectures_of_one_package_are_merged() {
+    let Some(bed) = Bed::make() else { return };
+    let lib = |arch: &str, version: &str| {
+        let control =
+            format!("Package: libonlay1\nVersion: {version}\nArchitecture: {arch}\nMulti-Arch: same");
+        bed.deb(
+            &control,
+            &[(&*format!("/usr/lib/libonlay1.{arch}"), arch), ("/usr/share/doc/libonlay1/copyright", "free")],
+        )
+    };
+    let native = expect_success(command("dpkg").arg("--print-architecture")).stdout;
+    let native = String::from_utf8(native).expect("text").trim().to_owned();
+    let foreign = if native == "i386" { "amd64" } else { "i386" };
+    let debs = [lib(&native, "1"), lib(foreign, "1"), lib(&native, "2")];
+    let overlay = format!("dpkg --add-architecture {foreign}; dpkg -i libonlay1_1_{foreign}.deb");
+    let three = Three::make(&bed, &debs, &overlay, &format!("dpkg -i libonlay1_1_{native}.deb"));
+    let plan = three.merge();
+    assert_eq!(plan.findings, []);
+    let view = &three.view;
+    assert_whole(view);
+    assert_eq!(view.run("dpkg-query -W libonlay1").lines().count(), 2);
+    assert_eq!(view.run("dpkg --print-foreign-architectures").trim(), foreign);
+    let owners = view.run("dpkg-query -S /usr/share/doc/libonlay1/copyright");
+    assert!(
+        owners.contains(&format!("libonlay1:{foreign}")) && owners.contains(&format!("libonlay1:{native}")),
+        "{owners}"
+    );
+    assert_eq!(view.run(&format!("dpkg --verify libonlay1:{native} libonlay1:{foreign}")), "");
+
+    // Another version of one of them is what dpkg does not take; that must be told.
+    three.theirs.run(&format!("dpkg -i /var/tmp/libonlay1_2_{native}.deb"));
+    let (.., plan) = three.plan(&Wishes::default());
+    let told: Vec<String> = plan.findings.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains(" is of version ") && told[0].contains("libonlay1"), "{told:?}");
+    let refused = three.ours.attempt(&format!("dpkg -i /var/tmp/libonlay1_2_{native}.deb"));
+    assert!(!refused.status.success(), "{}", crate::debian::words(&refused));
+}

@@ -160,7 +160,7 @@ fn names(contents: &Contents) -> BTreeSet<String> {
 fn random_merges_keep_what_must_hold() {
     let mut chance = fastrand::Rng::with_seed(1993);
     let mut decisions = BTreeSet::new();
-    for round in 0..300 {
+    for round in 0..150 {
         let base = random(&mut chance, None);
         let ours = random(&mut chance, Some(&base));
         let theirs = random(&mut chance, Some(&base));
