@@ -1,6 +1,7 @@
 //! The digests that a header holds of its own region.
 
 use super::{ENTRY, Header, INTRO, MAGIC, tag};
+use crate::package::Identity;
 use crate::package::digest::{Algorithm, FileDigest};
 
 /// What a digest in a header says of the header.
@@ -29,6 +30,12 @@ impl Header<'_> {
         bytes.extend_from_slice(entries);
         bytes.extend_from_slice(data);
         Some(bytes)
+    }
+
+    /// The identity of the region: the same wherever and whenever the package is installed, while the
+    /// header as a database holds it also tells that, and what became of its files.
+    pub fn package_identity(&self) -> Option<Identity> {
+        self.region().map(|region| Identity::of(&region))
     }
 
     /// Checks SHA1HEADER against the region.

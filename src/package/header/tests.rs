@@ -1,6 +1,7 @@
 //! Headers that are right, truncated, flipped and hostile.
 
 use super::*;
+use crate::package::Identity;
 use crate::package::digest::Algorithm;
 use crate::package::relation::Sense;
 
@@ -108,6 +109,8 @@ fn what_is_added_counts_and_leaves_the_region_alone() {
     let again = Header::parse(&changed).expect("a good header");
     assert_eq!(again.numbers(tag::FILE_STATES).collect::<Vec<_>>(), [1, 1, 1, 1]);
     assert_eq!(again.region(), Some(region.clone()));
+    assert_eq!(again.package_identity(), header.package_identity());
+    assert_ne!(Identity::of(&changed), Identity::of(&blob));
     assert_eq!(again.number(tag::INSTALL_TID), Some(1_700_000_001));
     // The same values give the same bytes.
     assert_eq!(again.with(tag::FILE_STATES, &Value::Char(vec![0, 0, 1, 0])), Some(blob.clone()));
