@@ -318,6 +318,25 @@ fn what_a_crash_left_in_the_log_counts() {
     assert!(!lab.files("").iter().any(|name| name.starts_with(".rpmdb-")), "the copy still has a name");
 }
 
+#[test]
+fn a_change_that_a_crash_cut_off_is_undone() {
+    let Some(lab) = Lab::open() else { return };
+    lab.installed("db", &["p0-1", "p1-1", "files-1"]);
+    let writer = Connection::open(lab.path("db/rpmdb.sqlite")).expect("it opens");
+    writer.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).expect("a pragma");
+    // So little memory that a change is in the file before it is complete.
+    let change = "PRAGMA foreign_keys = OFF; PRAGMA cache_size = 1; BEGIN; \
+                  UPDATE Packages SET blob = zeroblob(10000); DELETE FROM Basenames;";
+    writer.execute_batch(change).expect("a change");
+    copy_all(&lab, "db", "crashed");
+    drop(writer);
+    assert!(fs::metadata(lab.path("crashed/rpmdb.sqlite-journal")).expect("a journal").len() > 0);
+    let before = contents(&lab.path("crashed"));
+    assert_eq!(listed(&lab.database("crashed")), ["files-1-1.noarch", "p0-1-1.noarch", "p1-1-1.noarch"]);
+    assert_sound(&lab.database("crashed"));
+    assert!(contents(&lab.path("crashed")) == before);
+}
+
 pub(super) fn copy_all(lab: &Lab, from: &str, to: &str) {
     fs::create_dir_all(lab.path(to)).expect("our directory");
     for name in lab.files(from) {
