@@ -19,7 +19,13 @@ pub(crate) fn tree(name: &str) -> Option<PathBuf> {
     if cache.join(format!("{name}.stamp")).exists() {
         return Some(cache.join(name));
     }
-    skip(&format!("no tree '{name}' in {}; scripts/test-trees makes it", cache.display()));
+    let reason = format!("no tree '{name}' in {}; 'scripts/test-trees {name}' makes it", cache.display());
+    // What Debian has there changes from day to day, and not always for the better: made when asked for.
+    if name == "rpm-unstable" {
+        say_skipped(&reason);
+    } else {
+        skip(&reason);
+    }
     None
 }
 
@@ -68,9 +74,13 @@ pub(crate) fn words(output: &Output) -> String {
 }
 
 /// Says loudly that something was not tested; where everything is to be tested, that is a failure.
-#[allow(clippy::disallowed_macros, clippy::print_stderr, reason = "a test talks to whoever runs it")]
 pub(crate) fn skip(reason: &str) {
     let is_set = |name: &str, wanted: &str| std::env::var_os(name).is_some_and(|value| value == wanted);
     assert!(!is_set("ONLAY_TEST_STRICT", "1") && !is_set("CI", "true"), "{reason}");
+    say_skipped(reason);
+}
+
+#[allow(clippy::disallowed_macros, clippy::print_stderr, reason = "a test talks to whoever runs it")]
+fn say_skipped(reason: &str) {
     eprintln!("SKIPPED: {reason}");
 }
