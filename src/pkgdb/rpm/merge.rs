@@ -3,8 +3,8 @@
 //!
 //! A package is known by name and architecture; those of which several versions may be there at once (kernels,
 //! which provide `installonlypkg(…)` or `multiversion(…)`, and the keys in `gpg-pubkey`) by their version as
-//! well. What became of single files (FILESTATES) changes in the headers of packages that nobody touched, so it
-//! does not count.
+//! well. When a package was installed, and what became of its files, does not tell it from another: the same
+//! package on both sides is one.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
@@ -47,7 +47,7 @@ pub struct Known {
     pub evr: Evr<'static>,
     /// Whether several versions may be there at once.
     pub is_multiple: bool,
-    /// What tells the package from any other, whatever became of its files.
+    /// What tells the package from any other, wherever and whenever it is installed.
     pub identity: Identity,
 }
 
@@ -107,7 +107,7 @@ impl Known {
             arch: header.arch().into_owned(),
             evr: header.evr().into_owned(),
             is_multiple,
-            identity: identity_without_states(header),
+            identity: header.package_identity().unwrap_or_else(|| Identity::of(header.blob())),
             name,
         }
     }
@@ -117,24 +117,6 @@ impl Known {
         let version = is_multiple.then(|| self.evr.to_string());
         Key { name: self.name.clone(), arch: self.arch.clone(), version }
     }
-}
-
-/// The identity of a header in which all files are as installed.
-fn identity_without_states(header: &Header<'_>) -> Identity {
-    let blob = header.blob();
-    let Some(states) = header.entry(tag::FILE_STATES).map(|entry| entry.data) else {
-        return Identity::of(blob);
-    };
-    if states.iter().all(|state| *state == 0) {
-        return Identity::of(blob);
-    }
-    // An entry's data is a part of the blob.
-    let start = (states.as_ptr() as usize).saturating_sub(blob.as_ptr() as usize);
-    let mut plain = blob.to_vec();
-    if let Some(states) = plain.get_mut(start..start + states.len()) {
-        states.fill(0);
-    }
-    Identity::of(&plain)
 }
 
 impl Catalog {
