@@ -143,7 +143,7 @@ fn packages_hint(error: &pkgdb::Error) -> Option<String> {
     match error {
         pkgdb::Error::InUse { .. } => Some("try again when the package manager is done".into()),
         pkgdb::Error::Io(error) => io_hint(error),
-        _ => None,
+        _ => Some("'shell --no-rebase' enters an overlay without merging packages".into()),
     }
 }
 

@@ -214,16 +214,16 @@ fn note(sides: &[Side], layers: &Root, mut seen: SeenFiles, base: &Base, host: &
     for side in sides {
         is_new |= seen.note(&side.upper, &side.lower, &side.point)?;
     }
-    if !is_new {
-        return Ok(());
-    }
-    for side in sides {
-        accounts::note(&side.layer(), layers)?;
+    if is_new {
+        for side in sides {
+            accounts::note(&side.layer(), layers)?;
+        }
+        seen.write(layers, base)?;
     }
     if packages::is_own(host, |path| sides.iter().any(|side| side.has(path))) {
         packages::note(&host.root, layers, base)?;
     }
-    Ok(seen.write(layers, base)?)
+    Ok(())
 }
 
 /// All names of an overlay, and those that are whiteouts, by their paths in the view.

@@ -14,6 +14,7 @@ use crate::host::{Base, Host};
 use crate::overlay::Error;
 use crate::overlay::Record;
 use crate::overlay::changes::place::Place;
+use crate::pkgdb;
 use crate::pkgdb::merge::{Decision, Outcome, Reason, Side};
 use crate::sys::{IoError, Root};
 
@@ -102,10 +103,20 @@ pub(super) fn plan(
     scratch: &Path,
     wishes: &Wishes,
 ) -> Result<Planned, Error> {
-    if let Some(planned) = rpm::plan(sides, record, scratch, wishes)? {
-        return Ok(planned);
+    match rpm::plan(sides, record, scratch, wishes) {
+        Ok(Some(planned)) => Ok(planned),
+        Ok(None) => Ok(dpkg::plan(sides, &record.base, wishes)?.unwrap_or_default()),
+        // Files are merged all the same: by their contents.
+        Err(error) if is_unsupported(&error) => {
+            let lines = vec![format!("packages are not merged: {error}")];
+            Ok(Planned { lines, ..Planned::default() })
+        }
+        Err(error) => Err(error),
     }
-    Ok(dpkg::plan(sides, &record.base, wishes)?.unwrap_or_default())
+}
+
+fn is_unsupported(error: &Error) -> bool {
+    matches!(error, Error::Packages(pkgdb::Error::Unsupported { .. }))
 }
 
 /// What was decided for a package, in words; `None` where both sides have the same.
@@ -164,9 +175,13 @@ pub(super) fn note(host: &Root, layers: &Root, base: &Base) -> Result<(), Error>
     if seen::packages(layers, base)?.is_some() {
         return Ok(());
     }
-    seen::note_packages(layers, base, |target| {
+    let noted = seen::note_packages(layers, base, |target| {
         Ok(rpm::note(host, layers.path(), target)? || dpkg::note(host, target)?)
-    })
+    });
+    match noted {
+        Err(error) if is_unsupported(&error) => Ok(()),
+        other => other,
+    }
 }
 
 /// The edits of one layer that make the files of the database what they are to be.
