@@ -124,6 +124,11 @@ fn describe(plan: &Plan) -> Result<String, Error> {
             let user = output::visible(&running.user().to_string());
             return Ok(format!("would join '{name}' through process {user}\n"));
         }
+        Entrance::Reenter(overlay) if overlay.record.base != *plan.base() && !plan.keeps_base() => format!(
+            "would enter '{name}' over {}, which has changed: '{} rebase {name} --dry-run' shows what follows\n",
+            plan.base(),
+            output::program()
+        ),
         Entrance::Reenter(_) => format!("would enter '{name}' over {}\n", plan.base()),
         Entrance::Create => format!("would make '{name}' over {}\n", plan.base()),
         Entrance::Temporary => format!("would make '{name}' in RAM over {}\n", plan.base()),

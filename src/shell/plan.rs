@@ -38,6 +38,11 @@ impl Plan {
         self.request.temporary
     }
 
+    /// Whether an overlay stays as it is over a base that has changed.
+    pub fn keeps_base(&self) -> bool {
+        self.request.no_rebase
+    }
+
     /// How the overlay will be entered.
     pub fn mode(&self) -> Mode {
         self.request.mode
