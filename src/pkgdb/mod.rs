@@ -4,12 +4,15 @@
 //! the host's may be broken. It is written as a whole beside the old one and then takes its place.
 //! Nothing here looks at the files that packages own, prints, or starts a program.
 
+pub mod compare;
 pub mod dpkg;
 pub mod merge;
 pub mod rpm;
 
+mod any;
 mod error;
 
+pub use any::{AnyDatabase, Place};
 pub use error::Error;
 
 use crate::package::Identity;

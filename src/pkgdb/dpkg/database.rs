@@ -34,8 +34,8 @@ pub struct Database {
 pub(super) const EXTENDED_STATES: &str = "/var/lib/apt/extended_states";
 
 /// Bounds of what is read; a `status` of ten thousand packages has 20 MB.
-const LARGE: u64 = 256 << 20;
-const SMALL: u64 = 16 << 20;
+pub(super) const LARGE: u64 = 256 << 20;
+pub(super) const SMALL: u64 = 16 << 20;
 
 /// Digits that dpkg gives to the names of its records in `updates/`.
 const LONGEST_UPDATE: usize = 10;
@@ -160,14 +160,14 @@ impl Paths for Database {
 }
 
 /// Reads the files of a database's directory.
-struct Reader<'a> {
-    root: &'a Root,
-    directory: &'a Path,
+pub(super) struct Reader<'a> {
+    pub(super) root: &'a Root,
+    pub(super) directory: &'a Path,
 }
 
 impl Reader<'_> {
     /// Parses a file; one that is not there is empty.
-    fn parse<T>(
+    pub(super) fn parse<T>(
         &self,
         name: &str,
         limit: u64,
@@ -176,7 +176,7 @@ impl Reader<'_> {
         self.parse_at(&self.directory.join(name), limit, parser)
     }
 
-    fn parse_at<T>(
+    pub(super) fn parse_at<T>(
         &self,
         name: &Path,
         limit: u64,
@@ -187,7 +187,7 @@ impl Reader<'_> {
     }
 
     /// The names in a directory, or none where it is not there.
-    fn names(&self, name: &str) -> Result<Vec<OsString>, Error> {
+    pub(super) fn names(&self, name: &str) -> Result<Vec<OsString>, Error> {
         let entries = match optional(self.root.open_dir(self.directory.join(name)))? {
             Some(directory) => directory.entries()?,
             None => Vec::new(),
@@ -199,7 +199,7 @@ impl Reader<'_> {
 
     /// Records in `updates/` belong to `status` but are not in it; dpkg puts them there when it next runs. A merge that
     /// was broken off is finished by [`write::finish`].
-    fn refuse_unfinished(&self, is_in_use: bool) -> Result<(), Error> {
+    pub(super) fn refuse_unfinished(&self, is_in_use: bool) -> Result<(), Error> {
         let directory = self.root.open_dir(self.directory)?;
         if write::is_unfinished(self.root, self.directory) {
             let path = directory.path().to_owned();
@@ -222,7 +222,7 @@ impl Reader<'_> {
     }
 
     /// `info/format` says how the names there are made; without it they are of before several architectures.
-    fn info(&self) -> Result<InfoFiles, Error> {
+    pub(super) fn info(&self) -> Result<InfoFiles, Error> {
         let format = self.directory.join("info/format");
         let text = optional(self.root.read(&format, SMALL))?;
         match text.as_deref().map(<[u8]>::trim_ascii) {
@@ -274,7 +274,7 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    fn triggers(&self) -> Result<Triggers, Error> {
+    pub(super) fn triggers(&self) -> Result<Triggers, Error> {
         let mut named = BTreeMap::new();
         for name in self.names("triggers")? {
             let name = name.to_str().unwrap_or_default();

@@ -22,8 +22,10 @@ pub mod merge;
 pub mod statoverride;
 pub mod triggers;
 
+mod check;
 mod contents;
 mod database;
+mod dump;
 mod entry;
 mod files;
 mod info;
@@ -33,9 +35,11 @@ mod write;
 
 pub use alternatives::Alternative;
 pub use auto_installed::AutoInstalled;
+pub use check::{Finding, check};
 pub use contents::{Contents, Paths, Tables};
 pub use database::Database;
 pub use diversions::{Diversion, Diversions};
+pub use dump::export;
 pub use entry::{Conffile, Entry, Key, Marks, MultiArch, State, Status, Want, parse_status};
 pub use files::{Aliases, InstalledFile};
 pub use info::{InfoFiles, stem};

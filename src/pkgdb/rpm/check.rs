@@ -156,7 +156,7 @@ fn check_headers(database: &Database, findings: &mut Vec<Finding>) -> Result<(),
 
 /// Keys, and what package managers install beside an older version (dnf's `installonlypkgs`, zypp's
 /// `multiversion`).
-fn may_be_there_twice(header: &Header<'_>) -> bool {
+pub fn may_be_there_twice(header: &Header<'_>) -> bool {
     let name = header.name();
     if name == "gpg-pubkey" || name == "kernel" {
         return true;

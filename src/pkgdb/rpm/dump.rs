@@ -66,6 +66,12 @@ pub fn read_headers(bytes: &[u8]) -> Result<Vec<&[u8]>, &'static str> {
     Ok(headers)
 }
 
+/// Reads all that [`import`] would take, and says how many headers that are.
+pub fn look(directory: &Root) -> Result<usize, Error> {
+    let entries = directory.entries()?;
+    entries.iter().try_fold(0, |count, entry| Ok(count + headers_of(directory, &entry.name)?.len()))
+}
+
 /// Makes a database of the headers in all files of a directory, in the order of the files' names.
 pub fn import(
     directory: &Root,

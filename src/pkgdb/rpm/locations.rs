@@ -44,6 +44,9 @@ impl Backend {
     }
 }
 
+/// What a database is called that only rpm itself converts.
+pub(in crate::pkgdb) const BERKELEY_DB: &str = "a Berkeley DB (rpmdb --rebuilddb converts it)";
+
 /// A database below some root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
@@ -65,7 +68,7 @@ impl Location {
                 _ => {
                     refusal = refusal.or(Some(Error::Unsupported {
                         path: root.join(&system.database),
-                        format: "a Berkeley DB (rpmdb --rebuilddb converts it)",
+                        format: BERKELEY_DB,
                     }));
                     continue;
                 }

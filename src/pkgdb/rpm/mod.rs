@@ -23,9 +23,10 @@ mod writer;
 
 use std::fmt;
 
-pub use check::{Finding, check};
+pub use check::{Finding, check, may_be_there_twice};
 pub use database::{Access, Database, Installed, Opening, VisitOwner};
-pub use dump::{export, import, read_headers};
+pub use dump::{export, import, look, read_headers};
+pub(super) use locations::BERKELEY_DB;
 pub use locations::{Backend, Location};
 pub use writer::{Delta, Prepared, create, prepare};
 

@@ -1,0 +1,162 @@
+//! A database of whichever kind, for who only wants to know what is installed.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::compare::Versions;
+use super::{Error, Package, dpkg, rpm};
+use crate::host::PackageSystem;
+use crate::sys::{Context, Root};
+
+/// Where a database is.
+#[derive(Debug)]
+pub enum Place {
+    /// rpm's.
+    Rpm {
+        /// Its directory.
+        directory: Root,
+        /// How it is stored.
+        backend: rpm::Backend,
+    },
+    /// dpkg's, which is spread over a root.
+    Dpkg {
+        /// The root.
+        root: Root,
+        /// The database's directory in it.
+        directory: PathBuf,
+    },
+}
+
+/// A database that is open.
+#[derive(Debug)]
+pub enum AnyDatabase {
+    /// rpm's.
+    Rpm(rpm::Database),
+    /// dpkg's.
+    Dpkg(Box<dpkg::Database>),
+}
+
+/// Where dpkg's directory is below a root.
+const DPKG: &[&str] = &["var/lib/dpkg", "usr/lib/sysimage/dpkg"];
+
+/// rpm's name for its database when that was a Berkeley DB.
+const BERKELEY: &str = "Packages";
+
+impl Place {
+    /// What a person means by a path: a root directory, or a database itself, by its directory or its file.
+    pub fn of(path: &Path) -> Result<Place, Error> {
+        let missing = || Error::Missing { path: path.to_owned() };
+        let absolute = std::path::absolute(path).context("find", path)?;
+        let found = match Root::open("/")?.resolve(absolute) {
+            Err(error) if error.is_not_found() => return Err(missing()),
+            other => other?,
+        };
+        if found.is_dir() {
+            let directory = Root::open(&found)?;
+            return match Place::in_directory(&directory)? {
+                Some(place) => Ok(place),
+                None => Place::in_root(&directory)?.ok_or_else(missing),
+            };
+        }
+        let (Some(parent), Some(name)) = (found.parent(), found.file_name()) else { return Err(missing()) };
+        let backends = [rpm::Backend::Sqlite, rpm::Backend::Ndb];
+        if let Some(backend) = backends.into_iter().find(|backend| name == backend.file_name()) {
+            return Ok(Place::Rpm { directory: Root::open(parent)?, backend });
+        }
+        if name == BERKELEY {
+            return Err(berkeley(found));
+        }
+        let dpkg = (name == OsStr::new("status")).then(|| dpkg_root(parent)).flatten();
+        dpkg.unwrap_or_else(|| Err(missing()))
+    }
+
+    /// The database of a root.
+    pub fn in_root(root: &Root) -> Result<Option<Place>, Error> {
+        let Some(system) = PackageSystem::find(root) else { return Ok(None) };
+        match system.kind {
+            "rpm" => {
+                let Some(location) = rpm::Location::find(root)? else { return Ok(None) };
+                let directory = root.open_dir(&location.directory)?;
+                Ok(Some(Place::Rpm { directory, backend: location.backend }))
+            }
+            "dpkg" => {
+                let directory = system.database.parent().unwrap_or(Path::new("/")).to_owned();
+                Ok(Some(Place::Dpkg { root: root.try_clone()?, directory }))
+            }
+            other => {
+                let format = if other == "pacman" { "pacman's" } else { "apk's" };
+                Err(Error::Unsupported { path: root.join(&system.database), format })
+            }
+        }
+    }
+
+    /// The database that a directory is.
+    fn in_directory(directory: &Root) -> Result<Option<Place>, Error> {
+        if let Some(backend) = rpm::Backend::in_directory(directory) {
+            return Ok(Some(Place::Rpm { directory: directory.try_clone()?, backend }));
+        }
+        let has = |name: &str| directory.lstat(name).map(|stat| stat.is_some());
+        if has(BERKELEY)? {
+            return Err(berkeley(directory.join(BERKELEY)));
+        }
+        if has("status")? { dpkg_root(directory.path()).transpose() } else { Ok(None) }
+    }
+
+    /// The database's directory, for messages.
+    pub fn path(&self) -> PathBuf {
+        match self {
+            Place::Rpm { directory, .. } => directory.path().to_owned(),
+            Place::Dpkg { root, directory } => root.join(directory),
+        }
+    }
+
+    /// Whose rules order its versions.
+    pub fn versions(&self) -> Versions {
+        match self {
+            Place::Rpm { .. } => Versions::Rpm,
+            Place::Dpkg { .. } => Versions::Debian,
+        }
+    }
+
+    /// Opens it to be read. Where somebody is changing it, that is an error after some patience.
+    pub fn open(&self, patience: Duration) -> Result<AnyDatabase, Error> {
+        match self {
+            Place::Rpm { directory, backend } => {
+                let scratch = std::env::temp_dir();
+                let opening = rpm::Opening { scratch: &scratch, patience, access: rpm::Access::Read };
+                Ok(AnyDatabase::Rpm(rpm::Database::open_in(directory.try_clone()?, *backend, &opening)?))
+            }
+            Place::Dpkg { root, .. } => match dpkg::Database::open(root)? {
+                None => Err(Error::Missing { path: self.path() }),
+                Some(found) if found.is_in_use => Err(Error::InUse { path: self.path() }),
+                Some(found) => Ok(AnyDatabase::Dpkg(Box::new(found))),
+            },
+        }
+    }
+}
+
+impl AnyDatabase {
+    /// What is installed, as far as it can be read.
+    pub fn packages(&self) -> Result<Vec<Package>, Error> {
+        match self {
+            AnyDatabase::Rpm(database) => {
+                Ok(database.packages()?.into_iter().filter_map(|found| found.package.ok()).collect())
+            }
+            AnyDatabase::Dpkg(database) => Ok(database.present().map(dpkg::Entry::package).collect()),
+        }
+    }
+}
+
+fn berkeley(path: PathBuf) -> Error {
+    Error::Unsupported { path, format: rpm::BERKELEY_DB }
+}
+
+/// The root that dpkg's directory belongs to; `None` where it is none.
+fn dpkg_root(directory: &Path) -> Option<Result<Place, Error>> {
+    let place = DPKG.iter().find(|place| directory.ends_with(place))?;
+    let depth = Path::new(place).components().count();
+    let root = directory.ancestors().nth(depth)?;
+    let directory = Path::new("/").join(place);
+    Some(Root::open(root).map(|root| Place::Dpkg { root, directory }).map_err(Error::from))
+}
