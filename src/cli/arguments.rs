@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::report::Error;
-use super::{completion, diff, list, rebase, rm, shell, status};
+use super::{completion, db, diff, list, rebase, rm, shell, status};
 use crate::sys::Context;
 
 /// Adds software to a host whose system is read-only: now, without a reboot.
@@ -52,5 +52,6 @@ pub(super) enum Command {
     Diff(diff::Arguments),
     Rebase(rebase::Arguments),
     Status(status::Arguments),
+    Db(db::Arguments),
     Completion(completion::Arguments),
 }

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod completion;
+mod db;
 mod diff;
 mod list;
 mod messages;
@@ -54,6 +55,7 @@ fn run_command(place: &Place, command: Command) -> Result<ExitCode, report::Erro
         Command::Diff(arguments) => diff::run(place, &arguments),
         Command::Rebase(arguments) => rebase::run(place, &arguments),
         Command::Status(arguments) => status::run(place, &arguments),
+        Command::Db(arguments) => db::run(place, &arguments),
         Command::Completion(arguments) => completion::run(&arguments),
     }
 }

@@ -1,5 +1,6 @@
 //! How an error is told: what failed, why, what helps, and the exit code.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::output;
@@ -23,6 +24,14 @@ pub(super) enum Error {
     Overlay(#[from] overlay::Error),
     #[error(transparent)]
     Io(#[from] IoError),
+    #[error(transparent)]
+    Packages(#[from] pkgdb::Error),
+    #[error("'{}' and '{}' are of different package systems", one.display(), other.display())]
+    OtherSystem { one: PathBuf, other: PathBuf },
+    #[error("the directory '{}' is not empty", .0.display())]
+    NotEmpty(PathBuf),
+    #[error("there is a package database already: '{}'", .0.display())]
+    DatabaseExists(PathBuf),
     #[error("only root may do that")]
     NotRoot,
     #[error("overlay '{0}' lives in RAM and cannot be looked into from outside")]
@@ -57,7 +66,8 @@ fn code(error: &Error) -> u8 {
             shell::Error::NoCapability
             | shell::Error::NoInit { .. }
             | shell::Error::Tool(tool::Error::Missing { .. }),
-        ) => UNABLE,
+        )
+        | Error::Packages(pkgdb::Error::Unsupported { .. }) => UNABLE,
         Error::Shell(shell::Error::Overlay(inner)) | Error::Overlay(inner) => overlay_code(inner),
         _ => FAILED,
     }
@@ -71,7 +81,8 @@ fn overlay_code(error: &overlay::Error) -> u8 {
             | MountError::NoOverlayfs
             | MountError::UnsuitableUpper { .. }
             | MountError::TooDeep { .. },
-        ) => UNABLE,
+        )
+        | overlay::Error::Packages(pkgdb::Error::Unsupported { .. }) => UNABLE,
         _ => FAILED,
     }
 }
@@ -84,7 +95,10 @@ fn hint(error: &Error) -> Option<String> {
         Error::Overlay(error) => overlay_hint(error),
         Error::Io(error) => io_hint(error),
         Error::InRam(name) => Some(format!("'{onlay} shell {name}' joins it while it runs")),
-        Error::Some { .. } | Error::Output(_) => None,
+        Error::Packages(error) => packages_hint(error),
+        Error::NotEmpty(_) => Some("give a directory that is not there yet".into()),
+        Error::DatabaseExists(_) => Some("give a directory without one".into()),
+        Error::Some { .. } | Error::Output(_) | Error::OtherSystem { .. } => None,
     }
 }
 
@@ -142,6 +156,9 @@ fn overlay_hint(error: &overlay::Error) -> Option<String> {
 fn packages_hint(error: &pkgdb::Error) -> Option<String> {
     match error {
         pkgdb::Error::InUse { .. } => Some("try again when the package manager is done".into()),
+        pkgdb::Error::Missing { .. } => {
+            Some("a database is found by the root of its system, or by its own directory or file".into())
+        }
         pkgdb::Error::Io(error) => io_hint(error),
         _ => Some("'shell --no-rebase' enters an overlay without merging packages".into()),
     }

@@ -33,12 +33,16 @@ pub(super) fn show(error: &clap::Error, words: &[OsString]) -> ExitCode {
     ExitCode::from(report::USAGE)
 }
 
-/// The command whose words are wrong: the first that is named, else the whole program.
+/// The command whose words are wrong: the whole program, or the one that is named.
 fn meant(words: &[OsString]) -> clap::Command {
-    let mut onlay = super::definition();
-    onlay.build();
-    let named = words.iter().skip(1).find_map(|word| onlay.find_subcommand(word)).cloned();
-    named.unwrap_or(onlay)
+    let mut command = super::definition();
+    command.build();
+    for word in words.iter().skip(1) {
+        if let Some(named) = command.find_subcommand(word).cloned() {
+            command = named;
+        }
+    }
+    command
 }
 
 /// Whether which words may come where is in question, not what one of them says.
@@ -92,7 +96,8 @@ fn hint(error: &clap::Error, command: &clap::Command) -> String {
         }
     }
     if error.kind() == ErrorKind::InvalidSubcommand {
-        return "'onlay help' lists the commands".to_owned();
+        let name = command.get_bin_name().unwrap_or("onlay");
+        return format!("'{} help' lists the commands", name.trim_end_matches(" help"));
     }
     format!("'{} --help' says more", command.get_bin_name().unwrap_or("onlay"))
 }

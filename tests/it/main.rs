@@ -4,6 +4,7 @@ mod apt;
 mod changes;
 mod cli;
 mod completion;
+mod db;
 mod debian;
 mod dpkgdb;
 mod faults;

@@ -49,8 +49,30 @@ fn render(name: &str, command: &clap::Command) -> String {
         })
         .and_then(|()| if name == "onlay" { man.render_subcommands_section(&mut page) } else { Ok(()) });
     rendered.expect("writing to memory does not fail");
+    if name != "onlay" && shown.has_subcommands() {
+        page.extend(b".SH COMMANDS\n");
+        page.extend(verbs(&shown).flat_map(|verb| render_verb(verb).into_bytes()));
+    }
     page.extend(after.as_bytes());
     String::from_utf8(page).expect("our words are UTF-8")
+}
+
+/// The commands of a command, but for the library's own.
+fn verbs(command: &clap::Command) -> impl Iterator<Item = &clap::Command> {
+    command.get_subcommands().filter(|verb| verb.get_name() != "help")
+}
+
+/// A command of a command: what it is for, how it is written, and the options that it alone has.
+fn render_verb(command: &clap::Command) -> String {
+    let mut options = Vec::new();
+    Man::new(command.clone()).render_options_section(&mut options).expect("writing to memory does not fail");
+    let options = String::from_utf8(options).expect("our words are UTF-8");
+    let (_, options) = options.split_once(".SH OPTIONS\n").expect("every command has --help");
+    let own = options.split(".SH").next().unwrap_or_default();
+    let about = command.get_long_about().or(command.get_about()).expect("every command says what it is for");
+    let about = about.to_string().replace('-', "\\-").replace('\'', "\\(aq").replace("\n\n", "\n.PP\n");
+    let usage = command.clone().render_usage().to_string().replace('-', "\\-");
+    format!(".SS {}\n{}\n.PP\n{about}\n{own}", command.get_name(), usage.trim_start_matches("Usage: "))
 }
 
 /// As `--help` shows it, which knows what comes after `--` and what may come again.
@@ -88,7 +110,12 @@ fn no_page_is_left_of_a_command_that_is_no_more() {
 
 #[test]
 fn help_fits_eighty_columns() {
-    for (name, command) in pages() {
+    let of_commands = |(name, command): (String, clap::Command)| {
+        let verbs: Vec<_> = if name == "onlay" { Vec::new() } else { verbs(&command).cloned().collect() };
+        std::iter::once((name.clone(), command))
+            .chain(verbs.into_iter().map(move |verb| (name.clone(), verb)))
+    };
+    for (name, command) in pages().into_iter().flat_map(of_commands) {
         let mut command = command.term_width(80);
         for help in [command.render_help(), command.render_long_help()] {
             for line in help.to_string().lines() {

@@ -3,7 +3,7 @@
 
 mod dumps;
 mod faults;
-mod lab;
+pub(crate) mod lab;
 mod locks;
 mod ndb;
 mod packages;

@@ -17,16 +17,16 @@ use super::packages;
 use crate::debian::{command, expect_success, skip, words};
 
 /// A temporary place, and an rpm to use in it.
-pub(super) struct Lab {
+pub(crate) struct Lab {
     place: tempfile::TempDir,
-    pub(super) packages: PathBuf,
+    pub(crate) packages: PathBuf,
     /// A tree that scripts/test-trees made, whose rpm is used; otherwise the machine's.
     tree: Option<PathBuf>,
 }
 
 impl Lab {
     /// `None` after saying loudly that rpm is missing.
-    pub(super) fn open() -> Option<Lab> {
+    pub(crate) fn open() -> Option<Lab> {
         if !Path::new("/usr/bin/rpmbuild").exists() {
             skip("no rpmbuild; scripts/install-test-tools installs it");
             return None;
@@ -35,7 +35,7 @@ impl Lab {
     }
 
     /// One with another rpm. `None` after saying loudly that its tree is missing.
-    pub(super) fn with_tree(name: &str) -> Option<Lab> {
+    pub(crate) fn with_tree(name: &str) -> Option<Lab> {
         let cache = std::env::var_os("ONLAY_TEST_CACHE").unwrap_or_else(|| "/var/cache/onlay-tests".into());
         let tree = Path::new(&cache).join(name);
         if !tree.join("usr/bin/rpm").exists() {
@@ -45,12 +45,12 @@ impl Lab {
         Lab::open().map(|lab| Lab { tree: Some(tree), ..lab })
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.place.path().join(name)
     }
 
     /// rpm or one of its siblings, on a database of ours.
-    pub(super) fn rpm(&self, program: &str, database: &str) -> Command {
+    pub(crate) fn rpm(&self, program: &str, database: &str) -> Command {
         let Some(tree) = &self.tree else {
             let mut command = rpm(program, self.place.path());
             command.arg("--dbpath").arg(self.path(database));
@@ -75,13 +75,13 @@ impl Lab {
     }
 
     /// A new database with packages, made by rpm: names of package files without what rpm adds.
-    pub(super) fn installed(&self, database: &str, packages: &[&str]) {
+    pub(crate) fn installed(&self, database: &str, packages: &[&str]) {
         fs::create_dir_all(self.path(database)).expect("our directory");
         self.change(database, "-i", packages);
     }
 
     /// `rpm -i`, `-U` or `-e` with some packages, in the database only.
-    pub(super) fn change(&self, database: &str, how: &str, packages: &[&str]) {
+    pub(crate) fn change(&self, database: &str, how: &str, packages: &[&str]) {
         let mut command = self.rpm("rpm", database);
         command.args([how, "--justdb", "--nodeps"]);
         if how == "-e" {
@@ -94,31 +94,31 @@ impl Lab {
         expect_success(&mut command);
     }
 
-    pub(super) fn says(&self, database: &str, arguments: &[&str]) -> String {
+    pub(crate) fn says(&self, database: &str, arguments: &[&str]) -> String {
         // Where rpm finds nothing it fails, which is an answer, too.
         words(&self.rpm("rpm", database).args(arguments).output().expect("rpm starts"))
     }
 
     /// rpm's own verification.
-    pub(super) fn verify(&self, database: &str) {
+    pub(crate) fn verify(&self, database: &str) {
         let output: Output = expect_success(self.rpm("rpmdb", database).arg("--verifydb"));
         assert_eq!(words(&output).trim(), "", "rpmdb --verifydb of {database}");
     }
 
-    pub(super) fn root(&self, name: &str) -> Root {
+    pub(crate) fn root(&self, name: &str) -> Root {
         fs::create_dir_all(self.path(name)).expect("our directory");
         Root::open(self.path(name)).expect("our directory")
     }
 
-    pub(super) fn opening(&self, access: Access) -> Opening<'_> {
+    pub(crate) fn opening(&self, access: Access) -> Opening<'_> {
         Opening { scratch: self.place.path(), patience: Duration::ZERO, access }
     }
 
-    pub(super) fn database(&self, name: &str) -> Database {
+    pub(crate) fn database(&self, name: &str) -> Database {
         self.database_for(name, Access::Read)
     }
 
-    pub(super) fn database_for(&self, name: &str, access: Access) -> Database {
+    pub(crate) fn database_for(&self, name: &str, access: Access) -> Database {
         let root = self.root(name);
         let backend = Backend::in_directory(&root).expect("there is one");
         Database::open_in(root, backend, &self.opening(access)).expect("it opens")
@@ -126,7 +126,7 @@ impl Lab {
 
     /// All that is in the tables of a SQLite database, but for numbers: names of packages stand for
     /// headers, rows are sorted. Headers without what differs between two installations of a package.
-    pub(super) fn tables(&self, name: &str) -> BTreeMap<String, Vec<String>> {
+    pub(crate) fn tables(&self, name: &str) -> BTreeMap<String, Vec<String>> {
         if Backend::in_directory(&self.root(name)) == Some(Backend::Ndb) {
             return BTreeMap::from([("Packages".to_owned(), self.labels(name))]);
         }
@@ -170,7 +170,7 @@ impl Lab {
         labels
     }
 
-    pub(super) fn files(&self, name: &str) -> Vec<String> {
+    pub(crate) fn files(&self, name: &str) -> Vec<String> {
         crate::kernel::names_in(&self.path(name))
     }
 }
@@ -183,21 +183,21 @@ fn label(blob: &[u8]) -> String {
 }
 
 /// A program of rpm's that sees nobody's settings.
-pub(super) fn rpm(program: &str, home: &Path) -> Command {
+pub(crate) fn rpm(program: &str, home: &Path) -> Command {
     let mut command = command(Path::new("/usr/bin").join(program));
     command.env("HOME", home);
     command
 }
 
 /// Nothing is wrong with a database, as we see it.
-pub(super) fn assert_sound(database: &Database) {
+pub(crate) fn assert_sound(database: &Database) {
     let findings: Vec<String> =
         check(database).expect("it can be read").iter().map(Finding::to_string).collect();
     assert!(findings.is_empty(), "{}: {findings:#?}", database.path().display());
 }
 
 /// All names with versions.
-pub(super) fn listed(database: &Database) -> Vec<String> {
+pub(crate) fn listed(database: &Database) -> Vec<String> {
     let packages = database.packages().expect("it can be read");
     let mut names: Vec<String> = packages
         .into_iter()

@@ -1,0 +1,65 @@
+//! `onlay db`, with rpm and dpkg as the judges of what it says of their databases.
+
+mod debian;
+mod dumps;
+mod refusals;
+mod rpm;
+
+use std::path::Path;
+
+use crate::debian::{ONLAY, command};
+
+/// What the program said.
+struct Answer {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs `onlay db`.
+fn db(words: &[&dyn AsRef<std::ffi::OsStr>]) -> Answer {
+    let mut program = command(ONLAY);
+    program.arg("db").args(words.iter().map(AsRef::as_ref));
+    let output = program.output().expect("the program starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it is UTF-8");
+    Answer { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+impl Answer {
+    /// What was asked for, of a run that succeeded and said nothing else.
+    fn ok(self) -> String {
+        assert_eq!((self.code, &*self.stderr), (Some(0), ""), "{}", self.stdout);
+        self.stdout
+    }
+
+    /// The array that `--json` showed.
+    fn rows(&self) -> Vec<serde_json::Value> {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stderr))
+    }
+
+    /// Some fields of each row, as words on one line; what is missing is a dash.
+    fn fields(&self, names: &[&str]) -> Vec<String> {
+        let field = |row: &serde_json::Value, name: &str| match row.pointer(name) {
+            None => "-".to_owned(),
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        };
+        let line = |row| names.iter().map(|name| field(row, name)).collect::<Vec<_>>().join(" ");
+        self.rows().iter().map(line).collect()
+    }
+
+    /// That it failed with a code, and what it said then.
+    fn failed(&self, code: i32) -> &str {
+        assert_eq!((self.code, &*self.stdout), (Some(code), ""), "{}", self.stderr);
+        &self.stderr
+    }
+}
+
+/// Lines without runs of blanks.
+fn squeezed(text: &str) -> Vec<String> {
+    text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    crate::debian::expect_success(command("cp").arg("-a").arg(from).arg(to));
+}

@@ -1,0 +1,78 @@
+//! Paths and files that are no database, or none that can be read here.
+
+use std::fs;
+
+use super::db;
+use crate::rpmdb::lab::Lab;
+
+#[test]
+fn berkeley_databases_are_refused_as_what_this_host_cannot_do() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let database = place.path().join("var/lib/rpm");
+    fs::create_dir_all(&database).expect("our directory");
+    fs::write(database.join("Packages"), "").expect("our file");
+    for path in [place.path(), &database, &database.join("Packages")] {
+        for verb in ["list", "check"] {
+            let answer = db(&[&verb, &path]);
+            let said = answer.failed(3);
+            let expected = format!(
+                "onlay: the package database '{}' is a Berkeley DB (rpmdb --rebuilddb converts it), which is not supported\n",
+                database.join("Packages").display()
+            );
+            assert_eq!(said, expected, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn paths_without_a_database_are_told() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    fs::write(place.path().join("file"), "x").expect("our file");
+    fs::write(place.path().join("status"), "").expect("our file");
+    for name in ["nowhere", "file", "status", "file/below", ""] {
+        let answer = db(&[&"list", &place.path().join(name)]);
+        assert!(answer.failed(1).starts_with("onlay: "), "{name}");
+        let is_told =
+            ["there is no package database", "Not a directory"].map(|text| answer.stderr.contains(text));
+        assert!(is_told.contains(&true), "{name}: {}", answer.stderr);
+    }
+    fs::create_dir_all(place.path().join("var/lib/pacman/local")).expect("our directory");
+    let answer = db(&[&"list", &place.path()]);
+    assert!(answer.failed(3).contains("is pacman's, which is not supported"), "{}", answer.stderr);
+}
+
+#[test]
+fn databases_that_are_cut_off_are_damaged() {
+    let Some(lab) = Lab::open() else { return };
+    lab.installed("db", &["p0-1", "files-1"]);
+    db(&[&"export", &lab.path("db"), &lab.path("dump")]);
+    db(&[&"import", &lab.path("dump"), &lab.path("ndb"), &"--backend", &"ndb"]);
+    for (name, file) in [("db", "rpmdb.sqlite"), ("ndb", "Packages.db")] {
+        let path = lab.path(name).join(file);
+        let whole = fs::read(&path).expect("our file");
+        let mut failures = 0;
+        // By whole pages of both formats: where the end of one is free, its loss does no harm.
+        for length in (0..whole.len()).step_by(4096) {
+            fs::write(&path, &whole[..length]).expect("our file");
+            let listed = db(&[&"list", &path]);
+            assert!(matches!(listed.code, Some(0 | 1)), "{name} {length}: {}", listed.stderr);
+            failures += i32::from(listed.code == Some(1) && listed.stderr.contains("is damaged"));
+            let checked = db(&[&"check", &path]);
+            assert_eq!(checked.code, Some(1), "{name} {length}: {}{}", checked.stdout, checked.stderr);
+            assert!(!checked.stderr.contains("panic"), "{}", checked.stderr);
+        }
+        assert!(failures > 2, "{name}: {failures}");
+    }
+}
+
+#[test]
+fn databases_of_two_systems_are_not_compared() {
+    let Some(lab) = Lab::open() else { return };
+    lab.installed("db", &["p0-1"]);
+    let admin = lab.path("root/var/lib/dpkg");
+    fs::create_dir_all(&admin).expect("our directory");
+    fs::write(admin.join("status"), "").expect("our file");
+    let answer = db(&[&"diff", &lab.path("db"), &lab.path("root")]);
+    let said = answer.failed(1);
+    assert!(said.contains("/root/var/lib/dpkg' are of different package systems"), "{said}");
+}
