@@ -61,6 +61,13 @@ pub enum Finding {
         /// The ending of the overlay's.
         ending: &'static str,
     },
+    /// The overlay keeps a package, of which this file lay in the old base alone and is gone with it.
+    Missing {
+        /// Where it was.
+        path: PathBuf,
+        /// Whose it is.
+        package: String,
+    },
     /// Users or groups of both sides do not go together.
     Accounts {
         /// What is wrong, in words.
@@ -102,6 +109,11 @@ impl Rebase {
             packages: packages.lines,
             findings: Vec::new(),
         };
+        for (path, package) in packages.kept {
+            if !names.contains(&path) && host.root.lstat(&path)?.is_none() {
+                rebase.findings.push(Finding::Missing { path, package });
+            }
+        }
         for (side, upper) in sides.into_iter().zip(read) {
             let layer = side.layer();
             rebase.pending.extend(caches::commands(|path| {
@@ -180,6 +192,9 @@ impl fmt::Display for Finding {
                     f,
                     "{path}: changed on both sides; the host's is taken, the overlay's is {path}{ending}"
                 )
+            }
+            Finding::Missing { path, package } => {
+                write!(f, "{}: of {package}, which stays, but went with the base", path.display())
             }
             Finding::Accounts { words } => f.write_str(words),
         }

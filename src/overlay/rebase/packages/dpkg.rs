@@ -46,7 +46,6 @@ pub(super) fn plan(sides: &Sides<'_>, base: &Base, wishes: &Wishes) -> Result<Op
     } else {
         share_all(&mut claims, &theirs, sides.names)?;
     }
-    planned.kept = claims.kept().map(|(path, package)| (path.to_owned(), package.to_owned())).collect();
     planned.owned = Box::new(claims);
     Ok(Some(planned))
 }

@@ -37,7 +37,8 @@ pub(super) struct Planned {
     pub(super) later: Option<WrittenLater>,
     /// What is to be run inside.
     pub(super) pending: Vec<Vec<String>>,
-    /// What kept packages have, and which package it is: it must be there.
+    /// What kept packages have that may lie in the base alone, and which package it is. (dpkg writes every file of a
+    /// package that it unpacks, so nothing of its.)
     pub(super) kept: Vec<(PathBuf, String)>,
     /// What a person should know, in words.
     pub(super) lines: Vec<String>,

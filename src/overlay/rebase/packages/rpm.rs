@@ -130,6 +130,10 @@ fn claim(
             }
             Decision::KeepOurs | Decision::StayRemoved => {
                 each_file(ours, own.as_ref(), &mut |file| {
+                    // What was not wanted, or is another package's, is not missed.
+                    if !file.is_installed() {
+                        return;
+                    }
                     claims.keep(aliases.resolve(&file.path()), &key.name);
                 })?;
                 each_file(theirs, host.as_ref(), &mut |file| {
