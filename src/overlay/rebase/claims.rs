@@ -24,21 +24,28 @@ pub(super) struct Claims<B> {
     taken: HashMap<PathBuf, Taken>,
     needed: BTreeSet<PathBuf>,
     refused: BTreeSet<PathBuf>,
-    /// The directories that hold the package database.
-    database: Vec<PathBuf>,
+    /// The directory that holds the package database.
+    database: Option<PathBuf>,
+    /// A file elsewhere that belongs to it.
+    beside: Option<PathBuf>,
     endings: (&'static str, &'static str),
 }
 
 impl<B> Claims<B> {
     /// Without any.
-    pub(super) fn new(database: Vec<PathBuf>, endings: (&'static str, &'static str)) -> Claims<B> {
+    pub(super) fn new(
+        database: Option<&Path>,
+        beside: Option<&Path>,
+        endings: (&'static str, &'static str),
+    ) -> Claims<B> {
         Claims {
             kept: HashMap::new(),
             replaced: HashMap::new(),
             taken: HashMap::new(),
             needed: BTreeSet::new(),
             refused: BTreeSet::new(),
-            database,
+            database: database.map(Path::to_owned),
+            beside: beside.map(Path::to_owned),
             endings,
         }
     }
@@ -103,7 +110,11 @@ impl<B: Brought> Ownership for Claims<B> {
     fn is_special(&self, path: &Path) -> bool {
         accounts::is_account_file(path)
             || caches::is_cache(path)
-            || self.database.iter().any(|directory| path.starts_with(directory) && path != directory)
+            || self.beside.as_deref() == Some(path)
+            || self
+                .database
+                .as_ref()
+                .is_some_and(|directory| path.starts_with(directory) && path != directory)
     }
 
     fn endings(&self) -> (&'static str, &'static str) {
@@ -124,6 +135,6 @@ impl Brought for Nothing {
 impl Claims<Nothing> {
     /// Of a system without packages.
     pub(super) fn none() -> Claims<Nothing> {
-        Claims::new(Vec::new(), (".onlay-save", ".onlay-new"))
+        Claims::new(None, None, (".onlay-save", ".onlay-new"))
     }
 }
