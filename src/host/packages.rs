@@ -32,9 +32,11 @@ const KNOWN: &[(&str, &str, &str)] = &[
 ];
 
 impl PackageSystem {
-    /// Finds the first known database of a root.
+    /// Finds the database of a root's own package system. A system of dpkg's that has packages is one, whatever else
+    /// lies there: rpm makes itself a database on a Debian where somebody only asks it something.
     pub fn find(root: &Root) -> Option<PackageSystem> {
-        PackageSystem::all(root).next()
+        let is_used = |system: &PackageSystem| root.stat(&system.database).is_ok_and(|stat| stat.st_size > 0);
+        PackageSystem::find_kind(root, "dpkg").filter(is_used).or_else(|| PackageSystem::all(root).next())
     }
 
     /// Finds the database of one kind, where a root may have several (a Debian with rpm installed).
@@ -42,7 +44,7 @@ impl PackageSystem {
         PackageSystem::all(root).find(|system| system.kind == kind)
     }
 
-    /// Finds all known databases of a root, in the order in which they count.
+    /// Finds all known databases of a root.
     pub fn all(root: &Root) -> impl Iterator<Item = PackageSystem> + '_ {
         let found = KNOWN.iter().filter(|(_, _, path)| root.exists(path));
         found.map(|&(kind, format, path)| PackageSystem { kind, format, database: PathBuf::from(path) })
@@ -59,5 +61,31 @@ impl PackageSystem {
             stamp.push_str(&format!("+{}-{}", stat.st_size, stat.st_mtime));
         }
         Some(stamp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_database_that_was_only_asked_does_not_make_another_system() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = Root::open(dir.path()).expect("it opens");
+        let kind = || PackageSystem::find(&root).map(|system| system.kind);
+        let put = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().expect("below")).expect("ours");
+            fs::write(path, text).expect("ours");
+        };
+        assert_eq!(kind(), None);
+        put("var/lib/rpm/rpmdb.sqlite", "SQLite");
+        assert_eq!(kind(), Some("rpm"));
+        put("var/lib/dpkg/status", "");
+        assert_eq!(kind(), Some("rpm"), "no package of dpkg's");
+        put("var/lib/dpkg/status", "Package: a\n");
+        assert_eq!(kind(), Some("dpkg"));
     }
 }

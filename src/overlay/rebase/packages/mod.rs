@@ -10,7 +10,7 @@ use super::claims::Claims;
 use super::edit::Edit;
 use super::files::{Layer, Ownership};
 use super::seen;
-use crate::host::{Base, Host};
+use crate::host::{Base, Host, PackageSystem};
 use crate::overlay::Error;
 use crate::overlay::Record;
 use crate::overlay::changes::place::Place;
@@ -104,9 +104,13 @@ pub(super) fn plan(
     scratch: &Path,
     wishes: &Wishes,
 ) -> Result<Planned, Error> {
-    match rpm::plan(sides, record, scratch, wishes) {
-        Ok(Some(planned)) => Ok(planned),
-        Ok(None) => Ok(dpkg::plan(sides, &record.base, wishes)?.unwrap_or_default()),
+    let planned = match PackageSystem::find(sides.host).map(|system| system.kind) {
+        Some("rpm") => rpm::plan(sides, record, scratch, wishes),
+        Some("dpkg") => dpkg::plan(sides, &record.base, wishes),
+        _ => Ok(None),
+    };
+    match planned {
+        Ok(planned) => Ok(planned.unwrap_or_default()),
         // Files are merged all the same: by their contents.
         Err(error) if is_unsupported(&error) => {
             let lines = vec![format!("packages are not merged: {error}")];
@@ -177,7 +181,11 @@ pub(super) fn note(host: &Root, layers: &Root, base: &Base) -> Result<(), Error>
         return Ok(());
     }
     let noted = seen::note_packages(layers, base, |target| {
-        Ok(rpm::note(host, layers.path(), target)? || dpkg::note(host, target)?)
+        match PackageSystem::find(host).map(|system| system.kind) {
+            Some("rpm") => rpm::note(host, layers.path(), target),
+            Some("dpkg") => dpkg::note(host, target),
+            _ => Ok(false),
+        }
     });
     match noted {
         Err(error) if is_unsupported(&error) => Ok(()),
