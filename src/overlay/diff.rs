@@ -1,6 +1,6 @@
 //! What a named overlay changes on a host, over all its layers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::changes::{self, Change, Measure};
 use super::layers::{self, mount_point};
@@ -15,10 +15,21 @@ pub fn diff(overlay: &Overlay, host: &Host) -> Result<Vec<Change>, Error> {
     for (point, upper) in uppers(&overlay.dir)? {
         let lower = without_submounts(host, &point)?;
         let layer = changes::Layer::new(&upper, &lower, &point);
-        found.extend(changes::read_changes(&layer)?);
+        let mut changes = changes::read_changes(&layer)?;
+        // The root of a layer looks like the file system that it was laid over, not like the directory below that.
+        if !is_mounted(host, &point) {
+            changes.retain(|change| change.path != point);
+        }
+        found.extend(changes);
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
+}
+
+/// Whether the host has a file system there now.
+fn is_mounted(host: &Host, point: &Path) -> bool {
+    let place = host.root.join(point);
+    point == Path::new("/") || host.mounts.at(&place).is_some_and(|mount| mount.point == place)
 }
 
 /// How much the layers of an overlay hold.
@@ -54,7 +65,7 @@ pub(super) fn uppers(overlay: &Root) -> Result<Vec<(PathBuf, Root)>, IoError> {
 
 /// What the host has at a mount point, without what is mounted below it. Where nothing is mounted
 /// there now, its parent's directory is what the host shows; where that is gone, nothing is.
-pub(super) fn without_submounts(host: &Host, point: &std::path::Path) -> Result<Root, Error> {
+pub(super) fn without_submounts(host: &Host, point: &Path) -> Result<Root, Error> {
     let shown = match host.root.open_exact(point) {
         Ok(shown) => shown,
         Err(error) if error.is_not_found() => return Ok(empty_tree()?),

@@ -151,7 +151,9 @@ impl Planning<'_> {
         let edit = match decide(&facts) {
             Fate::Keep => return Ok(()),
             Fate::KeepOver => {
-                self.plan.findings.push(Finding::KeptOver { path: whole });
+                if !changes_by_itself(&whole) {
+                    self.plan.findings.push(Finding::KeptOver { path: whole });
+                }
                 return Ok(());
             }
             Fate::KeepAndOffer => Edit::Offer(offer),
@@ -338,6 +340,11 @@ impl Planning<'_> {
 /// Whether one of the paths is this one, or below it.
 fn leads_to(needed: &BTreeSet<PathBuf>, path: &Path) -> bool {
     needed.range(path.to_owned()..).next().is_some_and(|first| first.starts_with(path))
+}
+
+/// Whether a path is where programs note what they do, on either side: no person has to be told that both did.
+fn changes_by_itself(path: &Path) -> bool {
+    ["/var/cache", "/var/log", "/var/tmp"].iter().any(|place| path.starts_with(place))
 }
 
 fn is_opaque(node: &Node) -> bool {

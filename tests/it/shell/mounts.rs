@@ -214,3 +214,17 @@ fn a_file_system_that_folds_case_is_read_only_inside() {
     assert_eq!(ran.ok(), "host\nrefused\n");
     assert!(ran.stderr.contains("/srv/boot is read-only inside"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_file_system_that_is_unmounted_since_changes_nothing() {
+    let Some(lab) = Lab::with_private_mounts() else { return };
+    let place = lab.tree.join("srv/ram");
+    lab.mount_tmpfs("size=1m,mode=711", &place);
+    lab.shell("a", "echo x >/srv/ram/mine").ok();
+    sh("umount \"$1\"", &[&place]);
+    let changes = |lab: &Lab| lab.onlay(&["diff", "a", "--json"]).run().json();
+    assert_eq!(changes(&lab).as_array().expect("rows").len(), 1, "{}", changes(&lab));
+    assert_eq!(changes(&lab)[0]["path"], "/srv/ram/mine");
+    fs::remove_dir(&place).expect("it was a mount point");
+    assert_eq!(changes(&lab)[0]["path"], "/srv/ram/mine");
+}
