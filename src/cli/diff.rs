@@ -6,22 +6,28 @@ use clap::Args;
 use serde::Serialize;
 
 use super::arguments::Place;
+use super::db;
 use super::output::{self, JsonPath};
 use super::report::Error;
 use crate::host::Host;
 use crate::overlay::changes::{Change, ChangeKind};
-use crate::overlay::{self, OverlayName, Overlays, Presence, diff};
-use crate::sys::FileKind;
+use crate::overlay::{self, Overlay, OverlayName, Overlays, Packages, Presence, Whose, diff, packages};
+use crate::pkgdb::compare::Compared;
+use crate::sys::{FileKind, with_causes};
 
-/// List what an overlay changes: added, changed, metadata, removed, renamed
+/// List what an overlay changes: packages, and files
 ///
-/// Files that were only opened or copied up unchanged do not count. Paths are printed
-/// with control characters, backslashes and other than UTF-8 bytes escaped.
+/// Packages come first; files that no package has are marked so. Files that were only
+/// opened or copied up unchanged do not count. Paths are printed with control
+/// characters, backslashes and other than UTF-8 bytes escaped.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The overlay [default: default]
     name: Option<OverlayName>,
-    /// Print JSON
+    /// List packages alone
+    #[arg(long)]
+    packages: bool,
+    /// Print JSON: files, or with --packages packages
     #[arg(long)]
     json: bool,
 }
@@ -34,6 +40,16 @@ struct Row<'a> {
     size: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<JsonPath<'a>>,
+    /// A package that has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    package: Option<&'a str>,
+}
+
+/// What an overlay changes.
+struct Found {
+    changes: Vec<Change>,
+    /// `None` where the host has no database of packages.
+    packages: Option<Packages>,
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
@@ -44,22 +60,26 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         Some(name) => name.clone(),
         None => "default".parse().expect("a good name"),
     };
-    let changes = read(place, &name)?;
-    if arguments.json {
-        output::print_json(&changes.iter().map(row).collect::<Vec<_>>())?;
-    } else if changes.is_empty() {
-        output::say(&format!("onlay: '{name}' changes nothing"));
+    let found = read(place, &name, arguments.packages)?;
+    let packages = found.packages.as_ref().map(Packages::changes).unwrap_or_default();
+    if arguments.json && arguments.packages {
+        output::print_json(&packages.iter().map(db::Row::from).collect::<Vec<_>>())?;
+    } else if arguments.json {
+        output::print_json(&found.rows())?;
+    } else if packages.is_empty() && (arguments.packages || found.changes.is_empty()) {
+        let what = if arguments.packages { "no packages" } else { "nothing" };
+        output::say(&format!("onlay: '{name}' changes {what}"));
     } else {
-        output::print(&listing(&changes))?;
+        output::print(&listing(&found, &packages, arguments.packages))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(place: &Place, name: &OverlayName) -> Result<Vec<Change>, Error> {
+fn read(place: &Place, name: &OverlayName, must_have_packages: bool) -> Result<Found, Error> {
     let not_found = || overlay::Error::NotFound { name: name.clone() };
     let found = Overlays::open(&place.state)?.ok_or_else(not_found).and_then(|overlays| overlays.get(name));
     match found {
-        Ok(overlay) => Ok(diff(&overlay, &Host::open(&place.root)?)?),
+        Ok(overlay) => look(place, &overlay, must_have_packages),
         Err(error) => {
             let running = Presence::find_in(&place.state, name)?;
             match running.filter(|found| found.running.temporary) {
@@ -70,21 +90,63 @@ fn read(place: &Place, name: &OverlayName) -> Result<Vec<Change>, Error> {
     }
 }
 
-fn row(change: &Change) -> Row<'_> {
+/// Files can be listed where packages cannot be read.
+fn look(place: &Place, overlay: &Overlay, must_have_packages: bool) -> Result<Found, Error> {
+    let host = Host::open(&place.root)?;
+    let changes = diff(overlay, &host)?;
+    let member = Presence::find_in(&place.state, &overlay.name)?.map(|found| found.user().pid);
+    let packages = match packages(overlay, &host, &changes, member) {
+        Err(error) if !must_have_packages => {
+            output::say(&format!("onlay: packages are not told: {}", with_causes(&error)));
+            None
+        }
+        other => other?,
+    };
+    Ok(Found { changes, packages })
+}
+
+impl Found {
+    /// Whose each change is, as far as that is known.
+    fn whose(&self) -> impl Iterator<Item = (&Change, Option<&Whose>)> {
+        let whose = self.packages.iter().flat_map(|packages| &packages.whose);
+        self.changes.iter().zip(whose.map(Some).chain(std::iter::repeat(None)))
+    }
+
+    fn rows(&self) -> Vec<Row<'_>> {
+        self.whose().map(|(change, whose)| row(change, whose)).collect()
+    }
+}
+
+fn row<'a>(change: &'a Change, whose: Option<&'a Whose>) -> Row<'a> {
     Row {
         path: change.path.as_path().into(),
         change: change.kind,
         file: change.file,
         size: change.size,
         from: change.from.as_deref().map(JsonPath::from),
+        package: match whose {
+            Some(Whose::Package(name)) => Some(name),
+            _ => None,
+        },
     }
 }
 
+/// Packages, each line with the word first; then files.
+fn listing(found: &Found, packages: &[Compared<'_>], packages_alone: bool) -> String {
+    let packages = db::packages_table(packages);
+    if packages_alone {
+        return packages;
+    }
+    let lines: String = packages.lines().flat_map(|line| ["package ", line, "\n"]).collect();
+    let gap = if lines.is_empty() || found.changes.is_empty() { "" } else { "\n" };
+    lines + gap + &files(found)
+}
+
 /// One line for each change; directories end in a slash, as `ls -p` shows them.
-fn listing(changes: &[Change]) -> String {
-    let rows: Vec<Vec<String>> = changes
-        .iter()
-        .map(|change| {
+fn files(found: &Found) -> String {
+    let rows: Vec<Vec<String>> = found
+        .whose()
+        .map(|(change, whose)| {
             let slash = if change.file == FileKind::Directory { "/" } else { "" };
             let path = output::path(&change.path);
             let place = match &change.from {
@@ -94,7 +156,8 @@ fn listing(changes: &[Change]) -> String {
             let has_size = change.file == FileKind::File
                 && !matches!(change.kind, ChangeKind::Metadata | ChangeKind::Renamed);
             let size = if has_size { output::size(change.size) } else { String::new() };
-            vec![word(change.kind).to_owned(), format!("{size:>7}"), place]
+            let note = if whose == Some(&Whose::Nobody) { "  (no package)" } else { "" };
+            vec![word(change.kind).to_owned(), format!("{size:>7}"), place + note]
         })
         .collect();
     output::table(&rows)

@@ -29,7 +29,8 @@ pub struct Storage<'a> {
 
 /// The mount options that the kernel supports for a lower layer that changes between mounts:
 /// everything optional off (`ovl_allow_offline_changes` in fs/overlayfs/super.c).
-const FEATURES: Features = Features { index: false, redirect_dir: false, metacopy: false, volatile: false };
+pub(super) const FEATURES: Features =
+    Features { index: false, redirect_dir: false, metacopy: false, volatile: false };
 
 /// Mounts the parts, the root at the directory `at`, and gives the view's root. What is the host's
 /// own is cloned from below `root_of_host`.

@@ -13,10 +13,12 @@ mod error;
 mod folder;
 mod layers;
 mod name;
+mod packages;
 mod rebase;
 mod record;
 mod running;
 mod stack;
+mod view;
 
 pub mod changes;
 
@@ -27,6 +29,7 @@ pub use error::Error;
 pub use folder::{RUN, run_directory};
 pub use layers::{Layer, Part, directory_name, is_kernel_window, mount_point, survey, survey_entrance};
 pub use name::OverlayName;
+pub use packages::{Packages, Whose, packages};
 pub use rebase::{Finding, Rebase, Wishes, clear_draft, forget_pending, note_base, pending};
 pub use record::Record;
 pub use running::{Left, Mode, Presence, Running, RunningOverlay, User, view_label};

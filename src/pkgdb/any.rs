@@ -1,5 +1,6 @@
 //! A database of whichever kind, for who only wants to know what is installed.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -73,7 +74,11 @@ impl Place {
 
     /// The database of a root.
     pub fn in_root(root: &Root) -> Result<Option<Place>, Error> {
-        let Some(system) = PackageSystem::find(root) else { return Ok(None) };
+        PackageSystem::find(root).map_or(Ok(None), |system| Place::of_system(root, &system))
+    }
+
+    /// The database of one of a root's package systems.
+    pub fn of_system(root: &Root, system: &PackageSystem) -> Result<Option<Place>, Error> {
         match system.kind {
             "rpm" => {
                 let Some(location) = rpm::Location::find(root)? else { return Ok(None) };
@@ -146,6 +151,59 @@ impl AnyDatabase {
             AnyDatabase::Dpkg(database) => Ok(database.present().map(dpkg::Entry::package).collect()),
         }
     }
+
+    /// The name of a package that has each of these paths below the root that the database is about, under whichever
+    /// of its names (`/bin/ls`, `/usr/bin/ls`). The cost is that of the paths, where there are indexes: in SQLite's
+    /// format; else one look at all packages.
+    pub fn owners(&self, root: &Root, paths: &[&Path]) -> Result<Vec<Option<String>>, Error> {
+        let mut owners = vec![None; paths.len()];
+        if paths.is_empty() {
+            return Ok(owners);
+        }
+        match self {
+            AnyDatabase::Rpm(database) => rpm_owners(database, root, paths, &mut owners)?,
+            AnyDatabase::Dpkg(database) => dpkg_owners(database, paths, &mut owners)?,
+        }
+        Ok(owners)
+    }
+}
+
+fn rpm_owners(
+    database: &rpm::Database,
+    root: &Root,
+    paths: &[&Path],
+    owners: &mut [Option<String>],
+) -> Result<(), Error> {
+    let aliases = dpkg::Aliases::of(root)?;
+    let names =
+        |(index, path): (usize, &&Path)| aliases.names(path).into_iter().map(move |name| (index, name));
+    let named: Vec<(usize, PathBuf)> = paths.iter().enumerate().flat_map(names).collect();
+    let wanted: Vec<&Path> = named.iter().map(|(_, name)| name.as_path()).collect();
+    database.each_owner(&wanted, &mut |index, _, header, file| {
+        let owner = &mut owners[named[index].0];
+        if owner.is_none() && file.is_installed() {
+            *owner = Some(header.name().into_owned());
+        }
+    })
+}
+
+fn dpkg_owners(
+    database: &dpkg::Database,
+    paths: &[&Path],
+    owners: &mut [Option<String>],
+) -> Result<(), Error> {
+    let mut wanted: HashMap<PathBuf, Vec<usize>> = HashMap::new();
+    for (index, path) in paths.iter().enumerate() {
+        wanted.entry(database.aliases.resolve(path)).or_default().push(index);
+    }
+    for entry in database.entries.values() {
+        database.each_location(entry, &mut |location| {
+            for index in wanted.get(location).into_iter().flatten() {
+                owners[*index].get_or_insert_with(|| entry.key.name.clone());
+            }
+        })?;
+    }
+    Ok(())
 }
 
 fn berkeley(path: PathBuf) -> Error {

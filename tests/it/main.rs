@@ -6,6 +6,7 @@ mod cli;
 mod completion;
 mod db;
 mod debian;
+mod diff;
 mod dpkgdb;
 mod faults;
 mod house;

@@ -7,6 +7,8 @@ mod dump;
 mod list;
 mod merge;
 
+pub(super) use diff::{Row, table as packages_table};
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;

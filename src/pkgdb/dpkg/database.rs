@@ -110,6 +110,21 @@ impl Database {
         Ok(files.collect())
     }
 
+    /// Calls with the place of each file of a package, which is not where its list says where it is diverted.
+    pub fn each_location(&self, entry: &Entry, call: &mut dyn FnMut(&Path)) -> Result<(), Error> {
+        let list = self.info_file(entry, "list")?.unwrap_or_default();
+        let files = Files {
+            package: &entry.key.name,
+            list: &list,
+            digests: &[],
+            conffiles: &[],
+            diversions: &self.tables.diversions,
+            aliases: &self.aliases,
+        };
+        parse_list(&list).for_each(|name| call(&files.locate(&path(name))));
+        Ok(())
+    }
+
     /// The packages that have a path, under whichever of its names.
     pub fn owners(&self, wanted: &Path) -> Result<Vec<&Entry>, Error> {
         let names = self.aliases.names(wanted);

@@ -122,7 +122,7 @@ impl Files<'_> {
             .collect()
     }
 
-    fn locate(&self, path: &Path) -> PathBuf {
+    pub(super) fn locate(&self, path: &Path) -> PathBuf {
         let diverted = self.diversions.get(path).filter(|diversion| diversion.is_for(self.package));
         self.aliases.resolve(diverted.map_or(path, |diversion| &diversion.target))
     }

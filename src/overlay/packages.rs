@@ -1,0 +1,123 @@
+//! What an overlay changes, package by package, and whose the files are that it changes.
+//!
+//! Where an overlay has no package database of its own, its packages are the host's, and nothing is mounted or
+//! compared.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::changes::{Change, ChangeKind};
+use super::view::with_view;
+use super::{Error, Overlay};
+use crate::host::{Host, PackageSystem};
+use crate::pkgdb::compare::{Compared, Versions, compare};
+use crate::pkgdb::{AnyDatabase, Package, Place};
+use crate::sys::{Pid, Root};
+
+/// The packages of a host and of an overlay over it.
+#[derive(Debug)]
+pub struct Packages {
+    host: Vec<Package>,
+    overlay: Vec<Package>,
+    versions: Versions,
+    /// Whose each of the changes is, in their order.
+    pub whose: Vec<Whose>,
+}
+
+/// Whose a changed path is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// A package's of this name, perhaps of others, too.
+    Package(String),
+    /// It is part of the package database itself.
+    Database,
+    /// No package has it.
+    Nobody,
+}
+
+/// How long to wait for who changes a database.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Packages {
+    /// What differs, by name.
+    pub fn changes(&self) -> Vec<Compared<'_>> {
+        compare(&self.host, &self.overlay, self.versions)
+    }
+}
+
+/// Looks at the packages of an overlay whose changes are known; `None` where the host has no database. Where somebody
+/// is in the overlay, `member` is a process of his: then the overlay is seen through its eyes, with the locks that
+/// are held inside.
+pub fn packages(
+    overlay: &Overlay,
+    host: &Host,
+    changes: &[Change],
+    member: Option<Pid>,
+) -> Result<Option<Packages>, Error> {
+    let Some(system) = host.package_system() else { return Ok(None) };
+    let Some(place) = Place::of_system(&host.root, &system)? else { return Ok(None) };
+    let directories = directories(host, &system);
+    let is_of_database = |path: &Path| directories.iter().any(|directory| path.starts_with(directory));
+    let database = place.open(PATIENCE)?;
+    let mut found =
+        Packages { host: Vec::new(), overlay: Vec::new(), versions: place.versions(), whose: Vec::new() };
+    let mut owners = if changes.iter().any(|change| is_of_database(&change.path)) {
+        found.host = database.packages()?;
+        let (packages, owners) = with_seen(overlay, host, member, |view| of_view(view, &system, changes))?;
+        found.overlay = packages;
+        owners
+    } else {
+        database.owners(&host.root, &paths(changes, |_| true))?
+    };
+    if !found.host.is_empty() {
+        let was = |change: &Change| change.kind == ChangeKind::Removed;
+        let removed = database.owners(&host.root, &paths(changes, was))?;
+        let places = owners.iter_mut().zip(changes).filter(|(_, change)| was(change));
+        places.zip(removed).for_each(|((owner, _), was)| *owner = was);
+    }
+    let whose = |(change, owner): (&Change, Option<String>)| match owner {
+        Some(name) => Whose::Package(name),
+        None if is_of_database(&change.path) => Whose::Database,
+        None => Whose::Nobody,
+    };
+    found.whose = changes.iter().zip(owners).map(whose).collect();
+    Ok(Some(found))
+}
+
+fn paths(changes: &[Change], wanted: impl Fn(&Change) -> bool) -> Vec<&Path> {
+    changes.iter().filter(|change| wanted(change)).map(|change| change.path.as_path()).collect()
+}
+
+/// The database's directory, as it is named and where it really is.
+fn directories(host: &Host, system: &PackageSystem) -> Vec<PathBuf> {
+    let named = system.database.parent().unwrap_or(Path::new("/")).to_owned();
+    let real = host.root.resolve(&named).ok();
+    std::iter::once(named).chain(real).collect()
+}
+
+fn with_seen<T: Send>(
+    overlay: &Overlay,
+    host: &Host,
+    member: Option<Pid>,
+    read: impl FnOnce(&Root) -> Result<T, Error> + Send,
+) -> Result<T, Error> {
+    let inside = member.and_then(|pid| Root::open(format!("/proc/{}/root", pid.as_raw())).ok());
+    match inside {
+        Some(root) => read(&root),
+        None => with_view(overlay, host, read),
+    }
+}
+
+/// All packages of a view, and who has each of the changed paths there.
+fn of_view(
+    view: &Root,
+    system: &PackageSystem,
+    changes: &[Change],
+) -> Result<(Vec<Package>, Vec<Option<String>>), Error> {
+    let found = PackageSystem::find_kind(view, system.kind);
+    let place = found.map(|system| Place::of_system(view, &system)).transpose()?.flatten();
+    // The overlay has removed the database.
+    let Some(place) = place else { return Ok((Vec::new(), vec![None; changes.len()])) };
+    let database: AnyDatabase = place.open(PATIENCE)?;
+    Ok((database.packages()?, database.owners(view, &paths(changes, |_| true))?))
+}
