@@ -205,13 +205,22 @@ impl Database {
         })
     }
 
-    /// What `make` makes of every header, while this thread reads on.
-    pub(super) fn map<T: Send>(&self, make: impl Fn(Hnum, &[u8]) -> T + Send) -> Result<Vec<T>, Error> {
+    /// What `make` makes of every header, while this thread reads on; without another thread where there can be none
+    /// (in a process that has left its PID namespace for its children).
+    pub(super) fn map<T: Send>(&self, make: impl Fn(Hnum, &[u8]) -> T + Sync) -> Result<Vec<T>, Error> {
+        let make = &make;
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel::<(Hnum, Vec<u8>)>(32);
-            let worker = scope.spawn(move || {
-                receiver.into_iter().map(|(number, blob)| make(number, &blob)).collect::<Vec<T>>()
-            });
+            let work =
+                move || receiver.into_iter().map(|(number, blob)| make(number, &blob)).collect::<Vec<T>>();
+            let Ok(worker) = std::thread::Builder::new().spawn_scoped(scope, work) else {
+                let mut made = Vec::new();
+                self.each(&mut |number, blob| {
+                    made.push(make(number, blob));
+                    Ok(())
+                })?;
+                return Ok(made);
+            };
             let read = self.each(&mut |number, blob| {
                 // Should the other thread have ended, it has panicked, which is told below.
                 let _ = sender.send((number, blob.to_vec()));
