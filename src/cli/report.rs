@@ -147,7 +147,8 @@ fn overlay_hint(error: &overlay::Error) -> Option<String> {
         E::UnsuitableState { .. } | E::Mount(MountError::UnsuitableUpper { .. }) => {
             Some("give --state a directory on ext4, xfs or btrfs; or use --temp, which needs no disk".into())
         }
-        E::Packages(error) => packages_hint(error),
+        E::Packages(error) => packages_hint(error)
+            .or_else(|| Some("'shell --no-rebase' enters an overlay without merging packages".into())),
         E::Mount(error) => mount_hint(error),
         E::Io(error) => io_hint(error),
     }
@@ -160,7 +161,7 @@ fn packages_hint(error: &pkgdb::Error) -> Option<String> {
             Some("a database is found by the root of its system, or by its own directory or file".into())
         }
         pkgdb::Error::Io(error) => io_hint(error),
-        _ => Some("'shell --no-rebase' enters an overlay without merging packages".into()),
+        _ => None,
     }
 }
 
