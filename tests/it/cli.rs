@@ -22,6 +22,9 @@ fn what_makes_no_sense_is_said_once_and_with_what_helps() {
     let cases: &[(&[&str], String)] = &[
         (&["shel"], "there is no command 'shel'\nhint: did you mean 'shell'?\n".into()),
         (&["nonsense"], "there is no command 'nonsense'\nhint: 'onlay help' lists the commands\n".into()),
+        (&["db", "lst"], "there is no command 'lst'\nhint: did you mean 'list'?\n".into()),
+        (&["db", "nonsense"], "there is no command 'nonsense'\nhint: 'onlay db help' lists the commands\n".into()),
+        (&["db", "import", "a"], "<DB> is missing\nusage: onlay db import [OPTIONS] <DIR> <DB>\nhint: 'onlay db import --help' says more\n".into()),
         (&["help", "x"], "there is no command 'x'\nhint: 'onlay help' lists the commands\n".into()),
         (&["shell", "x y"], format!("'x y' is not an overlay name: {name}\n{more}")),
         (&["shell", "\u{1b}[2J\n"], format!("'\\x1b[2J\\n' is not an overlay name: it must begin with a letter or digit\n{more}")),
