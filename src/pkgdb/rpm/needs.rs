@@ -106,12 +106,22 @@ impl Merged<'_> {
             })?;
             for (who, required) in needed {
                 let relation = Relation::parse(&required).unwrap_or_else(|| Relation::any(required.as_str()));
-                if !self.is_met(&relation)? {
+                if !self.is_met(&relation)? && !self.was_missing(&who, &relation)? {
                     found.insert(format!("{who} needs {required}, which nothing provides any more"));
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether a package of the overlay lacked something already.
+    fn was_missing(&self, who: &str, required: &Relation<'_>) -> Result<bool, Error> {
+        let mut is_there = false;
+        self.ours.each_named(who, &mut |_, _| {
+            is_there = true;
+            Ok(())
+        })?;
+        Ok(is_there && !is_met_in(self.ours, required, &|_| true)?)
     }
 
     /// Whether a merged package provides it.
