@@ -1,15 +1,13 @@
 //! `onlay db diff` of three databases: what the merge would decide.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use crate::cli::output;
 use crate::cli::report::Error;
-use crate::package::{Evr, Header, Identity};
 use crate::pkgdb::dpkg::{self, merge as dpkg_merge};
-use crate::pkgdb::merge::{Decision, Fact, Outcome, Reason, Side, Wishes, merge};
-use crate::pkgdb::{AnyDatabase, Package, rpm};
+use crate::pkgdb::merge::{Decision, Outcome, Reason, Side, Wishes};
+use crate::pkgdb::rpm::merge::{self as rpm_merge, Catalog, Choice};
+use crate::pkgdb::{AnyDatabase, rpm};
 
 /// One package on which something is decided, as `--json` shows it.
 #[derive(Debug, Serialize)]
@@ -58,50 +56,28 @@ pub(super) fn show(
     output::print(&table(&rows))
 }
 
-/// What can be there once: name and architecture; the version, too, where several can be installed.
-type Key = (String, String, Option<String>);
-
-type Packages = BTreeMap<Key, Package>;
-
 fn of_rpm(base: &rpm::Database, ours: &rpm::Database, theirs: &rpm::Database) -> Result<Vec<Row>, Error> {
-    let [base, ours, theirs] = [packages(base)?, packages(ours)?, packages(theirs)?];
-    let known = base.iter().map(|(key, package)| (key.clone(), package.identity)).collect();
-    let merged = merge(&known, &facts(&ours), &facts(&theirs), &Wishes::default());
-    let version = |packages: &Packages, key: &Key| packages.get(key).map(|found| found.version.clone());
-    let decided = merged.outcomes.iter().filter(|(_, outcome)| outcome.decision != Decision::Unchanged);
-    let row = |(key, outcome): (&Key, &Outcome)| {
-        let versions = [&base, &ours, &theirs].map(|packages| version(packages, key));
-        row(&key.0, &key.1, *outcome, versions)
+    let base = Catalog::of(base)?;
+    let known: Vec<rpm_merge::Known> = base.entries().iter().map(|entry| entry.known.clone()).collect();
+    let (our, their) = (Catalog::of(ours)?, Catalog::of(theirs)?);
+    let plan = rpm_merge::plan(&known, (ours, &our), (theirs, &their), &Choice::default())?;
+    for finding in &plan.findings {
+        output::say(&format!("onlay: the merge would break something: {finding}"));
+    }
+    let was = |key: &rpm_merge::Key| {
+        let is_it = |known: &&rpm_merge::Known| {
+            let version = key.version.as_ref().is_none_or(|version| *version == known.evr.to_string());
+            known.name == key.name && known.arch == key.arch && version
+        };
+        known.iter().find(is_it).map(|known| known.evr.to_string())
+    };
+    let version = |entry: &Option<rpm_merge::Entry>| entry.as_ref().map(|entry| entry.known.evr.to_string());
+    let decided = plan.packages.iter().filter(|decided| decided.outcome.decision != Decision::Unchanged);
+    let row = |decided: &rpm_merge::Decided| {
+        let versions = [was(&decided.key), version(&decided.ours), version(&decided.theirs)];
+        row(&decided.key.name, &decided.key.arch, decided.outcome, versions)
     };
     Ok(decided.map(row).collect())
-}
-
-fn packages(database: &rpm::Database) -> Result<Packages, Error> {
-    let mut found = Packages::new();
-    database.each(&mut |_, blob| {
-        // rpm passes over headers that cannot be read.
-        let Ok(header) = Header::parse(blob) else { return Ok(()) };
-        let package = Package {
-            name: header.name().into_owned(),
-            arch: header.arch().into_owned(),
-            version: header.evr().to_string(),
-            identity: Identity::of(blob),
-        };
-        let version = rpm::may_be_there_twice(&header).then(|| package.version.clone());
-        let mut key = (package.name.clone(), package.arch.clone(), version);
-        if found.contains_key(&key) {
-            // It should not be there twice, and is.
-            key.2 = Some(package.version.clone());
-        }
-        found.insert(key, package);
-        Ok(())
-    })?;
-    Ok(found)
-}
-
-fn facts(packages: &Packages) -> BTreeMap<Key, Fact<Evr<'static>>> {
-    let fact = |package: &'_ Package| Fact::new(Evr::parse(&package.version).into_owned(), package.identity);
-    packages.iter().map(|(key, package)| (key.clone(), fact(package))).collect()
 }
 
 fn of_dpkg(base: &dpkg::Database, ours: &dpkg::Database, theirs: &dpkg::Database) -> Result<Vec<Row>, Error> {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueHint};
 use serde::Serialize;
 
-use super::{PATIENCE, Side, find, merge};
+use super::{PATIENCE, Side, decisions, find};
 use crate::cli::output;
 use crate::cli::report::Error;
 use crate::pkgdb::compare::{Compared, Difference, compare};
@@ -66,14 +66,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         Some(theirs) => {
             let theirs = find_like(&old, theirs)?;
             let [old, new, theirs] = [old.open(PATIENCE)?, new.open(PATIENCE)?, theirs.open(PATIENCE)?];
-            merge::show(&old, &new, &theirs, arguments.json)?;
+            decisions::show(&old, &new, &theirs, arguments.json)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// A database that can be compared with another one.
-fn find_like(first: &Place, path: &Path) -> Result<Place, Error> {
+pub(super) fn find_like(first: &Place, path: &Path) -> Result<Place, Error> {
     let found = find(path)?;
     if found.versions() == first.versions() {
         return Ok(found);

@@ -118,7 +118,7 @@ pub(super) fn import(arguments: &Import) -> Result<ExitCode, Error> {
 }
 
 /// Another database in a directory would be read in place of the new one, or the new one in place of that.
-fn refuse_database(directory: &Root) -> Result<(), Error> {
+pub(super) fn refuse_database(directory: &Root) -> Result<(), Error> {
     for name in ["rpmdb.sqlite", "Packages.db", "Packages"] {
         if directory.lstat(name)?.is_some() {
             return Err(Error::DatabaseExists(directory.join(name)));
@@ -127,7 +127,7 @@ fn refuse_database(directory: &Root) -> Result<(), Error> {
     Ok(())
 }
 
-fn existing(path: &Path) -> Result<Option<Root>, Error> {
+pub(super) fn existing(path: &Path) -> Result<Option<Root>, Error> {
     match Root::open(path) {
         Ok(root) => Ok(Some(root)),
         Err(error) if error.is_not_found() => Ok(None),
@@ -136,7 +136,7 @@ fn existing(path: &Path) -> Result<Option<Root>, Error> {
 }
 
 /// A directory, which is made when missing.
-fn made(path: &Path) -> Result<Root, Error> {
+pub(super) fn made(path: &Path) -> Result<Root, Error> {
     if !fs::exists(path).context("examine", path)? {
         DirBuilder::new().mode(0o755).create(path).context("create directory", path)?;
     }

@@ -2,6 +2,7 @@
 //! the way, for who wants to see it or to help oneself.
 
 mod check;
+mod decisions;
 mod diff;
 mod dump;
 mod list;
@@ -37,6 +38,7 @@ enum Verb {
     List(list::Arguments),
     Check(check::Arguments),
     Diff(diff::Arguments),
+    Merge(merge::Arguments),
     Export(dump::Export),
     Import(dump::Import),
 }
@@ -57,6 +59,7 @@ pub(super) fn run(place: &Where, arguments: &Arguments) -> Result<ExitCode, Erro
         Verb::List(arguments) => list::run(place, arguments),
         Verb::Check(arguments) => check::run(place, arguments),
         Verb::Diff(arguments) => diff::run(arguments),
+        Verb::Merge(arguments) => merge::run(arguments),
         Verb::Export(arguments) => dump::export(place, arguments),
         Verb::Import(arguments) => dump::import(arguments),
     }

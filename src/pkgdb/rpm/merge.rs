@@ -9,8 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 
-use super::{Database, Delta, Hnum, Stored, needs};
-use crate::package::header::{DependencyKind, tag};
+use super::{Database, Delta, Hnum, Stored, may_be_there_twice, needs};
+use crate::package::header::tag;
 use crate::package::{Evr, Header, Identity};
 use crate::pkgdb::Error;
 use crate::pkgdb::merge::{self, Decision, Fact, Outcome, Side, Wishes};
@@ -99,14 +99,10 @@ pub struct Plan {
 impl Known {
     fn of(header: &Header<'_>) -> Known {
         let name = header.name().into_owned();
-        let is_multiple = name == "gpg-pubkey"
-            || header.dependencies(DependencyKind::Provides).any(|provided| {
-                provided.name.starts_with("installonlypkg(") || provided.name.starts_with("multiversion(")
-            });
         Known {
             arch: header.arch().into_owned(),
             evr: header.evr().into_owned(),
-            is_multiple,
+            is_multiple: may_be_there_twice(header),
             identity: header.package_identity().unwrap_or_else(|| Identity::of(header.blob())),
             name,
         }

@@ -183,3 +183,28 @@ fn a_database_in_use_is_left_alone() {
     drop(lock);
     db(&[&"list", &lab.path("db")]).ok();
 }
+
+#[test]
+fn three_databases_are_merged_into_one() {
+    let Some(lab) = Lab::open() else { return };
+    lab.installed("base", &["files-1", "p0-1", "p1-1"]);
+    for side in ["ours", "theirs", "expected"] {
+        copy(&lab.path("base"), &lab.path(side));
+    }
+    // Ours removed one and has another kernel; theirs has two new packages.
+    lab.change("ours", "-e", &["p1"]);
+    lab.change("ours", "-i", &["linux-1"]);
+    lab.change("theirs", "-i", &["relations-1.0~rc1", "linux-2"]);
+    lab.change("expected", "-e", &["p1"]);
+    lab.change("expected", "-i", &["linux-1", "relations-1.0~rc1", "linux-2"]);
+    let [base, ours, theirs, merged] = ["base", "ours", "theirs", "merged"].map(|name| lab.path(name));
+    let words: [&dyn AsRef<std::ffi::OsStr>; 6] = [&"merge", &base, &ours, &theirs, &"--output", &merged];
+    let planned = db(&[&words[..], &[&"--dry-run"]].concat()).ok();
+    assert!(planned.contains("that of theirs, 1 packages less and 1 more"), "{planned}");
+    assert!(!merged.exists());
+    assert_eq!(db(&words).code, Some(0));
+    assert_eq!(listed_by_rpm(&lab, "merged"), listed_by_rpm(&lab, "expected"));
+    let verified = lab.rpm("rpmdb", "merged").arg("--verifydb").status().expect("rpm starts");
+    assert!(verified.success());
+    assert!(db(&words).failed(1).contains("there is a package database already"));
+}
