@@ -94,10 +94,7 @@ fn read(place: &Place, name: &OverlayName, must_have_packages: bool) -> Result<F
 fn look(place: &Place, overlay: &Overlay, must_have_packages: bool) -> Result<Found, Error> {
     let host = Host::open(&place.root)?;
     let changes = diff(overlay, &host)?;
-    // One in RAM may have the name that one on disk has.
-    let running = Presence::find_in(&place.state, &overlay.name)?.filter(|found| !found.running.temporary);
-    let member = running.map(|found| found.user().pid);
-    let packages = match packages(overlay, &host, &changes, member) {
+    let packages = match packages(overlay, &host, &changes, &place.state) {
         Err(error) if !must_have_packages => {
             output::say(&format!("onlay: packages are not told: {}", with_causes(&error)));
             None

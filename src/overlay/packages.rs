@@ -4,15 +4,15 @@
 //! compared.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::changes::{Change, ChangeKind};
 use super::view::with_view;
-use super::{Error, Overlay};
+use super::{Error, Overlay, Presence};
 use crate::host::{Host, PackageSystem};
 use crate::pkgdb::compare::{Compared, Versions, compare};
 use crate::pkgdb::{AnyDatabase, Package, Place};
-use crate::sys::{Pid, Root};
+use crate::sys::Root;
 
 /// The packages of a host and of an overlay over it.
 #[derive(Debug)]
@@ -35,8 +35,9 @@ pub enum Whose {
     Nobody,
 }
 
-/// How long to wait for who changes a database.
+/// How long to wait for who changes a database, or leaves an overlay; and in what steps.
 const PATIENCE: Duration = Duration::from_secs(2);
+const MOMENT: Duration = Duration::from_millis(5);
 
 impl Packages {
     /// What differs, by name.
@@ -46,13 +47,12 @@ impl Packages {
 }
 
 /// Looks at the packages of an overlay whose changes are known; `None` where the host has no database. Where somebody
-/// is in the overlay, `member` is a process of his: then the overlay is seen through its eyes, with the locks that
-/// are held inside.
+/// is in the overlay, it is seen through his eyes, with the locks that are held inside; else nobody can enter meanwhile.
 pub fn packages(
     overlay: &Overlay,
     host: &Host,
     changes: &[Change],
-    member: Option<Pid>,
+    state: &Path,
 ) -> Result<Option<Packages>, Error> {
     let Some(system) = host.package_system() else { return Ok(None) };
     let Some(place) = Place::of_system(&host.root, &system)? else { return Ok(None) };
@@ -63,7 +63,7 @@ pub fn packages(
         Packages { host: Vec::new(), overlay: Vec::new(), versions: place.versions(), whose: Vec::new() };
     let mut owners = if changes.iter().any(|change| is_of_database(&change.path)) {
         found.host = database.packages()?;
-        let (packages, owners) = with_seen(overlay, host, member, |view| of_view(view, &system, changes))?;
+        let (packages, owners) = with_seen(overlay, host, state, |view| of_view(view, &system, changes))?;
         found.overlay = packages;
         owners
     } else {
@@ -98,14 +98,31 @@ fn directories(host: &Host, system: &PackageSystem) -> Vec<PathBuf> {
 fn with_seen<T: Send>(
     overlay: &Overlay,
     host: &Host,
-    member: Option<Pid>,
+    state: &Path,
     read: impl FnOnce(&Root) -> Result<T, Error> + Send,
 ) -> Result<T, Error> {
-    let inside = member.and_then(|pid| Root::open(format!("/proc/{}/root", pid.as_raw())).ok());
-    match inside {
-        Some(root) => read(&root),
-        None => with_view(overlay, host, read),
+    let presence = Presence::open(state)?;
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        let entry = presence.lock_entry()?;
+        // One in RAM may have the name that one on disk has.
+        let found = presence.find(&overlay.name)?.filter(|found| !found.running.temporary);
+        if let Some(found) = found {
+            entry.release()?;
+            if let Ok(root) = Root::open(format!("/proc/{}/root", found.member.as_raw())) {
+                return read(&root);
+            }
+        } else if let Some(usage) = presence.use_alone(&overlay.name)? {
+            let result = with_view(overlay, host, read);
+            presence.leave(&overlay.name, usage)?;
+            return result;
+        } else {
+            entry.release()?;
+        }
+        // A session that is leaving needs the entry lock to finish.
+        std::thread::sleep(MOMENT);
     }
+    Err(Error::InUse { name: overlay.name.clone(), user: None })
 }
 
 /// All packages of a view, and who has each of the changed paths there.

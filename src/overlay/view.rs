@@ -1,7 +1,7 @@
-//! An overlay's view, put together to be read while nobody, or somebody, is in it.
+//! An overlay's view, put together to be read while nobody is in it, and nobody may enter.
 //!
-//! An upper directory is mounted once, so it is no upper here: it lies as a read-only layer on what it covers, below an
-//! upper in RAM that nobody writes. That is done in a mount namespace of a thread's own, and is gone with the thread.
+//! The upper is mounted as what it is: as one more lower layer the kernel refuses it where it lies below the directory
+//! that it covers, which is the usual case. That is done in a mount namespace of a thread's own, and is gone with it.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::sys::{
     new_filesystem, set_propagation,
 };
 
-/// Shows an overlay's view over a host to `read`.
+/// Shows an overlay's view over a host to `read`. The caller holds the overlay as one who is in it does.
 pub(super) fn with_view<T: Send>(
     overlay: &Overlay,
     host: &Host,
@@ -47,10 +47,10 @@ fn put_together(overlay: &Root, host: &Host) -> Result<Root, Error> {
     let mut view: Option<Root> = None;
     for (point, upper) in uppers(overlay)? {
         let lower = without_submounts(host, &point)?;
-        let (above, work) = new_upper(&ram, &layers::directory_name(&point), &upper)?;
+        let (_, work) = new_upper(overlay, &layers::directory_name(&point), &lower)?;
         let spec = OverlaySpec {
-            lower: &[&upper, &lower],
-            upper: &above,
+            lower: &[&lower],
+            upper: &upper,
             work: &work,
             features: FEATURES,
             flags: MountFlags::READ_ONLY,

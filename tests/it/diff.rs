@@ -5,6 +5,7 @@ use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
 use crate::debian::{ONLAY, command};
+use crate::kernel::{Lab, skip};
 use crate::tree::{Bed, expect_words};
 
 /// `onlay` over a tree, with its state beside it.
@@ -223,4 +224,18 @@ fn packages_of_rpm_in_sqlite_are_told() {
 #[test]
 fn packages_of_rpm_in_ndb_are_told() {
     packages_of_rpm("rpm-ndb");
+}
+
+#[test]
+fn packages_are_seen_where_the_state_lies_below_the_root() {
+    let Some(lab) = Lab::open() else { return };
+    if !std::path::Path::new("/var/lib/dpkg/status").exists() {
+        return skip("this machine has no dpkg");
+    }
+    let add = "printf '\\nPackage: mine\\nStatus: install ok installed\\nArchitecture: all\\nVersion: 1\\n' \
+               >>/var/lib/dpkg/status; : >/var/lib/dpkg/info/mine.list";
+    lab.host_shell("a", add).ok();
+    let ran = lab.on_host(&["diff", "a", "--packages"]).run();
+    assert_eq!(ran.stderr, "", "{}", ran.story());
+    assert_eq!(squeezed(&ran.text()), ["added mine all 1"]);
 }
