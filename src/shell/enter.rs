@@ -353,7 +353,7 @@ fn mount_view(plan: &Plan, kept: &Root, ram: &Root, events: &mut dyn Events) -> 
 
 /// An empty file system in RAM, attached (in our namespace) where nobody looks: the kernel takes
 /// layers only from attached mounts before 6.15.
-fn ram_storage(size: Option<super::Size>) -> Result<Root, Error> {
+pub(super) fn ram_storage(size: Option<super::Size>) -> Result<Root, Error> {
     let place = overlay::run_directory()?;
     let tree = view::temporary_tree("0700", size.map(|size| size.to_string()).as_deref())?;
     attach(&tree, &place, place.path())?;

@@ -5,12 +5,13 @@
 
 use std::path::Path;
 
+use super::enter::{ram_storage, reached_here};
 use super::plan::{Entrance, Plan, plan};
-use super::{Error, Request, view};
+use super::{Error, Request};
 use crate::event::{Event, Events};
 use crate::host::Host;
 use crate::overlay::{self, Overlay, Part, Presence, Rebase, Storage, Wishes, assemble};
-use crate::sys::{Namespaces, Propagation, Root, attach, detach_path, leave_for_new, set_propagation};
+use crate::sys::{Namespaces, Propagation, detach_path, leave_for_new, set_propagation};
 
 /// What came of it.
 pub enum Followed {
@@ -60,7 +61,7 @@ fn follow_alone(
     }
     leave_for_new(Namespaces::MOUNT)?;
     set_propagation(Path::new("/"), Propagation::Slave)?;
-    overlay.dir = super::enter::reached_here(&overlay.dir, &plan.name)?;
+    overlay.dir = reached_here(&overlay.dir, &plan.name)?;
     let rebase = plan_here(plan, &overlay, wishes, events)?;
     if !is_only_planned {
         rebase.apply(&overlay, &here(plan)?)?;
@@ -84,14 +85,7 @@ fn plan_here(
     events: &mut dyn Events,
 ) -> Result<Rebase, Error> {
     let place = overlay::run_directory()?;
-    let ram = Root::from_fd(
-        {
-            let tree = view::temporary_tree("0700", None)?;
-            attach(&tree, &place, place.path())?;
-            tree.into_fd()
-        },
-        place.path(),
-    );
+    let ram = ram_storage(None)?;
     ram.make_dir("view", 0o700)?;
     // What lies in RAM has no packages, and what is the host's own is the same on both sides.
     let parts: Vec<Part> = plan.parts.iter().filter(|part| matches!(part, Part::Kept(_))).cloned().collect();
