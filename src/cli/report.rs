@@ -32,8 +32,6 @@ pub(super) enum Error {
     NotEmpty(PathBuf),
     #[error("there is a package database already: '{}'", .0.display())]
     DatabaseExists(PathBuf),
-    #[error("a database of dpkg's is not merged without the files that it is about")]
-    MergedWithFiles,
     #[error("only root may do that")]
     NotRoot,
     #[error("overlay '{0}' lives in RAM and cannot be looked into from outside")]
@@ -99,9 +97,6 @@ fn hint(error: &Error) -> Option<String> {
         Error::InRam(name) => Some(format!("'{onlay} shell {name}' joins it while it runs")),
         Error::Packages(error) => packages_hint(error),
         Error::NotEmpty(_) => Some("give a directory that is not there yet".into()),
-        Error::MergedWithFiles => Some(
-            "'rebase' merges an overlay's; 'db diff BASE OURS THEIRS' shows what would be decided".into(),
-        ),
         Error::DatabaseExists(_) => Some("give a directory without one".into()),
         Error::Some { .. } | Error::Output(_) | Error::OtherSystem { .. } => None,
     }

@@ -41,12 +41,6 @@ pub enum Error {
         /// The command that finishes what it began.
         remedy: &'static str,
     },
-    /// A merge was broken off after it had begun, and must be finished before anything else.
-    #[error("a merge of '{}' was broken off, and must be finished first", path.display())]
-    Unfinished {
-        /// Where it is.
-        path: PathBuf,
-    },
     /// It is not there.
     #[error("there is no package database '{}'", path.display())]
     Missing {

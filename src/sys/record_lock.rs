@@ -16,15 +16,6 @@ pub struct RecordLock {
 }
 
 impl RecordLock {
-    /// Takes a lock on `name` in `dir` that nobody shares, or `None` where somebody has one. The file is made
-    /// when missing.
-    pub fn try_take(dir: &Root, name: &str, mode: u32) -> Result<Option<RecordLock>, IoError> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let fd = rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(mode))
-            .context("open lock", dir.join(name))?;
-        RecordLock::try_exclusive(fd).context("lock", dir.join(name))
-    }
-
     /// Whether somebody has a lock on `name` in `dir` that nobody shares. Nothing is made or locked to know.
     pub fn is_held(dir: &Root, name: &str) -> Result<bool, IoError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -115,11 +106,16 @@ mod tests {
         drop(one);
         assert!(RecordLock::try_exclusive(open()).expect("it works").is_some());
     }
+
     #[test]
     fn a_lock_is_held_until_it_is_dropped() {
         let place = tempfile::tempdir().expect("a directory");
         let dir = Root::open(place.path()).expect("it is there");
-        let take = || RecordLock::try_take(&dir, "lock", 0o640).expect("a lock");
+        let take = || {
+            let mut file = std::fs::File::options();
+            let file = file.create(true).truncate(false).write(true).open(place.path().join("lock"));
+            RecordLock::try_exclusive(file.expect("a file").into()).expect("a lock")
+        };
         let is_held = || RecordLock::is_held(&dir, "lock").expect("a lock");
         assert!(!is_held(), "there is no file");
         let lock = take();

@@ -5,7 +5,10 @@ mod dumps;
 mod refusals;
 mod rpm;
 
+use std::fs::File;
 use std::path::Path;
+
+use onlay::sys::RecordLock;
 
 use crate::debian::{ONLAY, command};
 
@@ -53,6 +56,12 @@ impl Answer {
         assert_eq!((self.code, &*self.stdout), (Some(code), ""), "{}", self.stderr);
         &self.stderr
     }
+}
+
+/// A lock like those of package managers, on a file that is made when missing.
+fn locked(path: &Path) -> RecordLock {
+    let file = File::options().create(true).truncate(false).write(true).open(path).expect("our file");
+    RecordLock::try_exclusive(file.into()).expect("a lock").expect("nobody has it")
 }
 
 /// Lines without runs of blanks.

@@ -1,4 +1,4 @@
-//! `onlay db diff` of three databases: what the merge would decide.
+//! What a merge of three databases decides: `onlay db diff` shows it, `onlay db merge` does it.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use crate::pkgdb::{AnyDatabase, rpm};
 
 /// One package on which something is decided, as `--json` shows it.
 #[derive(Debug, Serialize)]
-struct Row {
+pub(super) struct Row {
     name: String,
     arch: String,
     decision: &'static str,
@@ -31,39 +31,62 @@ struct Row {
     why: &'static str,
 }
 
-pub(super) fn show(
-    base: &AnyDatabase,
-    ours: &AnyDatabase,
-    theirs: &AnyDatabase,
-    json: bool,
-) -> Result<(), Error> {
-    let rows = match (base, ours, theirs) {
-        (AnyDatabase::Rpm(base), AnyDatabase::Rpm(ours), AnyDatabase::Rpm(theirs)) => {
-            of_rpm(base, ours, theirs)?
-        }
-        (AnyDatabase::Dpkg(base), AnyDatabase::Dpkg(ours), AnyDatabase::Dpkg(theirs)) => {
-            of_dpkg(base, ours, theirs)?
-        }
-        _ => unreachable!("all three were found to be of one kind"),
-    };
-    if json {
-        return output::print_json(&rows);
-    }
-    if rows.is_empty() {
-        output::say("onlay: all three have the same packages");
-        return Ok(());
-    }
-    output::print(&table(&rows))
+/// A merge that is planned.
+pub(super) struct Judged {
+    pub(super) plan: Plan,
+    /// What is decided on packages that one side changed.
+    pub(super) rows: Vec<Row>,
+    /// What is wrong then that was not before, in words.
+    findings: Vec<String>,
 }
 
-fn of_rpm(base: &rpm::Database, ours: &rpm::Database, theirs: &rpm::Database) -> Result<Vec<Row>, Error> {
+pub(super) enum Plan {
+    Rpm(rpm_merge::Plan),
+    Dpkg(dpkg_merge::Plan),
+}
+
+/// Decides. All three are of one kind.
+pub(super) fn judge(base: &AnyDatabase, ours: &AnyDatabase, theirs: &AnyDatabase) -> Result<Judged, Error> {
+    match (base, ours, theirs) {
+        (AnyDatabase::Rpm(base), AnyDatabase::Rpm(ours), AnyDatabase::Rpm(theirs)) => {
+            of_rpm(base, ours, theirs)
+        }
+        (AnyDatabase::Dpkg(base), AnyDatabase::Dpkg(ours), AnyDatabase::Dpkg(theirs)) => {
+            of_dpkg(base, ours, theirs)
+        }
+        _ => unreachable!("all three were found to be of one kind"),
+    }
+}
+
+impl Judged {
+    pub(super) fn tell_findings(&self) {
+        for finding in &self.findings {
+            output::say(&format!("onlay: the merge breaks something: {finding}"));
+        }
+    }
+
+    pub(super) fn show(&self, json: bool) -> Result<(), Error> {
+        self.tell_findings();
+        if json {
+            return output::print_json(&self.rows);
+        }
+        if self.rows.is_empty() {
+            output::say("onlay: all three have the same packages");
+            return Ok(());
+        }
+        output::print(&table(&self.rows))
+    }
+}
+
+fn words<T: ToString>(findings: &[T]) -> Vec<String> {
+    findings.iter().map(ToString::to_string).collect()
+}
+
+fn of_rpm(base: &rpm::Database, ours: &rpm::Database, theirs: &rpm::Database) -> Result<Judged, Error> {
     let base = Catalog::of(base)?;
     let known: Vec<rpm_merge::Known> = base.entries().iter().map(|entry| entry.known.clone()).collect();
     let (our, their) = (Catalog::of(ours)?, Catalog::of(theirs)?);
     let plan = rpm_merge::plan(&known, (ours, &our), (theirs, &their), &Choice::default())?;
-    for finding in &plan.findings {
-        output::say(&format!("onlay: the merge would break something: {finding}"));
-    }
     let was = |key: &rpm_merge::Key| {
         let is_it = |known: &&rpm_merge::Known| {
             let version = key.version.as_ref().is_none_or(|version| *version == known.evr.to_string());
@@ -77,15 +100,13 @@ fn of_rpm(base: &rpm::Database, ours: &rpm::Database, theirs: &rpm::Database) ->
         let versions = [was(&decided.key), version(&decided.ours), version(&decided.theirs)];
         row(&decided.key.name, &decided.key.arch, decided.outcome, versions)
     };
-    Ok(decided.map(row).collect())
+    let (rows, findings) = (decided.map(row).collect(), words(&plan.findings));
+    Ok(Judged { rows, findings, plan: Plan::Rpm(plan) })
 }
 
-fn of_dpkg(base: &dpkg::Database, ours: &dpkg::Database, theirs: &dpkg::Database) -> Result<Vec<Row>, Error> {
+fn of_dpkg(base: &dpkg::Database, ours: &dpkg::Database, theirs: &dpkg::Database) -> Result<Judged, Error> {
     let known = dpkg_merge::Base::of(base);
     let plan = dpkg_merge::plan(&known, input_of(ours), input_of(theirs), &Wishes::default())?;
-    for finding in &plan.findings {
-        output::say(&format!("onlay: the merge would break something: {finding}"));
-    }
     let version = |database: &dpkg::Database, key: &dpkg::Key| {
         let entry = database.entries.get(key).filter(|entry| entry.is_present())?;
         Some(entry.package().version)
@@ -95,7 +116,8 @@ fn of_dpkg(base: &dpkg::Database, ours: &dpkg::Database, theirs: &dpkg::Database
         let versions = [base, ours, theirs].map(|database| version(database, &decided.key));
         row(&decided.key.name, &decided.key.arch, decided.outcome, versions)
     };
-    Ok(decided.map(row).collect())
+    let (rows, findings) = (decided.map(row).collect(), words(&plan.findings));
+    Ok(Judged { rows, findings, plan: Plan::Dpkg(plan) })
 }
 
 fn input_of(database: &dpkg::Database) -> dpkg_merge::Input<'_> {

@@ -66,7 +66,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         Some(theirs) => {
             let theirs = find_like(&old, theirs)?;
             let [old, new, theirs] = [old.open(PATIENCE)?, new.open(PATIENCE)?, theirs.open(PATIENCE)?];
-            decisions::show(&old, &new, &theirs, arguments.json)?;
+            decisions::judge(&old, &new, &theirs)?.show(arguments.json)?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,22 +1,23 @@
 //! `onlay db merge`.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueHint};
 
+use super::decisions::{Plan, judge};
 use super::diff::find_like;
 use super::dump::{existing, made, refuse_database};
 use super::{PATIENCE, find};
 use crate::cli::output;
 use crate::cli::report::Error;
-use crate::pkgdb::AnyDatabase;
+use crate::pkgdb::dpkg::{self, merge as dpkg_merge};
 use crate::pkgdb::merge::Side;
-use crate::pkgdb::rpm::merge::{Catalog, Choice, Known, plan};
-use crate::pkgdb::rpm::{Access, Opening, prepare};
-use crate::sys::Root;
+use crate::pkgdb::rpm::{self, Access, Opening, merge as rpm_merge, prepare};
+use crate::pkgdb::{AnyDatabase, Place};
 
-/// Merge two databases of rpm's that came from one, into a new one
+/// Merge two databases that came from one, into a new one
 ///
 /// No file of a package is looked at: 'onlay rebase' merges those as well, and is what
 /// overlays need. What is decided is what 'onlay db diff BASE OURS THEIRS' shows.
@@ -31,48 +32,100 @@ pub(super) struct Arguments {
     /// The other one: the host's as it is now
     #[arg(value_hint = ValueHint::AnyPath)]
     theirs: PathBuf,
-    /// The directory for the new database, which must have none; it is made when missing
+    /// The directory for the new database, which is made when missing: of rpm's, its own, which
+    /// must have none yet; of dpkg's, an empty one that it is in as below a root
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     output: PathBuf,
     /// Say what would be made, and stop
     #[arg(long)]
     dry_run: bool,
+    /// Print what is decided as JSON, like 'onlay db diff'
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
-    let places = find(&arguments.base)?;
-    let [ours, theirs] = [find_like(&places, &arguments.ours)?, find_like(&places, &arguments.theirs)?];
-    let (AnyDatabase::Rpm(base), AnyDatabase::Rpm(ours), AnyDatabase::Rpm(theirs)) =
-        (places.open(PATIENCE)?, ours.open(PATIENCE)?, theirs.open(PATIENCE)?)
-    else {
-        return Err(Error::MergedWithFiles);
-    };
+    let base = find(&arguments.base)?;
+    let [ours, theirs] = [find_like(&base, &arguments.ours)?, find_like(&base, &arguments.theirs)?];
     let target = &arguments.output;
-    if let Some(directory) = existing(target)? {
-        refuse_database(&directory)?;
-    }
-    let known: Vec<Known> = Catalog::of(&base)?.entries().iter().map(|entry| entry.known.clone()).collect();
-    let (our, their) = (Catalog::of(&ours)?, Catalog::of(&theirs)?);
-    let plan = plan(&known, (&ours, &our), (&theirs, &their), &Choice::default())?;
-    for finding in &plan.findings {
-        output::say(&format!("onlay: the merge breaks something: {finding}"));
-    }
-    let (from, which) = match plan.from {
-        Side::Ours => (&ours, "ours"),
-        Side::Theirs => (&theirs, "theirs"),
+    refuse_used(&base, target)?;
+    let [base, ours, theirs] = [base.open(PATIENCE)?, ours.open(PATIENCE)?, theirs.open(PATIENCE)?];
+    let judged = judge(&base, &ours, &theirs)?;
+    judged.tell_findings();
+    let what = match &judged.plan {
+        Plan::Rpm(plan) => of_rpm(plan, target),
+        Plan::Dpkg(plan) => of_dpkg(plan, target),
     };
-    let what = format!(
-        "a database in {}: that of {which}, {} packages less and {} more",
-        output::path(target),
-        plan.delta.remove.len(),
-        plan.delta.add.len()
-    );
-    if arguments.dry_run {
-        return output::print(&format!("would make {what}\n")).map(|()| ExitCode::SUCCESS);
+    if arguments.json {
+        output::print_json(&judged.rows)?;
     }
-    let directory: Root = made(target)?;
-    let opening = Opening { scratch: target, patience: PATIENCE, access: Access::Replace };
-    prepare(from, &plan.delta, &directory, &opening)?.commit()?;
+    if arguments.dry_run {
+        if !arguments.json {
+            output::print(&format!("would make {what}\n"))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    match (&judged.plan, &ours, &theirs) {
+        (Plan::Rpm(plan), AnyDatabase::Rpm(ours), AnyDatabase::Rpm(theirs)) => {
+            write_rpm(plan, ours, theirs, target)?;
+        }
+        (Plan::Dpkg(plan), AnyDatabase::Dpkg(ours), AnyDatabase::Dpkg(theirs)) => {
+            write_dpkg(plan, ours, theirs, target)?;
+        }
+        _ => unreachable!("a plan is of the kind of its databases"),
+    }
     output::say(&format!("onlay: made {what}"));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Another database there would be read in place of the new one, or the new one in place of that.
+fn refuse_used(place: &Place, target: &Path) -> Result<(), Error> {
+    let Some(directory) = existing(target)? else { return Ok(()) };
+    match place {
+        Place::Rpm { .. } => refuse_database(&directory),
+        Place::Dpkg { .. } if directory.is_empty()? => Ok(()),
+        Place::Dpkg { .. } => Err(Error::NotEmpty(target.to_owned())),
+    }
+}
+
+fn of_rpm(plan: &rpm_merge::Plan, target: &Path) -> String {
+    let which = match plan.from {
+        Side::Ours => "ours",
+        Side::Theirs => "theirs",
+    };
+    let (less, more) = (plan.delta.remove.len(), plan.delta.add.len());
+    format!("a database in {}: that of {which}, {less} packages less and {more} more", output::path(target))
+}
+
+fn of_dpkg(plan: &dpkg_merge::Plan, target: &Path) -> String {
+    let count = plan.entries.values().filter(|entry| entry.is_present()).count();
+    format!("a database of {count} packages below {}", output::path(target))
+}
+
+fn write_rpm(
+    plan: &rpm_merge::Plan,
+    ours: &rpm::Database,
+    theirs: &rpm::Database,
+    target: &Path,
+) -> Result<(), Error> {
+    let from = if plan.from == Side::Ours { ours } else { theirs };
+    let directory = made(target)?;
+    let opening = Opening { scratch: target, patience: PATIENCE, access: Access::Replace };
+    Ok(prepare(from, &plan.delta, &directory, &opening)?.commit()?)
+}
+
+fn write_dpkg(
+    plan: &dpkg_merge::Plan,
+    ours: &dpkg::Database,
+    theirs: &dpkg::Database,
+    target: &Path,
+) -> Result<(), Error> {
+    let written = dpkg::write(plan, ours, theirs, &made(target)?);
+    if written.is_err() {
+        // The error that matters is the first one. All that is in there is ours.
+        for entry in fs::read_dir(target).into_iter().flatten().flatten() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(written?)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::database::{EXTENDED_STATES, LARGE, Reader, SMALL, optional};
 use super::{
-    Alternative, AutoInstalled, Entry, InfoFiles, Key, Locks, MultiArch, State, contents, diversions,
+    Alternative, AutoInstalled, Entry, InfoFiles, Key, MultiArch, State, contents, diversions, lock,
     statoverride, stem, triggers,
 };
 use crate::package::deb822::Document;
@@ -86,7 +86,7 @@ impl Finding {
 /// Looks at everything in the database in a directory below a root.
 pub fn check(root: &Root, directory: &Path) -> Result<Vec<Finding>, Error> {
     let place = root.open_dir(directory)?;
-    if Locks::are_held(&place)? {
+    if lock::are_held(&place)? {
         return Err(Error::InUse { path: place.path().to_owned() });
     }
     let mut check = Check { reader: Reader { root, directory }, findings: Vec::new() };
@@ -129,7 +129,7 @@ impl Check<'_> {
 
     fn interruptions(&mut self) -> Result<(), Error> {
         match self.reader.refuse_unfinished(false) {
-            Err(error @ (Error::Interrupted { .. } | Error::Unfinished { .. })) => {
+            Err(error @ Error::Interrupted { .. }) => {
                 self.findings.push(Finding::Interrupted(error.to_string()));
                 Ok(())
             }

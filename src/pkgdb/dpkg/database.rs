@@ -10,8 +10,8 @@ use super::files::{Files, parse_list};
 use super::lines::{is_package_name, path};
 use super::triggers::{self, Declared, Interest};
 use super::{
-    Aliases, Alternative, AutoInstalled, Entry, InfoFiles, InstalledFile, Key, Locks, Triggers, diversions,
-    lock, parse_status, statoverride, stem, write,
+    Aliases, Alternative, AutoInstalled, Entry, InfoFiles, InstalledFile, Key, Triggers, diversions, lock,
+    parse_status, statoverride, stem,
 };
 use crate::host::PackageSystem;
 use crate::package::Identity;
@@ -26,8 +26,6 @@ pub struct Database {
     contents: Contents,
     /// Somebody held dpkg's locks when this was read.
     pub is_in_use: bool,
-    /// What tells its `status` from that of another time.
-    pub(super) status: Identity,
 }
 
 /// Where apt keeps what it installed for others' sake.
@@ -46,7 +44,7 @@ impl Database {
         let Some(found) = PackageSystem::find_kind(root, "dpkg") else { return Ok(None) };
         let directory = found.database.parent().unwrap_or(Path::new("/")).to_owned();
         let reader = Reader { root, directory: &directory };
-        let is_in_use = Locks::are_held(&root.open_dir(&directory)?)?;
+        let is_in_use = lock::are_held(&root.open_dir(&directory)?)?;
         reader.refuse_unfinished(is_in_use)?;
         let text = optional(root.read(directory.join("status"), LARGE))?.unwrap_or_default();
         let entries = parse_status(&text).map_err(|error| damaged(&root.join(&found.database), &error))?;
@@ -60,8 +58,7 @@ impl Database {
             entries,
             info,
         };
-        let status = Identity::of(&text);
-        Ok(Some(Database { root: root.try_clone()?, directory, contents, is_in_use, status }))
+        Ok(Some(Database { root: root.try_clone()?, directory, contents, is_in_use }))
     }
 
     /// The database's directory below its root.
@@ -212,14 +209,9 @@ impl Reader<'_> {
         Ok(names)
     }
 
-    /// Records in `updates/` belong to `status` but are not in it; dpkg puts them there when it next runs. A merge that
-    /// was broken off is finished by [`write::finish`].
+    /// Records in `updates/` belong to `status` but are not in it; dpkg puts them there when it next runs.
     pub(super) fn refuse_unfinished(&self, is_in_use: bool) -> Result<(), Error> {
         let directory = self.root.open_dir(self.directory)?;
-        if write::is_unfinished(self.root, self.directory) {
-            let path = directory.path().to_owned();
-            return Err(if is_in_use { Error::InUse { path } } else { Error::Unfinished { path } });
-        }
         let is_record = |name: &OsStr| {
             name.len() <= LONGEST_UPDATE && name.as_encoded_bytes().iter().all(u8::is_ascii_digit)
         };

@@ -43,7 +43,6 @@ pub use dump::export;
 pub use entry::{Conffile, Entry, Key, Marks, MultiArch, State, Status, Want, parse_status};
 pub use files::{Aliases, InstalledFile};
 pub use info::{InfoFiles, stem};
-pub use lock::Locks;
 pub use statoverride::StatOverride;
 pub use triggers::Triggers;
-pub use write::{differing, finish, write};
+pub use write::{differing, write};

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use onlay::sys::{RecordLock, Root};
-
-use super::{copy, db, squeezed};
+use super::{copy, db, locked, squeezed};
 use crate::debian::{command, expect_success, tree};
 
 /// A root with a small database.
@@ -192,12 +190,43 @@ fn stanzas_are_exported_as_they_are() {
 #[test]
 fn a_database_in_use_is_left_alone() {
     let small = Small::new();
-    let place = Root::open(small.admin("root")).expect("our directory");
-    let lock = RecordLock::try_take(&place, "lock", 0o640).expect("our file").expect("nobody has it");
+    let lock = locked(&small.admin("root").join("lock"));
     for verb in ["list", "check"] {
         let answer = db(&[&verb, &small.path("root")]);
         assert!(answer.failed(1).contains("is in use by another program"), "{}", answer.stderr);
     }
     drop(lock);
     db(&[&"list", &small.path("root")]).ok();
+}
+
+#[test]
+fn three_databases_are_merged_into_one() {
+    let small = Small::new();
+    let root = |name: &str| small.path(name);
+    for side in ["ours", "theirs"] {
+        copy(&root("root"), &root(side));
+    }
+    small.replace("ours", "Version: 2.0", "Version: 2.1");
+    small.replace("theirs", "Version: 1:1.0-1", "Version: 1:1.0-2");
+    fs::write(small.admin("ours").join("diversions"), "/usr/a\n/usr/b\n:\n").expect("our file");
+    let (base, ours, theirs, merged) = (root("root"), root("ours"), root("theirs"), root("merged"));
+    let words: [&dyn AsRef<std::ffi::OsStr>; 6] = [&"merge", &base, &ours, &theirs, &"--output", &merged];
+    let planned = db(&[&words[..], &[&"--dry-run"]].concat()).ok();
+    assert_eq!(planned, format!("would make a database of 2 packages below {}\n", merged.display()));
+    assert!(!merged.exists());
+    let answer = db(&[&words[..], &[&"--json"]].concat());
+    assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+    assert_eq!(answer.fields(&["/name", "/decision"]), ["one take-theirs", "two keep-ours"]);
+    let listed = listed_by_dpkg(&small.admin("merged"));
+    let expected = [
+        "one all 1:1.0-2 install ok installed",
+        "rest amd64 0.1 deinstall ok config-files",
+        "two amd64 2.1 hold ok installed",
+    ];
+    assert_eq!(listed.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+    assert_eq!(small.dpkg("merged", "dpkg", &["--audit"]), "");
+    let diverted = small.dpkg("merged", "dpkg-divert", &["--list"]);
+    assert_eq!(diverted, "local diversion of /usr/a to /usr/b\n");
+    let again = db(&words);
+    assert!(again.failed(1).contains("is not empty"), "{}", again.stderr);
 }

@@ -4,10 +4,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use onlay::package::Identity;
-use onlay::sys::{RecordLock, Root};
 use rusqlite::Connection;
 
-use super::{copy, db, squeezed};
+use super::{copy, db, locked, squeezed};
 use crate::debian::{command, expect_success};
 use crate::rpmdb::lab::Lab;
 
@@ -173,8 +172,7 @@ fn three_databases_are_judged_as_by_the_merge() {
 #[test]
 fn a_database_in_use_is_left_alone() {
     let Some(lab) = lab_with_some() else { return };
-    let place = Root::open(lab.path("db")).expect("our directory");
-    let lock = RecordLock::try_take(&place, ".rpm.lock", 0o644).expect("our file").expect("nobody has it");
+    let lock = locked(&lab.path("db").join(".rpm.lock"));
     for verb in ["list", "check"] {
         let answer = db(&[&verb, &lab.path("db")]);
         let said = answer.failed(1);

@@ -7,11 +7,10 @@ use std::path::Path;
 
 use onlay::package::DebianVersion;
 use onlay::pkgdb::Error;
-use onlay::pkgdb::dpkg::{Database, Locks, MultiArch, State, stem};
+use onlay::pkgdb::dpkg::{Database, MultiArch, State, stem};
 use onlay::sys::with_causes;
 
 use super::system::{Bed, System, entry, sorted};
-use crate::debian::words;
 
 /// A system to which all has happened that leaves a trace in the database.
 fn eventful(bed: &Bed) -> System {
@@ -427,7 +426,7 @@ fn what_dpkg_left_unfinished_is_refused() {
 }
 
 #[test]
-fn locks_keep_dpkg_and_us_apart() {
+fn a_database_is_in_use_while_dpkg_runs() {
     let Some(bed) = Bed::make() else { return };
     let system = bed.system("locked");
     let slow = bed.deb(
@@ -435,23 +434,11 @@ fn locks_keep_dpkg_and_us_apart() {
         &[("/DEBIAN/preinst", "#!/bin/sh\necho waiting; read answer\n")],
     );
     let path = system.copy(&slow);
-    let directory = system.open().open_dir("/var/lib/dpkg").expect("it is there");
     assert!(!system.database().is_in_use);
-
-    let locks = Locks::take(&directory).expect("nobody has them");
-    assert!(system.database().is_in_use, "by us");
-    let refused = system.attempt(&format!("dpkg --install {path}"));
-    assert!(!refused.status.success() && words(&refused).contains("lock"), "{}", words(&refused));
-    let waits = system.attempt("timeout 1 dpkg-trigger --no-await --by-package=cron onlay-trigger");
-    assert_eq!(waits.status.code(), Some(124), "{}", words(&waits));
-    drop(locks);
-    system.run("dpkg-trigger --no-await --by-package=cron onlay-trigger");
-
     let mut dpkg = system.command(&format!("dpkg --install {path}"));
     dpkg.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
     let mut running = dpkg.spawn().expect("it starts");
     wait_for(&mut running, "waiting");
-    assert!(matches!(Locks::take(&directory), Err(Error::InUse { .. })));
     let Err(error) = Database::open(&system.open()) else {
         panic!("dpkg has records that it has not finished")
     };
@@ -459,7 +446,6 @@ fn locks_keep_dpkg_and_us_apart() {
     running.stdin.take().expect("a pipe").write_all(b"go on\n").expect("it waits");
     assert!(running.wait().expect("it ends").success());
     assert!(!system.database().is_in_use);
-    Locks::take(&directory).expect("nobody has them");
 }
 
 /// Reads what a program says up to a word.
