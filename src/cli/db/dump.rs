@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum, ValueHint};
+use serde::Serialize;
 
 use super::{Database, PATIENCE, Where};
 use crate::cli::output;
@@ -30,6 +31,9 @@ pub(super) struct Export {
     /// Say what would be written, and stop
     #[arg(long)]
     dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Make a database of rpm's from files that 'export' or 'rpmdb --exportdb' wrote
@@ -47,6 +51,17 @@ pub(super) struct Import {
     /// Say what would be made, and stop
     #[arg(long)]
     dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was written, or would be, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Made<'a> {
+    /// How many it has.
+    packages: usize,
+    directory: output::JsonPath<'a>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -72,18 +87,33 @@ pub(super) fn export(place: &Where, arguments: &Export) -> Result<ExitCode, Erro
     {
         return Err(Error::NotEmpty(target.clone()));
     }
+    let tell = |count, said: Said| said.tell(count, target, &files_in(count, target), arguments.json);
     if arguments.dry_run {
-        let count = count(&database)?;
-        return output::print(&format!("would write {}\n", files_in(count, target)))
-            .map(|()| ExitCode::SUCCESS);
+        return tell(count(&database)?, Said::Planned("write"));
     }
     let directory = made(target)?;
     let count = match &database {
         AnyDatabase::Rpm(database) => rpm::export(database, &directory)?,
         AnyDatabase::Dpkg(database) => pkgdb::dpkg::export(database, &directory)?,
     };
-    output::say(&format!("onlay: wrote {}", files_in(count, target)));
-    Ok(ExitCode::SUCCESS)
+    tell(count, Said::Done("wrote"))
+}
+
+/// What is told of it, by its verb.
+enum Said {
+    Planned(&'static str),
+    Done(&'static str),
+}
+
+impl Said {
+    fn tell(self, packages: usize, directory: &Path, what: &str, json: bool) -> Result<ExitCode, Error> {
+        match self {
+            _ if json => output::print_json(&Made { packages, directory: directory.into() })?,
+            Said::Planned(verb) => output::print(&format!("would {verb} {what}\n"))?,
+            Said::Done(verb) => output::say(&format!("onlay: {verb} {what}")),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 fn count(database: &AnyDatabase) -> Result<usize, Error> {
@@ -108,13 +138,13 @@ pub(super) fn import(arguments: &Import) -> Result<ExitCode, Error> {
     let count = rpm::look(&dump)?;
     let noun = if count == 1 { "package" } else { "packages" };
     let what = format!("a database of {count} {noun} in {}", output::path(target));
+    let tell = |said: Said| said.tell(count, target, &what, arguments.json);
     if arguments.dry_run {
-        return output::print(&format!("would make {what}\n")).map(|()| ExitCode::SUCCESS);
+        return tell(Said::Planned("make"));
     }
     let directory = made(target)?;
     rpm::import(&dump, arguments.backend.into(), &directory, PATIENCE)?.commit()?;
-    output::say(&format!("onlay: made {what}"));
-    Ok(ExitCode::SUCCESS)
+    tell(Said::Done("made"))
 }
 
 /// Another database in a directory would be read in place of the new one, or the new one in place of that.

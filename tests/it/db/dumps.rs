@@ -32,8 +32,9 @@ fn what_is_exported_makes_the_same_database() {
         let dry = db(&[&"import", &dump, &target, &options[0], &options[1], &"--dry-run"]).ok();
         assert_eq!(dry, format!("would make a database of 4 packages in {}\n", target.display()));
         assert!(!target.exists());
-        let answer = db(&[&"import", &dump, &target, &options[0], &options[1]]);
-        assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+        let made = db(&[&"import", &dump, &target, &options[0], &options[1], &"--json"]).ok();
+        let made: serde_json::Value = serde_json::from_str(&made).expect("JSON");
+        assert_eq!(made, serde_json::json!({"packages": 4, "directory": target.to_str()}));
         assert_eq!(listed(&lab.database(name)), listed(&lab.database("db")));
         let same = db(&[&"diff", &database, &target]);
         assert_eq!((same.code, &*same.stderr), (Some(0), "onlay: both have the same packages\n"));
