@@ -51,7 +51,7 @@ const RPM_MAKE: &str = r#"top=$(mktemp -d); find "$1" -type d -exec chmod 755 {}
       find . -mindepth 2 -type d | grep -v -x -e ./usr/lib -e ./usr/share -e ./etc | sed 's/^\./%dir /'
       find . -type f | sed 's/^\.//; s/^\/etc/%config(noreplace) \/etc/'
     } >"$top/spec"
-    rpmbuild --quiet -bb --define "_topdir $top" --define '_binary_payload w0.ufdio' --define '_build_id_links none' "$top/spec" >"$top/log" 2>&1 ||
+    rpmbuild --quiet -bb --define "_topdir $top" --define "_tmppath $top" --define '_binary_payload w0.ufdio' --define '_build_id_links none' "$top/spec" >"$top/log" 2>&1 ||
       { cat "$top/log" >&2; exit 1; }
     mv "$top"/RPMS/noarch/*.rpm "$2"; rm -r "$top""#;
 
