@@ -155,6 +155,11 @@ impl Root {
         }
     }
 
+    /// Whether a name below is a directory itself; a link to one is none.
+    pub fn is_dir(&self, name: impl AsRef<Path>) -> Result<bool, IoError> {
+        Ok(self.lstat(name)?.is_some_and(|stat| FileKind::of(&stat) == FileKind::Directory))
+    }
+
     /// Whether something exists below, following links inside this root.
     pub fn exists(&self, name: impl AsRef<Path>) -> bool {
         self.open_inside(name.as_ref(), OFlags::PATH | OFlags::CLOEXEC, ResolveFlags::IN_ROOT).is_ok()

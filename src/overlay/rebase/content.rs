@@ -40,11 +40,6 @@ impl Content {
     pub(in crate::overlay) fn of_bytes(bytes: &[u8]) -> Content {
         Content::File(Sha256::digest(bytes).into())
     }
-
-    /// Whether a name stands for a directory.
-    pub(in crate::overlay) fn is_directory(dir: &Root, name: &OsStr) -> Result<bool, IoError> {
-        Ok(dir.lstat(name)?.is_some_and(|stat| FileKind::of(&stat) == FileKind::Directory))
-    }
 }
 
 fn digest(dir: &Root, name: &OsStr) -> Result<[u8; 32], IoError> {

@@ -306,7 +306,7 @@ impl Planning<'_> {
         let dir = self.below.dir()?;
         let mut found = Vec::new();
         for entry in dir.entries()? {
-            let is_directory = Content::is_directory(dir, &entry.name)?;
+            let is_directory = dir.is_dir(&entry.name)?;
             found.push((entry.name, is_directory));
         }
         Ok(found)
@@ -329,7 +329,7 @@ impl Planning<'_> {
             }
             let dir = self.below.dir()?;
             // Others may have files in a directory of the package.
-            if dir.lstat(name)?.is_some() && !Content::is_directory(dir, name)? {
+            if dir.lstat(name)?.is_some() && !dir.is_dir(name)? {
                 self.plan.edits.push((path, Edit::Hide));
             }
         }
