@@ -6,6 +6,7 @@
 //! in the caller's mount namespace: `assemble` is called after the namespace was left.
 
 mod assemble;
+mod attributes;
 mod clear;
 mod collection;
 mod diff;

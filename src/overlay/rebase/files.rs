@@ -1,7 +1,7 @@
 //! Planning what becomes of the files of one layer.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::Finding;
@@ -9,14 +9,12 @@ use super::content::Content;
 use super::edit::Edit;
 use super::fate::{Facts, Fate, Owners, decide};
 use super::seen::{Attributes, Had, SeenFiles};
+use crate::overlay::attributes::Named;
 use crate::overlay::changes::marks::Opaque;
 use crate::overlay::changes::place::Place;
 use crate::overlay::changes::upper::{Node, Upper};
 use crate::pkgdb;
 use crate::sys::{IoError, Root};
-
-/// A file in a directory that is open.
-pub(super) type Named<'a> = (&'a Root, &'a OsStr);
 
 /// Whose the names of a view are, after packages were merged. Paths are from the root of the view,
 /// with links in their directories resolved.

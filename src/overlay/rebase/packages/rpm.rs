@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::{DatabaseFile, Planned, Sides, Wishes, WrittenLater};
+use crate::overlay::attributes::Named;
 use crate::overlay::rebase::claims::{Brought, Claims};
-use crate::overlay::rebase::files::Named;
 use crate::overlay::rebase::seen;
 use crate::overlay::{Error, Record};
 use crate::package::digest::FileDigest;
