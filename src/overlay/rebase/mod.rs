@@ -32,7 +32,7 @@ use super::diff::{uppers, without_submounts};
 use super::name::OverlayName;
 use super::{Error, Overlay, layers};
 use crate::host::{Base, Host};
-use crate::sys::Root;
+use crate::sys::{IoError, Root};
 
 pub use self::caches::{forget_pending, pending};
 pub use self::draft::clear_draft;
@@ -132,30 +132,29 @@ impl Rebase {
     /// Does it: wholly, or not at all. Nobody is in the overlay.
     pub fn apply(&self, overlay: &Overlay, host: &Host) -> Result<(), Error> {
         let draft = Draft::begin(&overlay.dir, &uppers(&overlay.dir)?)?;
-        let mut uppers = Vec::new();
-        for (point, edits) in &self.layers {
-            let upper = draft.upper(point)?;
-            edit::apply(edits, &upper, &without_submounts(host, point)?)?;
-            uppers.push((point.clone(), upper));
+        let upper = |(point, _): &(PathBuf, _)| Ok((point.clone(), draft.upper(point)?));
+        let uppers = self.layers.iter().map(upper).collect::<Result<_, IoError>>()?;
+        let sides = Side::all(uppers, host)?;
+        for (side, (_, edits)) in sides.iter().zip(&self.layers) {
+            edit::apply(edits, &side.upper, &side.lower)?;
         }
-        self.write_later(&uppers, host, draft.layers())?;
-        note(&Side::all(uppers, host)?, draft.layers(), SeenFiles::default(), &host.base(), host)?;
+        self.write_later(&sides, host, draft.layers())?;
+        note(&sides, draft.layers(), SeenFiles::default(), &host.base(), host)?;
         caches::note(draft.layers(), &self.pending)?;
         draft.publish()?;
         Ok(())
     }
 
     /// Writes what comes when all edits are made: into the layer that its directory is in.
-    fn write_later(&self, uppers: &[(PathBuf, Root)], host: &Host, scratch: &Root) -> Result<(), Error> {
+    fn write_later(&self, sides: &[Side], host: &Host, scratch: &Root) -> Result<(), Error> {
         let Some(later) = &self.later else { return Ok(()) };
         let directory = host.root.resolve(later.directory())?;
-        let is_in = |point: &Path| directory.starts_with(point);
-        let Some((point, upper)) = uppers.iter().rfind(|(point, _)| is_in(point)) else {
+        let Some(side) = sides.iter().rfind(|side| directory.starts_with(&side.point)) else {
             return Ok(());
         };
-        let inside = directory.strip_prefix(point).unwrap_or(&directory);
-        edit::make_parents(upper, &without_submounts(host, point)?, inside)?;
-        later.write(&host.root, Place::at(upper, inside).dir()?, scratch.path())
+        let inside = directory.strip_prefix(&side.point).unwrap_or(&directory);
+        edit::make_parents(&side.upper, &side.lower, inside)?;
+        later.write(&host.root, Place::at(&side.upper, inside).dir()?, scratch.path())
     }
 
     /// What a person should know, in words; the sum first.
