@@ -23,6 +23,9 @@ pub(in crate::overlay) enum Content {
 }
 
 impl Content {
+    /// A regular file that is not read, because there is none that it could be equal to.
+    pub(in crate::overlay) const UNREAD: Content = Content::File([0; 32]);
+
     /// Looks, and reads a regular file to its end.
     pub(in crate::overlay) fn of(dir: &Root, name: &OsStr) -> Result<Content, IoError> {
         let Some(stat) = dir.lstat(name)? else { return Ok(Content::Absent) };

@@ -14,7 +14,7 @@ use crate::overlay::changes::marks::Opaque;
 use crate::overlay::changes::place::Place;
 use crate::overlay::changes::upper::{Node, Upper};
 use crate::pkgdb;
-use crate::sys::{IoError, Root};
+use crate::sys::{FileKind, IoError, Root};
 
 /// Whose the names of a view are, after packages were merged. Paths are from the root of the view,
 /// with links in their directories resolved.
@@ -137,7 +137,15 @@ impl Planning<'_> {
         }
         self.above.move_to(path.parent().unwrap_or(Path::new("")));
         let dir = self.above.dir()?;
-        let own = if node.whiteout { None } else { Some(Content::of(dir, name)?) };
+        // Large files are an overlay's own, as a rule.
+        let is_compared = [Some(&has), had.and_then(Had::content)]
+            .iter()
+            .any(|other| matches!(other, Some(Content::File(_))));
+        let own = match node.status.kind {
+            _ if node.whiteout => None,
+            FileKind::File if !is_compared => Some(Content::UNREAD),
+            _ => Some(Content::of(dir, name)?),
+        };
         let own_attributes = Attributes::of_node(node);
         let same_attributes = match had {
             Some(Had::Content(_, attributes)) => *attributes == own_attributes,

@@ -203,6 +203,14 @@ fn look(dir: &Root, name: &OsStr, is_hidden: bool) -> Result<Had, IoError> {
 }
 
 impl Had {
+    /// What it was, where that was looked at.
+    pub(in crate::overlay) fn content(&self) -> Option<&Content> {
+        match self {
+            Had::Content(content, _) => Some(content),
+            Had::Nothing | Had::Hidden => None,
+        }
+    }
+
     fn to_bytes(&self) -> Vec<u8> {
         let (content, attributes) = match self {
             Had::Nothing => return b"a".to_vec(),
