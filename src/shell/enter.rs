@@ -280,8 +280,14 @@ fn make_view(
 /// Lets an overlay that was kept follow a base that has changed, unless that was refused.
 fn follow_base(plan: &Plan, kept: Option<&Kept>, events: &mut dyn Events) -> Result<(), Error> {
     let Some(overlay) = kept.and_then(|kept| kept.known.as_ref()) else { return Ok(()) };
-    overlay::clear_draft(&overlay.dir)?;
+    if let Err(error) = overlay::clear_draft(&overlay.dir) {
+        // What resists is in nobody's way here.
+        events.tell(Event::NotCleared { what: error.path.clone(), reason: error.cause() });
+    }
     if plan.request.no_rebase || overlay.record.base == *plan.base() {
+        return Ok(());
+    }
+    if overlay::is_followed(&overlay.dir, plan.base())? {
         return Ok(());
     }
     let overlay = Overlay { dir: reached_here(&overlay.dir, &plan.name)?, ..overlay.try_clone()? };

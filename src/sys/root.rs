@@ -61,6 +61,12 @@ impl Root {
         Root { fd, path: path.into() }
     }
 
+    /// The same directory by another path for messages.
+    #[must_use]
+    pub fn called(self, path: impl Into<PathBuf>) -> Root {
+        Root { path: path.into(), ..self }
+    }
+
     /// A second handle on the same directory.
     pub fn try_clone(&self) -> Result<Root, IoError> {
         let fd = self.fd.try_clone().context("duplicate", &self.path)?;

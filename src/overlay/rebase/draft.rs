@@ -65,12 +65,17 @@ impl<'a> Draft<'a> {
         self.layers.open_child(OsStr::new(&directory_name(point)))?.open_child(OsStr::new("upper"))
     }
 
-    /// Takes the place of the layers, for good. The old ones are cleared.
+    /// Makes it durable.
+    pub(in crate::overlay) fn sync(&self) -> Result<(), IoError> {
+        sync_file_system(&self.layers)
+    }
+
+    /// Takes the place of the layers, for good. It must have been synced. The old ones are cleared.
     pub(in crate::overlay) fn publish(self) -> Result<(), IoError> {
-        sync_file_system(&self.layers)?;
         let Draft { overlay, layers: _ } = self;
         rustix::fs::renameat_with(overlay, DRAFT, overlay, layers::DIRECTORY, RenameFlags::EXCHANGE)
             .context("replace", overlay.join(layers::DIRECTORY))?;
+        // What comes next can only be on disk when this is.
         sync_dir(overlay)?;
         // What resists is in nobody's way, and is tried again by whoever enters next.
         let _ = clear_draft(overlay);
