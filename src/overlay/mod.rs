@@ -32,7 +32,8 @@ pub use layers::{Layer, Part, directory_name, is_kernel_window, mount_point, sur
 pub use name::OverlayName;
 pub use packages::{Packages, Whose, packages};
 pub use rebase::{
-    Finding, Rebase, Room, Wishes, clear_draft, forget_pending, is_followed, note_base, pending,
+    Finding, Rebase, Room, Wishes, clear_draft, forget_pending, is_followed, note_base, note_packages,
+    pending,
 };
 pub use record::Record;
 pub use running::{Left, Mode, Presence, Running, RunningOverlay, User, view_label};

@@ -19,6 +19,7 @@ mod follow;
 mod guard;
 mod isolate;
 mod leave;
+mod noting;
 mod plan;
 mod session;
 mod size;

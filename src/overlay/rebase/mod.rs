@@ -272,6 +272,18 @@ pub fn note_base(name: &OverlayName, dir: &Root) -> Result<(), Error> {
     note(&Side::all(all, &host)?, &layers, SeenFiles::read(&layers, base)?, base, &host)
 }
 
+/// Notes what packages an overlay's base has, while somebody is in it: who leaves might not come to that, and the base
+/// might be another one then.
+pub fn note_packages(name: &OverlayName, dir: &Root) -> Result<(), Error> {
+    let overlay = Overlay::read(name, dir.try_clone()?)?;
+    let base = &overlay.record.base;
+    let host = Host::open(Path::new(&overlay.record.root))?;
+    if *base != host.base() || packages::refuse_in_use(&host.root, Duration::ZERO).is_err() {
+        return Ok(());
+    }
+    packages::note(&host.root, &dir.open_child(OsStr::new(layers::DIRECTORY))?, base)
+}
+
 fn note(sides: &[Side], layers: &Root, mut seen: SeenFiles, base: &Base, host: &Host) -> Result<(), Error> {
     let mut is_new = false;
     for side in sides {
