@@ -199,3 +199,34 @@ fn rpms_database_is_rebuilt_once_its_directory_is_the_overlays_own() {
     let names: PathBuf = bed.lab.overlay("a").join("layers/@root/upper/usr/lib/sysimage");
     assert!(Path::new(&names).exists());
 }
+
+/// Whoever leaves notes what the base had, but might not come to that.
+#[test]
+fn what_the_base_had_is_noted_while_somebody_is_inside() {
+    for (kind, way) in [(&DPKG, &["--isolate", "a"][..]), (&RPM, &["a"])] {
+        let Some(bed) = Bed::new(kind, &["foo_1", "baz_1"]) else { return };
+        let noted = bed.lab.overlay("a").join("layers/@seen/packages.of");
+        bed.inside("true");
+        assert!(!noted.exists(), "what is soon done has changed no package, and costs nothing");
+        let script = format!(
+            "set -e; {}; {} baz >/dev/null; echo inside; exec sleep 1000",
+            bed.install(&["foo_2"]),
+            kind.remove
+        );
+        let words = [&["shell", "-q"], way, &["--", "sh", "-c", &script]].concat();
+        let session = bed.lab.onlay(&words).root(bed.host()).start();
+        session.wait_for("inside");
+        wait_until("it is noted", || noted.exists());
+        // As a power cut would, and with an update of the host before it is entered again.
+        session.kill();
+        bed.on_host(&bed.install(&["foo_3"]));
+        wait_until("nobody is in it", || {
+            let ran = bed.lab.onlay(&["rebase", "--dry-run", "a"]).root(bed.host()).run();
+            ran.code() == Some(0)
+        });
+        bed.follow();
+        let seen = bed.seen();
+        assert!(seen.contains("foo=3") && !seen.contains("baz=1"), "{seen}");
+        bed.assert_sound();
+    }
+}
