@@ -147,11 +147,28 @@ fn overlay_hint(error: &overlay::Error) -> Option<String> {
         E::UnsuitableState { .. } | E::Mount(MountError::UnsuitableUpper { .. }) => {
             Some("give --state a directory on ext4, xfs or btrfs; or use --temp, which needs no disk".into())
         }
+        E::BaseChanged { .. } => Some("try again when the host's update is done".into()),
+        E::NoRoom { path, needed, free, .. } => Some(format!(
+            "it takes about {} on the file system of '{}', which has {} free; \
+             'shell --no-rebase' enters it as it is",
+            room(*needed),
+            path.display(),
+            room(*free),
+        )),
+        E::Packages(pkgdb::Error::InUse { .. }) => Some(
+            "try again when the package manager is done; 'shell --no-rebase' enters the overlay as it is"
+                .into(),
+        ),
         E::Packages(error) => packages_hint(error)
             .or_else(|| Some("'shell --no-rebase' enters an overlay without merging packages".into())),
         E::Mount(error) => mount_hint(error),
         E::Io(error) => io_hint(error),
     }
+}
+
+fn room(room: overlay::Room) -> String {
+    let size = output::size(room.bytes);
+    room.files.map_or_else(|| size.clone(), |files| format!("{size} and {files} files"))
 }
 
 fn packages_hint(error: &pkgdb::Error) -> Option<String> {
@@ -182,6 +199,10 @@ fn io_hint(error: &IoError) -> Option<String> {
         Some(libc::ENOSPC | libc::EDQUOT) => {
             Some("free some space, give --state another place, or use --temp".into())
         }
+        Some(libc::EPERM) if ["link", "move", "remove"].contains(&error.operation) => Some(format!(
+            "'lsattr' shows whether it is immutable or append-only, and 'chattr -ia {}' ends that",
+            error.path.display()
+        )),
         Some(libc::EROFS) => Some("give --state a writable directory, or use --temp".into()),
         _ => None,
     }

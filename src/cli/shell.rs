@@ -48,7 +48,7 @@ pub(super) struct Arguments {
     /// services, write its disks and kernel settings
     #[arg(long)]
     unguarded: bool,
-    /// Say what would be mounted, and stop
+    /// Say what would be mounted, and how it would follow the base, and stop
     #[arg(long)]
     dry_run: bool,
     /// Say nothing but errors
@@ -64,7 +64,7 @@ pub(super) fn run(place: &Place, arguments: Arguments) -> Result<ExitCode, Error
     let dry_run = arguments.dry_run;
     let plan = shell::plan(request(place, arguments))?;
     if dry_run {
-        return output::print(&describe(&plan)?).map(|()| ExitCode::SUCCESS);
+        return output::print(&describe(&plan, &mut Messages { quiet })?).map(|()| ExitCode::SUCCESS);
     }
     let mut messages = Messages { quiet };
     let outcome = shell::enter(plan, &mut messages)?;
@@ -117,18 +117,18 @@ fn farewell(outcome: &Outcome) -> String {
     }
 }
 
-fn describe(plan: &Plan) -> Result<String, Error> {
+fn describe(plan: &Plan, messages: &mut Messages) -> Result<String, Error> {
     let name = &plan.name;
+    let mut lines = Vec::new();
     let first = match plan.entrance()? {
         Entrance::Join(running) => {
             let user = output::visible(&running.user().to_string());
             return Ok(format!("would join '{name}' through process {user}\n"));
         }
-        Entrance::Reenter(overlay) if overlay.record.base != *plan.base() && !plan.keeps_base() => format!(
-            "would enter '{name}' over {}, which has changed: '{} rebase {name} --dry-run' shows what follows\n",
-            plan.base(),
-            output::program()
-        ),
+        Entrance::Reenter(overlay) if overlay.record.base != *plan.base() && !plan.keeps_base() => {
+            lines = shell::preview(plan, messages)?;
+            format!("would enter '{name}' over {}, which has changed\n", plan.base())
+        }
         Entrance::Reenter(_) => format!("would enter '{name}' over {}\n", plan.base()),
         Entrance::Create => format!("would make '{name}' over {}\n", plan.base()),
         Entrance::Temporary => format!("would make '{name}' in RAM over {}\n", plan.base()),
@@ -150,5 +150,6 @@ fn describe(plan: &Plan) -> Result<String, Error> {
         .into_iter()
         .map(|(point, how)| vec![format!("  {}", output::path(point)), how.to_owned()])
         .collect();
-    Ok(first + &output::table(&rows))
+    let lines = lines.into_iter().map(|line| format!("  {}\n", output::visible(&line)));
+    Ok(lines.fold(first, |all, line| all + &line) + &output::table(&rows))
 }

@@ -1,16 +1,17 @@
 //! Mounting the parts of a host as one view, in a mount namespace of its own.
 
+use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Gid, Mode, Uid};
 use rustix::io::Errno;
 
 use super::Error;
+use super::attributes;
 use super::layers::{self, Layer, Part};
 use crate::event::{Event, Events};
 use crate::sys::{
-    Context, Features, FileKind, IoError, MountError, MountFlags, OverlaySpec, Root, Tree, Xattrs, attach,
+    Context, Features, FileKind, IoError, MountError, MountFlags, OverlaySpec, Root, Tree, attach,
     clone_tree, detach_path, mount_overlay, set_flags,
 };
 
@@ -117,27 +118,9 @@ pub fn new_upper(storage: &Root, name: &str, covered: &Root) -> Result<(Root, Ro
 
 /// Gives a directory the mode, owner, label and access lists of another.
 pub fn copy_attributes(from: &Root, to: &Root) -> Result<(), IoError> {
-    let stat = rustix::fs::fstat(from).context("examine", from.path())?;
-    let (owner, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
-    rustix::fs::chownat(to, "", Some(owner), Some(group), AtFlags::EMPTY_PATH)
-        .context("set owner of", to.path())?;
-    let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
-    rustix::fs::chmodat(to, ".", mode, AtFlags::empty()).context("set mode of", to.path())?;
-    let attributes = Xattrs::read(from, Path::new(""))?;
-    for (name, value) in &attributes.0 {
-        if name.starts_with(b"security.") || name.starts_with(b"system.posix_acl_") {
-            attributes_set(to, name, value)?;
-        }
-    }
-    Ok(())
-}
-
-fn attributes_set(to: &Root, name: &[u8], value: &[u8]) -> Result<(), IoError> {
-    match Xattrs::set(to, Path::new(""), name, value) {
-        // A label where no security module reads it, or a list the file system cannot hold.
-        Err(error) if error.errno() == Some(Errno::NOTSUP.raw_os_error()) => Ok(()),
-        other => other,
-    }
+    let itself = OsStr::new(".");
+    let is_wanted = |name: &[u8]| name.starts_with(b"security.") || name.starts_with(b"system.posix_acl_");
+    attributes::copy_attributes((from, itself), (to, itself), is_wanted)
 }
 
 fn is_empty(lower: &[Root]) -> Result<bool, IoError> {

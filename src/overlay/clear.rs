@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
-use crate::sys::{Context, FileKind, IoError, Root};
+use crate::sys::{Context, IoError, Root};
 
 /// Deletes a tree of any depth with two open directories: what lies deeper is first moved up.
 pub(super) fn clear(parent: &Root, name: &OsStr) -> Result<(), IoError> {
@@ -32,12 +32,12 @@ pub(super) fn clear(parent: &Root, name: &OsStr) -> Result<(), IoError> {
 
 /// Deletes one entry of `top`, after moving directories in it that are not empty up into `top`.
 fn clear_one(top: &Root, name: &OsStr, moved: &mut u64) -> Result<(), IoError> {
-    if !is_directory(top, name)? {
+    if !top.is_dir(name)? {
         return rustix::fs::unlinkat(top, name, AtFlags::empty()).context("remove", top.join(name));
     }
     let dir = top.open_child(name)?;
     for entry in dir.entries()? {
-        if !is_directory(&dir, &entry.name)? {
+        if !dir.is_dir(&entry.name)? {
             rustix::fs::unlinkat(&dir, &entry.name, AtFlags::empty())
                 .context("remove", dir.join(&entry.name))?;
             continue;
@@ -59,8 +59,4 @@ fn clear_one(top: &Root, name: &OsStr, moved: &mut u64) -> Result<(), IoError> {
         }
     }
     rustix::fs::unlinkat(top, name, AtFlags::REMOVEDIR).context("remove", top.join(name))
-}
-
-fn is_directory(dir: &Root, name: &OsStr) -> Result<bool, IoError> {
-    Ok(dir.lstat(name)?.is_some_and(|stat| FileKind::of(&stat) == FileKind::Directory))
 }

@@ -6,6 +6,7 @@ use crate::pkgdb;
 use crate::sys::{IoError, MountError};
 
 use super::name::OverlayName;
+use super::rebase::Room;
 use super::running::User;
 
 /// A refusal or failure that a caller can act on.
@@ -83,6 +84,26 @@ pub enum Error {
         path: PathBuf,
         /// What it lacks.
         reason: String,
+    },
+    /// The base became another one while an overlay was following it.
+    #[error("the base was changed while overlay '{name}' was following it")]
+    BaseChanged {
+        /// The overlay, which is as it was.
+        name: OverlayName,
+    },
+    /// There is no room for what it takes to follow a base.
+    #[error("no room to let overlay '{name}' follow its base")]
+    NoRoom {
+        /// The overlay, which is as it was.
+        name: OverlayName,
+        /// On whose file system.
+        path: PathBuf,
+        /// How much it takes, about.
+        needed: Room,
+        /// How much is free.
+        free: Room,
+        /// What could not be done.
+        source: Box<Error>,
     },
     /// A package database could not be read or merged.
     #[error(transparent)]

@@ -6,6 +6,7 @@
 //! in the caller's mount namespace: `assemble` is called after the namespace was left.
 
 mod assemble;
+mod attributes;
 mod clear;
 mod collection;
 mod diff;
@@ -30,7 +31,10 @@ pub use folder::{RUN, run_directory};
 pub use layers::{Layer, Part, directory_name, is_kernel_window, mount_point, survey, survey_entrance};
 pub use name::OverlayName;
 pub use packages::{Packages, Whose, packages};
-pub use rebase::{Finding, Rebase, Wishes, clear_draft, forget_pending, note_base, pending};
+pub use rebase::{
+    Finding, Rebase, Room, Wishes, clear_draft, forget_pending, is_followed, note_base, note_packages,
+    pending,
+};
 pub use record::Record;
 pub use running::{Left, Mode, Presence, Running, RunningOverlay, User, view_label};
 pub use stack::Lower;

@@ -7,6 +7,7 @@ use super::Outcome;
 use super::child::{spawn, wait_for_go};
 use super::enter::{Held, Made, entered, running};
 use super::leave::{Started, leave};
+use super::noting::Noting;
 use super::plan::Plan;
 use super::{Error, command};
 use crate::event::Events;
@@ -45,7 +46,7 @@ pub(super) fn boot(
         managed: plan.host.runs_systemd() || Root::open("/")?.exists("run/systemd/system"),
     };
     events.tell(entered(&plan, made.way));
-    let child = spawn(None, |_, channel| {
+    let mut child = spawn(None, |_, channel| {
         // Asked to end, it powers the container off.
         let failed = sys::die_with_parent(libc::SIGTERM).err().map(|error| sys::with_causes(&error));
         wait_for_go(channel);
@@ -55,11 +56,13 @@ pub(super) fn boot(
     })?;
     let running = running(&plan, child.pid, &Root::open("/proc")?, made.namespace);
     held.presence.announce(&plan.name, &running)?;
-    let Held { presence, entry, usage, home } = held;
+    let Held { presence, entry, usage, home, processes } = held;
     child.go()?;
     entry.release()?;
+    let noting = Noting::beside(&mut child, &plan.name, kept.as_ref(), &home, processes)?;
     let finished = child.run(None, None, false)?;
-    let started = Started { presence, name: plan.name, usage, kept, is_refreshed: false, guard: None, home };
+    let name = plan.name;
+    let started = Started { presence, name, usage, kept, noting, is_refreshed: false, guard: None, home };
     leave(started, finished, OsStr::new("systemd-nspawn"), events)
 }
 

@@ -1,10 +1,12 @@
 //! Starting the command's process and staying with it.
 
 use std::path::Path;
+use std::rc::Rc;
 
 use super::Error;
 use super::command::{Report, Terminal, replaced_by};
 use super::guard::Guard;
+use super::noting::Noting;
 use super::session::{Finished, Session, watch_signals};
 use crate::sys::{self, Channel, Forked, IoError, Pid, Pidfd, SignalFd, fork, terminal};
 
@@ -18,6 +20,8 @@ pub(super) struct Child {
     was_in_front: bool,
     /// What it said when it could not be replaced.
     failure: Option<Report>,
+    /// What is begun beside it when it has lasted a while.
+    pub(super) noting: Option<Rc<Noting>>,
 }
 
 /// A pseudo-terminal where the command would otherwise hold the host's terminal.
@@ -63,7 +67,7 @@ pub(super) fn spawn(
         }
         Forked::Parent(pid) => {
             let pidfd = Pidfd::open(pid)?;
-            Ok(Child { pid, pidfd, channel: ours, signals, was_in_front, failure: None })
+            Ok(Child { pid, pidfd, channel: ours, signals, was_in_front, failure: None, noting: None })
         }
     }
 }
@@ -112,7 +116,9 @@ impl Child {
         let pty = pty.map(|pty| pty.pair.master);
         let was_in_front = self.was_in_front && pty.is_none();
         let (child, channel, signals, failure) = (self.pidfd, self.channel, self.signals, self.failure);
-        let session = Session { child, channel, signals, guard, was_in_front, pty, has_listener, failure };
+        let noting = self.noting;
+        let session =
+            Session { child, channel, signals, guard, was_in_front, pty, has_listener, failure, noting };
         let finished = session.run();
         drop(raw);
         finished.map_err(Error::from)

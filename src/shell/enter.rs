@@ -11,6 +11,7 @@ use super::command::{
 };
 use super::guard::Guard;
 use super::leave::{Started, leave};
+use super::noting::Noting;
 use super::plan::{Entrance, Plan, homes};
 use super::{Error, additions, command, view};
 use crate::event::{Event, Events, Reach, Way};
@@ -53,11 +54,14 @@ pub(super) struct Held {
     pub(super) usage: Lock,
     /// The caller's mount namespace.
     pub(super) home: Namespace,
+    /// The caller's PID namespace.
+    pub(super) processes: Namespace,
 }
 
 impl Held {
     fn new(presence: Presence, entry: Lock, usage: Lock) -> Result<Held, Error> {
-        Ok(Held { presence, entry, usage, home: Namespace::mount_of(Pid::own())? })
+        let (home, processes) = (Namespace::mount_of(Pid::own())?, Namespace::processes_of(Pid::own())?);
+        Ok(Held { presence, entry, usage, home, processes })
     }
 }
 
@@ -165,7 +169,7 @@ fn enter_new(plan: Plan, entrance: Entrance, held: Held, events: &mut dyn Events
     let request = &plan.request;
     let pty = if request.mode == Mode::Isolated { Pty::for_streams()? } else { None };
     let announce = |leader| held.presence.announce(&plan.name, &running(&plan, leader, &proc, namespace));
-    let child = if let Some(child) = child {
+    let mut child = if let Some(child) = child {
         // Before anything runs: what outlives us, were we killed, must be found.
         announce(Pid::own())?;
         child.go()?;
@@ -177,8 +181,9 @@ fn enter_new(plan: Plan, entrance: Entrance, held: Held, events: &mut dyn Events
         child.go()?;
         child
     };
-    let Held { presence, entry, usage, home } = held;
+    let Held { presence, entry, usage, home, processes } = held;
     entry.release()?;
+    let noting = Noting::beside(&mut child, &plan.name, kept.as_ref(), &home, processes)?;
     let guard = guard_for(request);
     let finished = child.run(pty, guard, command.confinement.has_listener)?;
     let started = Started {
@@ -186,6 +191,7 @@ fn enter_new(plan: Plan, entrance: Entrance, held: Held, events: &mut dyn Events
         name: plan.name,
         usage,
         kept,
+        noting,
         is_refreshed: !command.before.is_empty(),
         guard,
         home,
@@ -280,8 +286,14 @@ fn make_view(
 /// Lets an overlay that was kept follow a base that has changed, unless that was refused.
 fn follow_base(plan: &Plan, kept: Option<&Kept>, events: &mut dyn Events) -> Result<(), Error> {
     let Some(overlay) = kept.and_then(|kept| kept.known.as_ref()) else { return Ok(()) };
-    overlay::clear_draft(&overlay.dir)?;
+    if let Err(error) = overlay::clear_draft(&overlay.dir) {
+        // What resists is in nobody's way here.
+        events.tell(Event::NotCleared { what: error.path.clone(), reason: error.cause() });
+    }
     if plan.request.no_rebase || overlay.record.base == *plan.base() {
+        return Ok(());
+    }
+    if overlay::is_followed(&overlay.dir, plan.base())? {
         return Ok(());
     }
     let overlay = Overlay { dir: reached_here(&overlay.dir, &plan.name)?, ..overlay.try_clone()? };
@@ -397,7 +409,7 @@ fn join(
     for namespace in &company.surroundings {
         sys::join(namespace)?;
     }
-    let Held { presence, entry, usage, home } = held;
+    let Held { presence, entry, usage, home, processes: _ } = held;
     entry.release()?;
     let running = &found.running;
     events.tell(Event::Entered {
@@ -427,7 +439,8 @@ fn join(
     };
     let guard = guard_for(&request);
     let finished = child.run(pty, guard, command.confinement.has_listener)?;
-    let started = Started { presence, name: plan.name, usage, kept, is_refreshed: false, guard, home };
+    let started =
+        Started { presence, name: plan.name, usage, kept, noting: None, is_refreshed: false, guard, home };
     leave(started, finished, command.name(), events)
 }
 

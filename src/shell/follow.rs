@@ -4,6 +4,7 @@
 //! inside, over the new base.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::enter::{ram_storage, reached_here};
 use super::plan::{Entrance, Plan, plan};
@@ -29,7 +30,15 @@ pub fn rebase(
     is_only_planned: bool,
     events: &mut dyn Events,
 ) -> Result<Followed, Error> {
-    let plan = plan(request)?;
+    rebase_planned(&plan(request)?, wishes, is_only_planned, events)
+}
+
+fn rebase_planned(
+    plan: &Plan,
+    wishes: &Wishes,
+    is_only_planned: bool,
+    events: &mut dyn Events,
+) -> Result<Followed, Error> {
     let presence = Presence::open(&plan.request.state)?;
     let _entry = presence.lock_entry()?;
     let overlay = match plan.entrance_past(Some(&presence))? {
@@ -38,15 +47,24 @@ pub fn rebase(
             return Err(overlay::Error::InUse { name: found.name.clone(), user: Some(found.user()) }.into());
         }
         Entrance::Create | Entrance::Temporary => {
-            return Err(overlay::Error::NotFound { name: plan.name }.into());
+            return Err(overlay::Error::NotFound { name: plan.name.clone() }.into());
         }
     };
     let Some(usage) = presence.use_alone(&plan.name)? else {
-        return Err(overlay::Error::InUse { name: plan.name, user: None }.into());
+        return Err(overlay::Error::InUse { name: plan.name.clone(), user: None }.into());
     };
-    let result = follow_alone(&plan, overlay, wishes, is_only_planned, events);
+    let result = follow_alone(plan, overlay, wishes, is_only_planned, events);
     presence.leave(&plan.name, usage)?;
     result
+}
+
+/// What letting the overlay of a plan follow its base would come to, in words; nothing where it follows already. The
+/// process is left in a mount namespace of its own.
+pub fn preview(plan: &Plan, events: &mut dyn Events) -> Result<Vec<String>, Error> {
+    Ok(match rebase_planned(plan, &Wishes::default(), true, events)? {
+        Followed::Unchanged => Vec::new(),
+        Followed::Rebased(rebase) => rebase.lines(),
+    })
 }
 
 fn follow_alone(
@@ -59,21 +77,51 @@ fn follow_alone(
     if overlay.record.base == *plan.base() {
         return Ok(Followed::Unchanged);
     }
+    if overlay::is_followed(&overlay.dir, plan.base())? {
+        if !is_only_planned {
+            overlay.touch(plan.base())?;
+        }
+        return Ok(Followed::Unchanged);
+    }
     leave_for_new(Namespaces::MOUNT)?;
     set_propagation(Path::new("/"), Propagation::Slave)?;
     overlay.dir = reached_here(&overlay.dir, &plan.name)?;
-    let rebase = plan_here(plan, &overlay, wishes, events)?;
-    if !is_only_planned {
-        rebase.apply(&overlay, &here(plan)?)?;
-        overlay.touch(plan.base())?;
-    }
+    let rebase = if is_only_planned {
+        plan_here(plan, &overlay, wishes, events)?
+    } else {
+        let rebase = rebase_here(plan, &overlay, wishes, events)?;
+        overlay.touch(rebase.base())?;
+        rebase
+    };
     Ok(Followed::Rebased(Box::new(rebase)))
 }
 
+/// Plans and does it; once more where the base has changed meanwhile: rpm finishes its database when it has given up its
+/// lock.
+fn rebase_here(
+    plan: &Plan,
+    overlay: &Overlay,
+    wishes: &Wishes,
+    events: &mut dyn Events,
+) -> Result<Rebase, Error> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let rebase = plan_here(plan, overlay, wishes, events)?;
+        match rebase.apply(overlay, &here(plan)?) {
+            Err(overlay::Error::BaseChanged { .. }) if attempts < ATTEMPTS => std::thread::sleep(MOMENT),
+            other => return Ok(other.map(|()| rebase)?),
+        }
+    }
+}
+
+/// How often it is tried over a base that changes, and how long to wait in between.
+const ATTEMPTS: usize = 3;
+const MOMENT: Duration = Duration::from_millis(200);
+
 /// Lets an overlay that is about to be entered follow its base. The mount namespace is ours alone.
 pub(super) fn follow(plan: &Plan, overlay: &Overlay, events: &mut dyn Events) -> Result<(), Error> {
-    let rebase = plan_here(plan, overlay, &Wishes::default(), events)?;
-    rebase.apply(overlay, &here(plan)?)?;
+    let rebase = rebase_here(plan, overlay, &Wishes::default(), events)?;
     events.tell(Event::Rebased { lines: rebase.lines() });
     Ok(())
 }
@@ -91,6 +139,8 @@ fn plan_here(
     let parts: Vec<Part> = plan.parts.iter().filter(|part| matches!(part, Part::Kept(_))).cloned().collect();
     let storage = Storage { kept: &overlay.dir, ram: &ram, additions: None, label: &plan.label };
     let seen = assemble(&parts, &storage, plan.host.root.path(), &ram.open_dir("view")?, events)?;
+    // Its files have the names of the host's, which are not meant.
+    let seen = seen.called(format!("{}:/", plan.name));
     let rebase = Rebase::plan(overlay, &here(plan)?, &seen, wishes);
     drop(seen);
     // Before a layer is mounted anew, nobody may have it mounted.

@@ -1,9 +1,11 @@
 //! Leaving: giving an overlay up, or leaving a keeper with what still runs in it.
 
 use std::ffi::OsStr;
+use std::rc::Rc;
 
 use super::command::Report;
 use super::guard::Guard;
+use super::noting::Noting;
 use super::session::Finished;
 use super::{Error, Outcome, Remains};
 use crate::event::{Event, Events};
@@ -17,6 +19,8 @@ pub(super) struct Started {
     pub(super) usage: Lock,
     /// The overlay's directory, where it is on disk.
     pub(super) kept: Option<Root>,
+    /// What may be noting something of its base.
+    pub(super) noting: Option<Rc<Noting>>,
     /// What was pending in it has run.
     pub(super) is_refreshed: bool,
     pub(super) guard: Option<Guard>,
@@ -32,6 +36,9 @@ pub(super) fn leave(
     events: &mut dyn Events,
 ) -> Result<Outcome, Error> {
     let Finished { ended, failure, listener } = finished;
+    if let Some(noting) = &started.noting {
+        noting.finish();
+    }
     let name = started.name.clone();
     let remains = match listener.filter(|listener| !listener.has_hung_up()) {
         Some(listener) => {

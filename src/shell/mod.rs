@@ -19,6 +19,7 @@ mod follow;
 mod guard;
 mod isolate;
 mod leave;
+mod noting;
 mod plan;
 mod session;
 mod size;
@@ -29,7 +30,7 @@ pub mod system_calls;
 pub use command::exec_failure_code;
 pub use enter::{Outcome, Remains, enter};
 pub use error::Error;
-pub use follow::{Followed, rebase};
+pub use follow::{Followed, preview, rebase};
 pub use plan::{Entrance, Plan, inside, plan};
 pub use size::{InvalidSize, Size};
 

@@ -5,12 +5,14 @@
 
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::command::Report;
 use super::guard::Guard;
+use super::noting::{AFTER, Noting};
 use crate::sys::{
     Channel, Context, Ended, IoError, Listener, Pidfd, SignalFd, SignalInfo, events_now, terminal,
 };
@@ -34,6 +36,8 @@ pub(super) struct Session {
     pub(super) has_listener: bool,
     /// What the child has said already.
     pub(super) failure: Option<Report>,
+    /// What is to be begun when the command has lasted a while.
+    pub(super) noting: Option<Rc<Noting>>,
 }
 
 /// How a session ended.
@@ -79,7 +83,12 @@ impl Session {
             output: Flow::new(has_pty),
         };
         loop {
-            let ready = self.wait(&state)?;
+            let Some(ready) = self.wait(&state)? else {
+                if let Some(noting) = self.noting.take() {
+                    noting.start();
+                }
+                continue;
+            };
             if ready.channel {
                 state.take_report(&self.channel, self.has_listener)?;
             }
@@ -111,7 +120,8 @@ impl Session {
         }
     }
 
-    fn wait(&self, state: &State) -> Result<Ready, IoError> {
+    /// Waits for something; `None` when there was nothing for so long that it is time for what is to be begun.
+    fn wait(&self, state: &State) -> Result<Option<Ready>, IoError> {
         // A descriptor that is not watched is asked for no events, and its place in the list.
         let nothing = (self.signals.as_fd(), PollFlags::empty());
         let input_of = |fd, is_watched: bool| is_watched.then_some((fd, PollFlags::IN));
@@ -127,8 +137,10 @@ impl Session {
         ]
         .map(|watched| watched.unwrap_or(nothing))
         .map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags));
+        let patience = self.noting.as_ref().and_then(|_| Timespec::try_from(AFTER).ok());
         loop {
-            match poll(&mut fds, None) {
+            match poll(&mut fds, patience.as_ref()) {
+                Ok(0) => return Ok(None),
                 Ok(_) => break,
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error).context("wait for", "the command"),
@@ -136,7 +148,7 @@ impl Session {
         }
         let readable = |index: usize| fds[index].revents().contains(PollFlags::IN);
         let touched = |index: usize| !fds[index].revents().is_empty();
-        Ok(Ready {
+        Ok(Some(Ready {
             child: readable(0),
             signals: readable(1),
             channel: touched(2),
@@ -144,7 +156,7 @@ impl Session {
             filter_gone: !readable(3) && touched(3),
             output: touched(4),
             input: touched(5),
-        })
+        }))
     }
 
     fn hand_on_signals(&self) {

@@ -80,6 +80,12 @@ impl Namespace {
         Ok(Namespace { fd, path, kind })
     }
 
+    /// A second handle on the same namespace.
+    pub fn try_clone(&self) -> Result<Namespace, IoError> {
+        let fd = self.fd.try_clone().context("duplicate", &self.path)?;
+        Ok(Namespace { fd, path: self.path.clone(), kind: self.kind })
+    }
+
     /// The inode number that tells it from others while it lives.
     pub fn identity(&self) -> Result<u64, IoError> {
         rustix::fs::fstat(&self.fd).context("examine", &self.path).map(|stat| stat.st_ino)

@@ -280,6 +280,12 @@ fn diagnose(spec: &OverlaySpec<'_>, refusal: Refusal) -> MountError {
     if let Some(reason) = unsuitable_upper(spec.upper) {
         return MountError::UnsuitableUpper { path: upper(), reason };
     }
+    // A mount that is read-only, of a file system that is not, is EINVAL.
+    let is_read_only = rustix::fs::fstatvfs(spec.upper)
+        .is_ok_and(|stat| stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
+    if is_read_only {
+        return MountError::ReadOnlyUpper { path: upper() };
+    }
     if spec.work.exists("work/incompat/volatile") {
         return MountError::CrashedVolatile { path: upper() };
     }

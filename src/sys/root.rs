@@ -61,6 +61,12 @@ impl Root {
         Root { fd, path: path.into() }
     }
 
+    /// The same directory by another path for messages.
+    #[must_use]
+    pub fn called(self, path: impl Into<PathBuf>) -> Root {
+        Root { path: path.into(), ..self }
+    }
+
     /// A second handle on the same directory.
     pub fn try_clone(&self) -> Result<Root, IoError> {
         let fd = self.fd.try_clone().context("duplicate", &self.path)?;
@@ -153,6 +159,11 @@ impl Root {
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(error) => Err(error).context("examine", self.join(name)),
         }
+    }
+
+    /// Whether a name below is a directory itself; a link to one is none.
+    pub fn is_dir(&self, name: impl AsRef<Path>) -> Result<bool, IoError> {
+        Ok(self.lstat(name)?.is_some_and(|stat| FileKind::of(&stat) == FileKind::Directory))
     }
 
     /// Whether something exists below, following links inside this root.

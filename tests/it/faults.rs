@@ -4,6 +4,7 @@
 
 mod crashes;
 mod disks;
+mod following;
 mod hostile;
 mod kernel_says_no;
 mod kills;

@@ -133,10 +133,7 @@ impl Lab {
 
     /// Notes a state directory, so that what is kept in /run/onlay for it is looked at in the end.
     pub(crate) fn uses(&mut self, state: &Path) {
-        let stat = fs::metadata(state).expect("the state directory is there");
-        let birth = stat.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        let birth = birth.unwrap_or_default().as_nanos();
-        self.folders.push(PathBuf::from(format!("/run/onlay/{:x}-{}-{birth}", stat.dev(), stat.ino())));
+        self.folders.push(folder_of(state));
     }
 
     /// What is written in /run/onlay for the state directory.
@@ -256,6 +253,14 @@ impl Drop for Lab {
             let _ = fs::remove_dir_all(folder);
         }
     }
+}
+
+/// Where it is kept in /run/onlay who is in the overlays of a state directory.
+pub(crate) fn folder_of(state: &Path) -> PathBuf {
+    let stat = fs::metadata(state).expect("the state directory is there");
+    let birth = stat.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let birth = birth.unwrap_or_default().as_nanos();
+    PathBuf::from(format!("/run/onlay/{:x}-{}-{birth}", stat.dev(), stat.ino()))
 }
 
 /// The names in a directory, sorted; none where it is missing.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use crate::debian::{self, command, expect_success, words};
+use crate::kernel::folder_of;
 
 /// A tree, and a state directory for overlays of it.
 pub(crate) struct Bed {
@@ -48,6 +49,16 @@ impl Bed {
             let known: std::collections::HashSet<&str> = self.before.lines().collect();
             let changed: Vec<&str> = after.lines().filter(|line| !known.contains(line)).collect();
             panic!("the tree has changed: {changed:?}");
+        }
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        let state = self.place().join("state");
+        if state.exists() {
+            // The folder of a state directory that is gone is nobody's.
+            let _ = std::fs::remove_dir_all(folder_of(&state));
         }
     }
 }

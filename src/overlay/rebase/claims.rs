@@ -4,8 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::fate::{Owners, Replaced, Taken};
-use super::files::{Named, Ownership};
+use super::files::Ownership;
 use super::{accounts, caches};
+use crate::overlay::attributes::Named;
 use crate::pkgdb;
 use crate::sys::IoError;
 

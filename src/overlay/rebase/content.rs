@@ -23,6 +23,9 @@ pub(in crate::overlay) enum Content {
 }
 
 impl Content {
+    /// A regular file that is not read, because there is none that it could be equal to.
+    pub(in crate::overlay) const UNREAD: Content = Content::File([0; 32]);
+
     /// Looks, and reads a regular file to its end.
     pub(in crate::overlay) fn of(dir: &Root, name: &OsStr) -> Result<Content, IoError> {
         let Some(stat) = dir.lstat(name)? else { return Ok(Content::Absent) };
@@ -39,11 +42,6 @@ impl Content {
     /// A file with these bytes.
     pub(in crate::overlay) fn of_bytes(bytes: &[u8]) -> Content {
         Content::File(Sha256::digest(bytes).into())
-    }
-
-    /// Whether a name stands for a directory.
-    pub(in crate::overlay) fn is_directory(dir: &Root, name: &OsStr) -> Result<bool, IoError> {
-        Ok(dir.lstat(name)?.is_some_and(|stat| FileKind::of(&stat) == FileKind::Directory))
     }
 }
 

@@ -8,13 +8,13 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, RenameFlags, Timespec, Timestamps, Uid};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, FileType, Mode, RenameFlags, Timespec, Timestamps};
 
+use crate::overlay::attributes::copy_attributes;
 use crate::overlay::changes::place::Place;
 use crate::overlay::clear::clear;
 use crate::overlay::layers::{self, directory_name};
-use crate::sys::{Context, FileKind, IoError, Root, Xattrs, sync_dir, sync_file_system};
+use crate::sys::{Context, FileKind, IoError, Root, sync_dir, sync_file_system};
 
 /// Where the second set is, beside [`layers::DIRECTORY`].
 const DRAFT: &str = "layers.new";
@@ -65,12 +65,17 @@ impl<'a> Draft<'a> {
         self.layers.open_child(OsStr::new(&directory_name(point)))?.open_child(OsStr::new("upper"))
     }
 
-    /// Takes the place of the layers, for good. The old ones are cleared.
+    /// Makes it durable.
+    pub(in crate::overlay) fn sync(&self) -> Result<(), IoError> {
+        sync_file_system(&self.layers)
+    }
+
+    /// Takes the place of the layers, for good. It must have been synced. The old ones are cleared.
     pub(in crate::overlay) fn publish(self) -> Result<(), IoError> {
-        sync_file_system(&self.layers)?;
         let Draft { overlay, layers: _ } = self;
         rustix::fs::renameat_with(overlay, DRAFT, overlay, layers::DIRECTORY, RenameFlags::EXCHANGE)
             .context("replace", overlay.join(layers::DIRECTORY))?;
+        // What comes next can only be on disk when this is.
         sync_dir(overlay)?;
         // What resists is in nobody's way, and is tried again by whoever enters next.
         let _ = clear_draft(overlay);
@@ -124,19 +129,9 @@ pub(super) fn make_whiteout(dir: &Root, name: &OsStr) -> Result<(), IoError> {
 
 /// Gives a directory all attributes of another, overlayfs's notes and times among them.
 fn copy_directory(from: &Root, to: &Root) -> Result<(), IoError> {
+    let itself = OsStr::new(".");
+    copy_attributes((from, itself), (to, itself), |_| true)?;
     let stat = rustix::fs::fstat(from).context("examine", from.path())?;
-    let (owner, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
-    rustix::fs::chownat(to, "", Some(owner), Some(group), AtFlags::EMPTY_PATH)
-        .context("set owner of", to.path())?;
-    rustix::fs::chmodat(to, ".", Mode::from_raw_mode(stat.st_mode & 0o7777), AtFlags::empty())
-        .context("set mode of", to.path())?;
-    for (name, value) in &Xattrs::read(from, Path::new(""))?.0 {
-        match Xattrs::set(to, Path::new(""), name, value) {
-            // A label where no security module keeps it.
-            Err(error) if error.errno() == Some(Errno::NOTSUP.raw_os_error()) => {}
-            other => other?,
-        }
-    }
     let time = |seconds, nanoseconds| Timespec { tv_sec: seconds, tv_nsec: nanoseconds as _ };
     let times = Timestamps {
         last_access: time(stat.st_atime as _, stat.st_atime_nsec),

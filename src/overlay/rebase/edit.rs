@@ -5,10 +5,11 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::draft::make_whiteout;
+use crate::overlay::attributes::{Named, copy_attributes};
 use crate::overlay::changes::place::Place;
 use crate::sys::{Context, FileKind, IoError, Root, Xattrs};
 
@@ -89,7 +90,7 @@ fn apply_one(edit: &Edit, dir: &Root, covered: Option<&Root>, name: &OsStr) -> R
             None => unlink(dir, name),
         },
         Edit::RefreshDirectory => match covered {
-            Some(covered) => copy_attributes((covered, name), (dir, name)),
+            Some(covered) => copy_own_attributes((covered, name), (dir, name)),
             None => Ok(()),
         },
         Edit::Prune => match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
@@ -148,15 +149,13 @@ pub(super) fn make_parents(upper: &Root, lower: &Root, path: &Path) -> Result<()
         let name = part.as_os_str();
         let dir = above.dir()?;
         if dir.make_dir(name, 0o755)? && below.exists()? {
-            copy_attributes((below.dir()?, name), (dir, name))?;
+            copy_own_attributes((below.dir()?, name), (dir, name))?;
         }
         above.push(name);
         below.push(name);
     }
     Ok(())
 }
-
-type Named<'a> = (&'a Root, &'a OsStr);
 
 /// Replaces a file, or makes it, with the content of one and the attributes of another. The name may be
 /// a second one of a file elsewhere, which stays as it is.
@@ -190,28 +189,12 @@ fn replace(
         rustix::fs::chmodat(dir, aside, Mode::from_raw_mode(0o644), AtFlags::empty())
             .context("set mode of", dir.join(name))?;
     } else {
-        copy_attributes(attributes, (dir, aside))?;
+        copy_own_attributes(attributes, (dir, aside))?;
     }
     rustix::fs::renameat(dir, aside, dir, name).context("replace", dir.join(name))
 }
 
-/// Gives a file or directory mode, owner and extended attributes of another, but overlayfs's notes.
-fn copy_attributes(from: Named<'_>, to: Named<'_>) -> Result<(), IoError> {
-    let Some(stat) = from.0.lstat(from.1)? else { return Ok(()) };
-    let (owner, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
-    let place = || to.0.join(to.1);
-    rustix::fs::chownat(to.0, to.1, Some(owner), Some(group), AtFlags::SYMLINK_NOFOLLOW)
-        .context("set owner of", place())?;
-    rustix::fs::chmodat(to.0, to.1, Mode::from_raw_mode(stat.st_mode & 0o7777), AtFlags::empty())
-        .context("set mode of", place())?;
-    for (name, value) in Xattrs::read(from.0, Path::new(from.1))?.0 {
-        if name.starts_with(b"trusted.overlay.") {
-            continue;
-        }
-        match Xattrs::set(to.0, Path::new(to.1), &name, &value) {
-            Err(error) if error.errno() == Some(Errno::NOTSUP.raw_os_error()) => {}
-            other => other?,
-        }
-    }
-    Ok(())
+/// Gives a file or directory the attributes of another, but overlayfs's notes.
+fn copy_own_attributes(from: Named<'_>, to: Named<'_>) -> Result<(), IoError> {
+    copy_attributes(from, to, |name| !name.starts_with(b"trusted.overlay."))
 }

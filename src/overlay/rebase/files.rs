@@ -1,7 +1,7 @@
 //! Planning what becomes of the files of one layer.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::Finding;
@@ -9,14 +9,12 @@ use super::content::Content;
 use super::edit::Edit;
 use super::fate::{Facts, Fate, Owners, decide};
 use super::seen::{Attributes, Had, SeenFiles};
+use crate::overlay::attributes::Named;
 use crate::overlay::changes::marks::Opaque;
 use crate::overlay::changes::place::Place;
 use crate::overlay::changes::upper::{Node, Upper};
 use crate::pkgdb;
-use crate::sys::{IoError, Root};
-
-/// A file in a directory that is open.
-pub(super) type Named<'a> = (&'a Root, &'a OsStr);
+use crate::sys::{FileKind, IoError, Root};
 
 /// Whose the names of a view are, after packages were merged. Paths are from the root of the view,
 /// with links in their directories resolved.
@@ -139,7 +137,15 @@ impl Planning<'_> {
         }
         self.above.move_to(path.parent().unwrap_or(Path::new("")));
         let dir = self.above.dir()?;
-        let own = if node.whiteout { None } else { Some(Content::of(dir, name)?) };
+        // Large files are an overlay's own, as a rule.
+        let is_compared = [Some(&has), had.and_then(Had::content)]
+            .iter()
+            .any(|other| matches!(other, Some(Content::File(_))));
+        let own = match node.status.kind {
+            _ if node.whiteout => None,
+            FileKind::File if !is_compared => Some(Content::UNREAD),
+            _ => Some(Content::of(dir, name)?),
+        };
         let own_attributes = Attributes::of_node(node);
         let same_attributes = match had {
             Some(Had::Content(_, attributes)) => *attributes == own_attributes,
@@ -306,7 +312,7 @@ impl Planning<'_> {
         let dir = self.below.dir()?;
         let mut found = Vec::new();
         for entry in dir.entries()? {
-            let is_directory = Content::is_directory(dir, &entry.name)?;
+            let is_directory = dir.is_dir(&entry.name)?;
             found.push((entry.name, is_directory));
         }
         Ok(found)
@@ -329,7 +335,7 @@ impl Planning<'_> {
             }
             let dir = self.below.dir()?;
             // Others may have files in a directory of the package.
-            if dir.lstat(name)?.is_some() && !Content::is_directory(dir, name)? {
+            if dir.lstat(name)?.is_some() && !dir.is_dir(name)? {
                 self.plan.edits.push((path, Edit::Hide));
             }
         }

@@ -15,12 +15,14 @@ mod edit;
 mod fate;
 mod files;
 mod packages;
+mod room;
 mod seen;
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use self::draft::Draft;
 use self::edit::Edit;
@@ -32,11 +34,12 @@ use super::diff::{uppers, without_submounts};
 use super::name::OverlayName;
 use super::{Error, Overlay, layers};
 use crate::host::{Base, Host};
-use crate::sys::Root;
+use crate::sys::{IoError, Root};
 
 pub use self::caches::{forget_pending, pending};
 pub use self::draft::clear_draft;
 pub use self::packages::Wishes;
+pub use self::room::Room;
 
 /// Something that a person should know of a rebase.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +89,10 @@ pub struct Rebase {
     packages: Vec<String>,
     /// What a person should know.
     pub findings: Vec<Finding>,
+    /// The base that it was planned for.
+    base: Base,
+    /// What it takes on disk.
+    room: Room,
 }
 
 impl Rebase {
@@ -93,8 +100,10 @@ impl Rebase {
     pub fn plan(overlay: &Overlay, host: &Host, view: &Root, wishes: &Wishes) -> Result<Rebase, Error> {
         overlay.check_root(host.root.path())?;
         let layers = overlay.dir.open_child(OsStr::new(layers::DIRECTORY))?;
-        let base = &overlay.record.base;
-        let seen = SeenFiles::read(&layers, base)?;
+        // Before anything is read: should it change from here on, that will be noticed.
+        packages::refuse_in_use(&host.root, packages::PATIENCE)?;
+        let base = host.base();
+        let seen = SeenFiles::read(&layers, &overlay.record.base)?;
         let sides = Side::all(uppers(&overlay.dir)?, host)?;
         let read = |side: &Side| Upper::read(&side.upper, Prefix::Trusted);
         let read: Vec<Upper> = sides.iter().map(read).collect::<Result<_, _>>()?;
@@ -108,6 +117,8 @@ impl Rebase {
             later: packages.later,
             packages: packages.lines,
             findings: Vec::new(),
+            base,
+            room: Room::default(),
         };
         for (path, package) in packages.kept {
             if !names.contains(&path) && host.root.lstat(&path)?.is_none() {
@@ -124,38 +135,62 @@ impl Rebase {
             planned.edits.extend(packages::edits(&layer, &packages.database, &names)?);
             edit::order(&mut planned.edits);
             rebase.findings.extend(planned.findings);
+            rebase.room.add(&upper, &planned.edits, &side.lower)?;
             rebase.layers.push((side.point, planned.edits));
+        }
+        if let Some(later) = &rebase.later {
+            rebase.room.bytes += later.size(&host.root)?;
         }
         Ok(rebase)
     }
 
+    /// The base that the overlay follows.
+    pub fn base(&self) -> &Base {
+        &self.base
+    }
+
     /// Does it: wholly, or not at all. Nobody is in the overlay.
     pub fn apply(&self, overlay: &Overlay, host: &Host) -> Result<(), Error> {
-        let draft = Draft::begin(&overlay.dir, &uppers(&overlay.dir)?)?;
-        let mut uppers = Vec::new();
-        for (point, edits) in &self.layers {
-            let upper = draft.upper(point)?;
-            edit::apply(edits, &upper, &without_submounts(host, point)?)?;
-            uppers.push((point.clone(), upper));
+        match self.draft(overlay, host) {
+            Ok(draft) => Ok(draft.publish()?),
+            Err(error) => {
+                // It takes room that may be what is missing.
+                let _ = clear_draft(&overlay.dir);
+                Err(self.room.explain(error, overlay))
+            }
         }
-        self.write_later(&uppers, host, draft.layers())?;
-        note(&Side::all(uppers, host)?, draft.layers(), SeenFiles::default(), &host.base(), host)?;
+    }
+
+    /// Makes all of it, on disk, where nobody sees it yet.
+    fn draft<'a>(&self, overlay: &'a Overlay, host: &Host) -> Result<Draft<'a>, Error> {
+        let draft = Draft::begin(&overlay.dir, &uppers(&overlay.dir)?)?;
+        let upper = |(point, _): &(PathBuf, _)| Ok((point.clone(), draft.upper(point)?));
+        let uppers = self.layers.iter().map(upper).collect::<Result<_, IoError>>()?;
+        let sides = Side::all(uppers, host)?;
+        for (side, (_, edits)) in sides.iter().zip(&self.layers) {
+            edit::apply(edits, &side.upper, &side.lower)?;
+        }
+        self.write_later(&sides, host, draft.layers())?;
+        note(&sides, draft.layers(), SeenFiles::default(), &self.base, host)?;
         caches::note(draft.layers(), &self.pending)?;
-        draft.publish()?;
-        Ok(())
+        draft.sync()?;
+        packages::refuse_in_use(&host.root, Duration::ZERO)?;
+        if host.base() != self.base {
+            return Err(Error::BaseChanged { name: overlay.name.clone() });
+        }
+        Ok(draft)
     }
 
     /// Writes what comes when all edits are made: into the layer that its directory is in.
-    fn write_later(&self, uppers: &[(PathBuf, Root)], host: &Host, scratch: &Root) -> Result<(), Error> {
+    fn write_later(&self, sides: &[Side], host: &Host, scratch: &Root) -> Result<(), Error> {
         let Some(later) = &self.later else { return Ok(()) };
         let directory = host.root.resolve(later.directory())?;
-        let is_in = |point: &Path| directory.starts_with(point);
-        let Some((point, upper)) = uppers.iter().rfind(|(point, _)| is_in(point)) else {
+        let Some(side) = sides.iter().rfind(|side| directory.starts_with(&side.point)) else {
             return Ok(());
         };
-        let inside = directory.strip_prefix(point).unwrap_or(&directory);
-        edit::make_parents(upper, &without_submounts(host, point)?, inside)?;
-        later.write(&host.root, Place::at(upper, inside).dir()?, scratch.path())
+        let inside = directory.strip_prefix(&side.point).unwrap_or(&directory);
+        edit::make_parents(&side.upper, &side.lower, inside)?;
+        later.write(&host.root, Place::at(&side.upper, inside).dir()?, scratch.path())
     }
 
     /// What a person should know, in words; the sum first.
@@ -201,6 +236,15 @@ impl fmt::Display for Finding {
     }
 }
 
+/// Whether an overlay follows this base already, though its record does not say so: since a crash came before that.
+pub fn is_followed(overlay: &Root, base: &Base) -> Result<bool, IoError> {
+    match overlay.open_child(OsStr::new(layers::DIRECTORY)) {
+        Ok(layers) => SeenFiles::are_of(&layers, base),
+        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Notes what an overlay has seen of its base, after the last one has left it.
 pub fn note_base(name: &OverlayName, dir: &Root) -> Result<(), Error> {
     let all = uppers(dir)?;
@@ -220,8 +264,24 @@ pub fn note_base(name: &OverlayName, dir: &Root) -> Result<(), Error> {
         // The base was changed under the overlay: what it had is gone.
         return Ok(());
     }
+    if packages::refuse_in_use(&host.root, Duration::ZERO).is_err() {
+        // What it has at this moment is neither what it had nor what it will have.
+        return Ok(());
+    }
     let layers = dir.open_child(OsStr::new(layers::DIRECTORY))?;
     note(&Side::all(all, &host)?, &layers, SeenFiles::read(&layers, base)?, base, &host)
+}
+
+/// Notes what packages an overlay's base has, while somebody is in it: who leaves might not come to that, and the base
+/// might be another one then.
+pub fn note_packages(name: &OverlayName, dir: &Root) -> Result<(), Error> {
+    let overlay = Overlay::read(name, dir.try_clone()?)?;
+    let base = &overlay.record.base;
+    let host = Host::open(Path::new(&overlay.record.root))?;
+    if *base != host.base() || packages::refuse_in_use(&host.root, Duration::ZERO).is_err() {
+        return Ok(());
+    }
+    packages::note(&host.root, &dir.open_child(OsStr::new(layers::DIRECTORY))?, base)
 }
 
 fn note(sides: &[Side], layers: &Root, mut seen: SeenFiles, base: &Base, host: &Host) -> Result<(), Error> {

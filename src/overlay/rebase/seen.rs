@@ -145,6 +145,14 @@ impl SeenFiles {
         Ok(parse(&found, base).unwrap_or_default())
     }
 
+    /// Whether what was noted is of this base.
+    pub(in crate::overlay) fn are_of(layers: &Root, base: &Base) -> Result<bool, IoError> {
+        match layers.open_child(OsStr::new(DIRECTORY)).and_then(|dir| dir.read(FILES, LARGEST)) {
+            Err(error) if error.is_not_found() => Ok(false),
+            other => Ok(noted_base(&other?).is_some_and(|(noted, _)| noted == *base)),
+        }
+    }
+
     /// What the base had under a path; `None` where that was not noted.
     pub(in crate::overlay) fn get(&self, path: &Path) -> Option<&Had> {
         self.0.get(path)
@@ -203,6 +211,14 @@ fn look(dir: &Root, name: &OsStr, is_hidden: bool) -> Result<Had, IoError> {
 }
 
 impl Had {
+    /// What it was, where that was looked at.
+    pub(in crate::overlay) fn content(&self) -> Option<&Content> {
+        match self {
+            Had::Content(content, _) => Some(content),
+            Had::Nothing | Had::Hidden => None,
+        }
+    }
+
     fn to_bytes(&self) -> Vec<u8> {
         let (content, attributes) = match self {
             Had::Nothing => return b"a".to_vec(),
@@ -242,15 +258,20 @@ fn parse_digest(digits: &[u8]) -> Option<Identity> {
     Identity::parse(std::str::from_utf8(digits).ok()?)
 }
 
-fn parse(bytes: &[u8], wanted: &Base) -> Option<SeenFiles> {
+/// Whose it is, and the rest.
+fn noted_base(bytes: &[u8]) -> Option<(Base, &[u8])> {
     let rest = bytes.strip_prefix(MAGIC.as_bytes())?.strip_prefix(b"\n")?;
     let end = rest.iter().position(|&byte| byte == b'\n')?;
-    let base: Base = serde_json::from_slice(&rest[..end]).ok()?;
+    Some((serde_json::from_slice(&rest[..end]).ok()?, &rest[end + 1..]))
+}
+
+fn parse(bytes: &[u8], wanted: &Base) -> Option<SeenFiles> {
+    let (base, rest) = noted_base(bytes)?;
     if base != *wanted {
         return None;
     }
     let mut found = HashMap::new();
-    let mut fields = rest[end + 1..].strip_suffix(b"\0").unwrap_or_default().split(|&byte| byte == 0);
+    let mut fields = rest.strip_suffix(b"\0").unwrap_or_default().split(|&byte| byte == 0);
     while let Some(value) = fields.next().filter(|value| !value.is_empty()) {
         found.insert(PathBuf::from(OsStr::from_bytes(fields.next()?)), Had::parse(value)?);
     }

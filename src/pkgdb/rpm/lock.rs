@@ -37,6 +37,11 @@ pub(super) fn shared(dir: &Root, patience: Duration) -> Result<Option<RecordLock
     .ok_or_else(|| in_use(dir))
 }
 
+/// Whether rpm is changing the database in a directory.
+pub fn is_locked(dir: &Root) -> Result<bool, Error> {
+    Ok(RecordLock::is_held(dir, NAME)?)
+}
+
 /// Takes the lock to write. The file is made as rpm makes it.
 pub(super) fn exclusive(dir: &Root, patience: Duration) -> Result<RecordLock, Error> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;

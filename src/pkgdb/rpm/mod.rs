@@ -28,6 +28,7 @@ pub use database::{Access, Database, Installed, Opening, VisitOwner};
 pub use dump::{export, import, look, read_headers};
 pub(super) use locations::BERKELEY_DB;
 pub use locations::{Backend, Location};
+pub use lock::is_locked;
 pub use writer::{Delta, Prepared, create, prepare};
 
 use super::Error;

@@ -43,4 +43,9 @@ impl Stopped {
         send(self.pid, libc::SIGCONT).expect("it is stopped");
         self.run.finish()
     }
+
+    /// Lets it run to its end, which must be a good one.
+    pub(crate) fn go_on_to_its_end(self) {
+        self.go_on().ok();
+    }
 }

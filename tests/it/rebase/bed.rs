@@ -33,6 +33,7 @@ pub(super) const DPKG: Kind = Kind {
         find usr -type f -exec md5sum {} + >DEBIAN/md5sums
         printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: a <a@b>\nDescription: a\n' "$NAME" "$VERSION" >DEBIAN/control
         [ -z "$NEEDS" ] || echo "Depends: $NEEDS" | sed 's/ \(>= .*\)/ (\1)/' >>DEBIAN/control
+        [ -z "$BEFORE" ] || { printf '#!/bin/sh\n%s\n' "$BEFORE" >DEBIAN/preinst; chmod 755 DEBIAN/preinst; }
         find . -type d -exec chmod 755 {} +; dpkg-deb --root-owner-group --build . "$2" >/dev/null"#,
     extension: "deb",
     install: "dpkg --force-confold --install",
@@ -47,11 +48,12 @@ pub(super) const DPKG: Kind = Kind {
 const RPM_MAKE: &str = r#"top=$(mktemp -d); find "$1" -type d -exec chmod 755 {} +; cd "$1"
     { printf 'Name: %s\nVersion: %s\nRelease: 1\nSummary: a\nLicense: MIT\nBuildArch: noarch\nAutoReqProv: no\n' "$NAME" "$VERSION"
       [ -z "$NEEDS" ] || echo "Requires: $NEEDS"
+      [ -z "$BEFORE" ] || printf '%%pre\n%s\n' "$BEFORE"
       printf '%%description\na\n%%install\ncp -a "%s/." %%{buildroot}\n%%files\n' "$1"
       find . -mindepth 2 -type d | grep -v -x -e ./usr/lib -e ./usr/share -e ./etc | sed 's/^\./%dir /'
       find . -type f | sed 's/^\.//; s/^\/etc/%config(noreplace) \/etc/'
     } >"$top/spec"
-    rpmbuild --quiet -bb --define "_topdir $top" --define '_binary_payload w0.ufdio' --define '_build_id_links none' "$top/spec" >"$top/log" 2>&1 ||
+    rpmbuild --quiet -bb --define "_topdir $top" --define "_tmppath $top" --define '_binary_payload w0.ufdio' --define '_build_id_links none' "$top/spec" >"$top/log" 2>&1 ||
       { cat "$top/log" >&2; exit 1; }
     mv "$top"/RPMS/noarch/*.rpm "$2"; rm -r "$top""#;
 
@@ -109,6 +111,11 @@ impl Bed {
     }
 
     fn make(&self, name: &str, version: &str, needs: &str, files: &[&str]) {
+        self.make_with(name, version, needs, files, "");
+    }
+
+    /// Makes a package that runs a script before it is unpacked.
+    pub(super) fn make_with(&self, name: &str, version: &str, needs: &str, files: &[&str], before: &str) {
         let place = self.lab.path(format!("made-{name}-{version}"));
         for file in files {
             let path = place.join(file);
@@ -119,7 +126,7 @@ impl Bed {
         let config = files.iter().find(|file| file.starts_with("etc/")).map(|file| format!("/{file}"));
         let target = self.host.join("srv/made").join(format!("{name}_{version}.{}", self.kind.extension));
         let script = format!(
-            "export NAME={name} VERSION={version} NEEDS='{needs}' CONFIG='{}'; {}",
+            "export NAME={name} VERSION={version} NEEDS='{needs}' CONFIG='{}' BEFORE='{before}'; {}",
             config.unwrap_or_default(),
             self.kind.make
         );

@@ -186,6 +186,10 @@ fn label(blob: &[u8]) -> String {
 pub(crate) fn rpm(program: &str, home: &Path) -> Command {
     let mut command = command(Path::new("/usr/bin").join(program));
     command.env("HOME", home);
+    if program == "rpmbuild" {
+        // Its scripts stay where they were made.
+        command.arg("--define").arg(format!("_tmppath {}", home.display()));
+    }
     command
 }
 

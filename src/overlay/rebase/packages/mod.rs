@@ -5,6 +5,7 @@ mod rpm;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::claims::Claims;
 use super::edit::Edit;
@@ -90,12 +91,42 @@ impl WrittenLater {
         self.0.directory()
     }
 
+    /// How much that takes on disk, as far as the base's tells.
+    pub(super) fn size(&self, host: &Root) -> Result<u64, Error> {
+        self.0.size(host)
+    }
+
     /// Writes it there: into the draft's own directory of that name. Copies that are needed on the way are made in
     /// `scratch`.
     pub(super) fn write(&self, host: &Root, target: &Root, scratch: &Path) -> Result<(), Error> {
         self.0.write(host, target, scratch)
     }
 }
+
+/// Refuses a base whose package manager is at work, and still is when there is no more patience.
+pub(super) fn refuse_in_use(host: &Root, patience: Duration) -> Result<(), Error> {
+    let Some(system) = PackageSystem::find(host) else { return Ok(()) };
+    let directory = host.open_dir(system.database.parent().unwrap_or(Path::new("/")))?;
+    let end = Instant::now() + patience;
+    loop {
+        let is_in_use = match system.kind {
+            "rpm" => pkgdb::rpm::is_locked(&directory)?,
+            "dpkg" => pkgdb::dpkg::Locks::are_held(&directory)?,
+            _ => false,
+        };
+        if !is_in_use {
+            return Ok(());
+        }
+        if Instant::now() >= end {
+            return Err(pkgdb::Error::InUse { path: directory.path().to_owned() }.into());
+        }
+        std::thread::sleep(STEP);
+    }
+}
+
+/// How long a rebase waits for a package manager that is about to be done, and in what steps.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+const STEP: Duration = Duration::from_millis(20);
 
 /// Plans it. Copies that are needed on the way are made in `scratch`.
 pub(super) fn plan(

@@ -3,11 +3,11 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use super::{DatabaseFile, Planned, Sides, Wishes, WrittenLater};
+use super::{DatabaseFile, PATIENCE, Planned, Sides, Wishes, WrittenLater};
+use crate::overlay::attributes::Named;
 use crate::overlay::rebase::claims::{Brought, Claims};
-use crate::overlay::rebase::files::Named;
 use crate::overlay::rebase::seen;
 use crate::overlay::{Error, Record};
 use crate::package::digest::FileDigest;
@@ -30,7 +30,7 @@ pub(super) struct Writing {
 }
 
 fn opening(scratch: &Path, access: Access) -> Opening<'_> {
-    Opening { scratch, patience: Duration::from_secs(5), access }
+    Opening { scratch, patience: PATIENCE, access }
 }
 
 pub(super) fn plan(
@@ -233,6 +233,12 @@ impl Writing {
     /// The directory of the database, in the view.
     pub(super) fn directory(&self) -> &Path {
         &self.location.directory
+    }
+
+    /// How large the base's database is, which is more or less what the merged one takes.
+    pub(super) fn size(&self, host: &Root) -> Result<u64, Error> {
+        let stat = host.stat(self.location.directory.join(self.location.backend.file_name()))?;
+        Ok(u64::try_from(stat.st_size).unwrap_or_default())
     }
 
     /// Writes the merged database into a directory of a draft, where the overlay's lies.
