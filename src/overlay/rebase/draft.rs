@@ -14,7 +14,7 @@ use crate::overlay::attributes::copy_attributes;
 use crate::overlay::changes::place::Place;
 use crate::overlay::clear::clear;
 use crate::overlay::layers::{self, directory_name};
-use crate::sys::{Context, FileKind, IoError, Root, sync_dir, sync_file_system};
+use crate::sys::{Context, FileKind, IoError, Root, Xattrs, sync_dir, sync_file_system};
 
 /// Where the second set is, beside [`layers::DIRECTORY`].
 const DRAFT: &str = "layers.new";
@@ -115,11 +115,19 @@ fn link_one(source: &Root, target: &Root, name: &OsStr) -> Result<bool, IoError>
         }
         // All whiteouts of an upper may be one file, which has as many names as a file can have.
         FileKind::CharDevice if stat.st_rdev == 0 => make_whiteout(target, name)?,
-        _ => rustix::fs::linkat(source, name, target, name, AtFlags::empty())
-            .context("link", source.join(name))?,
+        _ => {
+            rustix::fs::linkat(source, name, target, name, AtFlags::empty())
+                .context("link", source.join(name))?;
+            Xattrs::remove(target, Path::new(name), ORIGIN)?;
+        }
     }
     Ok(false)
 }
+
+/// Overlayfs's note of which file of the base one was copied from, by which it gives both one inode number
+/// (`ovl_hash_bylower` in fs/overlayfs/inode.c). Where the two are seen under different names, whichever is looked up
+/// later cannot be opened (ESTALE). In another upper nothing is lost with it.
+const ORIGIN: &[u8] = b"trusted.overlay.origin";
 
 /// Hides a name that is not there.
 pub(super) fn make_whiteout(dir: &Root, name: &OsStr) -> Result<(), IoError> {

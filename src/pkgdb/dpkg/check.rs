@@ -86,7 +86,7 @@ impl Finding {
 /// Looks at everything in the database in a directory below a root.
 pub fn check(root: &Root, directory: &Path) -> Result<Vec<Finding>, Error> {
     let place = root.open_dir(directory)?;
-    if lock::are_held(&place)? {
+    if lock::is_locked(&place)? {
         return Err(Error::InUse { path: place.path().to_owned() });
     }
     let mut check = Check { reader: Reader { root, directory }, findings: Vec::new() };

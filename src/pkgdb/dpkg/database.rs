@@ -44,7 +44,7 @@ impl Database {
         let Some(found) = PackageSystem::find_kind(root, "dpkg") else { return Ok(None) };
         let directory = found.database.parent().unwrap_or(Path::new("/")).to_owned();
         let reader = Reader { root, directory: &directory };
-        let is_in_use = lock::are_held(&root.open_dir(&directory)?)?;
+        let is_in_use = lock::is_locked(&root.open_dir(&directory)?)?;
         reader.refuse_unfinished(is_in_use)?;
         let text = optional(root.read(directory.join("status"), LARGE))?.unwrap_or_default();
         let entries = parse_status(&text).map_err(|error| damaged(&root.join(&found.database), &error))?;

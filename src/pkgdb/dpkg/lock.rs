@@ -9,7 +9,7 @@ const FRONTEND: &str = "lock-frontend";
 const DATABASE: &str = "lock";
 
 /// Whether somebody has one of those that are held while packages change.
-pub(super) fn are_held(directory: &Root) -> Result<bool, Error> {
+pub fn is_locked(directory: &Root) -> Result<bool, Error> {
     Ok(RecordLock::is_held(directory, FRONTEND)? || RecordLock::is_held(directory, DATABASE)?)
 }
 

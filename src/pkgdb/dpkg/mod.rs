@@ -43,6 +43,7 @@ pub use dump::export;
 pub use entry::{Conffile, Entry, Key, Marks, MultiArch, State, Status, Want, parse_status};
 pub use files::{Aliases, InstalledFile};
 pub use info::{InfoFiles, stem};
+pub use lock::is_locked;
 pub use statoverride::StatOverride;
 pub use triggers::Triggers;
 pub use write::{differing, write};

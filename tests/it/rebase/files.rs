@@ -66,6 +66,20 @@ fn each_file_follows_the_side_that_changed_it() {
     assert!(!lab.overlay("a").join("layers.new").exists());
 }
 
+/// A file that was renamed in the overlay, and one that is seen again under its old name, are two.
+#[test]
+fn a_renamed_file_is_not_the_one_that_it_was() {
+    let Some(lab) = Lab::open() else { return };
+    write(&lab.tree.join("srv"), &[("file", "1\n")]);
+    update(&lab, 1, |_| {});
+    lab.shell("a", "mv /srv/file /srv/moved; echo 1 >/srv/file; touch -r /srv/moved /srv/file").ok();
+    // The same inode as before.
+    update(&lab, 2, |tree| write(&tree.join("srv"), &[("file", "2\n")]));
+    assert_eq!(inside(&lab, "a", &["/srv/file", "/srv/moved"]), ["2", "1"]);
+    assert_eq!(inside(&lab, "a", &["/srv/moved", "/srv/file"]), ["1", "2"]);
+    lab.shell("a", "rm /srv/file /srv/moved").ok();
+}
+
 #[test]
 fn what_was_removed_stays_removed() {
     let Some(lab) = Lab::open() else { return };

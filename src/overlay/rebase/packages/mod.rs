@@ -111,7 +111,7 @@ pub(super) fn refuse_in_use(host: &Root, patience: Duration) -> Result<(), Error
     loop {
         let is_in_use = match system.kind {
             "rpm" => pkgdb::rpm::is_locked(&directory)?,
-            "dpkg" => pkgdb::dpkg::Locks::are_held(&directory)?,
+            "dpkg" => pkgdb::dpkg::is_locked(&directory)?,
             _ => false,
         };
         if !is_in_use {
