@@ -1,4 +1,4 @@
-//! Deleting a tree that anybody may have made.
+//! Deleting a tree that anybody may have made. What somebody has mounted in it is not a part of it: there it stops.
 
 use std::ffi::OsStr;
 
@@ -9,8 +9,9 @@ use crate::sys::{Context, IoError, Root};
 
 /// Deletes a tree of any depth with two open directories: what lies deeper is first moved up.
 pub(super) fn clear(parent: &Root, name: &OsStr) -> Result<(), IoError> {
-    let top = match parent.open_child(name) {
+    let top = match parent.open_own_child(name) {
         Err(error) if error.is_not_found() => return Ok(()),
+        Err(error) if error.errno() == Some(Errno::XDEV.raw_os_error()) => return Err(error),
         // A stray file of that name.
         Err(_) => {
             return rustix::fs::unlinkat(parent, name, AtFlags::empty()).context("remove", parent.join(name));
@@ -35,7 +36,7 @@ fn clear_one(top: &Root, name: &OsStr, moved: &mut u64) -> Result<(), IoError> {
     if !top.is_dir(name)? {
         return rustix::fs::unlinkat(top, name, AtFlags::empty()).context("remove", top.join(name));
     }
-    let dir = top.open_child(name)?;
+    let dir = top.open_own_child(name)?;
     for entry in dir.entries()? {
         if !dir.is_dir(&entry.name)? {
             rustix::fs::unlinkat(&dir, &entry.name, AtFlags::empty())

@@ -111,6 +111,13 @@ impl Root {
         Ok(Root { fd, path: self.join(name) })
     }
 
+    /// Like [`Root::open_child`], but of the same mount: what is mounted there is another's, and EXDEV.
+    pub fn open_own_child(&self, name: &OsStr) -> Result<Root, IoError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = self.open_inside(Path::new(name), flags, ResolveFlags::BENEATH | ResolveFlags::NO_XDEV)?;
+        Ok(Root { fd, path: self.join(name) })
+    }
+
     /// Opens a file below for reading.
     pub fn open_file(&self, name: impl AsRef<Path>) -> Result<File, IoError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;

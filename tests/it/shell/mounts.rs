@@ -228,3 +228,17 @@ fn a_file_system_that_is_unmounted_since_changes_nothing() {
     fs::remove_dir(&place).expect("it was a mount point");
     assert_eq!(changes(&lab)[0]["path"], "/srv/ram/mine");
 }
+
+/// What somebody has mounted in an overlay's layers is not the overlay's, and survives its removal.
+#[test]
+fn nothing_mounted_is_removed_with_an_overlay() {
+    let Some(lab) = Lab::open() else { return };
+    lab.shell("a", "mkdir /srv/place; echo 1 >/srv/file").ok();
+    let (elsewhere, place) = (lab.path("elsewhere"), lab.overlay("a").join("layers/@root/upper/srv/place"));
+    fs::create_dir(&elsewhere).expect("ours");
+    fs::write(elsewhere.join("file"), "kept").expect("ours");
+    sh("mount --bind \"$1\" \"$2\"", &[&elsewhere, &place]);
+    let removed = lab.onlay(&["rm", "a"]).run();
+    assert_ne!(removed.code(), Some(0), "{}", removed.stderr);
+    assert_eq!(fs::read_to_string(elsewhere.join("file")).expect("it is there"), "kept");
+}
