@@ -1,6 +1,6 @@
 #!/bin/bash
-# Onlay on an older kernel: how layers are named to it, and that all else is as on ours. Over two boots: the power is
-# cut under the first.
+# Onlay on an older kernel: how layers are named to it, and that all else is as on ours. Over three boots: the power is
+# cut under the first while an overlay is in use, and under the second while one follows its base.
 # shellcheck source=tests/it/machine/steps.sh
 . /usr/local/bin/steps.sh
 
@@ -161,6 +161,40 @@ base_changed() {
     refuse grep 'base has changed' /results/said
 }
 
+# Another base, by a file that the overlay has only copied. A package manager would sync it.
+next_base() {
+    echo "base $1" >/etc/issue
+    touch /var/lib/dpkg/status
+    sync --file-system /etc/issue /var/lib/dpkg/status
+}
+
+# At any moment of the time that it takes here.
+start_rebase() {
+    onlay rebase kept &
+    sleep "$((RANDOM % 3)).$((RANDOM % 10))"
+}
+
+# Whether it is as it was or merged, it is whole; and then it follows.
+follows() {
+    inside --no-rebase kept -- "$as_left; test -s /etc/issue"
+    inside kept -- "$as_left; grep 'base $1' /etc/issue; grep base /usr/share/onlay-base/file"
+    test "$(ls /var/lib/onlay/overlays/kept)" = "$(printf 'layers\noverlay.toml')"
+}
+
+rebase_killed() {
+    inside kept -- ': >>/etc/issue'
+    next_base 1
+    start_rebase
+    kill -KILL $! || true
+    wait $! || true
+    follows 1
+}
+
+power_cut() {
+    dmesg | grep 'EXT4-fs (vdc): recovery complete'
+    follows 2
+}
+
 all_removed() {
     onlay rm kept
     test -z "$(ls /var/lib/onlay/overlays)"
@@ -202,6 +236,18 @@ case $boot in
     step idle idle
     step found-whole found_whole
     step base-changed base_changed
+    step rebase-killed rebase_killed
+    step kernel-is-content kernel_is_content
+    finish
+    sync /results/*
+    next_base 2
+    start_rebase
+    echo cut >/dev/ttyS1
+    sleep infinity
+    ;;
+3)
+    step idle idle
+    step power-cut power_cut
     step all-removed all_removed
     step kernel-is-content kernel_is_content
     finish
