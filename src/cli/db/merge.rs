@@ -11,6 +11,7 @@ use super::{PATIENCE, find};
 use crate::cli::output;
 use crate::cli::report::Error;
 use crate::pkgdb::AnyDatabase;
+use crate::pkgdb::dpkg::Aliases;
 use crate::pkgdb::merge::Side;
 use crate::pkgdb::rpm::merge::{Catalog, Choice, Known, plan};
 use crate::pkgdb::rpm::{Access, Opening, prepare};
@@ -53,7 +54,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     }
     let known: Vec<Known> = Catalog::of(&base)?.entries().iter().map(|entry| entry.known.clone()).collect();
     let (our, their) = (Catalog::of(&ours)?, Catalog::of(&theirs)?);
-    let plan = plan(&known, (&ours, &our), (&theirs, &their), &Choice::default())?;
+    let plan = plan(&known, (&ours, &our), (&theirs, &their), &Choice::default(), &Aliases::default())?;
     for finding in &plan.findings {
         output::say(&format!("onlay: the merge breaks something: {finding}"));
     }

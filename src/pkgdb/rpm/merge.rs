@@ -13,6 +13,7 @@ use super::{Database, Delta, Hnum, Stored, may_be_there_twice, needs};
 use crate::package::header::tag;
 use crate::package::{Evr, Header, Identity};
 use crate::pkgdb::Error;
+use crate::pkgdb::dpkg::Aliases;
 use crate::pkgdb::merge::{self, Decision, Fact, Outcome, Side, Wishes};
 
 /// What can be there once.
@@ -159,12 +160,14 @@ pub struct Choice {
     pub packages: Vec<(String, Side)>,
 }
 
-/// Merges two databases that came from one base, of which this is known.
+/// Merges two databases that came from one base, of which this is known. `aliases` are those of the root that they are
+/// about, where that is known.
 pub fn plan(
     base: &[Known],
     (ours, our): (&Database, &Catalog),
     (theirs, their): (&Database, &Catalog),
     choice: &Choice,
+    aliases: &Aliases,
 ) -> Result<Plan, Error> {
     let multiple: HashSet<_> = our.multiple().union(&their.multiple()).cloned().collect();
     let base: BTreeMap<Key, Identity> =
@@ -181,7 +184,7 @@ pub fn plan(
         })
         .collect();
     let (from, delta) = delta(&packages, ours, theirs)?;
-    let findings = needs::findings(&packages, ours, theirs)?;
+    let findings = needs::findings(&packages, (ours, theirs), aliases)?;
     Ok(Plan { packages, unheeded: merged.unheeded, findings, from, delta })
 }
 

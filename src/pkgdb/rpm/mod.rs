@@ -15,6 +15,7 @@ pub mod ndb;
 mod check;
 mod database;
 mod dump;
+mod keys;
 mod locations;
 mod lock;
 mod needs;

@@ -54,7 +54,7 @@ fn suses_own_is_read() {
             Ok(())
         };
         database.each_named(&header.name(), &mut note).expect("it can be read");
-        database.each_with(DependencyKind::Provides, &header.name(), &mut note).expect("it can be read");
+        database.each_with(DependencyKind::Provides, [&*header.name()], &mut note).expect("it can be read");
         assert_eq!(named, [stored.number, stored.number]);
         if let Some(file) = header.files().last() {
             let owners = database.owners(&file.path()).expect("it can be read");

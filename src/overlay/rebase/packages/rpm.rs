@@ -53,7 +53,7 @@ pub(super) fn plan(
             None => guessed_base(record, &our, &their, &hidden(&theirs, sides.whiteouts, &aliases)?),
         };
         let choice = Choice { all: wishes.all, packages: wishes.packages.clone() };
-        let plan = merge::plan(&base, (&ours, &our), (&theirs, &their), &choice)?;
+        let plan = merge::plan(&base, (&ours, &our), (&theirs, &their), &choice, &aliases)?;
         claim(&mut claims, &plan.packages, (&ours, &theirs), &aliases)?;
         planned.lines = lines(&plan);
         let written = plan.from == Side::Ours || !plan.delta.is_empty();
