@@ -5,6 +5,7 @@ mod dumps;
 mod faults;
 pub(crate) mod lab;
 mod locks;
+mod merging;
 mod ndb;
 mod packages;
 mod reading;

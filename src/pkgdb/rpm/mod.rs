@@ -20,6 +20,7 @@ mod locations;
 mod lock;
 mod needs;
 mod sqlite;
+mod states;
 mod writer;
 
 use std::fmt;

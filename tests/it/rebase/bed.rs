@@ -15,7 +15,7 @@ pub(super) struct Kind {
     /// NEEDS and CONFIG in the environment.
     make: &'static str,
     extension: &'static str,
-    install: &'static str,
+    pub(super) install: &'static str,
     pub(super) remove: &'static str,
     /// Prints `NAME=VERSION` for those of our packages that are installed.
     list: &'static str,
@@ -108,7 +108,8 @@ impl Bed {
         self.make("baz", "1", "", &["usr/lib/baz/file"]);
     }
 
-    fn make(&self, name: &str, version: &str, needs: &str, files: &[&str]) {
+    /// Makes a package whose files have its version as their content.
+    pub(super) fn make(&self, name: &str, version: &str, needs: &str, files: &[&str]) {
         let place = self.lab.path(format!("made-{name}-{version}"));
         for file in files {
             let path = place.join(file);

@@ -54,7 +54,7 @@ pub(super) fn plan(
         };
         let choice = Choice { all: wishes.all, packages: wishes.packages.clone() };
         let plan = merge::plan(&base, (&ours, &our), (&theirs, &their), &choice, &aliases)?;
-        claim(&mut claims, &plan.packages, (&ours, &theirs), &aliases)?;
+        claim(&mut claims, &plan, (&ours, &theirs), &aliases)?;
         planned.lines = lines(&plan);
         let written = plan.from == Side::Ours || !plan.delta.is_empty();
         planned.database = database(&location, sides.names, written);
@@ -149,11 +149,11 @@ fn auto_installed(
 /// Gathers the claims of packages that differ, on all their names.
 fn claim(
     claims: &mut Claims<Content>,
-    packages: &[Decided],
+    plan: &merge::Plan,
     (ours, theirs): (&Database, &Database),
     aliases: &Aliases,
 ) -> Result<(), Error> {
-    for Decided { key, outcome, ours: own, theirs: host } in packages {
+    for Decided { key, outcome, ours: own, theirs: host } in &plan.packages {
         match outcome.decision {
             Decision::Unchanged | Decision::BothSame => {}
             Decision::TakeTheirs | Decision::Remove => {
@@ -167,7 +167,8 @@ fn claim(
             Decision::KeepOurs | Decision::StayRemoved => {
                 each_file(ours, own.as_ref(), &mut |file| {
                     // What was not wanted, or is another package's, is not missed.
-                    if !file.is_installed() {
+                    let number = own.as_ref().map_or(Hnum(0), |entry| entry.stored.number);
+                    if !plan.states.is_installed(Side::Ours, number, file) {
                         return;
                     }
                     claims.keep(aliases.resolve(&file.path()), &key.name);
