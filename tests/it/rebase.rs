@@ -1,5 +1,6 @@
 //! Overlays that follow a base which has changed.
 
 mod bed;
+mod dnf;
 mod files;
 mod packages;

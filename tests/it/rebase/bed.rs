@@ -72,6 +72,8 @@ pub(super) const RPM: Kind = Kind {
 pub(super) const NDB: Kind =
     Kind { tree: "rpm-ndb", touch: "touch /usr/lib/sysimage/rpm/Packages.db", ..RPM };
 
+pub(super) const UNSTABLE: Kind = Kind { tree: "rpm-unstable", ..RPM };
+
 pub(super) struct Bed {
     pub(super) lab: Lab,
     pub(super) kind: &'static Kind,
