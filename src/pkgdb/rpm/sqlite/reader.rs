@@ -36,6 +36,10 @@ impl Reader {
     pub(in crate::pkgdb::rpm) fn open(dir: &Root, file: File, scratch: &Path) -> Result<Reader, Error> {
         let name = Backend::Sqlite.file_name();
         let path = dir.join(name);
+        // SQLite takes an empty file for a database without tables.
+        if file.metadata().context("examine", &path)?.len() == 0 && !has_content(dir, LOG)? {
+            return Err(Error::Damaged { path, what: "the file is empty".to_owned() });
+        }
         let is_plain = !has_content(dir, LOG)? && !has_content(dir, JOURNAL)?;
         let reachable = if is_plain { path_of(dir, name)? } else { None };
         let (connection, file) = match reachable {
