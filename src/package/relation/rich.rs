@@ -129,13 +129,12 @@ impl<'a> Rich<'a> {
         let holds = |part: &Rich<'_>| part.holds(providers);
         let otherwise = || rest.get(1).map(|(_, part)| holds(part));
         match rest.first() {
-            None | Some((Operator::Else, _)) => holds(first),
             Some((Operator::And, _)) => holds(first) && rest.iter().all(|(_, part)| holds(part)),
             Some((Operator::Or, _)) => holds(first) || rest.iter().any(|(_, part)| holds(part)),
             Some((Operator::If, condition)) if holds(condition) => holds(first),
             Some((Operator::If, _)) => otherwise().unwrap_or(true),
             Some((Operator::Unless, condition)) if holds(condition) => otherwise().unwrap_or(false),
-            Some((Operator::Unless, _)) => holds(first),
+            None | Some((Operator::Unless | Operator::Else, _)) => holds(first),
             Some((Operator::With | Operator::Without, _)) => !self.who(providers).is_empty(),
         }
     }

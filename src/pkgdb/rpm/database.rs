@@ -44,7 +44,7 @@ pub struct Database {
     pub(super) store: Store,
     pub(super) lock: Option<RecordLock>,
     path: PathBuf,
-    keys: OnceCell<Keys>,
+    keys: OnceCell<Box<Keys>>,
 }
 
 #[derive(Debug)]
@@ -179,7 +179,7 @@ impl Database {
         if let Some(keys) = self.keys.get() {
             return Ok(keys);
         }
-        let mut keys = Keys::default();
+        let mut keys = Box::<Keys>::default();
         self.each(&mut |number, blob| {
             if let Ok(header) = Header::parse(blob) {
                 keys.add(number, &header);

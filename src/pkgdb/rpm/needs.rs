@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::merge::{Decided, Entry};
 use super::{Database, Hnum};
 use crate::package::Header;
-use crate::package::header::DependencyKind;
+use crate::package::header::{DependencyKind, File};
 use crate::package::relation::{Relation, Rich};
 use crate::pkgdb::Error;
 use crate::pkgdb::dpkg::Aliases;
@@ -277,7 +277,7 @@ impl Part {
             number,
             name: header.name().into_owned(),
             provides: own(DependencyKind::Provides).collect(),
-            files: header.files().filter(|file| file.is_installed()).map(|file| file.path()).collect(),
+            files: header.files().filter(File::is_installed).map(|file| file.path()).collect(),
             relations: relations.filter(|(_, relation)| is_looked_up(relation)).collect(),
         }
     }
