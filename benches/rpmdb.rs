@@ -59,13 +59,20 @@ fn measure(backend: Backend) {
         let path = path_of(1234, 7);
         assert_eq!(open().owners(Path::new(&path)).expect("it can be read").len(), 1);
     });
+    report("open, owners of 9500 paths", || {
+        let paths: Vec<String> = (0..9500).map(|file| path_of(1 + file % 1990, file / 1990)).collect();
+        let paths: Vec<&Path> = paths.iter().map(Path::new).collect();
+        let mut count = 0;
+        open().each_owner(&paths, &mut |_, _, _, _| count += 1).expect("it can be read");
+        assert!(count >= 9500, "{count}");
+    });
     report("open, who requires a name", || {
         let mut count = 0;
         let mut visit = |_, _: &[u8]| {
             count += 1;
             Ok(())
         };
-        open().each_with(DependencyKind::Requires, "capability7", &mut visit).expect("it can be read");
+        open().each_with(DependencyKind::Requires, ["capability7"], &mut visit).expect("it can be read");
         assert!(count > 0);
     });
 

@@ -38,7 +38,7 @@ pub struct Fact<V> {
 }
 
 /// One of the two that are merged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// The overlay.
     Ours,

@@ -5,6 +5,7 @@
 //! Nothing here looks at the files that packages own, prints, or starts a program.
 
 pub mod compare;
+pub mod dnf;
 pub mod dpkg;
 pub mod merge;
 pub mod rpm;

@@ -2,5 +2,6 @@
 
 mod bed;
 mod damage;
+mod dnf;
 mod files;
 mod packages;

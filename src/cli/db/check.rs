@@ -47,6 +47,9 @@ pub(super) fn run(place: &Where, arguments: &Arguments) -> Result<ExitCode, Erro
     } else {
         let lines = rows.iter().map(|row| output::visible(&row.text) + "\n");
         output::print(&lines.collect::<String>())?;
+        if rows.iter().any(|row| row.kind.ends_with("-row")) {
+            output::say("hint: 'rpmdb --rebuilddb' makes the tables anew from the headers");
+        }
     }
     Ok(if rows.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }

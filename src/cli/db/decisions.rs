@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cli::output;
 use crate::cli::report::Error;
-use crate::pkgdb::dpkg::{self, merge as dpkg_merge};
+use crate::pkgdb::dpkg::{self, Aliases, merge as dpkg_merge};
 use crate::pkgdb::merge::{Decision, Outcome, Reason, Side, Wishes};
 use crate::pkgdb::rpm::merge::{self as rpm_merge, Catalog, Choice};
 use crate::pkgdb::{AnyDatabase, rpm};
@@ -86,7 +86,8 @@ fn of_rpm(base: &rpm::Database, ours: &rpm::Database, theirs: &rpm::Database) ->
     let base = Catalog::of(base)?;
     let known: Vec<rpm_merge::Known> = base.entries().iter().map(|entry| entry.known.clone()).collect();
     let (our, their) = (Catalog::of(ours)?, Catalog::of(theirs)?);
-    let plan = rpm_merge::plan(&known, (ours, &our), (theirs, &their), &Choice::default())?;
+    let plan =
+        rpm_merge::plan(&known, (ours, &our), (theirs, &their), &Choice::default(), &Aliases::default())?;
     let was = |key: &rpm_merge::Key| {
         let is_it = |known: &&rpm_merge::Known| {
             let version = key.version.as_ref().is_none_or(|version| *version == known.evr.to_string());

@@ -27,8 +27,8 @@ pub(super) struct Claims<B> {
     refused: BTreeSet<PathBuf>,
     /// The directory that holds the package database.
     database: Option<PathBuf>,
-    /// A file elsewhere that belongs to it.
-    beside: Option<PathBuf>,
+    /// Files elsewhere that belong to it.
+    beside: Vec<PathBuf>,
     endings: (&'static str, &'static str),
 }
 
@@ -36,7 +36,7 @@ impl<B> Claims<B> {
     /// Without any.
     pub(super) fn new(
         database: Option<&Path>,
-        beside: Option<&Path>,
+        beside: Vec<PathBuf>,
         endings: (&'static str, &'static str),
     ) -> Claims<B> {
         Claims {
@@ -46,7 +46,7 @@ impl<B> Claims<B> {
             needed: BTreeSet::new(),
             refused: BTreeSet::new(),
             database: database.map(Path::to_owned),
-            beside: beside.map(Path::to_owned),
+            beside,
             endings,
         }
     }
@@ -111,7 +111,7 @@ impl<B: Brought> Ownership for Claims<B> {
     fn is_special(&self, path: &Path) -> bool {
         accounts::is_account_file(path)
             || caches::is_cache(path)
-            || self.beside.as_deref() == Some(path)
+            || self.beside.iter().any(|file| file == path)
             || self
                 .database
                 .as_ref()
@@ -136,6 +136,6 @@ impl Brought for Nothing {
 impl Claims<Nothing> {
     /// Of a system without packages.
     pub(super) fn none() -> Claims<Nothing> {
-        Claims::new(None, None, (".onlay-save", ".onlay-new"))
+        Claims::new(None, Vec::new(), (".onlay-save", ".onlay-new"))
     }
 }

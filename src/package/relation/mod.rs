@@ -121,6 +121,16 @@ impl<'a> Relation<'a> {
         words.next().is_none().then_some(relation)
     }
 
+    /// The same with text of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Relation<'static> {
+        Relation {
+            name: Cow::Owned(self.name.into_owned()),
+            sense: self.sense,
+            evr: self.evr.map(Evr::into_owned),
+        }
+    }
+
     /// Whether it is a rich (boolean) dependency, which [`Rich::parse`] reads.
     pub fn is_rich(&self) -> bool {
         self.name.starts_with('(')

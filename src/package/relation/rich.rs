@@ -8,6 +8,9 @@
 //! Blanks and commas separate. Only `and`, `or` and `with` can be repeated, and no two operators mix, but
 //! for `else` after `if` or `unless`.
 
+use std::collections::HashSet;
+use std::hash::Hash;
+
 use super::{Relation, Sense};
 use crate::package::Evr;
 
@@ -112,6 +115,59 @@ impl<'a> Rich<'a> {
         found.sort();
         found.dedup();
         found.into_iter().map(|name| name.strip_prefix(' ').map(str::to_owned).unwrap_or(name)).collect()
+    }
+
+    /// Whether it holds where `providers` tells who provides a plain relation (rpm's `unsatisfiedDepend`).
+    pub fn holds<P: Eq + Hash>(&self, providers: &dyn Fn(&Relation<'_>) -> HashSet<P>) -> bool {
+        let (first, rest) = match self {
+            // What rpm itself can do is no package's affair.
+            Rich::One(relation) => {
+                return relation.name.starts_with("rpmlib(") || !providers(relation).is_empty();
+            }
+            Rich::Group { first, rest } => (first, rest),
+        };
+        let holds = |part: &Rich<'_>| part.holds(providers);
+        let otherwise = || rest.get(1).map(|(_, part)| holds(part));
+        match rest.first() {
+            Some((Operator::And, _)) => holds(first) && rest.iter().all(|(_, part)| holds(part)),
+            Some((Operator::Or, _)) => holds(first) || rest.iter().any(|(_, part)| holds(part)),
+            Some((Operator::If, condition)) if holds(condition) => holds(first),
+            Some((Operator::If, _)) => otherwise().unwrap_or(true),
+            Some((Operator::Unless, condition)) if holds(condition) => otherwise().unwrap_or(false),
+            None | Some((Operator::Unless | Operator::Else, _)) => holds(first),
+            Some((Operator::With | Operator::Without, _)) => !self.who(providers).is_empty(),
+        }
+    }
+
+    /// Which packages are meant, each by itself (rpm's `unsatisfiedDependSet`).
+    fn who<P: Eq + Hash>(&self, providers: &dyn Fn(&Relation<'_>) -> HashSet<P>) -> HashSet<P> {
+        let (first, rest) = match self {
+            Rich::One(relation) => return providers(relation),
+            Rich::Group { first, rest } => (first, rest),
+        };
+        let mut found = first.who(providers);
+        for (operator, part) in rest {
+            let others = part.who(providers);
+            match operator {
+                Operator::With => found.retain(|package| others.contains(package)),
+                Operator::Without => found.retain(|package| !others.contains(package)),
+                Operator::Or => found.extend(others),
+                // rpm finds nobody: these are about more than one package.
+                Operator::And | Operator::If | Operator::Unless | Operator::Else => return HashSet::new(),
+            }
+        }
+        found
+    }
+
+    /// Its plain relations.
+    pub fn relations(&self) -> Vec<&Relation<'a>> {
+        match self {
+            Rich::One(relation) => vec![relation],
+            Rich::Group { first, rest } => {
+                let parts = rest.iter().map(|(_, part)| part);
+                std::iter::once(&**first).chain(parts).flat_map(Rich::relations).collect()
+            }
+        }
     }
 
     fn collect(&self, negated: &mut bool, found: &mut Vec<String>) {
@@ -292,6 +348,49 @@ mod tests {
     }
 
     #[test]
+    fn they_hold_as_in_rpms_manual() {
+        // Packages are numbered; who has `xy` provides both.
+        let packages = ["a", "b", "xy", "y"];
+        let who = |relation: &Relation<'_>| -> HashSet<usize> {
+            let has = |(_, package): &(usize, &&str)| package.contains(&*relation.name);
+            packages.iter().enumerate().filter(has).map(|(number, _)| number).collect()
+        };
+        for (text, expected) in [
+            ("(a)", true),
+            ("(n)", false),
+            ("(a and b)", true),
+            ("(a and b and n)", false),
+            ("(n or m or b)", true),
+            ("(n or m)", false),
+            ("(a if b)", true),
+            ("(n if b)", false),
+            ("(n if m)", true),
+            ("(n if b else a)", false),
+            ("(n if m else a)", true),
+            ("(a if m else n)", false),
+            ("(a unless n)", true),
+            ("(a unless b)", false),
+            ("(n unless m)", false),
+            ("(n unless b else a)", true),
+            ("(a unless b else n)", false),
+            ("(x with y)", true),
+            ("(a with y)", false),
+            ("(x with y with a)", false),
+            ("(y without x)", true),
+            ("(x without y)", false),
+            ("(a without n)", true),
+            ("((a or x) with y)", true),
+            ("((a and x) with y)", false),
+            ("(n or (x with y))", true),
+            ("((n if b) or a)", true),
+            ("(rpmlib(RichDependencies) and a)", true),
+            ("(a and (b or n))", true),
+        ] {
+            assert_eq!(Rich::parse(text).expect("a good one").holds(&who), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn what_rpm_refuses_is_refused() {
         for (text, error) in [
             ("a", RichError::NotRich),
@@ -321,6 +420,7 @@ mod tests {
                 (0..random.usize(0..12)).map(|_| parts[random.usize(0..parts.len())]).collect();
             if let Ok(rich) = Rich::parse(&text) {
                 rich.index_names();
+                rich.holds(&|relation| HashSet::from([relation.name.len()]));
             }
         }
     }

@@ -1,5 +1,7 @@
 //! An open database, of either format.
 
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
@@ -8,6 +10,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use super::index_rows::Table;
+use super::keys::Keys;
 use super::{Backend, Hnum, Location, Stored, Visit, lock, ndb, sqlite};
 use crate::package::header::{DependencyKind, File as PackagedFile, Malformed, tag};
 use crate::package::{Header, Identity};
@@ -41,6 +44,7 @@ pub struct Database {
     pub(super) store: Store,
     pub(super) lock: Option<RecordLock>,
     path: PathBuf,
+    keys: OnceCell<Box<Keys>>,
 }
 
 #[derive(Debug)]
@@ -83,7 +87,7 @@ impl Database {
             }
             Backend::Ndb => Store::Ndb(ndb::Reader::open(&dir, file, patience)?),
         };
-        Ok(Database { dir, store, lock, path })
+        Ok(Database { dir, store, lock, path, keys: OnceCell::new() })
     }
 
     /// How it is stored.
@@ -128,57 +132,90 @@ impl Database {
 
     /// Shows the headers of the packages with this name.
     pub fn each_named(&self, name: &str, visit: Visit<'_>) -> Result<(), Error> {
-        self.each_with_key("Name", name, visit)
+        self.each_of(&self.numbers("Name", [name.as_bytes()])?, visit)
     }
 
-    /// Shows the headers that require, provide (and so on) a name, in whatever version. Requirements that
-    /// only installing had are left out, as in rpm; a rich dependency is found by each of its names.
-    pub fn each_with(&self, kind: DependencyKind, name: &str, visit: Visit<'_>) -> Result<(), Error> {
-        let table = match kind {
-            DependencyKind::Requires => "Requirename",
-            DependencyKind::Provides => "Providename",
-            DependencyKind::Conflicts => "Conflictname",
-            DependencyKind::Obsoletes => "Obsoletename",
-            DependencyKind::Recommends => "Recommendname",
-            DependencyKind::Suggests => "Suggestname",
-            DependencyKind::Supplements => "Supplementname",
-            DependencyKind::Enhances => "Enhancename",
+    /// Shows the headers that require, provide (and so on) one of some names, in whatever version, each once.
+    /// Requirements that only installing had are left out, as in rpm; a rich dependency is found by each of its
+    /// names, with a `!` in front of those that speak against it.
+    pub fn each_with<'a>(
+        &self,
+        kind: DependencyKind,
+        names: impl IntoIterator<Item = &'a str>,
+        visit: Visit<'_>,
+    ) -> Result<(), Error> {
+        let names = names.into_iter().map(str::as_bytes);
+        self.each_of(&self.numbers(table_of(kind), names)?, visit)
+    }
+
+    /// The names of a kind that are paths.
+    pub fn paths(&self, kind: DependencyKind) -> Result<Vec<String>, Error> {
+        let table = Table::named(table_of(kind)).expect("all names here are in the list");
+        let paths = match &self.store {
+            Store::Sqlite(reader) => reader.paths(table)?,
+            Store::Ndb(_) => self.keys()?.paths(table),
         };
-        self.each_with_key(table, name, visit)
+        Ok(paths.into_iter().map(|path| String::from_utf8_lossy(&path).into_owned()).collect())
     }
 
-    fn each_with_key(&self, table: &str, key: &str, visit: Visit<'_>) -> Result<(), Error> {
+    fn numbers<'a>(
+        &self,
+        table: &str,
+        keys: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<BTreeSet<Hnum>, Error> {
         let table = Table::named(table).expect("all names here are in the list");
-        match &self.store {
-            Store::Sqlite(reader) => reader.with_key(table, key.as_bytes(), visit),
-            Store::Ndb(reader) => reader.each(&mut |number, blob| {
-                let has_key =
-                    |header: Header<'_>| table.rows(&header).iter().any(|row| *row.key == *key.as_bytes());
-                if Header::parse(blob).is_ok_and(has_key) { visit(number, blob) } else { Ok(()) }
-            }),
+        let mut found = BTreeSet::new();
+        for key in keys {
+            match &self.store {
+                Store::Sqlite(reader) => reader.numbers(table, key, &mut found)?,
+                Store::Ndb(_) => found.extend(self.keys()?.numbers(table, key)),
+            }
         }
+        Ok(found)
+    }
+
+    /// What SQLite's tables are for the other format: made when it is first asked for.
+    fn keys(&self) -> Result<&Keys, Error> {
+        if let Some(keys) = self.keys.get() {
+            return Ok(keys);
+        }
+        let mut keys = Box::<Keys>::default();
+        self.each(&mut |number, blob| {
+            if let Ok(header) = Header::parse(blob) {
+                keys.add(number, &header);
+            }
+            Ok(())
+        })?;
+        Ok(self.keys.get_or_init(|| keys))
+    }
+
+    fn each_of(&self, numbers: &BTreeSet<Hnum>, visit: Visit<'_>) -> Result<(), Error> {
+        for number in numbers {
+            if let Some(blob) = self.blob(*number)? {
+                visit(*number, &blob)?;
+            }
+        }
+        Ok(())
     }
 
     /// Shows who lists one of these paths, exactly as it is written: the path's place in the list, and a
     /// header with its file. rpm also compares what directories are behind links; whoever wants that
-    /// resolves the paths first.
+    /// resolves the paths first. Few paths are looked for in SQLite's tables, many by one look at all headers.
     pub fn each_owner(&self, paths: &[&Path], visit: VisitOwner<'_>) -> Result<(), Error> {
-        let wanted: Vec<(&[u8], &[u8])> = paths.iter().map(|path| directory_and_name(path)).collect();
+        let wanted = Wanted::of(paths);
+        let mut show = |number, blob: &[u8]| {
+            wanted.show(number, blob, visit);
+            Ok(())
+        };
         match &self.store {
-            Store::Sqlite(reader) => {
-                for (index, (directory, basename)) in wanted.iter().enumerate() {
-                    reader.with_file(directory, basename, &mut |number, blob| {
-                        show_owned(&wanted[index..=index], index, number, blob, visit);
-                        Ok(())
-                    })?;
+            Store::Sqlite(reader) if paths.len() <= FEW => {
+                let mut numbers = BTreeSet::new();
+                for (directory, basename) in wanted.files.keys() {
+                    reader.numbers_with_file(directory, basename, &mut numbers)?;
                 }
-                Ok(())
+                self.each_of(&numbers, &mut show)
             }
-            // There are no indexes to read: one look at all headers, whatever the number of paths.
-            Store::Ndb(reader) => reader.each(&mut |number, blob| {
-                show_owned(&wanted, 0, number, blob, visit);
-                Ok(())
-            }),
+            _ => self.each(&mut show),
         }
     }
 
@@ -233,24 +270,55 @@ impl Database {
     }
 }
 
-/// A path as headers have it.
-fn directory_and_name(path: &Path) -> (&[u8], &[u8]) {
-    let path = path.as_os_str().as_bytes();
-    path.split_at(path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1))
+/// The table with the names of a kind.
+fn table_of(kind: DependencyKind) -> &'static str {
+    match kind {
+        DependencyKind::Requires => "Requirename",
+        DependencyKind::Provides => "Providename",
+        DependencyKind::Conflicts => "Conflictname",
+        DependencyKind::Obsoletes => "Obsoletename",
+        DependencyKind::Recommends => "Recommendname",
+        DependencyKind::Suggests => "Suggestname",
+        DependencyKind::Supplements => "Supplementname",
+        DependencyKind::Enhances => "Enhancename",
+    }
 }
 
-/// Shows which of the wanted files a header has; the first of those is number `first` of all.
-fn show_owned(wanted: &[(&[u8], &[u8])], first: usize, number: Hnum, blob: &[u8], visit: VisitOwner<'_>) {
-    let Ok(header) = Header::parse(blob) else { return };
-    // Most headers have none, and their names are soon looked through.
-    let is_wanted = |name: &[u8]| wanted.iter().any(|(_, basename)| *basename == name);
-    if !header.strings(tag::BASENAMES).any(is_wanted) {
-        return;
+/// So many paths are looked for one by one; a look at all headers takes as long as some more.
+const FEW: usize = 300;
+
+/// Paths that are looked for, as headers have them.
+struct Wanted<'a> {
+    /// The places in the list of each directory and name.
+    files: HashMap<(&'a [u8], &'a [u8]), Vec<usize>>,
+    basenames: HashSet<&'a [u8]>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(paths: &[&'a Path]) -> Wanted<'a> {
+        let mut wanted = Wanted { files: HashMap::new(), basenames: HashSet::new() };
+        for (index, path) in paths.iter().enumerate() {
+            let path = path.as_os_str().as_bytes();
+            let slash = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+            let (directory, basename) = path.split_at(slash);
+            wanted.files.entry((directory, basename)).or_default().push(index);
+            wanted.basenames.insert(basename);
+        }
+        wanted
     }
-    for file in header.files() {
-        let own = (file.directory.as_os_str().as_bytes(), file.basename.as_bytes());
-        for (index, _) in wanted.iter().enumerate().filter(|(_, wanted)| **wanted == own) {
-            visit(first + index, number, &header, &file);
+
+    /// Shows which of them a header has.
+    fn show(&self, number: Hnum, blob: &[u8], visit: VisitOwner<'_>) {
+        let Ok(header) = Header::parse(blob) else { return };
+        // Most headers have none, and their names are soon looked through.
+        if !header.strings(tag::BASENAMES).any(|name| self.basenames.contains(name)) {
+            return;
+        }
+        for file in header.files() {
+            let own = (file.directory.as_os_str().as_bytes(), file.basename.as_bytes());
+            for index in self.files.get(&own).into_iter().flatten() {
+                visit(*index, number, &header, &file);
+            }
         }
     }
 }

@@ -9,10 +9,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 
+pub use super::states::States;
 use super::{Database, Delta, Hnum, Stored, may_be_there_twice, needs};
 use crate::package::header::tag;
 use crate::package::{Evr, Header, Identity};
 use crate::pkgdb::Error;
+use crate::pkgdb::dpkg::Aliases;
 use crate::pkgdb::merge::{self, Decision, Fact, Outcome, Side, Wishes};
 
 /// What can be there once.
@@ -90,6 +92,8 @@ pub struct Plan {
     pub unheeded: BTreeSet<Key>,
     /// What is wrong now that was not before, in words.
     pub findings: Vec<String>,
+    /// What became of files that packages of both sides have.
+    pub states: States,
     /// Whose database is changed.
     pub from: Side,
     /// How.
@@ -159,12 +163,14 @@ pub struct Choice {
     pub packages: Vec<(String, Side)>,
 }
 
-/// Merges two databases that came from one base, of which this is known.
+/// Merges two databases that came from one base, of which this is known. `aliases` are those of the root that they are
+/// about, where that is known.
 pub fn plan(
     base: &[Known],
     (ours, our): (&Database, &Catalog),
     (theirs, their): (&Database, &Catalog),
     choice: &Choice,
+    aliases: &Aliases,
 ) -> Result<Plan, Error> {
     let multiple: HashSet<_> = our.multiple().union(&their.multiple()).cloned().collect();
     let base: BTreeMap<Key, Identity> =
@@ -180,9 +186,10 @@ pub fn plan(
             Decided { key, outcome, ours, theirs }
         })
         .collect();
-    let (from, delta) = delta(&packages, ours, theirs)?;
-    let findings = needs::findings(&packages, ours, theirs)?;
-    Ok(Plan { packages, unheeded: merged.unheeded, findings, from, delta })
+    let states = States::of(&packages, (ours, theirs), aliases)?;
+    let (from, delta) = delta(&packages, ours, theirs, &states)?;
+    let findings = needs::findings(&packages, (ours, theirs), aliases)?;
+    Ok(Plan { packages, unheeded: merged.unheeded, findings, states, from, delta })
 }
 
 fn facts(entries: &BTreeMap<Key, Entry>) -> BTreeMap<Key, Fact<Evr<'static>>> {
@@ -201,7 +208,12 @@ fn wishes<'a>(choice: &Choice, keys: impl Iterator<Item = &'a Key>) -> Wishes<Ke
 }
 
 /// The smaller of the two changes that lead to the merged database.
-fn delta(packages: &[Decided], ours: &Database, theirs: &Database) -> Result<(Side, Delta), Error> {
+fn delta(
+    packages: &[Decided],
+    ours: &Database,
+    theirs: &Database,
+    states: &States,
+) -> Result<(Side, Delta), Error> {
     let is_decided =
         |decided: &&Decided| !matches!(decided.outcome.decision, Decision::Unchanged | Decision::BothSame);
     let of_side =
@@ -218,10 +230,37 @@ fn delta(packages: &[Decided], ours: &Database, theirs: &Database) -> Result<(Si
         delta.remove.extend(changed.as_ref().map(|entry| entry.stored));
         if let Some(entry) = kept {
             let source = if from == Side::Theirs { ours } else { theirs };
-            delta.add.push(header_of(source, entry.stored.number)?);
+            let blob = header_of(source, entry.stored.number)?;
+            let adapted = states.apply((from.other(), entry.stored.number), &blob);
+            delta.add.push(adapted.unwrap_or(blob));
         }
     }
+    delta.replace = adapted(packages, from, if from == Side::Ours { ours } else { theirs }, states)?;
     Ok((from, delta))
+}
+
+/// The headers that stay in the database that is changed, but say other things of their files.
+fn adapted(
+    packages: &[Decided],
+    from: Side,
+    database: &Database,
+    states: &States,
+) -> Result<Vec<(Stored, Vec<u8>)>, Error> {
+    let mut found = Vec::new();
+    for decided in packages {
+        let entry = if from == Side::Ours { &decided.ours } else { &decided.theirs };
+        let is_staying = match decided.outcome.decision {
+            Decision::Unchanged | Decision::BothSame => true,
+            _ => decided.outcome.side() == from,
+        };
+        let Some(entry) = entry.as_ref().filter(|_| is_staying) else { continue };
+        let id = (from, entry.stored.number);
+        if states.changes(id) {
+            let blob = header_of(database, entry.stored.number)?;
+            found.extend(states.apply(id, &blob).map(|blob| (entry.stored, blob)));
+        }
+    }
+    Ok(found)
 }
 
 fn header_of(database: &Database, number: Hnum) -> Result<Vec<u8>, Error> {

@@ -15,10 +15,12 @@ pub mod ndb;
 mod check;
 mod database;
 mod dump;
+mod keys;
 mod locations;
 mod lock;
 mod needs;
 mod sqlite;
+mod states;
 mod writer;
 
 use std::fmt;

@@ -1,163 +1,337 @@
-//! What a merge breaks: requirements that nothing meets any more, and packages that the host's obsolete or
-//! conflict with. Only what has to do with packages that one side changed is looked at: so the cost follows
-//! the change, and what was broken before is not told.
+//! What a merge breaks: requirements that nothing meets any more, and packages that obsolete or conflict with each
+//! other. Only what has to do with packages that one side changed is looked at: so the cost follows the change, and
+//! what was broken before is not told.
+//!
+//! First it is found which relations could have changed: all of what is kept of the overlay, and of the host's
+//! packages those that name something which the merge takes away or brings. Then who provides their names is read at
+//! once, and each is judged twice, in the merged database and in the overlay's as it was.
 
-use std::collections::{BTreeSet, HashSet};
-use std::path::Path;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
 use super::merge::{Decided, Entry};
 use super::{Database, Hnum};
 use crate::package::Header;
-use crate::package::header::DependencyKind;
-use crate::package::relation::Relation;
+use crate::package::header::{DependencyKind, File};
+use crate::package::relation::{Relation, Rich};
 use crate::pkgdb::Error;
-use crate::pkgdb::merge::Decision;
+use crate::pkgdb::dpkg::Aliases;
+use crate::pkgdb::merge::{Decision, Side};
+
+/// A package in one of the two databases.
+type Id = (Side, Hnum);
 
 /// The merged packages, as parts of two databases.
 struct Merged<'a> {
     ours: &'a Database,
     theirs: &'a Database,
+    aliases: &'a Aliases,
     /// Headers of the overlay that are kept.
     kept: HashSet<Hnum>,
     /// Headers of the host that are not taken.
     refused: HashSet<Hnum>,
 }
 
+/// A package that is kept of the overlay, or not taken from the host.
+struct Part {
+    number: Hnum,
+    name: String,
+    provides: Vec<Relation<'static>>,
+    files: Vec<PathBuf>,
+    /// What it requires, conflicts with and obsoletes.
+    relations: Vec<(DependencyKind, Relation<'static>)>,
+}
+
+/// A relation that could have changed.
+struct Question {
+    who: Id,
+    name: String,
+    kind: DependencyKind,
+    relation: Relation<'static>,
+}
+
+/// Who provides the names that are asked for.
+#[derive(Default)]
+struct Providers {
+    by_name: HashMap<String, Vec<(Id, Relation<'static>)>>,
+    names: HashMap<Id, String>,
+}
+
 /// Looks at what is kept of the overlay, and at who needs what is not taken from the host.
 pub(super) fn findings(
     packages: &[Decided],
-    ours: &Database,
-    theirs: &Database,
+    (ours, theirs): (&Database, &Database),
+    aliases: &Aliases,
 ) -> Result<Vec<String>, Error> {
     let of_ours =
         |decided: &&Decided| matches!(decided.outcome.decision, Decision::KeepOurs | Decision::StayRemoved);
     let number = |entry: &Option<Entry>| entry.as_ref().map(|entry| entry.stored.number);
     let decided: Vec<&Decided> = packages.iter().filter(of_ours).collect();
-    let merged = Merged {
-        ours,
-        theirs,
-        kept: decided.iter().filter_map(|decided| number(&decided.ours)).collect(),
-        refused: decided.iter().filter_map(|decided| number(&decided.theirs)).collect(),
-    };
-    let mut found = BTreeSet::new();
-    for number in &merged.kept {
-        let Some(blob) = ours.blob(*number)? else { continue };
-        let Ok(header) = Header::parse(&blob) else { continue };
-        merged.check_kept(&header, &mut found)?;
-    }
-    for number in &merged.refused {
-        let Some(blob) = theirs.blob(*number)? else { continue };
-        let Ok(header) = Header::parse(&blob) else { continue };
-        merged.check_refused(&header, &mut found)?;
-    }
-    Ok(found.into_iter().collect())
+    let kept = decided.iter().filter_map(|decided| number(&decided.ours)).collect();
+    let refused = decided.iter().filter_map(|decided| number(&decided.theirs)).collect();
+    Merged { ours, theirs, aliases, kept, refused }.findings()
 }
 
 impl Merged<'_> {
-    /// A package of the overlay beside the host's packages.
-    fn check_kept(&self, header: &Header<'_>, found: &mut BTreeSet<String>) -> Result<(), Error> {
-        let name = header.name();
-        for required in header.dependencies(DependencyKind::Requires) {
-            if !is_looked_up(&required) || self.is_met(&required)? {
-                continue;
-            }
-            // What was missing in the overlay already is its own affair.
-            if is_met_in(self.ours, &required, &|_| true)? {
-                found.insert(format!("{name} needs {required}, which nothing provides any more"));
+    fn findings(&self) -> Result<Vec<String>, Error> {
+        let (kept, refused) = (parts(self.ours, &self.kept)?, parts(self.theirs, &self.refused)?);
+        let mut questions: Vec<Question> = kept.iter().flat_map(Part::questions).collect();
+        for kind in [DependencyKind::Requires, DependencyKind::Conflicts] {
+            let paths: HashSet<String> = self.theirs.paths(kind)?.into_iter().collect();
+            // A requirement breaks where something goes, or a condition comes true; a conflict the other way round.
+            let (plain, negated) =
+                if kind == DependencyKind::Requires { (&refused, &kept) } else { (&kept, &refused) };
+            let mut keys = self.names(plain, &paths);
+            keys.extend(self.names(negated, &paths).into_iter().map(|name| format!("!{name}")));
+            self.ask_hosts(kind, &keys, &mut questions)?;
+        }
+        let providers = self.providers(&questions)?;
+        let mut found = BTreeSet::new();
+        for question in &questions {
+            match question.kind {
+                DependencyKind::Conflicts => self.judge_conflict(question, &providers, &mut found),
+                DependencyKind::Obsoletes => self.judge_obsoleter(question, &providers, &mut found),
+                _ => self.judge_requirement(question, &providers, &mut found),
             }
         }
-        for kind in [DependencyKind::Conflicts, DependencyKind::Obsoletes] {
-            let own: Vec<Relation<'_>> = header.dependencies(DependencyKind::Provides).collect();
-            self.theirs.each_with(kind, &name, &mut |number, blob| {
-                let Ok(other) = Header::parse(blob) else { return Ok(()) };
-                let is_meant = |relation: Relation<'_>| match kind {
-                    // Only a package's own name is obsoleted, not what it provides.
-                    DependencyKind::Obsoletes => relation.name == name,
-                    _ => true,
-                } && own.iter().any(|provided| provided.overlaps(&relation));
-                if !self.refused.contains(&number)
-                    && other.name() != name
-                    && other.dependencies(kind).any(is_meant)
-                {
-                    let verb = if kind == DependencyKind::Obsoletes { "obsoletes" } else { "conflicts with" };
-                    found.insert(format!("{} of the base {verb} {name}", other.name()));
-                }
-                Ok(())
-            })?;
-        }
-        Ok(())
+        self.judge_obsoleted(&kept, &mut found)?;
+        Ok(found.into_iter().collect())
     }
 
-    /// The host's packages without one that the overlay does not want, or has in another version.
-    fn check_refused(&self, header: &Header<'_>, found: &mut BTreeSet<String>) -> Result<(), Error> {
-        for provided in header.dependencies(DependencyKind::Provides) {
-            let mut needed = Vec::new();
-            self.theirs.each_with(DependencyKind::Requires, &provided.name, &mut |number, blob| {
-                let Ok(other) = Header::parse(blob) else { return Ok(()) };
-                if self.refused.contains(&number) || other.name() == header.name() {
-                    return Ok(());
-                }
-                for required in other.dependencies(DependencyKind::Requires) {
-                    if is_looked_up(&required) && required.overlaps(&provided) {
-                        needed.push((other.name().into_owned(), required.to_string()));
+    /// What some packages provide, and those of the paths that they have.
+    fn names(&self, parts: &[Part], paths: &HashSet<String>) -> HashSet<String> {
+        let mut names = HashSet::new();
+        for part in parts {
+            names.extend(part.provides.iter().map(|provided| provided.name.clone().into_owned()));
+            let files = part.files.iter().flat_map(|file| self.aliases.names(file));
+            let files = files.map(|file| file.to_string_lossy().into_owned());
+            names.extend(files.filter(|file| paths.contains(file)));
+        }
+        names
+    }
+
+    /// The relations of the host's packages that have one of these rows in the index.
+    fn ask_hosts(
+        &self,
+        kind: DependencyKind,
+        keys: &HashSet<String>,
+        questions: &mut Vec<Question>,
+    ) -> Result<(), Error> {
+        self.theirs.each_with(kind, keys.iter().map(String::as_str), &mut |number, blob| {
+            let Ok(header) = Header::parse(blob) else { return Ok(()) };
+            if self.refused.contains(&number) {
+                return Ok(());
+            }
+            let is_meant = |relation: &Relation<'_>| match rich(relation) {
+                Some(rich) => rich.index_names().iter().any(|name| keys.contains(name)),
+                None => keys.contains(&*relation.name),
+            };
+            for relation in header.dependencies(kind).filter(is_looked_up).filter(is_meant) {
+                let name = header.name().into_owned();
+                let relation = relation.into_owned();
+                questions.push(Question { who: (Side::Theirs, number), name, kind, relation });
+            }
+            Ok(())
+        })
+    }
+
+    /// Who provides what is asked for, in both databases.
+    fn providers(&self, questions: &[Question]) -> Result<Providers, Error> {
+        let mut names = HashSet::new();
+        for Question { relation, .. } in questions {
+            match rich(relation) {
+                Some(rich) => names.extend(rich.relations().iter().map(|part| part.name.to_string())),
+                None => drop(names.insert(relation.name.to_string())),
+            }
+        }
+        let mut providers = Providers::default();
+        for (side, database) in [(Side::Ours, self.ours), (Side::Theirs, self.theirs)] {
+            let wanted = names.iter().map(String::as_str);
+            database.each_with(DependencyKind::Provides, wanted, &mut |number, blob| {
+                let Ok(header) = Header::parse(blob) else { return Ok(()) };
+                for provided in header.dependencies(DependencyKind::Provides) {
+                    if names.contains(&*provided.name) {
+                        providers.add((side, number), &header, provided);
                     }
                 }
                 Ok(())
             })?;
-            for (who, required) in needed {
-                let relation = Relation::parse(&required).unwrap_or_else(|| Relation::any(required.as_str()));
-                if !self.is_met(&relation)? && !self.was_missing(&who, &relation)? {
-                    found.insert(format!("{who} needs {required}, which nothing provides any more"));
+            self.add_owners(side, database, &names, &mut providers)?;
+        }
+        Ok(providers)
+    }
+
+    /// A file provides its path, under each of its names, while it is there.
+    fn add_owners(
+        &self,
+        side: Side,
+        database: &Database,
+        names: &HashSet<String>,
+        providers: &mut Providers,
+    ) -> Result<(), Error> {
+        let paths = names.iter().filter(|name| name.starts_with('/'));
+        let named: Vec<(&String, PathBuf)> = paths
+            .flat_map(|path| self.aliases.names(Path::new(path)).into_iter().map(move |name| (path, name)))
+            .collect();
+        let wanted: Vec<&Path> = named.iter().map(|(_, name)| name.as_path()).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        database.each_owner(&wanted, &mut |index, number, header, file| {
+            if file.is_installed() {
+                providers.add((side, number), header, Relation::any(named[index].0.as_str()));
+            }
+        })
+    }
+
+    fn is_merged(&self, (side, number): Id) -> bool {
+        match side {
+            Side::Ours => self.kept.contains(&number),
+            Side::Theirs => !self.refused.contains(&number),
+        }
+    }
+
+    fn judge_requirement(&self, question: &Question, providers: &Providers, found: &mut BTreeSet<String>) {
+        let Question { name, relation, .. } = question;
+        let is_met = holds(relation, &|part| providers.of(part, &|id| self.is_merged(id)));
+        // What was missing in the overlay already is its own affair.
+        let was_missing = || {
+            self.was_there(question)
+                && !holds(relation, &|part| providers.of(part, &|(side, _)| side == Side::Ours))
+        };
+        if !is_met && !was_missing() {
+            found.insert(format!("{name} needs {relation}, which nothing provides any more"));
+        }
+    }
+
+    fn judge_conflict(&self, question: &Question, providers: &Providers, found: &mut BTreeSet<String>) {
+        let Question { who, name, relation, .. } = question;
+        // Nobody conflicts with himself, nor with another version of himself that was there instead.
+        let is_other = |id: Id| id != *who && providers.names.get(&id) != Some(name);
+        let now = |part: &Relation<'_>| providers.of(part, &|id| self.is_merged(id) && is_other(id));
+        let before = |part: &Relation<'_>| providers.of(part, &|id| id.0 == Side::Ours && is_other(id));
+        if !holds(relation, &now) || (self.was_there(question) && holds(relation, &before)) {
+            return;
+        }
+        let base = |side| if side == Side::Theirs { " of the base" } else { "" };
+        let who = format!("{name}{}", base(who.0));
+        if relation.is_rich() {
+            found.insert(format!("{who} conflicts with {relation}"));
+        }
+        for id in now(relation).into_iter().filter(|_| !relation.is_rich()) {
+            found.insert(format!("{who} conflicts with {}{}", providers.names[&id], base(id.0)));
+        }
+    }
+
+    /// A package of the overlay that replaces one of the host's.
+    fn judge_obsoleter(&self, question: &Question, providers: &Providers, found: &mut BTreeSet<String>) {
+        let Question { name, relation, .. } = question;
+        let is_it = |id: Id| providers.names.get(&id).is_some_and(|other| *other == relation.name);
+        let there = |side| providers.of(relation, &|id| id.0 == side && self.is_merged(id) && is_it(id));
+        let was = providers.of(relation, &|id| id.0 == Side::Ours && is_it(id));
+        if !there(Side::Theirs).is_empty() && was.is_empty() && relation.name != *name {
+            found.insert(format!("{name} obsoletes {} of the base", relation.name));
+        }
+    }
+
+    /// Packages of the overlay that one of the host's replaces. Only a package's own name is obsoleted, not what it
+    /// provides.
+    fn judge_obsoleted(&self, kept: &[Part], found: &mut BTreeSet<String>) -> Result<(), Error> {
+        let names: HashMap<&str, &Part> = kept.iter().map(|part| (&*part.name, part)).collect();
+        let kind = DependencyKind::Obsoletes;
+        self.theirs.each_with(kind, names.keys().copied(), &mut |number, blob| {
+            let Ok(header) = Header::parse(blob) else { return Ok(()) };
+            let name = header.name();
+            for relation in header.dependencies(kind).filter(|_| !self.refused.contains(&number)) {
+                let Some(part) = names.get(&*relation.name).filter(|part| part.name != name) else {
+                    continue;
+                };
+                if part.provides.iter().any(|provided| provided.overlaps(&relation)) {
+                    found.insert(format!("{name} of the base obsoletes {}", part.name));
                 }
             }
-        }
-        Ok(())
-    }
-
-    /// Whether a package of the overlay lacked something already.
-    fn was_missing(&self, who: &str, required: &Relation<'_>) -> Result<bool, Error> {
-        let mut is_there = false;
-        self.ours.each_named(who, &mut |_, _| {
-            is_there = true;
             Ok(())
-        })?;
-        Ok(is_there && !is_met_in(self.ours, required, &|_| true)?)
+        })
     }
 
-    /// Whether a merged package provides it.
-    fn is_met(&self, required: &Relation<'_>) -> Result<bool, Error> {
-        Ok(is_met_in(self.theirs, required, &|number| !self.refused.contains(&number))?
-            || is_met_in(self.ours, required, &|number| self.kept.contains(&number))?)
-    }
-}
-
-/// Whether one of the packages of a database that count provides something.
-fn is_met_in(
-    database: &Database,
-    required: &Relation<'_>,
-    counts: &dyn Fn(Hnum) -> bool,
-) -> Result<bool, Error> {
-    let mut is_met = false;
-    database.each_with(DependencyKind::Provides, &required.name, &mut |number, blob| {
-        if counts(number)
-            && let Ok(header) = Header::parse(blob)
-        {
-            is_met |=
-                header.dependencies(DependencyKind::Provides).any(|provided| provided.overlaps(required));
+    /// Whether the overlay had the package before the merge, in whatever version.
+    fn was_there(&self, question: &Question) -> bool {
+        let mut is_there = question.who.0 == Side::Ours;
+        if !is_there {
+            // What cannot be read is told where it is read first.
+            let _ = self.ours.each_named(&question.name, &mut |_, _| {
+                is_there = true;
+                Ok(())
+            });
         }
-        Ok(())
-    })?;
-    if !is_met && required.name.starts_with('/') {
-        let owners = database.owners(Path::new(&*required.name))?;
-        is_met = owners.iter().any(|(number, _)| counts(*number));
+        is_there
     }
-    Ok(is_met)
 }
 
-/// Whether a requirement is about packages: not about rpm itself, and not a rich one, whose parts depend on each
-/// other.
-fn is_looked_up(required: &Relation<'_>) -> bool {
-    !required.is_rich() && !required.name.starts_with("rpmlib(") && !required.sense.is_transient()
+impl Part {
+    fn of(number: Hnum, header: &Header<'_>) -> Part {
+        let own = |kind| header.dependencies(kind).map(Relation::into_owned);
+        let kinds = [DependencyKind::Requires, DependencyKind::Conflicts, DependencyKind::Obsoletes];
+        let relations = kinds.into_iter().flat_map(|kind| own(kind).map(move |relation| (kind, relation)));
+        Part {
+            number,
+            name: header.name().into_owned(),
+            provides: own(DependencyKind::Provides).collect(),
+            files: header.files().filter(File::is_installed).map(|file| file.path()).collect(),
+            relations: relations.filter(|(_, relation)| is_looked_up(relation)).collect(),
+        }
+    }
+
+    /// All that a package of the overlay asks for.
+    fn questions(&self) -> impl Iterator<Item = Question> + '_ {
+        self.relations.iter().map(|(kind, relation)| Question {
+            who: (Side::Ours, self.number),
+            name: self.name.clone(),
+            kind: *kind,
+            relation: relation.clone(),
+        })
+    }
+}
+
+impl Providers {
+    fn add(&mut self, id: Id, header: &Header<'_>, provided: Relation<'_>) {
+        self.names.entry(id).or_insert_with(|| header.name().into_owned());
+        self.by_name.entry(provided.name.to_string()).or_default().push((id, provided.into_owned()));
+    }
+
+    /// The packages that provide something, of those that count.
+    fn of(&self, wanted: &Relation<'_>, counts: &dyn Fn(Id) -> bool) -> HashSet<Id> {
+        let all = self.by_name.get(&*wanted.name).into_iter().flatten();
+        let meant = all.filter(|(id, provided)| counts(*id) && provided.overlaps(wanted));
+        meant.map(|(id, _)| *id).collect()
+    }
+}
+
+fn parts(database: &Database, numbers: &HashSet<Hnum>) -> Result<Vec<Part>, Error> {
+    let mut found = Vec::new();
+    for number in numbers {
+        let blob = database.blob(*number)?.unwrap_or_default();
+        found.extend(Header::parse(&blob).ok().map(|header| Part::of(*number, &header)));
+    }
+    Ok(found)
+}
+
+/// Whether a relation holds where this tells who provides a plain one. A rich one that makes no sense does: rpm would
+/// not have let it in.
+fn holds(relation: &Relation<'_>, providers: &dyn Fn(&Relation<'_>) -> HashSet<Id>) -> bool {
+    if !relation.is_rich() {
+        return !providers(relation).is_empty();
+    }
+    rich(relation).is_none_or(|rich| rich.holds(providers))
+}
+
+fn rich<'a>(relation: &'a Relation<'_>) -> Option<Rich<'a>> {
+    relation.is_rich().then(|| Rich::parse(&relation.name).ok()).flatten()
+}
+
+/// Whether a relation is about packages: not about rpm itself, and not about what only installing needs.
+fn is_looked_up(relation: &Relation<'_>) -> bool {
+    !relation.name.starts_with("rpmlib(") && !relation.sense.is_transient()
 }
 
 #[cfg(test)]
@@ -166,7 +340,7 @@ mod tests {
 
     #[test]
     fn what_is_about_rpm_itself_is_not_looked_up() {
-        for (text, expected) in [("rpmlib(X)", false), ("(a or b)", false), ("libc", true), ("/bin/sh", true)]
+        for (text, expected) in [("rpmlib(X)", false), ("(a or b)", true), ("libc", true), ("/bin/sh", true)]
         {
             assert_eq!(is_looked_up(&Relation::any(text)), expected, "{text}");
         }

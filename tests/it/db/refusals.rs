@@ -10,7 +10,11 @@ fn berkeley_databases_are_refused_as_what_this_host_cannot_do() {
     let place = tempfile::tempdir().expect("a temporary directory");
     let database = place.path().join("var/lib/rpm");
     fs::create_dir_all(&database).expect("our directory");
-    fs::write(database.join("Packages"), "").expect("our file");
+    // The first page of a table by hashes (db_page.h), as rpm had it until 4.16.
+    let mut page = vec![0; 4096];
+    page[12..16].copy_from_slice(&0x0006_1561_u32.to_le_bytes());
+    page[16..20].copy_from_slice(&9_u32.to_le_bytes());
+    fs::write(database.join("Packages"), page).expect("our file");
     for path in [place.path(), &database, &database.join("Packages")] {
         for verb in ["list", "check"] {
             let answer = db(&[&verb, &path]);
@@ -62,6 +66,28 @@ fn databases_that_are_cut_off_are_damaged() {
             assert!(!checked.stderr.contains("panic"), "{}", checked.stderr);
         }
         assert!(failures > 2, "{name}: {failures}");
+    }
+}
+
+#[test]
+fn the_databases_of_real_systems_are_sound() {
+    for name in ["trixie", "rpm-sqlite", "rpm-ndb", "rpm-unstable"] {
+        let Some(tree) = crate::debian::tree(name) else { continue };
+        let answer = db(&[&"check", &tree]);
+        assert_eq!((answer.code, &*answer.stdout), (Some(0), ""), "{name}: {}", answer.stderr);
+    }
+}
+
+#[test]
+fn empty_files_are_damaged() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    for file in ["rpmdb.sqlite", "Packages.db"] {
+        fs::write(place.path().join(file), "").expect("our file");
+        for verb in ["list", "check"] {
+            let answer = db(&[&verb, &place.path()]);
+            assert!(answer.failed(1).contains("' is damaged: "), "{file}: {}", answer.stderr);
+        }
+        fs::remove_file(place.path().join(file)).expect("our file");
     }
 }
 

@@ -88,6 +88,7 @@ fn what_is_wrong_is_told() {
     assert_eq!(kinds, ["missing-row", "superfluous-row", "unreadable"]);
     let text = db(&[&"check", &database]);
     assert_eq!(text.code, Some(1));
+    assert!(text.stderr.starts_with("hint: 'rpmdb --rebuilddb'"), "{}", text.stderr);
     assert_eq!(text.stdout.lines().collect::<Vec<_>>(), answer.fields(&["/text"]));
     assert!(text.stdout.contains("in table Name is missing"), "{}", text.stdout);
     // The others are still listed, and the one that is no header.
@@ -178,6 +179,11 @@ fn a_database_in_use_is_left_alone() {
         let said = answer.failed(1);
         assert!(said.contains("is in use by another program\nhint: try again when"), "{said}");
     }
+    copy(&lab.path("db"), &lab.path("other"));
+    let [used, other, merged] = ["db", "other", "merged"].map(|name| lab.path(name));
+    let answer = db(&[&"merge", &other, &used, &other, &"--output", &merged]);
+    assert!(answer.failed(1).contains("is in use by another program"), "{}", answer.stderr);
+    assert!(!merged.exists());
     drop(lock);
     db(&[&"list", &lab.path("db")]).ok();
 }

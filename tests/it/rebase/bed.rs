@@ -15,7 +15,7 @@ pub(super) struct Kind {
     /// NEEDS and CONFIG in the environment.
     make: &'static str,
     extension: &'static str,
-    install: &'static str,
+    pub(super) install: &'static str,
     pub(super) remove: &'static str,
     /// Prints `NAME=VERSION` for those of our packages that are installed.
     list: &'static str,
@@ -74,6 +74,8 @@ pub(super) const RPM: Kind = Kind {
 pub(super) const NDB: Kind =
     Kind { tree: "rpm-ndb", touch: "touch /usr/lib/sysimage/rpm/Packages.db", ..RPM };
 
+pub(super) const UNSTABLE: Kind = Kind { tree: "rpm-unstable", ..RPM };
+
 pub(super) struct Bed {
     pub(super) lab: Lab,
     pub(super) kind: &'static Kind,
@@ -110,7 +112,8 @@ impl Bed {
         self.make("baz", "1", "", &["usr/lib/baz/file"]);
     }
 
-    fn make(&self, name: &str, version: &str, needs: &str, files: &[&str]) {
+    /// Makes a package whose files have its version as their content.
+    pub(super) fn make(&self, name: &str, version: &str, needs: &str, files: &[&str]) {
         self.make_with(name, version, needs, files, "");
     }
 

@@ -222,3 +222,35 @@ fn chooses(kind: &'static Kind) {
     assert_eq!(bed.seen(), format!("{} foo=3", foo("3")));
     bed.assert_sound();
 }
+
+/// A package of the overlay that took a file's place from one of the host's has it also when that is updated, and rpm
+/// knows whose it is.
+fn replaces(kind: &'static Kind) {
+    let Some(bed) = Bed::new(kind, &["foo_1"]) else { return };
+    bed.make("top", "9", "", &["usr/lib/foo/file", "usr/lib/foo/top"]);
+    bed.inside(&format!("{} --replacefiles /srv/made/top_9.rpm", kind.install));
+    bed.on_host(&bed.install(&["foo_2"]));
+    let said = bed.follow();
+    let seen = bed.seen();
+    assert!(seen.contains("/usr/lib/foo/file=9") && seen.contains("/usr/lib/foo/only-2=2"), "{seen}\n{said}");
+    // rpm's word for it, both times; nothing else is amiss.
+    let states = bed.inside("rpm --query --state foo | grep lib/foo/file; rpm --verify --nodeps foo top");
+    let (path, same) = ("/usr/lib/foo/file", ".........");
+    assert_eq!(states.split_whitespace().collect::<Vec<_>>(), ["replaced", path, same, path, "(replaced)"]);
+    // The host's has it again when nothing of the overlay's is in its place.
+    bed.touch();
+    let ran = bed.lab.onlay(&["rebase", "a", "--theirs=top"]).root(bed.host()).run();
+    ran.ok();
+    assert!(bed.seen().contains("/usr/lib/foo/file=2"), "{}", bed.seen());
+    bed.assert_sound();
+}
+
+#[test]
+fn replaced_files_are_known_with_sqlite() {
+    replaces(&RPM);
+}
+
+#[test]
+fn replaced_files_are_known_with_ndb() {
+    replaces(&NDB);
+}

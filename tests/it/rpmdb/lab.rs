@@ -68,7 +68,7 @@ impl Lab {
     fn in_tree(&self, tree: &Path, bind: &str, program: &str, database: &str) -> Command {
         let mut command = command("bwrap");
         command.args(["--die-with-parent", "--unshare-pid", "--ro-bind"]).arg(tree).arg("/");
-        command.args(["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", bind]);
+        command.args(["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", "/opt", bind]);
         command.arg(self.place.path()).args(["/mnt", "--ro-bind"]).arg(&self.packages).arg("/srv");
         command.args(["--", program, "--dbpath"]).arg(Path::new("/mnt").join(database));
         command
@@ -82,16 +82,53 @@ impl Lab {
 
     /// `rpm -i`, `-U` or `-e` with some packages, in the database only.
     pub(crate) fn change(&self, database: &str, how: &str, packages: &[&str]) {
+        self.change_with(database, &[how], packages);
+    }
+
+    /// The same with more options behind the first. Packages of our own are unpacked, since rpm notes only then which
+    /// of their files it left out: in a directory that is gone with the command.
+    pub(crate) fn change_with(&self, database: &str, how: &[&str], packages: &[&str]) {
         let mut command = self.rpm("rpm", database);
-        command.args([how, "--justdb", "--nodeps"]);
-        if how == "-e" {
+        command.args(how).arg("--nodeps");
+        if !packages.iter().any(|package| self.path(&format!("{package}.rpm")).exists()) {
+            command.arg("--justdb");
+        }
+        if how[0] == "-e" {
             command.args(packages);
         } else {
             command.args(["--force", "--nosignature", "--ignoresize", "--ignorearch", "--ignoreos"]);
-            let place = if self.tree.is_some() { Path::new("/srv") } else { &self.packages };
-            command.args(packages.iter().map(|package| place.join(format!("{package}.rpm"))));
+            command.args(packages.iter().map(|package| self.package(&format!("{package}.rpm"))));
         }
         expect_success(&mut command);
+    }
+
+    /// The path of a package file for rpm: one of our own, or one of those that all tests have.
+    fn package(&self, file: &str) -> PathBuf {
+        match (self.path(file).exists(), &self.tree) {
+            (true, None) => self.path(file),
+            (true, Some(_)) => Path::new("/mnt").join(file),
+            (false, None) => self.packages.join(file),
+            (false, Some(_)) => Path::new("/srv").join(file),
+        }
+    }
+
+    /// Makes packages of our own, each as `NAME-VERSION.rpm`, from the tags and sections of a spec.
+    pub(crate) fn build(&self, name: &str, version: &str, spec: &str) {
+        let file = self.path(&format!("{name}.spec"));
+        let (tags, sections) = spec.split_once("%install").unwrap_or((spec, ""));
+        let text = format!(
+            "Name: {name}\nVersion: {version}\nRelease: 1\nSummary: A package\nLicense: MIT\nAutoReqProv: no\n\
+             {tags}\n%description\nOne.\n%install\nmkdir -p %{{buildroot}}/opt/s; cd %{{buildroot}}/opt/s\n{sections}\n"
+        );
+        let text = if text.contains("%files") { text } else { format!("{text}%files\n") };
+        fs::write(&file, text).expect("our directory");
+        let mut build = rpm("rpmbuild", self.place.path());
+        build.args(["-bb", "--quiet", "--define", "_rpmfilename %%{NAME}-%%{VERSION}.rpm"]);
+        build.args(["--define", "_build_id_links none", "--define", "debug_package %{nil}"]);
+        build.args(["--define", "__os_install_post %{nil}", "--define", "_binary_payload w0.ufdio"]);
+        let place = self.place.path().display();
+        build.args(["--define", &format!("_topdir {place}/build"), "--define", &format!("_rpmdir {place}")]);
+        expect_success(build.arg(&file));
     }
 
     pub(crate) fn says(&self, database: &str, arguments: &[&str]) -> String {

@@ -54,7 +54,7 @@ fn suses_own_is_read() {
             Ok(())
         };
         database.each_named(&header.name(), &mut note).expect("it can be read");
-        database.each_with(DependencyKind::Provides, &header.name(), &mut note).expect("it can be read");
+        database.each_with(DependencyKind::Provides, [&*header.name()], &mut note).expect("it can be read");
         assert_eq!(named, [stored.number, stored.number]);
         if let Some(file) = header.files().last() {
             let owners = database.owners(&file.path()).expect("it can be read");
@@ -215,6 +215,11 @@ fn what_is_wrong_is_found() {
     for (at, value, what) in [
         (0, b'X', "no ndb database"),
         (16, 1, "its number will be given again"),
+        // The first slot: its mark, its header's number, and where that begins.
+        (32, b'X', "slot 2: it is none"),
+        (36, 9, "header 9: "),
+        (40, 1, "header 1: it does not begin as its slot says"),
+        (43, 0xff, "slot 2: it names blocks outside of the file"),
         (frame + 8, 0, "header 1: its checksum is wrong"),
         (frame + 12, 0, "header 1: its length is not its slot's"),
         (frame + 16, 0xff, "header 1: its checksum is wrong"),

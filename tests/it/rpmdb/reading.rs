@@ -252,7 +252,7 @@ fn what_depends_is_what_rpm_says() {
             ours.push(number);
             Ok(())
         };
-        database.each_with(kind, name, &mut visit).expect("it can be read");
+        database.each_with(kind, [name], &mut visit).expect("it can be read");
         let mut ours: Vec<String> = ours.into_iter().map(name_of).collect();
         ours.sort();
         let said = lab.says("db", &["-q", option, "--qf", "%{NAME}\n", name]);
@@ -280,7 +280,7 @@ fn a_key_is_a_package_too() {
         found += 1;
         Ok(())
     };
-    database.each_with(DependencyKind::Provides, "gpg(8783d481)", &mut note).expect("it can be read");
+    database.each_with(DependencyKind::Provides, ["gpg(8783d481)"], &mut note).expect("it can be read");
     assert_eq!(found, 1);
 }
 

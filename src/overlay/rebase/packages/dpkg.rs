@@ -24,7 +24,7 @@ const ENDINGS: (&str, &str) = (".dpkg-old", ".dpkg-dist");
 pub(super) fn plan(sides: &Sides<'_>, base: &Base, wishes: &Wishes) -> Result<Option<Planned>, Error> {
     let Some(theirs) = Database::open(sides.host)? else { return Ok(None) };
     refuse_in_use(&theirs)?;
-    let mut claims = Claims::new(Some(theirs.directory()), Some(Path::new(APT)), ENDINGS);
+    let mut claims = Claims::new(Some(theirs.directory()), vec![PathBuf::from(APT)], ENDINGS);
     let mut planned = Planned::default();
     if sides.names.contains(&theirs.directory().join("status")) {
         let Some(mut ours) = Database::open(sides.view)? else { return Ok(None) };

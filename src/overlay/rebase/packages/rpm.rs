@@ -1,11 +1,11 @@
 //! Packages of rpm: the database is one file, and what is merged is written when all else is done.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{DatabaseFile, PATIENCE, Planned, Sides, Wishes, WrittenLater};
+use super::{DatabaseFile, PATIENCE, Planned, Sides, Wishes, WrittenLater, auto_installed};
 use crate::overlay::attributes::Named;
 use crate::overlay::rebase::claims::{Brought, Claims};
 use crate::overlay::rebase::seen;
@@ -41,8 +41,7 @@ pub(super) fn plan(
 ) -> Result<Option<Planned>, Error> {
     let Some(location) = Location::find(sides.host)? else { return Ok(None) };
     let theirs = Database::open(sides.host, &location, &opening(scratch, Access::Read))?;
-    let beside = Some(Path::new(AUTO_INSTALLED));
-    let mut claims = Claims::new(Some(&location.directory), beside, ENDINGS);
+    let mut claims = Claims::new(Some(&location.directory), auto_installed::files(), ENDINGS);
     let aliases = Aliases::of(sides.host)?;
     let mut planned = Planned::default();
     if sides.names.contains(&location.directory.join(location.backend.file_name())) {
@@ -53,12 +52,12 @@ pub(super) fn plan(
             None => guessed_base(record, &our, &their, &hidden(&theirs, sides.whiteouts, &aliases)?),
         };
         let choice = Choice { all: wishes.all, packages: wishes.packages.clone() };
-        let plan = merge::plan(&base, (&ours, &our), (&theirs, &their), &choice)?;
-        claim(&mut claims, &plan.packages, (&ours, &theirs), &aliases)?;
+        let plan = merge::plan(&base, (&ours, &our), (&theirs, &their), &choice, &aliases)?;
+        claim(&mut claims, &plan, (&ours, &theirs), &aliases)?;
         planned.lines = lines(&plan);
         let written = plan.from == Side::Ours || !plan.delta.is_empty();
         planned.database = database(&location, sides.names, written);
-        planned.database.extend(auto_installed(sides, &plan.packages)?);
+        planned.database.extend(auto_installed::merge(sides, &plan.packages, scratch)?);
         if written {
             let writing = Writing { location, from: plan.from, delta: plan.delta };
             planned.later = Some(WrittenLater(writing));
@@ -112,48 +111,14 @@ fn hidden(
     Ok(found)
 }
 
-/// Where zypp keeps the names of packages that it installed for others' sake, a line each.
-const AUTO_INSTALLED: &str = "/var/lib/zypp/AutoInstalled";
-
-/// Merges that list: a name goes with the side that its package is from; what is on both sides was installed for others'
-/// sake alone where both say so.
-fn auto_installed(
-    sides: &Sides<'_>,
-    packages: &[Decided],
-) -> Result<Option<(PathBuf, DatabaseFile)>, IoError> {
-    let path = PathBuf::from(AUTO_INSTALLED);
-    if !sides.names.contains(&path) {
-        return Ok(None);
-    }
-    let read = |root: &Root| match root.read(&path, LARGEST) {
-        Err(error) if error.is_not_found() => Ok(String::new()),
-        other => other.map(|text| String::from_utf8_lossy(&text).into_owned()),
-    };
-    let (ours, theirs) = (read(sides.view)?, read(sides.host)?);
-    let decisions: HashMap<&str, Decision> =
-        packages.iter().map(|decided| (&*decided.key.name, decided.outcome.decision)).collect();
-    let is_listed = |text: &str, name: &str| text.lines().any(|line| line == name);
-    let is_auto = |name: &str| match decisions.get(name) {
-        Some(Decision::KeepOurs) => is_listed(&ours, name),
-        Some(Decision::TakeTheirs) => is_listed(&theirs, name),
-        Some(Decision::Unchanged | Decision::BothSame) => is_listed(&ours, name) && is_listed(&theirs, name),
-        Some(Decision::Remove | Decision::StayRemoved) | None => false,
-    };
-    let names: BTreeSet<&str> = ours.lines().chain(theirs.lines()).collect();
-    // What zypp writes above the names.
-    let is_kept = |name: &&&str| name.starts_with('#') || is_auto(name);
-    let lines: Vec<&str> = names.iter().filter(is_kept).copied().chain([""]).collect();
-    Ok(Some((path, DatabaseFile::Content(lines.join("\n").into_bytes()))))
-}
-
 /// Gathers the claims of packages that differ, on all their names.
 fn claim(
     claims: &mut Claims<Content>,
-    packages: &[Decided],
+    plan: &merge::Plan,
     (ours, theirs): (&Database, &Database),
     aliases: &Aliases,
 ) -> Result<(), Error> {
-    for Decided { key, outcome, ours: own, theirs: host } in packages {
+    for Decided { key, outcome, ours: own, theirs: host } in &plan.packages {
         match outcome.decision {
             Decision::Unchanged | Decision::BothSame => {}
             Decision::TakeTheirs | Decision::Remove => {
@@ -167,7 +132,8 @@ fn claim(
             Decision::KeepOurs | Decision::StayRemoved => {
                 each_file(ours, own.as_ref(), &mut |file| {
                     // What was not wanted, or is another package's, is not missed.
-                    if !file.is_installed() {
+                    let number = own.as_ref().map_or(Hnum(0), |entry| entry.stored.number);
+                    if !plan.states.is_installed(Side::Ours, number, file) {
                         return;
                     }
                     claims.keep(aliases.resolve(&file.path()), &key.name);

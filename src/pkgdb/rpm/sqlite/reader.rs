@@ -5,6 +5,7 @@
 //! log is empty, under rpm's own lock. Where a log with content was left behind, its content counts: file
 //! and log are copied, and SQLite finishes the copy.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,10 @@ impl Reader {
     pub(in crate::pkgdb::rpm) fn open(dir: &Root, file: File, scratch: &Path) -> Result<Reader, Error> {
         let name = Backend::Sqlite.file_name();
         let path = dir.join(name);
+        // SQLite takes an empty file for a database without tables.
+        if file.metadata().context("examine", &path)?.len() == 0 && !has_content(dir, LOG)? {
+            return Err(Error::Damaged { path, what: "the file is empty".to_owned() });
+        }
         let is_plain = !has_content(dir, LOG)? && !has_content(dir, JOURNAL)?;
         let reachable = if is_plain { path_of(dir, name)? } else { None };
         let (connection, file) = match reachable {
@@ -52,45 +57,64 @@ impl Reader {
 
     /// All headers, by their numbers.
     pub(in crate::pkgdb::rpm) fn each(&self, visit: Visit<'_>) -> Result<(), Error> {
-        self.visit("SELECT hnum, blob FROM Packages ORDER BY hnum", [], visit)
-    }
-
-    /// The headers with a key in a table, each once.
-    pub(in crate::pkgdb::rpm) fn with_key(
-        &self,
-        table: &Table,
-        key: &[u8],
-        visit: Visit<'_>,
-    ) -> Result<(), Error> {
-        let sql = format!(
-            "SELECT hnum, blob FROM Packages WHERE hnum IN (SELECT hnum FROM \"{}\" WHERE key = ?1) ORDER BY hnum",
-            table.name
-        );
-        self.visit(&sql, [Key::of(table, key)], visit)
-    }
-
-    /// The headers with a file of this name, and with this directory.
-    pub(in crate::pkgdb::rpm) fn with_file(
-        &self,
-        directory: &[u8],
-        basename: &[u8],
-        visit: Visit<'_>,
-    ) -> Result<(), Error> {
-        // The '+' keeps SQLite from looking through all that is in a popular directory.
-        let sql = "SELECT hnum, blob FROM Packages WHERE hnum IN \
-                   (SELECT b.hnum FROM Basenames AS b WHERE b.key = ?1 AND EXISTS \
-                   (SELECT 1 FROM Dirnames AS d WHERE d.hnum = b.hnum AND +d.key = ?2)) ORDER BY hnum";
-        self.visit(sql, [Key(basename, true), Key(directory, true)], visit)
-    }
-
-    fn visit<const N: usize>(&self, sql: &str, keys: [Key<'_>; N], visit: Visit<'_>) -> Result<(), Error> {
         let fail = |error| failed(&self.path, error);
+        let sql = "SELECT hnum, blob FROM Packages ORDER BY hnum";
         let mut statement = self.connection.prepare(sql).map_err(fail)?;
-        let mut rows = statement.query(rusqlite::params_from_iter(keys)).map_err(fail)?;
+        let mut rows = statement.query([]).map_err(fail)?;
         while let Some(row) = rows.next().map_err(fail)? {
             let number = self.number(row)?;
             let blob = row.get_ref(1).and_then(|value| value.as_blob().map_err(rusqlite::Error::from));
             visit(number, blob.map_err(fail)?)?;
+        }
+        Ok(())
+    }
+
+    /// The numbers of the headers with a key in a table.
+    pub(in crate::pkgdb::rpm) fn numbers(
+        &self,
+        table: &Table,
+        key: &[u8],
+        found: &mut BTreeSet<Hnum>,
+    ) -> Result<(), Error> {
+        let sql = format!("SELECT hnum FROM \"{}\" WHERE key = ?1", table.name);
+        self.find(&sql, [Key::of(table, key)], found)
+    }
+
+    /// The numbers of the headers with a file of this name, and with this directory.
+    pub(in crate::pkgdb::rpm) fn numbers_with_file(
+        &self,
+        directory: &[u8],
+        basename: &[u8],
+        found: &mut BTreeSet<Hnum>,
+    ) -> Result<(), Error> {
+        // The '+' keeps SQLite from looking through all that is in a popular directory.
+        let sql = "SELECT b.hnum FROM Basenames AS b WHERE b.key = ?1 AND EXISTS \
+                   (SELECT 1 FROM Dirnames AS d WHERE d.hnum = b.hnum AND +d.key = ?2)";
+        self.find(sql, [Key(basename, true), Key(directory, true)], found)
+    }
+
+    /// The keys of a table that are paths.
+    pub(in crate::pkgdb::rpm) fn paths(&self, table: &Table) -> Result<Vec<Vec<u8>>, Error> {
+        // The character behind '/' is '0'.
+        let sql = format!("SELECT DISTINCT key FROM \"{}\" WHERE key >= '/' AND key < '0'", table.name);
+        self.run(|connection| {
+            let mut statement = connection.prepare(&sql)?;
+            let keys = statement.query_map([], |row| Ok(row.get_ref(0)?.as_bytes()?.to_vec()))?;
+            keys.collect()
+        })
+    }
+
+    fn find<const N: usize>(
+        &self,
+        sql: &str,
+        keys: [Key<'_>; N],
+        found: &mut BTreeSet<Hnum>,
+    ) -> Result<(), Error> {
+        let fail = |error| failed(&self.path, error);
+        let mut statement = self.connection.prepare(sql).map_err(fail)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(keys)).map_err(fail)?;
+        while let Some(row) = rows.next().map_err(fail)? {
+            found.insert(self.number(row)?);
         }
         Ok(())
     }

@@ -1,0 +1,302 @@
+//! What became of files (rpm's FILESTATES) where packages of both sides have one path.
+//!
+//! The merged database is to say what rpm would have written, had the overlay's packages been installed over the host
+//! of now (`handleInstInstalledFile` in rpm's transaction.cc): a file that is the same in both packages belongs to
+//! both; else the later package's has the place and the earlier one's is *replaced*, or, where both are programs of
+//! different colours, the preferred colour has the place and the other is of the *wrong colour*. Settings
+//! (`%config`) are kept beside each other, and stay as they are.
+//!
+//! A package that both sides have may have had files replaced in the overlay: that counts while the package that did so
+//! is kept, or while nobody has the path any more.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use super::merge::{Decided, Entry};
+use super::{Database, Hnum};
+use crate::package::Header;
+use crate::package::header::{File, FileFlags, FileState, Value, tag};
+use crate::pkgdb::Error;
+use crate::pkgdb::dpkg::Aliases;
+use crate::pkgdb::merge::{Decision, Side};
+
+/// The colour that rpm prefers where it has the choice (`%_prefer_color`): 64-bit programs.
+const PREFERRED: u32 = 2;
+
+/// A header in one of the two databases.
+type Id = (Side, Hnum);
+
+/// The states of files that are others in the merged database than in the header as it is stored.
+#[derive(Debug, Clone, Default)]
+pub struct States {
+    changed: BTreeMap<Id, Vec<u8>>,
+}
+
+/// The two databases, and what is merged of them.
+struct Merging<'a> {
+    ours: &'a Database,
+    theirs: &'a Database,
+    aliases: &'a Aliases,
+    kept: HashSet<Hnum>,
+    refused: HashSet<Hnum>,
+    /// Headers of packages that both have: the overlay's, and the host's.
+    same: Vec<(&'a Entry, &'a Entry)>,
+}
+
+impl States {
+    /// Finds them.
+    pub(super) fn of(
+        packages: &[Decided],
+        (ours, theirs): (&Database, &Database),
+        aliases: &Aliases,
+    ) -> Result<States, Error> {
+        let mut merging = Merging {
+            ours,
+            theirs,
+            aliases,
+            kept: HashSet::new(),
+            refused: HashSet::new(),
+            same: Vec::new(),
+        };
+        for decided in packages {
+            match (decided.outcome.decision, &decided.ours, &decided.theirs) {
+                (Decision::KeepOurs | Decision::StayRemoved, own, host) => {
+                    merging.kept.extend(own.as_ref().map(|entry| entry.stored.number));
+                    merging.refused.extend(host.as_ref().map(|entry| entry.stored.number));
+                }
+                (Decision::Unchanged | Decision::BothSame, Some(own), Some(host)) => {
+                    merging.same.push((own, host));
+                }
+                _ => {}
+            }
+        }
+        let mut states = States::default();
+        merging.judge_same(&mut states)?;
+        merging.judge_kept(&mut states)?;
+        Ok(states)
+    }
+
+    /// A header with the states that it has in the merged database; `None` where those are what it says.
+    pub(super) fn apply(&self, id: Id, blob: &[u8]) -> Option<Vec<u8>> {
+        let states = self.changed.get(&id)?;
+        Header::parse(blob).ok()?.with(tag::FILE_STATES, &Value::Char(states.clone()))
+    }
+
+    /// Whether a package's file is there in the merged database.
+    pub fn is_installed(&self, side: Side, number: Hnum, file: &File<'_>) -> bool {
+        let own = self.changed.get(&(side, number)).and_then(|states| states.get(file.index));
+        let state = own.map(|state| FileState::from_number(*state)).or(file.state);
+        File { state, ..file.clone() }.is_installed()
+    }
+
+    /// Whether it changes anything of a header.
+    pub(super) fn changes(&self, id: Id) -> bool {
+        self.changed.contains_key(&id)
+    }
+
+    fn set(&mut self, id: Id, header: &Header<'_>, file: &File<'_>, state: FileState) {
+        if file.state.is_none_or(|own| own == state) && !self.changed.contains_key(&id) {
+            return;
+        }
+        let own = || header.numbers(tag::FILE_STATES).map(|state| state as u8).collect();
+        if let Some(place) = self.changed.entry(id).or_insert_with(own).get_mut(file.index) {
+            *place = state.number();
+        }
+    }
+}
+
+impl Merging<'_> {
+    /// Packages that both have, where the two headers say different things of their files.
+    fn judge_same(&self, states: &mut States) -> Result<(), Error> {
+        let differ = |(own, host): &&(&Entry, &Entry)| own.stored.identity != host.stored.identity;
+        for (own, host) in self.same.iter().filter(differ) {
+            let (our, their) = (self.ours.blob(own.stored.number)?, self.theirs.blob(host.stored.number)?);
+            let (our, their) = (our.unwrap_or_default(), their.unwrap_or_default());
+            let (Ok(our), Ok(their)) = (Header::parse(&our), Header::parse(&their)) else { continue };
+            let files: Vec<(File<'_>, File<'_>)> =
+                our.files().zip(their.files()).filter(|(own, host)| own.state != host.state).collect();
+            let others = self.others(own.stored.number, files.iter().map(|(file, _)| file.path()))?;
+            for ((our_file, their_file), others) in files.iter().zip(others) {
+                let is_later = own.installed > host.installed;
+                let state = self.of_same((our_file.state, their_file.state), &others, is_later);
+                if let Some(state) = state {
+                    states.set((Side::Ours, own.stored.number), &our, our_file, state);
+                    states.set((Side::Theirs, host.stored.number), &their, their_file, state);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The state of a file whose package both have, with other headers of the overlay that have its path.
+    fn of_same(
+        &self,
+        (our, their): (Option<FileState>, Option<FileState>),
+        others: &HashSet<Hnum>,
+        is_later: bool,
+    ) -> Option<FileState> {
+        let is_lost = |state| matches!(state, Some(FileState::Replaced | FileState::WrongColor));
+        let stays = |number: &Hnum| {
+            self.kept.contains(number) || self.same.iter().any(|(own, _)| own.stored.number == *number)
+        };
+        let is_ours = others.iter().any(|number| self.kept.contains(number))
+            || if is_lost(our) {
+                others.is_empty() || others.iter().any(stays)
+            } else {
+                !is_lost(their) && is_later
+            };
+        if is_ours { our } else { their }
+    }
+
+    /// For each path, the other headers of the overlay that have it.
+    fn others(&self, own: Hnum, paths: impl Iterator<Item = PathBuf>) -> Result<Vec<HashSet<Hnum>>, Error> {
+        let names: Vec<Vec<PathBuf>> = paths.map(|path| self.aliases.names(&path)).collect();
+        let wanted: Vec<(usize, &Path)> = names
+            .iter()
+            .enumerate()
+            .flat_map(|(index, names)| names.iter().map(move |name| (index, name.as_path())))
+            .collect();
+        let paths: Vec<&Path> = wanted.iter().map(|(_, path)| *path).collect();
+        let mut found = vec![HashSet::new(); names.len()];
+        if !paths.is_empty() {
+            self.ours.each_owner(&paths, &mut |index, number, _, _| {
+                if number != own {
+                    found[wanted[index].0].insert(number);
+                }
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// Packages that are kept of the overlay, beside those that came with the host. Beside those that were in the
+    /// overlay before, rpm has judged.
+    fn judge_kept(&self, states: &mut States) -> Result<(), Error> {
+        let same: HashSet<Hnum> = self.same.iter().map(|(_, host)| host.stored.number).collect();
+        let mut blobs = Vec::new();
+        for number in &self.kept {
+            blobs.push((*number, self.ours.blob(*number)?.unwrap_or_default()));
+        }
+        let headers: Vec<(Hnum, Header<'_>)> =
+            blobs.iter().filter_map(|(number, blob)| Some((*number, Header::parse(blob).ok()?))).collect();
+        let mut files: HashMap<PathBuf, Vec<(usize, File<'_>)>> = HashMap::new();
+        for (place, (_, header)) in headers.iter().enumerate() {
+            // Another's or nobody's file takes no place, nor does what is on a shared file system.
+            for file in header.files().filter(|file| file.state == Some(FileState::Normal)) {
+                for name in self.aliases.names(&file.path()) {
+                    files.entry(name).or_default().push((place, file.clone()));
+                }
+            }
+        }
+        let names: Vec<&PathBuf> = files.keys().collect();
+        let paths: Vec<&Path> = names.iter().map(|name| name.as_path()).collect();
+        if paths.is_empty() {
+            return Ok(());
+        }
+        self.theirs.each_owner(&paths, &mut |index, number, header, file| {
+            let is_there = !matches!(file.state, Some(FileState::Replaced | FileState::NotInstalled));
+            if self.refused.contains(&number) || same.contains(&number) || !is_there {
+                return;
+            }
+            for (place, own) in files.get(names[index]).into_iter().flatten() {
+                let (kept, own_header) = &headers[*place];
+                match judge(own_header, own, file) {
+                    Some(Loser::Earlier(state)) => states.set((Side::Theirs, number), header, file, state),
+                    Some(Loser::Later) => {
+                        states.set((Side::Ours, *kept), own_header, own, FileState::WrongColor);
+                    }
+                    None => {}
+                }
+            }
+        })
+    }
+}
+
+/// Whose file of two has not its place.
+#[derive(Debug, PartialEq, Eq)]
+enum Loser {
+    Earlier(FileState),
+    Later,
+}
+
+/// What becomes of a file that is installed over one of another package.
+fn judge(header: &Header<'_>, later: &File<'_>, earlier: &File<'_>) -> Option<Loser> {
+    let is_config = |file: &File<'_>| file.flags.contains(FileFlags::CONFIG);
+    if is_same(later, earlier) || is_config(later) || is_config(earlier) {
+        return None;
+    }
+    let colors = header.number(tag::INSTALL_COLOR).unwrap_or_default() as u32;
+    let (color, other) = (later.color & colors, earlier.color & colors);
+    if color != 0 && other != 0 && color != other {
+        if color & PREFERRED != 0 {
+            return Some(Loser::Earlier(FileState::WrongColor));
+        }
+        if other & PREFERRED != 0 {
+            return Some(Loser::Later);
+        }
+    }
+    Some(Loser::Earlier(FileState::Replaced))
+}
+
+/// Whether two packages bring the same under a name (`rpmfilesCompare`).
+fn is_same(one: &File<'_>, other: &File<'_>) -> bool {
+    let is_link = |file: &File<'_>| file.mode & 0o170_000 == 0o120_000;
+    let is_ghost = |file: &File<'_>| file.flags.contains(FileFlags::GHOST);
+    if is_ghost(one) || is_ghost(other) {
+        return true;
+    }
+    let are_links = is_link(one) && is_link(other);
+    if (!are_links && one.mode != other.mode) || (one.user, one.group) != (other.user, other.group) {
+        return false;
+    }
+    if are_links {
+        return one.link_target == other.link_target;
+    }
+    if one.is_regular() {
+        return one.size == other.size && one.digest == other.digest;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::package::header::Builder;
+
+    /// A package with one file: its mode, its link's target, its flags and its colour.
+    fn package(mode: u16, target: &str, flags: u32, color: u32) -> Vec<u8> {
+        let string = |text: &str| Value::Strings(vec![text.as_bytes().to_vec()]);
+        Builder::new()
+            .add(tag::BASENAMES, string("file"))
+            .add(tag::DIRNAMES, string("/"))
+            .add(tag::DIR_INDEXES, Value::Int32(vec![0]))
+            .add(tag::FILE_MODES, Value::Int16(vec![mode]))
+            .add(tag::FILE_LINK_TOS, string(target))
+            .add(tag::FILE_FLAGS, Value::Int32(vec![flags]))
+            .add(tag::FILE_COLORS, Value::Int32(vec![color]))
+            .dribble(tag::INSTALL_COLOR, Value::Int32(vec![3]))
+            .build()
+    }
+
+    #[test]
+    fn files_have_the_place_that_rpm_gives_them() {
+        let (file, program, link, dir) = (0o100_644, 0o100_755, 0o120_777, 0o040_755);
+        let replaced = Some(Loser::Earlier(FileState::Replaced));
+        let wrong = Some(Loser::Earlier(FileState::WrongColor));
+        for (later, earlier, expected) in [
+            (package(file, "", 0, 0), package(file, "", 0, 0), None),
+            (package(file, "", 0, 0), package(program, "", 0, 0), replaced),
+            (package(link, "a", 0, 0), package(link, "a", 0, 0), None),
+            (package(link, "a", 0, 0), package(link, "b", 0, 0), Some(Loser::Earlier(FileState::Replaced))),
+            (package(dir, "", 0, 0), package(dir, "", 0, 0), None),
+            (package(file, "", 1, 0), package(program, "", 0, 0), None),
+            (package(file, "", 0, 0), package(program, "", 64, 0), None),
+            (package(file, "", 0, 2), package(program, "", 0, 1), wrong),
+            (package(file, "", 0, 1), package(program, "", 0, 2), Some(Loser::Later)),
+            (package(file, "", 0, 1), package(program, "", 0, 0), Some(Loser::Earlier(FileState::Replaced))),
+        ] {
+            let [later, earlier] = [&later, &earlier].map(|blob| Header::parse(blob).expect("a good one"));
+            let [first, second] = [&later, &earlier].map(|header| header.files().next().expect("one file"));
+            assert_eq!(judge(&later, &first, &second), expected, "{first:?} over {second:?}");
+        }
+    }
+}
