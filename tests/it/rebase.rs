@@ -2,4 +2,5 @@
 
 mod bed;
 mod files;
+mod oracle;
 mod packages;
