@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::Finding;
 use super::content::Content;
-use super::edit::Edit;
+use super::edit::{self, Edit};
 use super::fate::{Facts, Fate, Owners, decide};
 use super::seen::{Attributes, Had, SeenFiles};
+use super::Finding;
 use crate::overlay::changes::marks::Opaque;
 use crate::overlay::changes::place::Place;
 use crate::overlay::changes::upper::{Node, Upper};
@@ -148,6 +148,11 @@ impl Planning<'_> {
         let owners = owned.owners(&whole, own.as_ref().map(|_| (dir, name)))?;
         let facts = Facts { own: own.as_ref(), same_attributes, had, has: &has, owners };
         let (save, offer) = owned.endings();
+        let mut beside = |ending: &str| {
+            // What the base has beside it is as much in the way as what the overlay has.
+            let covered = if self.below.exists()? { Some(self.below.dir()?) } else { None };
+            edit::free_ending(dir, covered, name, ending)
+        };
         let edit = match decide(&facts) {
             Fate::Keep => return Ok(()),
             Fate::KeepOver => {
@@ -156,17 +161,21 @@ impl Planning<'_> {
                 }
                 return Ok(());
             }
-            Fate::KeepAndOffer => Edit::Offer(offer),
+            Fate::KeepAndOffer => Edit::Offer(beside(offer)?),
             Fate::Drop => Edit::Drop,
-            Fate::DropAndSave => Edit::Save(save),
+            Fate::DropAndSave => Edit::Save(beside(save)?),
             Fate::Refresh => Edit::Refresh,
         };
         if matches!(edit, Edit::Drop | Edit::Save(_)) && has != Content::Absent {
             self.uncovered.insert(path.to_owned());
         }
-        match edit {
-            Edit::Offer(ending) => self.plan.findings.push(Finding::Offered { path: whole, ending }),
-            Edit::Save(ending) => self.plan.findings.push(Finding::Saved { path: whole, ending }),
+        match &edit {
+            Edit::Offer(ending) => {
+                self.plan.findings.push(Finding::Offered { path: whole, ending: ending.clone() });
+            }
+            Edit::Save(ending) => {
+                self.plan.findings.push(Finding::Saved { path: whole, ending: ending.clone() });
+            }
             _ => {}
         }
         self.plan.edits.push((path.to_owned(), edit));
