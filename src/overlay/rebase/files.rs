@@ -8,7 +8,7 @@ use super::content::Content;
 use super::edit::{self, Edit};
 use super::fate::{Facts, Fate, Owners, decide};
 use super::seen::{Attributes, Had, SeenFiles};
-use super::Finding;
+use super::{Finding, caches};
 use crate::overlay::changes::marks::Opaque;
 use crate::overlay::changes::place::Place;
 use crate::overlay::changes::upper::{Node, Upper};
@@ -135,6 +135,10 @@ impl Planning<'_> {
         if node.status.is_dir() {
             let is_claimed = is_claimed(owned.owners(&whole, None)?);
             self.plan_directory(path, &DirectoryFacts { node, had, has: &has, attributes, is_claimed });
+            return Ok(());
+        }
+        if caches::is_memory(&whole) && !node.whiteout {
+            self.plan.edits.push((path.to_owned(), Edit::Drop));
             return Ok(());
         }
         self.above.move_to(path.parent().unwrap_or(Path::new("")));
