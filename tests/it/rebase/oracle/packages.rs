@@ -33,7 +33,6 @@ pub(super) struct Package {
     users: Vec<String>,
     is_traced: bool,
     alternatives: Vec<(String, String)>,
-    diverts: Vec<String>,
     becomes: Vec<(bool, String, String)>,
 }
 
@@ -98,7 +97,8 @@ impl Relation {
 pub(super) fn all(system: System) -> Vec<Package> {
     let mut all: Vec<Package> = Vec::new();
     let mut is_meant = true;
-    for line in include_str!("packages.txt").lines() {
+    let lines = include_str!("packages.txt").lines();
+    for line in lines.filter(|line| !line.starts_with('#')) {
         let mut words: Vec<&str> = line.split_whitespace().collect();
         let own = if system == System::Dpkg { "dpkg" } else { "rpm" };
         let is_for_one = matches!(words.first(), Some(&"dpkg" | &"rpm"));
@@ -107,8 +107,6 @@ pub(super) fn all(system: System) -> Vec<Package> {
             words.remove(0);
         }
         match &words[..] {
-            [] => {}
-            [word, ..] if word.starts_with('#') => {}
             ["package", name, version] => {
                 is_meant = is_ours;
                 if is_meant {
@@ -151,7 +149,6 @@ impl Package {
             "user" => self.users.push(words[0].to_owned()),
             "trace" => self.is_traced = true,
             "alternative" => self.alternatives.push((words[0].to_owned(), words[1].to_owned())),
-            "divert" => self.diverts.push(words[0].to_owned()),
             "becomes-link" | "becomes-dir" => {
                 let is_link = what == "becomes-link";
                 self.becomes.push((is_link, words[0].to_owned(), words[1].to_owned()));
@@ -241,13 +238,6 @@ impl Package {
             let text = format!("update-alternatives --quiet --remove {name} {path}");
             add("prerm", format!("[ \"$1\" != remove ] || {text}\n"));
         }
-        for path in &self.diverts {
-            let divert = |verb: &str| {
-                format!("dpkg-divert --quiet --rename --package {} --{verb} {path}\n", self.name)
-            };
-            add("preinst", divert("add"));
-            add("postrm", format!("[ \"$1\" != remove ] || {}", divert("remove")));
-        }
         scripts
     }
 
@@ -256,9 +246,9 @@ impl Package {
         let control = place.join("DEBIAN");
         fs::create_dir_all(&control).expect("ours");
         fs::write(control.join("control"), self.control()).expect("ours");
-        let config: String = self.config().map(|path| format!("{path}\n")).collect();
+        let config: Vec<&str> = self.config().collect();
         if !config.is_empty() {
-            fs::write(control.join("conffiles"), config).expect("ours");
+            fs::write(control.join("conffiles"), config.join("\n") + "\n").expect("ours");
         }
         for (name, text) in self.scripts_of_dpkg() {
             fs::write(control.join(name), text).expect("ours");

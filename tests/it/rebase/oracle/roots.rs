@@ -29,11 +29,11 @@ pub(super) const DPKG: Flavour = Flavour {
     system: System::Dpkg,
     publish: "echo 'deb [trusted=yes] file:/srv/made ./' >/etc/apt/sources.list
         echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/fast; echo force-confold >>/etc/dpkg/dpkg.cfg.d/fast
-        apt-get -qq update",
+        printf 'Dir::Cache::pkgcache \"\";\\nDir::Cache::srcpkgcache \"\";\\n' >/etc/apt/apt.conf.d/fresh; apt-get -qq update",
     look: "echo == packages; dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\\n'
         echo == verify; dpkg --verify $(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\\n' 'lx-*' | sed -n 's/^.i  *//p')
         echo == held; apt-mark showhold; echo == auto; apt-mark showauto 'lx-*'
-        echo == diversions; dpkg-divert --list '*lx*'; echo == alternatives; update-alternatives --query lx-view
+        echo == alternatives; update-alternatives --query lx-view
         echo == audit; dpkg --audit",
     solve: "apt-get -qq check",
     verify: "dpkg --verify",
@@ -153,7 +153,9 @@ impl Roots {
         let prepared = ram.join("prepared");
         let made = prepared.join(MADE.trim_start_matches('/'));
         packages::make(flavour.system, &packages, &ram.join("scratch"), &made);
-        sh(ENTER, &[&prepared, Path::new(flavour.publish)]);
+        let script = format!("(set -e; {}) && echo published; true", flavour.publish);
+        let said = sh(ENTER, &[&prepared, Path::new(&script)]);
+        assert!(said.ends_with("published\n"), "{said}");
         sh("umount \"$1\"", &[&prepared]);
         lab.state = ram.join("state");
         crate::kernel::make_dir(&lab.state, 0o700);
@@ -232,7 +234,12 @@ impl Roots {
         let bytes = if from == "overlay" {
             let script = script.replace("/run/a.tar", "/var/tmp/a.tar");
             let (state, host) = (&self.lab.state, self.root("host"));
-            let ran = self.lab.onlay(&["shell", "-q", "a", "--", "sh", "-c", &script]).state(state).root(&host).run();
+            let ran = self
+                .lab
+                .onlay(&["shell", "-q", "a", "--", "sh", "-c", &script])
+                .state(state)
+                .root(&host)
+                .run();
             ran.ok();
             ran.stdout
         } else {

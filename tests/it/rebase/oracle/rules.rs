@@ -7,7 +7,7 @@ use super::packages::Package;
 use super::roots::Look;
 
 /// One of three, by who changed it; `None` where both did.
-pub(super) fn one_sided<T: PartialEq>(base: T, ours: T, theirs: T) -> Option<T> {
+pub(super) fn one_sided<T: PartialEq + Copy>(base: T, ours: T, theirs: T) -> Option<T> {
     if ours == base || ours == theirs {
         Some(theirs)
     } else if theirs == base {
@@ -166,7 +166,11 @@ impl Round<'_> {
         }
         // What a person did in the overlay stays.
         let kept = self.edited.contains(stem) && found == self.ours.files.get(path);
-        kept || (self.owners(path) == 0 && self.is_one_sided(path, found)) || self.is_shared(path)
+        // Of a package that is gone, only configuration is left, which is the host's where nobody changed it.
+        let [base, ours, theirs] = [self.base, self.ours, self.theirs].map(|look| look.files.get(path));
+        let is_left =
+            found == theirs && ours == base && self.owners_there(path) == 0 && path.starts_with("/etc/");
+        kept || is_left || (self.owners(path) == 0 && self.is_one_sided(path, found)) || self.is_shared(path)
     }
 
     /// What packages know nothing of is decided by who changed it.
@@ -182,9 +186,12 @@ impl Round<'_> {
 
     /// Whether two packages that do not go together have a file.
     fn is_shared(&self, path: &str) -> bool {
+        self.owners_there(path) > 1
+    }
+
+    fn owners_there(&self, path: &str) -> usize {
         let there = self.packages();
-        let owners = self.of(&there).into_iter().filter(|package| package.files.contains_key(path));
-        owners.count() > 1
+        self.of(&there).into_iter().filter(|package| package.files.contains_key(path)).count()
     }
 }
 
@@ -198,6 +205,6 @@ fn stem(path: &str) -> &str {
 fn mentions(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
         let after = line[at + word.len()..].chars().next();
-        after.is_none_or(|after| !after.is_ascii_alphanumeric() && !"-/_".contains(after) || after == '-' && false)
+        after.is_none_or(|after| !after.is_ascii_alphanumeric() && !"-/_".contains(after))
     })
 }

@@ -44,13 +44,15 @@ pub(super) fn next(rng: &mut Rng, system: System, packages: &[Package], seen: &L
     let number = rng.u16(..);
     let files: Vec<&String> = seen.files.keys().filter(|path| is_edited(seen, path)).collect();
     let config: Vec<&String> = files.iter().filter(|path| path.starts_with("/etc/")).copied().collect();
-    let any = |rng: &mut Rng, files: &[&String]| (!files.is_empty()).then(|| files[rng.usize(..files.len())].clone());
+    let any = |rng: &mut Rng, files: &[&String]| {
+        (!files.is_empty()).then(|| files[rng.usize(..files.len())].clone())
+    };
     match rng.u8(..20) {
         0..=7 => Deed::program(install_any(rng, system, packages)),
         8..=10 => Deed::program(remove(rng, system, seen, packages)),
         11 => Deed::program(upgrade(rng, system).into()),
         12 => Deed::program(again(rng, system, seen)),
-        13 => Deed::program(other(rng, system, packages)),
+        13 => Deed::program(other(rng, system, packages, who)),
         14..=15 => match any(rng, &config) {
             Some(path) => Deed::file(&path, &format!("echo {who:?} {number} >>{{}}")),
             None => Deed::program(add_user(number)),
@@ -92,7 +94,9 @@ fn install(rng: &mut Rng, system: System, package: &Package) -> String {
     let Package { name, version, .. } = package;
     match (system, rng.u8(..4)) {
         (System::Dpkg, 0) => format!("dpkg --install {MADE}/{name}_{version}.deb; apt-get -qy -f install"),
-        (System::Dpkg, _) => format!("apt-get -qy --allow-downgrades --allow-change-held-packages install {name}={version}"),
+        (System::Dpkg, _) => {
+            format!("apt-get -qy --allow-downgrades --allow-change-held-packages install {name}={version}")
+        }
         (System::Rpm, 0) => format!("rpm --upgrade --oldpackage --nosignature {MADE}/{name}_{version}.rpm"),
         (System::Rpm, 1) => format!("dnf -qyC --allowerasing install {name}-{version}"),
         (System::Rpm, _) => {
@@ -131,15 +135,17 @@ fn again(rng: &mut Rng, system: System, seen: &Look) -> String {
     let Some(name) = rng.choice(named(seen)) else { return "true".to_owned() };
     match (system, rng.bool()) {
         (System::Dpkg, _) => format!("apt-get -qy --allow-downgrades install --reinstall {name}"),
-        (System::Rpm, false) => format!("zypper -n --no-refresh install --force {name}={}", seen.version(&name)),
+        (System::Rpm, false) => {
+            format!("zypper -n --no-refresh install --force {name}={}", seen.version(&name))
+        }
         (System::Rpm, true) => format!("dnf -qyC reinstall {name}"),
     }
 }
 
 /// What only some package systems have.
-fn other(rng: &mut Rng, system: System, packages: &[Package]) -> String {
+fn other(rng: &mut Rng, system: System, packages: &[Package], who: Who) -> String {
     let name = &packages[rng.usize(..packages.len())].name;
-    match (system, rng.u8(..4)) {
+    match (system, rng.u8(..if who == Who::Host { 3 } else { 4 })) {
         (System::Dpkg, 0) => "apt-get -qy autoremove".to_owned(),
         (System::Dpkg, 1) => format!("apt-mark hold {name}"),
         (System::Dpkg, 2) => format!("apt-mark unhold {name}"),
