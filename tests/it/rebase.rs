@@ -4,4 +4,5 @@ mod bed;
 mod damage;
 mod dnf;
 mod files;
+mod oracle;
 mod packages;

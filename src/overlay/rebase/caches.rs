@@ -41,12 +41,22 @@ const CACHES: &[Cache] = &[
     cache("/var/cache/man/index.db", &["mandb", "--quiet"]),
 ];
 
+/// Where a solver keeps what it has read of the package database. It trusts that while the database looks the same by
+/// the names and numbers of its headers, and those can be the same after a merge though versions are not. It reads
+/// the database again where that is missing.
+const MEMORIES: &[&str] = &["/var/cache/zypp/solv/@System"];
+
 /// The file that lists what is still to be made, as JSON: an array of commands.
 const PENDING: &str = "pending";
 
 /// Whether a path of the view is such a file.
 pub(super) fn is_cache(path: &Path) -> bool {
     CACHES.iter().any(|cache| path == Path::new(cache.path))
+}
+
+/// Whether a path of the view is what a solver has noted of packages, which may have changed since.
+pub(super) fn is_memory(path: &Path) -> bool {
+    MEMORIES.iter().any(|memory| path.starts_with(memory))
 }
 
 /// The commands that make those among the files of an overlay.
@@ -108,6 +118,12 @@ mod tests {
         assert_eq!(all.iter().filter(|command| command[0] == "update-ca-certificates").count(), 1);
         assert!(commands(|_| false).is_empty());
         assert_eq!(commands(|path| path == Path::new("/etc/ld.so.cache")), [["ldconfig"]]);
+    }
+
+    #[test]
+    fn what_a_solver_has_noted_of_installed_packages_is_known() {
+        assert!(is_memory(Path::new("/var/cache/zypp/solv/@System/solv")));
+        assert!(!is_memory(Path::new("/var/cache/zypp/solv/main/solv")));
     }
 
     #[test]

@@ -19,9 +19,9 @@ pub(super) enum Edit {
     /// What lies below is seen again.
     Drop,
     /// The same, and the overlay's is put beside it under this ending.
-    Save(&'static str),
+    Save(String),
     /// What lies below is put beside it under this ending.
-    Offer(&'static str),
+    Offer(String),
     /// The content of what lies below replaces its own.
     Refresh,
     /// A directory takes mode, owner and attributes of what lies below.
@@ -127,18 +127,29 @@ fn unveil(dir: &Root, hidden: &[OsString]) -> Result<(), IoError> {
 
 /// A name beside another that neither side has.
 fn free_name(dir: &Root, covered: Option<&Root>, name: &OsStr, ending: &str) -> Result<OsString, IoError> {
+    let mut free = name.to_owned();
+    free.push(free_ending(dir, covered, name, ending)?);
+    Ok(free)
+}
+
+/// An ending with which a name is one that neither side has: this one, or this one with a number.
+pub(super) fn free_ending(
+    dir: &Root,
+    covered: Option<&Root>,
+    name: &OsStr,
+    ending: &str,
+) -> Result<String, IoError> {
+    let mut candidate = ending.to_owned();
     let mut number = 0;
     loop {
-        let mut candidate = name.to_owned();
-        candidate.push(ending);
-        if number > 0 {
-            candidate.push(format!(".{number}"));
-        }
-        let below = covered.map_or(Ok(None), |covered| covered.lstat(&candidate))?;
-        if dir.lstat(&candidate)?.is_none() && below.is_none() {
+        let mut beside = name.to_owned();
+        beside.push(&candidate);
+        let below = covered.map_or(Ok(None), |covered| covered.lstat(&beside))?;
+        if dir.lstat(&beside)?.is_none() && below.is_none() {
             return Ok(candidate);
         }
         number += 1;
+        candidate = format!("{ending}.{number}");
     }
 }
 
@@ -197,4 +208,21 @@ fn replace(
 /// Gives a file or directory the attributes of another, but overlayfs's notes.
 fn copy_own_attributes(from: Named<'_>, to: Named<'_>) -> Result<(), IoError> {
     copy_attributes(from, to, |name| !name.starts_with(b"trusted.overlay."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_beside_takes_nobodys_place() {
+        let [above, below] = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
+        let [upper, lower] = [&above, &below].map(|dir| Root::open(dir.path()).expect("it opens"));
+        let free = || free_ending(&upper, Some(&lower), OsStr::new("a"), ".new").expect("readable");
+        assert_eq!(free(), ".new");
+        std::fs::write(below.path().join("a.new"), "").expect("writable");
+        assert_eq!(free(), ".new.1");
+        std::fs::write(above.path().join("a.new.1"), "").expect("writable");
+        assert_eq!(free(), ".new.2");
+    }
 }

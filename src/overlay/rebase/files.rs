@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::Finding;
 use super::content::Content;
-use super::edit::Edit;
+use super::edit::{self, Edit};
 use super::fate::{Facts, Fate, Owners, decide};
 use super::seen::{Attributes, Had, SeenFiles};
+use super::{Finding, caches};
 use crate::overlay::attributes::Named;
 use crate::overlay::changes::marks::Opaque;
 use crate::overlay::changes::place::Place;
@@ -135,6 +135,10 @@ impl Planning<'_> {
             self.plan_directory(path, &DirectoryFacts { node, had, has: &has, attributes, is_claimed });
             return Ok(());
         }
+        if caches::is_memory(&whole) && !node.whiteout {
+            self.plan.edits.push((path.to_owned(), Edit::Drop));
+            return Ok(());
+        }
         self.above.move_to(path.parent().unwrap_or(Path::new("")));
         let dir = self.above.dir()?;
         // Large files are an overlay's own, as a rule.
@@ -154,6 +158,11 @@ impl Planning<'_> {
         let owners = owned.owners(&whole, own.as_ref().map(|_| (dir, name)))?;
         let facts = Facts { own: own.as_ref(), same_attributes, had, has: &has, owners };
         let (save, offer) = owned.endings();
+        let mut beside = |ending: &str| {
+            // What the base has beside it is as much in the way as what the overlay has.
+            let covered = if self.below.exists()? { Some(self.below.dir()?) } else { None };
+            edit::free_ending(dir, covered, name, ending)
+        };
         let edit = match decide(&facts) {
             Fate::Keep => return Ok(()),
             Fate::KeepOver => {
@@ -162,17 +171,21 @@ impl Planning<'_> {
                 }
                 return Ok(());
             }
-            Fate::KeepAndOffer => Edit::Offer(offer),
+            Fate::KeepAndOffer => Edit::Offer(beside(offer)?),
             Fate::Drop => Edit::Drop,
-            Fate::DropAndSave => Edit::Save(save),
+            Fate::DropAndSave => Edit::Save(beside(save)?),
             Fate::Refresh => Edit::Refresh,
         };
         if matches!(edit, Edit::Drop | Edit::Save(_)) && has != Content::Absent {
             self.uncovered.insert(path.to_owned());
         }
-        match edit {
-            Edit::Offer(ending) => self.plan.findings.push(Finding::Offered { path: whole, ending }),
-            Edit::Save(ending) => self.plan.findings.push(Finding::Saved { path: whole, ending }),
+        match &edit {
+            Edit::Offer(ending) => {
+                self.plan.findings.push(Finding::Offered { path: whole, ending: ending.clone() });
+            }
+            Edit::Save(ending) => {
+                self.plan.findings.push(Finding::Saved { path: whole, ending: ending.clone() });
+            }
             _ => {}
         }
         self.plan.edits.push((path.to_owned(), edit));

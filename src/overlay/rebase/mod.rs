@@ -55,14 +55,14 @@ pub enum Finding {
         /// Where.
         path: PathBuf,
         /// The ending of the base's.
-        ending: &'static str,
+        ending: String,
     },
     /// Both sides changed it; the base's is seen, with the overlay's beside it.
     Saved {
         /// Where.
         path: PathBuf,
         /// The ending of the overlay's.
-        ending: &'static str,
+        ending: String,
     },
     /// The overlay keeps a package, of which this file lay in the old base alone and is gone with it.
     Missing {

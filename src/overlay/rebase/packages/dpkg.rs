@@ -134,11 +134,19 @@ fn claim(
             }
             Decision::KeepOurs | Decision::StayRemoved => {
                 files(ours, own)?.into_iter().for_each(|file| claims.keep(file.location, &key.name));
-                files(theirs, host)?.into_iter().for_each(|file| claims.refuse(file.location));
+                without_directories(files(theirs, host)?).for_each(|file| claims.refuse(file.location));
             }
         }
     }
     Ok(())
+}
+
+/// The files of a package but its directories, as far as its list tells: what else is in one is seen through it. On
+/// disk it may be a link: `/lib` is one that hundreds of packages have as a directory.
+fn without_directories(files: Vec<InstalledFile>) -> impl Iterator<Item = InstalledFile> {
+    let parents = files.iter().filter_map(|file| file.path.parent());
+    let directories: HashSet<PathBuf> = parents.map(Path::to_owned).collect();
+    files.into_iter().filter(move |file| !directories.contains(&file.path))
 }
 
 /// Gathers the claims of the base's packages on names that the overlay has as well.
@@ -265,4 +273,23 @@ fn copy(host: &Root, target: &Root, path: &Path) -> Result<(), IoError> {
     let file = dir.make_file(name, 0o600)?;
     let mut file = std::fs::File::from(file);
     std::io::Write::write_all(&mut file, &content).context("write", dir.join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_package_has_as_a_directory_is_not_its_file() {
+        let file = |path: &str| InstalledFile {
+            path: path.into(),
+            location: path.into(),
+            digest: None,
+            is_conffile: false,
+        };
+        let files = ["/lib", "/lib/foo", "/lib/foo/file", "/lib/foo.conf", "/usr/lib/link"].map(file);
+        let paths: Vec<PathBuf> = without_directories(files.into()).map(|file| file.path).collect();
+        let expected = ["/lib/foo/file", "/lib/foo.conf", "/usr/lib/link"];
+        assert_eq!(paths, expected.map(PathBuf::from));
+    }
 }

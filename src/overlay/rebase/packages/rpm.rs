@@ -139,7 +139,10 @@ fn claim(
                     claims.keep(aliases.resolve(&file.path()), &key.name);
                 })?;
                 each_file(theirs, host.as_ref(), &mut |file| {
-                    claims.refuse(aliases.resolve(&file.path()));
+                    // On disk its directory may be a link, through which others' files are seen.
+                    if !file.is_directory() {
+                        claims.refuse(aliases.resolve(&file.path()));
+                    }
                 })?;
             }
         }
