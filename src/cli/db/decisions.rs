@@ -59,7 +59,7 @@ pub(super) fn show(
 fn of_rpm(base: &rpm::Database, ours: &rpm::Database, theirs: &rpm::Database) -> Result<Vec<Row>, Error> {
     let base = Catalog::of(base)?;
     let known: Vec<rpm_merge::Known> = base.entries().iter().map(|entry| entry.known.clone()).collect();
-    let (our, their) = (Catalog::of(ours)?, Catalog::of(theirs)?);
+    let (our, their) = (Catalog::knowing(&known, ours)?, Catalog::knowing(&known, theirs)?);
     let plan = rpm_merge::plan(&known, (ours, &our), (theirs, &their), &Choice::default())?;
     for finding in &plan.findings {
         output::say(&format!("onlay: the merge would break something: {finding}"));

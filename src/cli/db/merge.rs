@@ -52,7 +52,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         refuse_database(&directory)?;
     }
     let known: Vec<Known> = Catalog::of(&base)?.entries().iter().map(|entry| entry.known.clone()).collect();
-    let (our, their) = (Catalog::of(&ours)?, Catalog::of(&theirs)?);
+    let (our, their) = (Catalog::knowing(&known, &ours)?, Catalog::knowing(&known, &theirs)?);
     let plan = plan(&known, (&ours, &our), (&theirs, &their), &Choice::default())?;
     for finding in &plan.findings {
         output::say(&format!("onlay: the merge breaks something: {finding}"));
