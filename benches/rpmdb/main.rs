@@ -24,6 +24,9 @@ use std::process::ExitCode;
 use onlay::pkgdb::rpm::Backend;
 use onlay::sys::{Namespaces, Propagation, leave_for_new, set_propagation};
 
+/// Measures something in an empty directory.
+type Part<'a> = &'a dyn Fn(&Path);
+
 /// As many packages as are measured where nothing else is said.
 const PACKAGES: usize = 2029;
 /// As many of them have another version on either side.
@@ -39,7 +42,7 @@ fn main() -> ExitCode {
         .expect("a mount namespace");
     let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("cargo made the directory above");
     let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let parts: [(&str, &dyn Fn(&Path)); 5] = [
+    let parts: [(&str, Part<'_>); 5] = [
         ("sqlite", &|place| merging::run(Backend::Sqlite, place)),
         ("ndb", &|place| merging::run(Backend::Ndb, place)),
         ("reflinks", &reflinks::run),

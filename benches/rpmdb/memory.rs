@@ -12,7 +12,7 @@ pub(crate) fn at_most(command: &Command) -> Option<u64> {
     python.args(["-c", SCRIPT]).arg(command.get_program()).args(command.get_args());
     let output = python.output().ok()?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).ok()?.trim().parse::<u64>().ok().map(|kib| kib.div_ceil(1024))
+    String::from_utf8(output.stdout).ok()?.lines().last()?.parse::<u64>().ok().map(|kib| kib.div_ceil(1024))
 }
 
 pub(crate) fn print(what: &str, command: &Command) {

@@ -30,7 +30,9 @@ pub(crate) fn run(backend: Backend, place: &Path) {
     let mut rounds = Rounds::new(place);
     add_copies(&mut rounds, &scene);
     add_own(&mut rounds, &scene);
-    rpms.iter().for_each(|rpm| add_peers(&mut rounds, &scene, rpm));
+    for rpm in &rpms {
+        add_peers(&mut rounds, &scene, rpm);
+    }
     let toys = rpms.last().map(toys_name).unwrap_or_default();
     rounds.run().print("merging", &[COPY, SYNCED, &toys]);
     let opened = scene.opens_databases("settled", &mut scene.rebase("settled"));

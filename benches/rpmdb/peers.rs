@@ -35,7 +35,7 @@ impl Rpm {
     }
 
     fn asked(mut self) -> Option<Rpm> {
-        let output = self.command("rpm", None).arg("--version").output().ok()?;
+        let output = self.command("rpm", None).arg("--version").stdout(Stdio::piped()).output().ok()?;
         let words = String::from_utf8(output.stdout).ok()?;
         words.rsplit(' ').next()?.trim().clone_into(&mut self.version);
         output.status.success().then_some(self)

@@ -24,7 +24,7 @@ pub(crate) struct Rounds<'a> {
     contestants: Vec<Contestant<'a>>,
 }
 
-pub(crate) const ROUNDS: usize = 21;
+pub(crate) const ROUNDS: usize = 11;
 pub(crate) const SLOW_ROUNDS: usize = 3;
 
 impl<'a> Rounds<'a> {
@@ -90,7 +90,9 @@ impl Table {
     /// Prints it, with how many times as long each took as some others did.
     pub(crate) fn print(&self, title: &str, compared: &[&str]) {
         print!("\n{title:66} {:>9} {:>9}", "median ms", "least ms");
-        compared.iter().for_each(|name| print!(" {:>14}", format!("x {name}")));
+        for name in compared {
+            print!(" {:>14}", format!("x {name}"));
+        }
         println!();
         for Row { name, median, least } in &self.0 {
             print!("{name:66} {:9.2} {:9.2}", milliseconds(*median), milliseconds(*least));
