@@ -6,11 +6,11 @@
 //! well. When a package was installed, and what became of its files, does not tell it from another: the same
 //! package on both sides is one.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 pub use super::states::States;
-use super::{Database, Delta, Hnum, Stored, may_be_there_twice, needs};
+use super::{Database, Delta, Fingerprint, Hnum, Stored, may_be_there_twice, needs};
 use crate::package::header::tag;
 use crate::package::{Evr, Header, Identity};
 use crate::pkgdb::Error;
@@ -51,6 +51,8 @@ pub struct Known {
     pub is_multiple: bool,
     /// What tells the package from any other, wherever and whenever it is installed.
     pub identity: Identity,
+    /// The same by the digests that the header has of itself, where it has them.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// A package in a database.
@@ -108,6 +110,7 @@ impl Known {
             evr: header.evr().into_owned(),
             is_multiple: may_be_there_twice(header),
             identity: header.package_identity().unwrap_or_else(|| Identity::of(header.blob())),
+            fingerprint: Fingerprint::of(header),
             name,
         }
     }
@@ -122,11 +125,19 @@ impl Known {
 impl Catalog {
     /// Reads all packages of a database. Headers that cannot be read are nobody's package, and stay where they are.
     pub fn of(database: &Database) -> Result<Catalog, Error> {
+        Catalog::knowing(&[], database)
+    }
+
+    /// The same, where these packages are known from elsewhere: what their headers say they are is not found out again.
+    pub fn knowing(known: &[Known], database: &Database) -> Result<Catalog, Error> {
+        let known: HashMap<&Fingerprint, &Known> =
+            known.iter().filter_map(|known| Some((known.fingerprint.as_ref()?, known))).collect();
         let read = database.map(|number, blob| {
             let header = Header::parse(blob).ok()?;
             let stored = Stored { number, identity: Identity::of(blob) };
             let installed = header.number(tag::INSTALL_TIME).unwrap_or_default();
-            Some(Entry { known: Known::of(&header), stored, installed })
+            let found = Fingerprint::of(&header).and_then(|found| known.get(&found).copied().cloned());
+            Some(Entry { known: found.unwrap_or_else(|| Known::of(&header)), stored, installed })
         })?;
         Ok(Catalog { entries: read.into_iter().flatten().collect() })
     }

@@ -16,7 +16,7 @@ use crate::package::{Evr, Header, Identity};
 use crate::pkgdb::dpkg::Aliases;
 use crate::pkgdb::merge::{Decision, Side};
 use crate::pkgdb::rpm::merge::{self, Catalog, Choice, Decided, Entry, Known};
-use crate::pkgdb::rpm::{Access, Database, Delta, Hnum, Location, Opening, prepare};
+use crate::pkgdb::rpm::{Access, Database, Delta, Fingerprint, Hnum, Location, Opening, prepare};
 use crate::sys::{Context, FileKind, IoError, Root, replace_file};
 
 /// What rpm itself leaves beside files that both changed.
@@ -46,8 +46,10 @@ pub(super) fn plan(
     let mut planned = Planned::default();
     if sides.names.contains(&location.directory.join(location.backend.file_name())) {
         let ours = Database::open(sides.view, &location, &opening(scratch, Access::Read))?;
-        let (our, their) = (Catalog::of(&ours)?, Catalog::of(&theirs)?);
-        let base = match noted_base(sides.layers, record)? {
+        let noted = noted_base(sides.layers, record)?;
+        let known = noted.as_deref().unwrap_or_default();
+        let (our, their) = (Catalog::knowing(known, &ours)?, Catalog::knowing(known, &theirs)?);
+        let base = match noted {
             Some(noted) => noted,
             None => guessed_base(record, &our, &their, &hidden(&theirs, sides.whiteouts, &aliases)?),
         };
@@ -284,8 +286,8 @@ impl Brought for Content {
     }
 }
 
-/// The file that tells another time what packages a base had: for each `IDENTITY NAME ARCH EVR MULTIPLE`, with
-/// `-` for what is empty.
+/// The file that tells another time what packages a base had: for each `IDENTITY NAME ARCH EVR MULTIPLE FINGERPRINT`,
+/// with `-` for what is empty. The last one is missing where an older version of Onlay wrote it.
 const MANIFEST: &str = "rpm";
 
 /// More than this is no list of packages.
@@ -299,7 +301,8 @@ pub(super) fn note(host: &Root, scratch: &Path, target: &Root) -> Result<bool, E
         let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
         let (name, arch, evr) = (or_dash(&known.name), or_dash(&known.arch), or_dash(&known.evr.to_string()));
         let multiple = if known.is_multiple { "multiple" } else { "single" };
-        text.push_str(&format!("{} {name} {arch} {evr} {multiple}\n", known.identity));
+        let fingerprint = or_dash(&known.fingerprint.as_ref().map(ToString::to_string).unwrap_or_default());
+        text.push_str(&format!("{} {name} {arch} {evr} {multiple} {fingerprint}\n", known.identity));
     }
     replace_file(target, MANIFEST, text.as_bytes())?;
     Ok(true)
@@ -317,6 +320,7 @@ fn parse(text: &[u8]) -> Vec<Known> {
                 arch: or_empty(words.next()?),
                 evr: Evr::parse(&or_empty(words.next()?)).into_owned(),
                 is_multiple: words.next()? == "multiple",
+                fingerprint: words.next().and_then(Fingerprint::parse),
             })
         })
         .collect()
