@@ -21,6 +21,10 @@ pub(super) struct Arguments {
     /// Discard what was changed without being asked
     #[arg(long)]
     discard: bool,
+    /// Restart the services whose processes use files of it; not the message bus, users' managers and the service that
+    /// this runs in
+    #[arg(long)]
+    restart: bool,
     /// Say what would be done, and stop
     #[arg(long)]
     dry_run: bool,
@@ -38,7 +42,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     }
     let live = Live::open()?;
     let Some(record) = live.record()? else { return Err(live::Error::NotUnlocked.into()) };
-    let locked = live::lock(&live, record)?;
+    let locked = live::lock(&live, record, arguments.restart)?;
     let what = if is_changed { "; what was changed is gone" } else { "; nothing was changed" };
     output::say(&format!("onlay: locked {}{what}", words(&locked.record.places)));
     tell_holders(&locked.holders);

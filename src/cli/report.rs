@@ -145,6 +145,9 @@ fn live_hint(error: &live::Error) -> Option<String> {
         live::Error::NoHost(_) => Some("run it on the host itself, not in a container or a chroot".into()),
         live::Error::Overlay(error) => overlay_hint(error),
         live::Error::Io(error) => io_hint(error),
+        live::Error::Tool(tool::Error::Missing { program: "systemctl" }) => {
+            Some("without systemd, nobody can restart them".into())
+        }
         _ => None,
     }
 }

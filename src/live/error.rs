@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::overlay;
 use crate::sys::{IoError, MountError};
+use crate::tool;
 
 /// A refusal or failure that a caller can act on.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,9 @@ pub enum Error {
     /// There is less room than was asked for, or too little to begin.
     #[error("there is no room: {0}")]
     NoRoom(String),
+    /// A tool that is needed.
+    #[error(transparent)]
+    Tool(#[from] tool::Error),
     /// Layers, mounts and state.
     #[error(transparent)]
     Overlay(#[from] overlay::Error),

@@ -72,6 +72,12 @@ impl Marks {
         found
     }
 
+    /// Which of these still use them, also after they were taken off: then names say nothing of the directories any more.
+    pub(super) fn still(mut self, holders: &[Holder]) -> Vec<Holder> {
+        self.places = vec![PathBuf::from("/")];
+        holders.iter().filter_map(|holder| self.look_at(Pid::from_raw(holder.pid)?)).collect()
+    }
+
     fn look_at(&self, pid: Pid) -> Option<Holder> {
         let proc = PathBuf::from(format!("/proc/{pid}"));
         let mut uses = Vec::new();
@@ -122,12 +128,15 @@ fn id(status: &StatFs) -> (u64, String) {
     (u64::from(status.f_type as u32), format!("{:?}", status.f_fsid))
 }
 
+/// How the names of units end that hold what systemd did not start.
+pub(super) const SCOPE: &str = ".scope";
+
 /// The unit that a process is in: the innermost of its control group that is one.
-fn unit(proc: &Path) -> Option<String> {
+pub(super) fn unit(proc: &Path) -> Option<String> {
     let text = std::fs::read(proc.join("cgroup")).ok()?;
     let line = text.split(|byte| *byte == b'\n').find(|line| line.starts_with(b"0::"))?;
     let path = Path::new(std::ffi::OsStr::from_bytes(&line[3..]));
-    let is_unit = |name: &str| [".service", ".scope"].iter().any(|ending| name.ends_with(ending));
+    let is_unit = |name: &str| [".service", SCOPE].iter().any(|ending| name.ends_with(ending));
     path.iter().rev().filter_map(|part| part.to_str()).find(|name| is_unit(name)).map(str::to_owned)
 }
 

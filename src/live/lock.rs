@@ -1,13 +1,15 @@
 //! Locking: overlays are taken off the host's directories while processes use them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::holders::{Holder, Marks};
+use super::holders::{self, Holder, Marks, SCOPE};
 use super::namespace::{go_to_host, in_namespace_of, others};
 use super::record::Live;
 use super::unlock::{check_caller, clear};
 use super::{Error, LABEL, Record};
 use crate::sys::{MountTable, detach_path};
+use crate::tool::systemctl::Systemctl;
 
 /// What was locked.
 #[derive(Debug)]
@@ -18,19 +20,44 @@ pub struct Locked {
     pub holders: Vec<Holder>,
 }
 
-/// Takes all off, and discards what was changed.
-pub fn lock(live: &Live, record: Record) -> Result<Locked, Error> {
+/// Takes all off, and discards what was changed. With `restarts`, units whose processes use it are restarted then.
+pub fn lock(live: &Live, record: Record, restarts: bool) -> Result<Locked, Error> {
     check_caller()?;
     go_to_host()?;
+    let restarter = if restarts { Some(Systemctl::find()?) } else { None };
     let table = MountTable::read()?;
     for place in &record.places {
         refuse_covered(&table, place)?;
     }
-    let holders = Marks::of(&record.places, &table).holders();
+    let marks = Marks::of(&record.places, &table);
+    let mut holders = marks.holders();
     take_off(&record)?;
+    if let Some(systemctl) = restarter {
+        restart(&systemctl, &holders)?;
+        holders = marks.still(&holders);
+    }
     clear(&record)?;
     live.forget()?;
     Ok(Locked { record, holders })
+}
+
+/// Restarts the services among the holders' units. What systemd cannot restart shows in those who still hold.
+fn restart(systemctl: &Systemctl, holders: &[Holder]) -> Result<(), Error> {
+    let units = holders.iter().filter_map(|holder| holder.unit.as_deref());
+    let own = holders::unit(Path::new("/proc/self"));
+    let services: BTreeSet<&str> =
+        units.filter(|unit| is_restarted(unit) && Some(*unit) != own.as_deref()).collect();
+    if !services.is_empty() {
+        systemctl.try_restart(&services.into_iter().collect::<Vec<_>>())?;
+    }
+    Ok(())
+}
+
+/// A scope has nobody who could start it again; with a user's manager go all sessions of that user, and with the message
+/// bus all that speak by it.
+fn is_restarted(unit: &str) -> bool {
+    let spared = ["user@", "dbus"].iter().any(|beginning| unit.starts_with(beginning));
+    !spared && !unit.ends_with(SCOPE)
 }
 
 /// What lies on ours must go first.

@@ -112,6 +112,19 @@ locked_again() {
     systemctl stop holder
 }
 
+# Whoever uses files of it is restarted, and then uses those below.
+lock_and_restart() {
+    onlay unlock
+    cp /usr/bin/sleep /usr/bin/sleep.new
+    mv /usr/bin/sleep.new /usr/bin/sleep
+    systemctl restart sandbox-strict
+    before=$(main_pid strict)
+    onlay lock --discard --restart 2>&1 | tee /results/said
+    refuse grep sandbox-strict /results/said
+    test "$before" != "$(main_pid strict)"
+    systemctl is-active sandbox-strict
+}
+
 # From a unit that sees little, and from a namespace of its own, it is the host that is unlocked.
 from_a_sandbox() {
     systemd-run --quiet --wait -p ProtectSystem=strict -p PrivateTmp=yes -p ProtectHome=yes -p ReadWritePaths=/run onlay unlock
@@ -161,6 +174,7 @@ step install install_and_look
 step not-by-accident not_locked_by_accident
 step lock lock
 step locked-again locked_again
+step lock-and-restart lock_and_restart
 step from-a-sandbox from_a_sandbox
 step other-places other_places
 step killed killed
