@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod event;
 pub mod host;
+pub mod live;
 pub mod overlay;
 pub mod package;
 pub mod pkgdb;

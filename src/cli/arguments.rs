@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::report::Error;
-use super::{completion, db, diff, list, rebase, rm, shell, status};
+use super::{completion, db, diff, list, lock, rebase, rm, shell, status, unlock};
 use crate::sys::Context;
 
 /// Adds software to a host whose system is read-only: now, without a reboot.
@@ -51,6 +51,9 @@ pub(super) enum Command {
     Rm(rm::Arguments),
     Diff(diff::Arguments),
     Rebase(rebase::Arguments),
+    #[command(visible_aliases = ["usr-overlay", "usroverlay"])]
+    Unlock(unlock::Arguments),
+    Lock(lock::Arguments),
     Status(status::Arguments),
     Db(db::Arguments),
     Completion(completion::Arguments),

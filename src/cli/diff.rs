@@ -9,7 +9,9 @@ use super::arguments::Place;
 use super::db;
 use super::output::{self, JsonPath};
 use super::report::Error;
+use super::unlock::refuse_other_root;
 use crate::host::Host;
+use crate::live::{self, Record};
 use crate::overlay::changes::{Change, ChangeKind};
 use crate::overlay::{self, Overlay, OverlayName, Overlays, Packages, Presence, Whose, diff, packages};
 use crate::pkgdb::compare::Compared;
@@ -24,6 +26,9 @@ use crate::sys::{FileKind, with_causes};
 pub(super) struct Arguments {
     /// The overlay [default: default]
     name: Option<OverlayName>,
+    /// What is changed on the host since it was unlocked, instead of an overlay
+    #[arg(long, conflicts_with = "name")]
+    live: bool,
     /// List packages alone
     #[arg(long)]
     packages: bool,
@@ -60,15 +65,16 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         Some(name) => name.clone(),
         None => "default".parse().expect("a good name"),
     };
-    let found = read(place, &name, arguments.packages)?;
+    let found = if arguments.live { read_live(place)? } else { read(place, &name, arguments.packages)? };
+    let what = if arguments.live { "what is unlocked".to_owned() } else { format!("'{name}'") };
     let packages = found.packages.as_ref().map(Packages::changes).unwrap_or_default();
     if arguments.json && arguments.packages {
         output::print_json(&packages.iter().map(db::Row::from).collect::<Vec<_>>())?;
     } else if arguments.json {
         output::print_json(&found.rows())?;
     } else if packages.is_empty() && (arguments.packages || found.changes.is_empty()) {
-        let what = if arguments.packages { "no packages" } else { "nothing" };
-        output::say(&format!("onlay: '{name}' changes {what}"));
+        let nothing = if arguments.packages { "no packages" } else { "nothing" };
+        output::say(&format!("onlay: {what} changes {nothing}"));
     } else {
         output::print(&listing(&found, &packages, arguments.packages))?;
     }
@@ -88,6 +94,13 @@ fn read(place: &Place, name: &OverlayName, must_have_packages: bool) -> Result<F
             }
         }
     }
+}
+
+fn read_live(place: &Place) -> Result<Found, Error> {
+    refuse_other_root(place, "diff --live")?;
+    let record = Record::read()?.ok_or(live::Error::NotUnlocked)?;
+    let live::Changes { files: changes, packages } = live::changes(&record)?;
+    Ok(Found { changes, packages })
 }
 
 /// Files can be listed where packages cannot be read.

@@ -9,6 +9,7 @@ mod completion;
 mod db;
 mod diff;
 mod list;
+mod lock;
 mod messages;
 mod output;
 mod rebase;
@@ -16,6 +17,7 @@ mod report;
 mod rm;
 mod shell;
 mod status;
+mod unlock;
 mod usage;
 
 use std::ffi::OsString;
@@ -54,6 +56,8 @@ fn run_command(place: &Place, command: Command) -> Result<ExitCode, report::Erro
         Command::Rm(arguments) => rm::run(place, &arguments),
         Command::Diff(arguments) => diff::run(place, &arguments),
         Command::Rebase(arguments) => rebase::run(place, &arguments),
+        Command::Unlock(arguments) => unlock::run(place, &arguments),
+        Command::Lock(arguments) => lock::run(place, &arguments),
         Command::Status(arguments) => status::run(place, &arguments),
         Command::Db(arguments) => db::run(place, &arguments),
         Command::Completion(arguments) => completion::run(&arguments),

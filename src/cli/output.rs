@@ -22,6 +22,11 @@ pub(super) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", visible(line));
 }
 
+/// Writes a question to stderr, without the end of a line.
+pub(super) fn ask(question: &str) {
+    let _ = write!(std::io::stderr(), "{question}");
+}
+
 /// Writes lines of our own to stderr.
 pub(super) fn say_lines(lines: &str) {
     let _ = std::io::stderr().write_all(lines.as_bytes());

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::output;
 use super::output::program;
 use crate::sys::{IoError, MountError, with_causes};
-use crate::{overlay, pkgdb, shell, tool};
+use crate::{live, overlay, pkgdb, shell, tool};
 
 /// Could not.
 pub(super) const FAILED: u8 = 1;
@@ -34,6 +34,12 @@ pub(super) enum Error {
     DatabaseExists(PathBuf),
     #[error("only root may do that")]
     NotRoot,
+    #[error("'{0}' is about the running host, not about another root")]
+    RunningOnly(&'static str),
+    #[error("something was changed, and it was not said that it may go")]
+    NotAgreed,
+    #[error(transparent)]
+    Live(#[from] live::Error),
     #[error("overlay '{0}' lives in RAM and cannot be looked into from outside")]
     InRam(overlay::OverlayName),
     #[error("{failed} of {all} overlays could not be removed")]
@@ -98,7 +104,11 @@ fn hint(error: &Error) -> Option<String> {
         Error::Packages(error) => packages_hint(error),
         Error::NotEmpty(_) => Some("give a directory that is not there yet".into()),
         Error::DatabaseExists(_) => Some("give a directory without one".into()),
-        Error::Some { .. } | Error::Output(_) | Error::OtherSystem { .. } => None,
+        Error::NotAgreed => {
+            Some(format!("'{onlay} diff --live' lists it; '{onlay} lock --discard' discards it"))
+        }
+        Error::Live(error) => live_hint(error),
+        Error::Some { .. } | Error::Output(_) | Error::OtherSystem { .. } | Error::RunningOnly(_) => None,
     }
 }
 
@@ -121,6 +131,23 @@ fn shell_hint(error: &shell::Error) -> Option<String> {
         }
         shell::Error::Overlay(error) => overlay_hint(error),
         shell::Error::Io(error) => io_hint(error),
+        _ => None,
+    }
+}
+
+fn live_hint(error: &live::Error) -> Option<String> {
+    let onlay = program();
+    match error {
+        live::Error::NotRoot => Some("try again with sudo".into()),
+        live::Error::Inside { .. } => Some("leave it first".into()),
+        live::Error::Unlocked { .. } => Some(format!("'{onlay} lock' locks it; '{onlay} status' shows more")),
+        live::Error::NotUnlocked => Some(format!("'{onlay} unlock' unlocks it")),
+        live::Error::NoHost(_) => Some("run it on the host itself, not in a container or a chroot".into()),
+        live::Error::Overlay(error) => overlay_hint(error),
+        live::Error::Io(error) => io_hint(error),
+        live::Error::Tool(tool::Error::Missing { program: "systemctl" }) => {
+            Some("without systemd, nobody can restart them".into())
+        }
         _ => None,
     }
 }

@@ -8,8 +8,10 @@ use serde::Serialize;
 
 use super::arguments::Place;
 use super::report::Error;
+use super::unlock::{storage, words};
 use super::{list, output};
 use crate::host::{Base, Host};
+use crate::live::{self, Holder, Record};
 
 /// Show what this host is, what can be written, and the overlays over it
 #[derive(Debug, Args)]
@@ -38,7 +40,23 @@ struct Status {
     /// The overlay that this very process is in.
     #[serde(skip_serializing_if = "Option::is_none")]
     inside: Option<String>,
+    /// What is unlocked of the running host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unlocked: Option<Unlocked>,
     overlays: Vec<list::Row>,
+}
+
+/// What is unlocked of the running host.
+#[derive(Debug, Serialize)]
+struct Unlocked {
+    #[serde(flatten)]
+    record: Record,
+    /// Names that the layers hold.
+    entries: u64,
+    /// Bytes that they take.
+    bytes: u64,
+    /// Who uses files of them.
+    holders: Vec<Holder>,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,8 +93,42 @@ fn collect(place: &Place) -> Result<Status, Error> {
         packages,
         writable: host.writable().into_iter().map(|(path, is)| (path.display().to_string(), is)).collect(),
         inside: crate::shell::inside(),
+        unlocked: if host.is_running { unlocked()? } else { None },
         overlays,
     })
+}
+
+/// Only root can look; others are told nothing.
+fn unlocked() -> Result<Option<Unlocked>, Error> {
+    if !rustix::process::geteuid().is_root() || crate::shell::inside().is_some() {
+        return Ok(None);
+    }
+    let Some(record) = Record::read()? else { return Ok(None) };
+    let measured = live::measure(&record)?;
+    let holders = live::holders(&record)?;
+    Ok(Some(Unlocked { record, entries: measured.entries, bytes: measured.bytes, holders }))
+}
+
+fn unlocked_in_words(unlocked: &Unlocked) -> Vec<Vec<String>> {
+    let record = &unlocked.record;
+    let since = humantime::parse_rfc3339(&record.since).map_or(record.since.clone(), output::ago);
+    let how = if record.read_only { "read-only, " } else { "" };
+    let mut rows = vec![
+        vec!["Unlocked:".to_owned(), words(&record.places)],
+        vec![
+            String::new(),
+            format!("{how}until the next boot; since {since}, by {}", output::visible(&record.by)),
+        ],
+        vec![
+            String::new(),
+            format!("{} in {}", output::holds(unlocked.entries, unlocked.bytes), storage(&record.storage)),
+        ],
+    ];
+    if !unlocked.holders.is_empty() {
+        let count = unlocked.holders.len();
+        rows.push(vec![String::new(), format!("{count} processes use files of it")]);
+    }
+    rows
 }
 
 fn in_words(status: &Status, place: &Place) -> String {
@@ -95,6 +147,7 @@ fn in_words(status: &Status, place: &Place) -> String {
     }
     rows.push(vec!["Writable:".to_owned(), places(true)]);
     rows.push(vec!["Read-only:".to_owned(), places(false)]);
+    rows.extend(status.unlocked.iter().flat_map(unlocked_in_words));
     if let Some(name) = &status.inside {
         rows.push(vec!["Inside:".to_owned(), format!("overlay '{name}'")]);
     }

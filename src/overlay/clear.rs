@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use crate::sys::{Context, IoError, Root};
 
 /// Deletes a tree of any depth with two open directories: what lies deeper is first moved up.
-pub(super) fn clear(parent: &Root, name: &OsStr) -> Result<(), IoError> {
+pub fn clear(parent: &Root, name: &OsStr) -> Result<(), IoError> {
     let top = match parent.open_own_child(name) {
         Err(error) if error.is_not_found() => return Ok(()),
         Err(error) if error.errno() == Some(Errno::XDEV.raw_os_error()) => return Err(error),

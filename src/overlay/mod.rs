@@ -24,17 +24,18 @@ mod view;
 pub mod changes;
 
 pub use assemble::{Storage, assemble, copy_attributes, new_upper};
+pub use clear::clear as clear_tree;
 pub use collection::{Listed, Overlay, Overlays, Removed};
 pub use diff::{diff, measure};
 pub use error::Error;
 pub use folder::{RUN, run_directory};
 pub use layers::{Layer, Part, directory_name, is_kernel_window, mount_point, survey, survey_entrance};
 pub use name::OverlayName;
-pub use packages::{Packages, Whose, packages};
+pub use packages::{Packages, Whose, packages, packages_of_view};
 pub use rebase::{
     Finding, Rebase, Room, Wishes, clear_draft, forget_pending, is_followed, note_base, note_packages,
     pending,
 };
 pub use record::Record;
 pub use running::{Left, Mode, Presence, Running, RunningOverlay, User, view_label};
-pub use stack::Lower;
+pub use stack::{Lower, lower_of};

@@ -54,6 +54,22 @@ pub fn packages(
     changes: &[Change],
     state: &Path,
 ) -> Result<Option<Packages>, Error> {
+    look(host, changes, |system| with_seen(overlay, host, state, |view| of_view(view, system, changes)))
+}
+
+/// Looks at the packages of a view that is there to be looked at, which differs from a host by `changes`.
+pub fn packages_of_view(view: &Root, host: &Host, changes: &[Change]) -> Result<Option<Packages>, Error> {
+    look(host, changes, |system| of_view(view, system, changes))
+}
+
+/// All packages of a view, and who has each of the changed paths there.
+type Seen = (Vec<Package>, Vec<Option<String>>);
+
+fn look(
+    host: &Host,
+    changes: &[Change],
+    see: impl FnOnce(&PackageSystem) -> Result<Seen, Error>,
+) -> Result<Option<Packages>, Error> {
     let Some(system) = host.package_system() else { return Ok(None) };
     let Some(place) = Place::of_system(&host.root, &system)? else { return Ok(None) };
     let directories = directories(host, &system);
@@ -63,7 +79,7 @@ pub fn packages(
         Packages { host: Vec::new(), overlay: Vec::new(), versions: place.versions(), whose: Vec::new() };
     let mut owners = if changes.iter().any(|change| is_of_database(&change.path)) {
         found.host = database.packages()?;
-        let (packages, owners) = with_seen(overlay, host, state, |view| of_view(view, &system, changes))?;
+        let (packages, owners) = see(&system)?;
         found.overlay = packages;
         owners
     } else {
@@ -125,12 +141,7 @@ fn with_seen<T: Send>(
     Err(Error::InUse { name: overlay.name.clone(), user: None })
 }
 
-/// All packages of a view, and who has each of the changed paths there.
-fn of_view(
-    view: &Root,
-    system: &PackageSystem,
-    changes: &[Change],
-) -> Result<(Vec<Package>, Vec<Option<String>>), Error> {
+fn of_view(view: &Root, system: &PackageSystem, changes: &[Change]) -> Result<Seen, Error> {
     let found = PackageSystem::find_kind(view, system.kind);
     let place = found.map(|system| Place::of_system(view, &system)).transpose()?.flatten();
     // The overlay has removed the database.

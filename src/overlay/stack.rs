@@ -24,7 +24,7 @@ pub struct Lower {
 const DEEPEST_LOWER: usize = 1;
 
 /// Chooses the layers for an overlay over `directory`.
-pub(super) fn lower_of(table: &MountTable, directory: &Path) -> Lower {
+pub fn lower_of(table: &MountTable, directory: &Path) -> Lower {
     let merged = Lower { paths: vec![directory.to_owned()], uncover: None };
     let Some(mount) = table.at(directory).filter(|mount| mount.kind == "overlay") else { return merged };
     if depth(table, mount, 0) <= DEEPEST_LOWER {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods)]
 
+pub mod systemctl;
 pub mod systemd_nspawn;
 
 use std::path::{Path, PathBuf};

@@ -30,6 +30,13 @@ fn an_overlay_boots_and_powers_off() {
     assert_all_passed(&machine.boot("machine/booted.sh"));
 }
 
+/// /usr is made writable under sandboxed services, for all that run, and is locked again.
+#[test]
+fn the_host_is_unlocked_and_locked_again() {
+    let Some(machine) = Machine::make() else { return };
+    assert_all_passed(&machine.boot("machine/unlocked.sh"));
+}
+
 /// The machine is switched off under an overlay in use, gets a package, and then another image of /usr.
 #[test]
 fn an_overlay_outlives_boots_and_changes_of_its_base() {

@@ -1,0 +1,52 @@
+//! What was changed since the host was unlocked.
+
+use std::path::{Path, PathBuf};
+
+use super::lock::detach_all;
+use super::namespace::{go_to_host, in_workshop};
+use super::record::ram_path;
+use super::unlock::check_caller;
+use super::{Error, Record, Storage};
+use crate::host::Host;
+use crate::overlay::changes::{Change, Measure};
+use crate::overlay::{self, Overlay, Packages, diff, packages_of_view};
+use crate::sys::Root;
+
+/// What was changed: files, and packages where the host has a database.
+pub struct Changes {
+    /// By path.
+    pub files: Vec<Change>,
+    /// `None` where the host has no database of packages.
+    pub packages: Option<Packages>,
+}
+
+/// How much was changed.
+pub fn measure(record: &Record) -> Result<Measure, Error> {
+    go_to_host()?;
+    Ok(overlay::measure(&Root::open(directory(record))?)?)
+}
+
+/// Compares the host as it is with what it is unlocked over.
+pub fn changes(record: &Record) -> Result<Changes, Error> {
+    check_caller()?;
+    go_to_host()?;
+    // It stays the host's, also where we see what lies below.
+    let seen = Root::open("/")?;
+    in_workshop(|| {
+        let dir = Root::open(directory(record))?;
+        detach_all(&record.places)?;
+        let host = Host::open(Path::new("/"))?;
+        let record = overlay::Record::new(Path::new("/"), record.base.clone());
+        let layers = Overlay { name: "live".parse().expect("a good name"), dir, record };
+        let files = diff(&layers, &host)?;
+        let packages = packages_of_view(&seen, &host, &files)?;
+        Ok(Changes { files, packages })
+    })
+}
+
+fn directory(record: &Record) -> PathBuf {
+    match &record.storage {
+        Storage::Ram { .. } => ram_path(),
+        Storage::Disk { path } => path.clone(),
+    }
+}

@@ -1,0 +1,73 @@
+//! What can go wrong while directories of the host are unlocked or locked.
+
+use std::path::PathBuf;
+
+use crate::overlay;
+use crate::sys::{IoError, MountError};
+use crate::tool;
+
+/// A refusal or failure that a caller can act on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Only root may mount.
+    #[error("only root may unlock the host")]
+    NotRoot,
+    /// Root without the capability to mount (in a container, a restricted unit).
+    #[error("root may not mount here: CAP_SYS_ADMIN is missing")]
+    NoCapability,
+    /// The caller is in an overlay.
+    #[error("this is overlay '{name}', not the host")]
+    Inside {
+        /// The overlay that the caller is in.
+        name: String,
+    },
+    /// The caller's root is not the host's, or process 1 cannot be reached.
+    #[error("the host cannot be reached from here")]
+    NoHost(#[source] IoError),
+    /// It is unlocked.
+    #[error("the host is unlocked since {since}, by {by}")]
+    Unlocked {
+        /// When that was (RFC 3339).
+        since: String,
+        /// Who did it.
+        by: String,
+    },
+    /// It is not unlocked.
+    #[error("the host is not unlocked")]
+    NotUnlocked,
+    /// A directory that is not for this.
+    #[error("'{}' cannot be unlocked: {reason}", path.display())]
+    Unsuitable {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Another program has laid something over a directory.
+    #[error("'{}' is covered by {whose}", path.display())]
+    Covered {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is, in words.
+        whose: String,
+    },
+    /// There is less room than was asked for, or too little to begin.
+    #[error("there is no room: {0}")]
+    NoRoom(String),
+    /// A tool that is needed.
+    #[error(transparent)]
+    Tool(#[from] tool::Error),
+    /// Layers, mounts and state.
+    #[error(transparent)]
+    Overlay(#[from] overlay::Error),
+    /// An operation on a file failed.
+    #[error(transparent)]
+    Io(#[from] IoError),
+}
+
+impl From<MountError> for Error {
+    fn from(error: MountError) -> Error {
+        Error::Overlay(error.into())
+    }
+}

@@ -1,0 +1,104 @@
+//! Locking: overlays are taken off the host's directories while processes use them.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::holders::{self, Holder, Marks, SCOPE};
+use super::namespace::{go_to_host, in_namespace_of, others};
+use super::record::Live;
+use super::unlock::{check_caller, clear};
+use super::{Error, LABEL, Record};
+use crate::sys::{MountTable, detach_path};
+use crate::tool::systemctl::Systemctl;
+
+/// What was locked.
+#[derive(Debug)]
+pub struct Locked {
+    /// What was unlocked until now.
+    pub record: Record,
+    /// Who still uses what was taken off.
+    pub holders: Vec<Holder>,
+}
+
+/// Takes all off, and discards what was changed. With `restarts`, units whose processes use it are restarted then.
+pub fn lock(live: &Live, record: Record, restarts: bool) -> Result<Locked, Error> {
+    check_caller()?;
+    go_to_host()?;
+    let restarter = if restarts { Some(Systemctl::find()?) } else { None };
+    let table = MountTable::read()?;
+    for place in &record.places {
+        refuse_covered(&table, place)?;
+    }
+    let marks = Marks::of(&record.places, &table);
+    let mut holders = marks.holders();
+    take_off(&record)?;
+    if let Some(systemctl) = restarter {
+        restart(&systemctl, &holders)?;
+        holders = marks.still(&holders);
+    }
+    clear(&record)?;
+    live.forget()?;
+    Ok(Locked { record, holders })
+}
+
+/// Restarts the services among the holders' units. What systemd cannot restart shows in those who still hold.
+fn restart(systemctl: &Systemctl, holders: &[Holder]) -> Result<(), Error> {
+    let units = holders.iter().filter_map(|holder| holder.unit.as_deref());
+    let own = holders::unit(Path::new("/proc/self"));
+    let services: BTreeSet<&str> =
+        units.filter(|unit| is_restarted(unit) && Some(*unit) != own.as_deref()).collect();
+    if !services.is_empty() {
+        systemctl.try_restart(&services.into_iter().collect::<Vec<_>>())?;
+    }
+    Ok(())
+}
+
+/// A scope has nobody who could start it again; with a user's manager go all sessions of that user, and with the message
+/// bus all that speak by it.
+fn is_restarted(unit: &str) -> bool {
+    let spared = ["user@", "dbus"].iter().any(|beginning| unit.starts_with(beginning));
+    !spared && !unit.ends_with(SCOPE)
+}
+
+/// What lies on ours must go first.
+fn refuse_covered(table: &MountTable, place: &Path) -> Result<(), Error> {
+    let on_place = table.all().iter().filter(|mount| mount.point == place);
+    let is_laid = on_place.clone().any(|mount| mount.source == LABEL);
+    match table.at(place).filter(|mount| is_laid && mount.source != LABEL) {
+        Some(mount) => {
+            let whose = format!(
+                "'{}' ({}), which lies on what is to be taken off",
+                mount.source.display(),
+                mount.kind
+            );
+            Err(Error::Covered { path: place.to_owned(), whose })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Detaches our overlays, in this namespace and all that have them of their own.
+pub(super) fn take_off(record: &Record) -> Result<(), Error> {
+    detach_all(&record.places)?;
+    for pid in others()? {
+        let has_ours = MountTable::seen_by(pid)
+            .is_ok_and(|table| record.places.iter().any(|place| is_ours(&table, place)));
+        if has_ours {
+            in_namespace_of(pid, || detach_all(&record.places))?.transpose()?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn detach_all(places: &[PathBuf]) -> Result<(), Error> {
+    for place in places.iter().rev() {
+        while is_ours(&MountTable::read()?, place) {
+            detach_path(place)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_ours(table: &MountTable, place: &Path) -> bool {
+    table.at(place).is_some_and(|mount| mount.point == place && mount.source == LABEL)
+}

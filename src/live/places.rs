@@ -1,0 +1,109 @@
+//! Which directories are unlocked.
+
+use std::path::{Path, PathBuf};
+
+use super::{Error, LABEL};
+use crate::host::Host;
+use crate::overlay::is_kernel_window;
+use crate::sys::Mount;
+
+/// Where programs and libraries of packages are: /usr, and on a host that has not merged them into it, what is beside it.
+const SOFTWARE: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/opt"];
+
+/// What package managers keep beside the database: without it they would speak of packages that are gone.
+const STATE: &[&str] = &["/var/lib/apt", "/var/lib/dnf", "/var/lib/libdnf5", "/var/lib/zypp"];
+
+/// The directories that live and die together, so that the package database stays true: what packages install, their
+/// configuration, the database wherever it is, and what package managers know. Those that there are, links resolved,
+/// none below another.
+pub fn default_places(host: &Host) -> Vec<PathBuf> {
+    let database = host.package_system().and_then(|system| Some(system.database.parent()?.to_owned()));
+    let wanted = SOFTWARE.iter().chain(&["/etc"]).chain(STATE).map(PathBuf::from).chain(database);
+    let is_directory = |path: &PathBuf| host.root.open_dir(path).is_ok();
+    let found = wanted.filter_map(|path| host.root.resolve(path).ok()).filter(is_directory);
+    without_nested(found.filter(|path| path != Path::new("/")).collect())
+}
+
+/// The directories that were asked for, or the default ones.
+pub(super) fn choose(host: &Host, asked: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    let places = if asked.is_empty() {
+        default_places(host)
+    } else {
+        without_nested(asked.iter().map(|path| resolved(host, path)).collect::<Result<_, _>>()?)
+    };
+    for place in &places {
+        refuse_covered(host, place)?;
+    }
+    Ok(places)
+}
+
+fn resolved(host: &Host, path: &Path) -> Result<PathBuf, Error> {
+    let found = host.root.resolve(path)?;
+    let unsuitable = |reason| Error::Unsuitable { path: path.to_owned(), reason };
+    if host.root.open_dir(&found).is_err() {
+        return Err(unsuitable("it is not a directory"));
+    }
+    if found == Path::new("/") {
+        return Err(unsuitable("name directories in it"));
+    }
+    let run = ["/run", "/dev", "/proc", "/sys", "/tmp"].iter().find(|place| found.starts_with(place));
+    if run.is_some() || host.mounts.at(&found).is_some_and(|mount| is_kernel_window(&mount.kind)) {
+        return Err(unsuitable(
+            "it is the running system's own, and can be written as far as it is meant to be",
+        ));
+    }
+    if found.starts_with("/var/lib/onlay") || Path::new("/var/lib/onlay").starts_with(&found) {
+        return Err(unsuitable("Onlay's own state is there"));
+    }
+    Ok(found)
+}
+
+/// Sorted, without what lies below another.
+fn without_nested(mut places: Vec<PathBuf>) -> Vec<PathBuf> {
+    places.sort();
+    places.dedup();
+    let mut kept: Vec<PathBuf> = Vec::new();
+    for place in places {
+        if !kept.last().is_some_and(|last| place.starts_with(last)) {
+            kept.push(place);
+        }
+    }
+    kept
+}
+
+/// What lies on a directory by another's hand would be hidden, or hide ours.
+fn refuse_covered(host: &Host, place: &Path) -> Result<(), Error> {
+    let mount = host.mounts.at(place).filter(|mount| mount.point == place && mount.kind == "overlay");
+    match mount.and_then(whose) {
+        Some(whose) => Err(Error::Covered { path: place.to_owned(), whose }),
+        None => Ok(()),
+    }
+}
+
+/// Whose an overlay on a directory is, where that is known.
+fn whose(mount: &Mount) -> Option<String> {
+    let upper = mount.super_option("upperdir").unwrap_or_default().to_string_lossy().into_owned();
+    if mount.source == LABEL {
+        Some("an unlock of Onlay's that was broken off".to_owned())
+    } else if upper.contains("ostree-unlock-ovl") {
+        Some("'ostree admin unlock', which made it writable until the next boot".to_owned())
+    } else if mount.source == "sysext" || mount.source == "confext" {
+        Some(format!(
+            "systemd-{}: take it off before ('systemd-{0} unmerge'), and put it on after ('systemd-{0} merge')",
+            mount.source.display()
+        ))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_below_another_is_left_out() {
+        let places = ["/usr/lib/sysimage/rpm", "/usr", "/etc", "/usr", "/usrlocal"].map(PathBuf::from);
+        assert_eq!(without_nested(places.to_vec()), ["/etc", "/usr", "/usrlocal"].map(PathBuf::from));
+    }
+}

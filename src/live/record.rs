@@ -1,0 +1,144 @@
+//! What is unlocked: `/run/onlay/live/record.json`, written before anything is mounted and removed when all is off.
+//! A reboot takes it with the mounts. What is really mounted is seen from mountinfo(5); the record says what for.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use crate::host::Base;
+use crate::overlay::{RUN, run_directory};
+use crate::sys::{IoError, Lock, Root, replace_volatile};
+
+const FOLDER: &str = "live";
+const RECORD: &str = "record.json";
+const LOCK: &str = "lock";
+/// Where layers in RAM are mounted.
+const RAM: &str = "ram";
+
+/// A bound of what is read.
+const LARGEST: u64 = 1 << 20;
+
+/// The newest format that this program reads, and the one that it writes.
+const FORMAT: u64 = 1;
+
+/// What is unlocked, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    format: u64,
+    /// When it was unlocked (RFC 3339).
+    pub since: String,
+    /// Who did it.
+    pub by: String,
+    /// Where changes are kept.
+    pub storage: Storage,
+    /// Whether it can only be written in private namespaces.
+    pub read_only: bool,
+    /// The directories.
+    pub places: Vec<PathBuf>,
+    /// What lies below them.
+    pub base: Base,
+}
+
+/// Where changes are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Storage {
+    /// In a tmpfs of at most so many bytes.
+    Ram {
+        /// Its bound, in bytes.
+        size: u64,
+    },
+    /// In a directory that is worth nothing after a reboot.
+    Disk {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+/// The folder that holds the record, with its lock.
+pub struct Live {
+    folder: Root,
+    _lock: Lock,
+}
+
+impl Record {
+    pub(super) fn new(storage: Storage, read_only: bool, places: Vec<PathBuf>, base: Base) -> Record {
+        let now = std::time::SystemTime::now();
+        let since = humantime::format_rfc3339_seconds(now).to_string();
+        Record { format: FORMAT, since, by: caller(), storage, read_only, places, base }
+    }
+
+    /// What is unlocked now; `None` where nothing is.
+    pub fn read() -> Result<Option<Record>, Error> {
+        let folder = match Root::open(Path::new(RUN).join(FOLDER)) {
+            Err(error) if error.is_not_found() => return Ok(None),
+            other => other?,
+        };
+        read(&folder)
+    }
+}
+
+/// By whose hand: sudo(8) and run0(1) tell who is behind root.
+fn caller() -> String {
+    let name = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "root".to_owned())
+}
+
+fn read(folder: &Root) -> Result<Option<Record>, Error> {
+    let text = match folder.read(RECORD, LARGEST) {
+        Err(error) if error.is_not_found() => return Ok(None),
+        other => other?,
+    };
+    let damaged = || crate::sys::io_error("understand", folder.join(RECORD), rustix::io::Errno::INVAL);
+    serde_json::from_slice(&text).map(Some).map_err(|_| damaged().into())
+}
+
+impl Live {
+    /// Opens the folder, made when missing, and keeps all others out.
+    pub fn open() -> Result<Live, IoError> {
+        let run = run_directory()?;
+        run.make_dir(FOLDER, 0o700)?;
+        let folder = run.open_child(OsStr::new(FOLDER))?;
+        Ok(Live { _lock: Lock::exclusive(&folder, LOCK)?, folder })
+    }
+
+    /// What is unlocked, or was when somebody was killed.
+    pub fn record(&self) -> Result<Option<Record>, Error> {
+        read(&self.folder)
+    }
+
+    pub(super) fn write(&self, record: &Record) -> Result<(), IoError> {
+        let text = serde_json::to_vec_pretty(record).expect("a record has only strings and numbers");
+        replace_volatile(&self.folder, RECORD, &text)
+    }
+
+    pub(super) fn forget(&self) -> Result<(), IoError> {
+        match rustix::fs::unlinkat(&self.folder, RECORD, rustix::fs::AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(error) => Err(crate::sys::io_error("remove", self.folder.join(RECORD), error)),
+        }
+    }
+
+    /// Where layers in RAM are mounted; the directory is made when missing.
+    pub(super) fn ram(&self) -> Result<Root, IoError> {
+        self.folder.make_dir(RAM, 0o700)?;
+        self.folder.open_child(OsStr::new(RAM))
+    }
+}
+
+/// Where layers in RAM are mounted.
+pub(super) fn ram_path() -> PathBuf {
+    Path::new(RUN).join(FOLDER).join(RAM)
+}
+
+impl fmt::Display for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Storage::Ram { size } => write!(f, "RAM, at most {}", crate::shell::Size::Bytes(*size)),
+            Storage::Disk { path } => write!(f, "{}", path.display()),
+        }
+    }
+}

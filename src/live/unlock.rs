@@ -1,0 +1,266 @@
+//! Unlocking: overlays are put together where nobody sees them, and then laid over the host's directories.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::lock::take_off;
+use super::namespace::{go_to_host, in_namespace_of, in_workshop, others};
+use super::record::{Live, ram_path};
+use super::{Error, LABEL, Record, Storage, places};
+use crate::host::Host;
+use crate::overlay::{self, directory_name, lower_of, new_upper};
+use crate::shell::{self, Size};
+use crate::sys::{
+    Context, Features, IoError, Mount, MountFlags, MountTable, OverlaySpec, Pid, Root, Tree, attach,
+    clone_tree, detach_path, has_capability, mount_overlay, new_filesystem, set_flags, unsuitable_upper,
+};
+
+/// What is to be unlocked, and how.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The directories; none are the default ones.
+    pub places: Vec<PathBuf>,
+    /// Keep changes below the state directory instead of in RAM; `None` is what free memory says.
+    pub on_disk: Option<bool>,
+    /// Bounds changes in RAM.
+    pub size: Option<Size>,
+    /// Leave all mounts read-only: only a private namespace can make its own writable.
+    pub read_only: bool,
+    /// Where state is kept.
+    pub state: PathBuf,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// What was unlocked.
+#[derive(Debug)]
+pub struct Unlocked {
+    /// What was written down.
+    pub record: Record,
+    /// Processes in whose mount namespaces it is not seen.
+    pub unreached: Vec<Pid>,
+}
+
+/// Layers are all of the same features as those of named overlays, and nothing of them is worth anything after a crash.
+const FEATURES: Features = Features { index: false, redirect_dir: false, metacopy: false, volatile: false };
+
+/// Unlocks directories of the host: all of them, or none.
+pub fn unlock(request: &Request) -> Result<Unlocked, Error> {
+    check_caller()?;
+    go_to_host()?;
+    if request.dry_run {
+        let host = Host::open(Path::new("/"))?;
+        return Ok(Unlocked { record: plan(&host, request)?, unreached: Vec::new() });
+    }
+    let live = Live::open()?;
+    if let Some(Record { since, by, .. }) = live.record()? {
+        return Err(Error::Unlocked { since, by });
+    }
+    let host = Host::open(Path::new("/"))?;
+    let record = plan(&host, request)?;
+    live.write(&record)?;
+    match lay(&host, &record, &live) {
+        Ok(unreached) => Ok(Unlocked { record, unreached }),
+        Err(error) => {
+            // The error that matters is the first one; what is left is told by `onlay status`, and 'onlay lock' takes it off.
+            if take_off(&record).is_ok() && clear(&record).is_ok() {
+                live.forget()?;
+            }
+            Err(error)
+        }
+    }
+}
+
+pub(super) fn check_caller() -> Result<(), Error> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Error::NotRoot);
+    }
+    if !has_capability("CAP_SYS_ADMIN") {
+        return Err(Error::NoCapability);
+    }
+    match shell::inside() {
+        Some(name) => Err(Error::Inside { name }),
+        None => Ok(()),
+    }
+}
+
+fn plan(host: &Host, request: &Request) -> Result<Record, Error> {
+    let places = places::choose(host, &request.places)?;
+    let storage = storage(request)?;
+    Ok(Record::new(storage, request.read_only, places, host.base()))
+}
+
+/// Below this much free memory, changes go to disk unless RAM was asked for.
+const ENOUGH: u64 = 1 << 30;
+
+fn storage(request: &Request) -> Result<Storage, Error> {
+    let free = available_memory()?;
+    let on_disk = request.on_disk.unwrap_or(request.size.is_none() && free < ENOUGH);
+    if on_disk {
+        let unique = format!("{}-{}", std::process::id(), now());
+        return Ok(Storage::Disk { path: request.state.join("live").join(unique) });
+    }
+    let size = request.size.map_or(free / 2, |size| size.bytes(total_memory()));
+    if size > total_memory() {
+        return Err(Error::NoRoom(format!("{} is more RAM than this machine has", Size::Bytes(size))));
+    }
+    Ok(Storage::Ram { size: size >> 20 << 20 })
+}
+
+fn now() -> u128 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_nanos())
+}
+
+fn total_memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    #[allow(clippy::useless_conversion, reason = "32-bit machines count in other types")]
+    let total = u64::from(info.totalram) * u64::from(info.mem_unit);
+    total
+}
+
+/// What can be had without swapping (`MemAvailable` of proc_meminfo(5)).
+fn available_memory() -> Result<u64, IoError> {
+    let text = std::fs::read_to_string("/proc/meminfo").context("read", "/proc/meminfo")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    Ok(kibibytes.unwrap_or_default() << 10)
+}
+
+/// Makes what holds the layers.
+fn make_storage(record: &Record, live: &Live) -> Result<Root, Error> {
+    match &record.storage {
+        Storage::Ram { size } => {
+            let place = live.ram()?;
+            let options = [("mode", "0700"), ("size", &*size.to_string())];
+            let tree = new_filesystem("tmpfs", &options, MountFlags::NO_SUID_DEV)?;
+            attach(&tree, &place, place.path())?;
+            Ok(Root::from_fd(tree.into_fd(), place.path()))
+        }
+        Storage::Disk { path } => {
+            Root::open("/")?.make_dirs(path, 0o700)?;
+            let made = Root::open(path)?;
+            match unsuitable_upper(&made) {
+                Some(reason) => Err(Error::Unsuitable { path: path.clone(), reason }),
+                None => Ok(made),
+            }
+        }
+    }
+}
+
+/// Clears what holds the layers; nothing is mounted of them any more.
+pub(super) fn clear(record: &Record) -> Result<(), Error> {
+    match &record.storage {
+        Storage::Ram { .. } => {
+            let place = ram_path();
+            if MountTable::read()?.at(&place).is_some_and(|mount| mount.point == place) {
+                detach_path(&place)?;
+            }
+            Ok(())
+        }
+        Storage::Disk { path } => {
+            let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+            match Root::open(parent) {
+                Err(error) if error.is_not_found() => Ok(()),
+                other => Ok(overlay::clear_tree(&other?, name)?),
+            }
+        }
+    }
+}
+
+fn lay(host: &Host, record: &Record, live: &Live) -> Result<Vec<Pid>, Error> {
+    let storage = make_storage(record, live)?;
+    let trees = in_workshop(|| {
+        // What is mounted must be reached through mounts of this namespace.
+        let storage = Root::open(storage.path())?;
+        record.places.iter().map(|place| put_together(host, place, &storage)).collect::<Result<Vec<_>, _>>()
+    })?;
+    let host = Host::open(Path::new("/"))?;
+    let before: Vec<(u64, u64)> =
+        record.places.iter().map(|place| identity(place)).collect::<Result<_, _>>()?;
+    for (place, tree) in record.places.iter().zip(&trees) {
+        attach(tree, host.root.open_exact(place)?, place)?;
+    }
+    if !record.read_only {
+        for (place, tree) in record.places.iter().zip(&trees) {
+            set_flags(tree, MountFlags::default(), MountFlags::READ_ONLY, false, place)?;
+        }
+    }
+    serve_others(record, &trees, &before)
+}
+
+/// A writable overlay over a directory with all that is mounted in it, attached nowhere; read-only as a mount.
+fn put_together(host: &Host, place: &Path, storage: &Root) -> Result<Tree, Error> {
+    let below = host.mounts.visible_below(place).into_iter().filter(|mount| mount.point != place);
+    let mut submounts = Vec::new();
+    for mount in below {
+        let covered = Root::open("/")?.open_exact(&mount.point)?;
+        submounts.push((mount.point.clone(), clone_tree(covered, &mount.point, false)?));
+    }
+    let lower = lower_of(&host.mounts, place);
+    let opened = lower.paths.iter().filter(|_| lower.uncover.is_none()).map(Root::open);
+    let mut lowers: Vec<Root> = opened.collect::<Result<_, _>>()?;
+    let covered = Root::open(place)?;
+    let flags = host.mounts.at(place).map(Mount::flags).unwrap_or_default();
+    let (upper, work) = new_upper(storage, &directory_name(place), &covered)?;
+    if let Some(mount) = &lower.uncover {
+        detach_path(mount)?;
+        lowers = lower.paths.iter().map(Root::open).collect::<Result<_, _>>()?;
+    }
+    let spec = OverlaySpec {
+        lower: &lowers.iter().collect::<Vec<_>>(),
+        upper: &upper,
+        work: &work,
+        features: FEATURES,
+        flags: MountFlags { read_only: true, ..flags },
+        source: LABEL,
+    };
+    let tree = mount_overlay(&spec)?;
+    attach(&tree, Root::open(place)?, place)?;
+    for (point, submount) in submounts {
+        attach(&submount, Root::open("/")?.open_exact(&point)?, &point)?;
+    }
+    Ok(clone_tree(&tree, place, true)?)
+}
+
+fn identity(place: &Path) -> Result<(u64, u64), IoError> {
+    let stat = rustix::fs::stat(place).context("examine", place)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+/// Namespaces in which nothing arrives (`MountFlags=private`) get read-only mounts of their own, where they show the
+/// host's directory. Gives the processes whose namespaces could not be served.
+fn serve_others(record: &Record, trees: &[Tree], before: &[(u64, u64)]) -> Result<Vec<Pid>, Error> {
+    let mut unreached = Vec::new();
+    for pid in others()? {
+        let shows = |(place, was): (&PathBuf, &(u64, u64))| {
+            let path = Path::new("/proc").join(pid.to_string()).join("root").join(relative(place));
+            identity(&path).is_ok_and(|is| is == *was)
+        };
+        let missing: Vec<bool> = record.places.iter().zip(before).map(shows).collect();
+        if !missing.contains(&true) {
+            continue;
+        }
+        let served =
+            missing.iter().zip(record.places.iter().zip(trees)).filter(|(is_missing, _)| **is_missing);
+        let mut clones = Vec::new();
+        for (_, (place, tree)) in served {
+            let clone = clone_tree(tree, place, true)?;
+            set_flags(&clone, MountFlags::READ_ONLY, MountFlags::default(), false, place)?;
+            clones.push((place, clone));
+        }
+        let attach_all = || {
+            clones.iter().try_for_each(|(place, clone)| {
+                let root = Root::open("/")?;
+                attach(clone, root.open_exact(place)?, place)
+            })
+        };
+        if !matches!(in_namespace_of(pid, attach_all)?, Some(Ok(()))) {
+            unreached.push(pid);
+        }
+    }
+    Ok(unreached)
+}
+
+fn relative(place: &Path) -> &Path {
+    place.strip_prefix(OsStr::new("/")).unwrap_or(place)
+}
