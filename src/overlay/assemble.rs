@@ -87,33 +87,23 @@ pub fn assemble(
 /// Makes the pair of directories of a layer, unless they are there, and opens them. The upper gets
 /// mode, owner, label and access lists of what it covers, since the overlay's root shows them.
 pub fn new_upper(storage: &Root, name: &str, covered: &Root) -> Result<(Root, Root), Error> {
-    let dir = match storage.open_child(layers::DIRECTORY.as_ref()) {
+    let layer = Path::new(layers::DIRECTORY).join(name);
+    let (upper, work) = (layer.join("upper"), layer.join("work"));
+    let open = |path: &Path| storage.open_exact(path).map(|fd| Root::from_fd(fd, storage.join(path)));
+    match open(&upper) {
         Err(error) if error.is_not_found() => {
-            storage.make_dir(layers::DIRECTORY, 0o700)?;
-            storage.open_child(layers::DIRECTORY.as_ref())?
+            for directory in [Path::new(layers::DIRECTORY), &layer, &work] {
+                storage.make_dir(directory, 0o700)?;
+            }
+            // It has its name when it looks like what it covers, and not before.
+            let draft = layer.join("upper.new");
+            storage.make_dir(&draft, 0o700)?;
+            copy_attributes(covered, &open(&draft)?)?;
+            rustix::fs::renameat(storage, &draft, storage, &upper).context("create", storage.join(&upper))?;
+            Ok((open(&upper)?, open(&work)?))
         }
-        other => other?,
-    };
-    let layer = match dir.open_child(name.as_ref()) {
-        Err(error) if error.is_not_found() => {
-            dir.make_dir(name, 0o700)?;
-            dir.open_child(name.as_ref())?
-        }
-        other => other?,
-    };
-    let upper = match layer.open_child("upper".as_ref()) {
-        Err(error) if error.is_not_found() => {
-            layer.make_dir("work", 0o700)?;
-            layer.make_dir("upper.new", 0o700)?;
-            copy_attributes(covered, &layer.open_child("upper.new".as_ref())?)?;
-            rustix::fs::renameat(&layer, "upper.new", &layer, "upper")
-                .context("create", layer.join("upper"))?;
-            layer.open_child("upper".as_ref())?
-        }
-        other => other?,
-    };
-    let work = layer.open_child("work".as_ref())?;
-    Ok((upper, work))
+        opened => Ok((opened?, open(&work)?)),
+    }
 }
 
 /// Gives a directory the mode, owner, label and access lists of another.

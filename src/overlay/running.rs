@@ -12,7 +12,7 @@
 //! Locks vanish with their holders. Where every holder was killed while commands of theirs live
 //! on, the namespace in `NAME.json` still finds those: an upper directory is never mounted twice.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::path::Path;
 
@@ -149,11 +149,13 @@ impl Presence {
     /// of those who were killed.
     pub fn lock_entry(&self) -> Result<Lock, IoError> {
         let entry = Lock::exclusive(&self.dir, ENTRY_LOCK)?;
-        for trace in self.dir.entries()? {
-            let name = trace.name.to_str().and_then(|name| name.rsplit_once('.')?.0.parse().ok());
-            let Some(name) = name else { continue };
-            if !self.is_held(&name)?
-                && let Some(alone) = Lock::try_exclusive(&self.dir, &lock_name(&name))?
+        let traces = self.dir.entries()?;
+        let names: BTreeSet<OverlayName> =
+            traces.iter().filter_map(|trace| trace.name.to_str()?.rsplit_once('.')?.0.parse().ok()).collect();
+        for name in names {
+            // Most are in use, which their locks tell sooner than a search for processes does.
+            if let Some(alone) = Lock::try_exclusive(&self.dir, &lock_name(&name))?
+                && !self.is_held(&name)?
             {
                 self.forget(&name, alone)?;
             }

@@ -198,10 +198,10 @@ pub(super) fn complete_for_isolation(
     }
     let locked = MountFlags { read_only: true, no_exec: true, ..MountFlags::NO_SUID_DEV };
     let sys = new_filesystem("sysfs", &[], locked)?;
-    mount_in(view, "sys", &sys)?;
+    mount_in(view, "sys", sys)?;
     let has_cgroup2 = mounts.at(Path::new("/sys/fs/cgroup")).is_some_and(|mount| mount.kind == "cgroup2");
     if has_cgroup2 {
-        mount_in(view, "sys/fs/cgroup", &new_filesystem("cgroup2", &[], locked)?)?;
+        mount_in(view, "sys/fs/cgroup", new_filesystem("cgroup2", &[], locked)?)?;
     }
     // Nodes in the base, in an overlay that was entered otherwise before, or in /home: none can be opened.
     let no_devices = MountFlags { no_dev: true, ..MountFlags::default() };
@@ -213,13 +213,13 @@ pub(super) fn complete_for_isolation(
 pub(super) fn mount_proc() -> Result<(), IoError> {
     let view = Root::open("/")?;
     let flags = MountFlags { no_exec: true, ..MountFlags::NO_SUID_DEV };
-    mount_in(&view, "proc", &new_filesystem("proc", &[], flags)?)?;
+    mount_in(&view, "proc", new_filesystem("proc", &[], flags)?)?;
     for name in PROC_LOCKED {
         lock(&view, name)?;
     }
     for name in PROC_HIDDEN.iter().filter(|name| view.exists(name)) {
         let null = clone_tree(view.open_exact("dev/null")?, Path::new(name), false)?;
-        mount_in(&view, name, &null)?;
+        mount_in(&view, name, null)?;
     }
     Ok(())
 }
@@ -229,7 +229,7 @@ pub(super) fn mount_proc() -> Result<(), IoError> {
 fn own_devices(view: &Root, ram: &Root) -> Result<(), IoError> {
     let flags = MountFlags { no_suid: true, ..MountFlags::default() };
     let tree = new_filesystem("tmpfs", &[("mode", "0755"), ("size", "4m")], flags)?;
-    let Some(dev) = mount_in(view, "dev", &tree)? else { return Ok(()) };
+    let Some(dev) = mount_in(view, "dev", tree)? else { return Ok(()) };
     for (name, major, minor) in
         [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)]
     {
@@ -256,9 +256,9 @@ fn own_devices(view: &Root, ram: &Root) -> Result<(), IoError> {
     let quiet = MountFlags { no_exec: true, ..MountFlags::NO_SUID_DEV };
     let terminals = MountFlags { no_suid: true, no_exec: true, ..MountFlags::default() };
     let pts = new_filesystem("devpts", &[("mode", "0620"), ("ptmxmode", "0666"), ("gid", "5")], terminals)?;
-    mount_in(view, "dev/pts", &pts)?;
+    mount_in(view, "dev/pts", pts)?;
     mount_fresh(view, "dev/shm", ram, 0o1777)?;
-    mount_in(view, "dev/mqueue", &new_filesystem("mqueue", &[], quiet)?)?;
+    mount_in(view, "dev/mqueue", new_filesystem("mqueue", &[], quiet)?)?;
     Ok(())
 }
 
@@ -276,7 +276,7 @@ fn mount_fresh(view: &Root, place: &str, ram: &Root, mode: u32) -> Result<Option
     let dir = ram.open_child(name.as_ref())?;
     rustix::fs::chmodat(ram, &name, FileMode::from_raw_mode(mode), rustix::fs::AtFlags::empty())
         .context("set mode of", dir.path())?;
-    mount_in(view, place, &clone_tree(&dir, Path::new(place), false)?)
+    mount_in(view, place, clone_tree(&dir, Path::new(place), false)?)
 }
 
 /// Shows an empty directory in place of Onlay's own state: what is kept there is not for what
@@ -295,7 +295,7 @@ pub(super) fn hide_state(view: &Root, ram: &Root, state: &Path, root: &Path) -> 
     ram.make_dir("nothing", 0o700)?;
     let nothing = clone_tree(ram.open_child("nothing".as_ref())?, &state, false)?;
     set_flags(&nothing, MountFlags::READ_ONLY, MountFlags::default(), false, &state)?;
-    mount_in(view, inside, &nothing).map(|_| ())
+    mount_in(view, inside, nothing).map(|_| ())
 }
 
 /// The host's resolver configuration often is a link into /run.
@@ -333,7 +333,7 @@ fn let_through(host: &Root, view: &Root, path: impl AsRef<Path>) -> Result<(), I
     let Ok(source) = host.open_exact(path) else { return Ok(()) };
     let tree = clone_tree(source, path, false)?;
     set_flags(&tree, MountFlags::READ_ONLY, MountFlags::default(), false, path)?;
-    mount_in(view, path, &tree).map(|_| ())
+    mount_in(view, path, tree).map(|_| ())
 }
 
 /// Covers a part of the view with itself, read-only.
@@ -341,7 +341,7 @@ fn lock(view: &Root, name: &str) -> Result<(), IoError> {
     let Ok(source) = view.open_exact(name) else { return Ok(()) };
     let tree = clone_tree(source, Path::new(name), true)?;
     set_flags(&tree, MountFlags::READ_ONLY, MountFlags::default(), true, Path::new(name))?;
-    mount_in(view, name, &tree).map(|_| ())
+    mount_in(view, name, tree).map(|_| ())
 }
 
 fn lock_sys(view: &Root, mounts: &MountTable) -> Result<(), IoError> {
@@ -358,12 +358,10 @@ fn lock_sys(view: &Root, mounts: &MountTable) -> Result<(), IoError> {
     Ok(())
 }
 
-/// Attaches a tree at a place of the view; `None` where the view has no such place.
-fn mount_in(view: &Root, place: impl AsRef<Path>, tree: &Tree) -> Result<Option<Root>, IoError> {
+/// Attaches a tree at a place of the view and gives its topmost directory; `None` where the view has no such place.
+fn mount_in(view: &Root, place: impl AsRef<Path>, tree: Tree) -> Result<Option<Root>, IoError> {
     let place = place.as_ref();
     let Ok(target) = view.open_exact(place) else { return Ok(None) };
-    attach(tree, &target, place)?;
-    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
-    let top = rustix::fs::openat(tree, ".", flags, FileMode::empty());
-    Ok(top.ok().map(|fd| Root::from_fd(fd, place)))
+    attach(&tree, &target, place)?;
+    Ok(Some(Root::from_fd(tree.into_fd(), place)))
 }
