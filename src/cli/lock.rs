@@ -32,6 +32,9 @@ pub(super) struct Arguments {
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
     refuse_other_root(place, "lock")?;
+    if !rustix::process::geteuid().is_root() {
+        return Err(Error::NotRoot);
+    }
     let Some(record) = Record::read()? else { return Err(live::Error::NotUnlocked.into()) };
     let is_changed = live::measure(&record).is_ok_and(|measured| measured.entries > 0);
     if arguments.dry_run {

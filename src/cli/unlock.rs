@@ -10,6 +10,7 @@ use super::output;
 use super::report::Error;
 use crate::live::{self, Request, Storage};
 use crate::shell::Size;
+use crate::sys::{Context, command_line};
 
 /// Make /usr of the running host writable, for all its processes, until it is locked or rebooted
 ///
@@ -38,7 +39,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
     refuse_other_root(place, "unlock")?;
-    let absolute = |path: &PathBuf| std::path::absolute(path).map_err(|_| Error::NotRoot);
+    let absolute = |path: &PathBuf| std::path::absolute(path).context("find", path);
     let request = Request {
         places: arguments.places.iter().map(absolute).collect::<Result<_, _>>()?,
         on_disk: arguments.on_disk.then_some(true),
@@ -61,7 +62,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         storage(&record.storage)
     ));
     for pid in &unlocked.unreached {
-        let command = crate::sys::command_line(*pid).join(" ");
+        let command = command_line(*pid).join(" ");
         output::say(&format!("onlay: process {pid} ({}) does not see it", output::visible(&command)));
     }
     let onlay = output::program();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::lock::detach_all;
-use super::namespace::{go_to_host, in_workshop};
+use super::namespace::in_workshop;
 use super::record::ram_path;
 use super::unlock::check_caller;
 use super::{Error, Record, Storage};
@@ -22,14 +22,12 @@ pub struct Changes {
 
 /// How much was changed.
 pub fn measure(record: &Record) -> Result<Measure, Error> {
-    go_to_host()?;
     Ok(overlay::measure(&Root::open(directory(record))?)?)
 }
 
 /// Compares the host as it is with what it is unlocked over.
 pub fn changes(record: &Record) -> Result<Changes, Error> {
     check_caller()?;
-    go_to_host()?;
     // It stays the host's, also where we see what lies below.
     let seen = Root::open("/")?;
     in_workshop(|| {

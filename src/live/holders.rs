@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use rustix::fs::StatFs;
 use serde::Serialize;
 
-use super::namespace::go_to_host;
 use super::{Error, LABEL, Record};
 use crate::sys::{MountTable, Pid, command_line, processes};
 
@@ -32,7 +31,6 @@ pub struct Holder {
 
 /// Who uses what is laid over the host's directories now.
 pub fn holders(record: &Record) -> Result<Vec<Holder>, Error> {
-    go_to_host()?;
     Ok(Marks::of(&record.places, &MountTable::read()?).holders())
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::holders::{self, Holder, Marks, SCOPE};
-use super::namespace::{go_to_host, in_namespace_of, others};
+use super::namespace::{in_namespace_of, others};
 use super::record::Live;
 use super::unlock::{check_caller, clear};
 use super::{Error, LABEL, Record};
@@ -23,7 +23,6 @@ pub struct Locked {
 /// Takes all off, and discards what was changed. With `restarts`, units whose processes use it are restarted then.
 pub fn lock(live: &Live, record: Record, restarts: bool) -> Result<Locked, Error> {
     check_caller()?;
-    go_to_host()?;
     let restarter = if restarts { Some(Systemctl::find()?) } else { None };
     let table = MountTable::read()?;
     for place in &record.places {

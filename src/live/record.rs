@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use super::namespace::go_to_host;
 use crate::host::Base;
 use crate::overlay::{RUN, run_directory};
 use crate::sys::{IoError, Lock, Root, replace_volatile};
@@ -71,8 +72,9 @@ impl Record {
         Record { format: FORMAT, since, by: caller(), storage, read_only, places, base }
     }
 
-    /// What is unlocked now; `None` where nothing is.
+    /// What is unlocked now; `None` where nothing is. Goes to the host's mount namespace.
     pub fn read() -> Result<Option<Record>, Error> {
+        go_to_host()?;
         let folder = match Root::open(Path::new(RUN).join(FOLDER)) {
             Err(error) if error.is_not_found() => return Ok(None),
             other => other?,
@@ -97,8 +99,9 @@ fn read(folder: &Root) -> Result<Option<Record>, Error> {
 }
 
 impl Live {
-    /// Opens the folder, made when missing, and keeps all others out.
-    pub fn open() -> Result<Live, IoError> {
+    /// Opens the folder, made when missing, and keeps all others out. Goes to the host's mount namespace.
+    pub fn open() -> Result<Live, Error> {
+        go_to_host()?;
         let run = run_directory()?;
         run.make_dir(FOLDER, 0o700)?;
         let folder = run.open_child(OsStr::new(FOLDER))?;

@@ -127,7 +127,11 @@ lock_and_restart() {
 
 # From a unit that sees little, and from a namespace of its own, it is the host that is unlocked.
 from_a_sandbox() {
-    systemd-run --quiet --wait -p ProtectSystem=strict -p PrivateTmp=yes -p ProtectHome=yes -p ReadWritePaths=/run onlay unlock
+    systemd-run --quiet --wait -p ProtectSystem=strict -p PrivateTmp=yes -p ProtectHome=yes onlay unlock
+    touch /usr/bin/onlay-seen
+    systemd-run --quiet --wait -p ProtectSystem=strict -p PrivateTmp=yes onlay lock --discard
+    refuse touch /usr/bin/x
+    onlay unlock
     touch /usr/bin/onlay-seen
     unshare --mount onlay lock --discard
     refuse touch /usr/bin/x
