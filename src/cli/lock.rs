@@ -6,21 +6,25 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::arguments::Place;
+use super::messages::Messages;
 use super::output;
 use super::report::Error;
 use super::unlock::{refuse_other_root, words};
-use crate::live::{self, Holder, Live, Record};
-use crate::overlay::Packages;
+use crate::live::{self, Ending, Holder, Live, Record};
+use crate::overlay::{OverlayName, Packages};
 
 /// Take off what 'onlay unlock' laid over the host, also while processes use it
 ///
-/// All that was changed is discarded. Processes that use files of it keep them until
-/// they end or are restarted, and are listed.
+/// What was changed is discarded, or made an overlay. Processes that use files of it
+/// keep them until they end or are restarted, and are listed.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Discard what was changed without being asked
-    #[arg(long)]
+    #[arg(long, conflicts_with = "save")]
     discard: bool,
+    /// Make what was changed an overlay of this name, for 'onlay shell'
+    #[arg(long, value_name = "NAME")]
+    save: Option<OverlayName>,
     /// Restart the services whose processes use files of it; not the message bus, users' managers and the service that
     /// this runs in
     #[arg(long)]
@@ -38,24 +42,32 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     let Some(record) = Record::read()? else { return Err(live::Error::NotUnlocked.into()) };
     let is_changed = live::measure(&record).is_ok_and(|measured| measured.entries > 0);
     if arguments.dry_run {
-        return dry_run(&record, is_changed);
+        return dry_run(&record, is_changed, arguments.save.as_ref());
     }
-    if is_changed && !arguments.discard && !is_agreed(&record)? {
+    if is_changed && !arguments.discard && arguments.save.is_none() && !is_agreed(&record)? {
         return Err(Error::NotAgreed);
     }
     let live = Live::open()?;
     let Some(record) = live.record()? else { return Err(live::Error::NotUnlocked.into()) };
-    let locked = live::lock(&live, record, arguments.restart)?;
-    let what = if is_changed { "; what was changed is gone" } else { "; nothing was changed" };
+    let save = arguments.save.as_ref().map(|name| (name.clone(), place.state.clone()));
+    let ending = Ending { save, restart: arguments.restart };
+    let locked = live::lock(&live, record, &ending, &mut Messages { quiet: false })?;
+    let onlay = output::program();
+    let what = match &arguments.save {
+        Some(name) => format!("; what was changed is overlay '{name}': {onlay} shell {name}"),
+        None if is_changed => "; what was changed is gone".to_owned(),
+        None => "; nothing was changed".to_owned(),
+    };
     output::say(&format!("onlay: locked {}{what}", words(&locked.record.places)));
     tell_holders(&locked.holders);
     Ok(ExitCode::SUCCESS)
 }
 
-fn dry_run(record: &Record, is_changed: bool) -> Result<ExitCode, Error> {
+fn dry_run(record: &Record, is_changed: bool, save: Option<&OverlayName>) -> Result<ExitCode, Error> {
     let mut text = format!("would lock {}\n", words(&record.places));
     if is_changed {
-        text.push_str(&format!("would discard {}\n", summary(record)?));
+        let verb = save.map_or("discard".to_owned(), |name| format!("make overlay '{name}' of"));
+        text.push_str(&format!("would {verb} {}\n", summary(record)?));
     }
     output::print(&(text + &table(&live::holders(record)?))).map(|()| ExitCode::SUCCESS)
 }

@@ -103,8 +103,13 @@ pub(super) fn size(bytes: u64) -> String {
 
 /// What layers hold on disk: "1 entry, 312 B", "44 entries, 3.4 MB".
 pub(super) fn holds(entries: u64, bytes: u64) -> String {
+    format!("{}, {}", names(entries), size(bytes))
+}
+
+/// "1 entry", "44 entries".
+pub(super) fn names(entries: u64) -> String {
     let noun = if entries == 1 { "entry" } else { "entries" };
-    format!("{entries} {noun}, {}", size(bytes))
+    format!("{entries} {noun}")
 }
 
 /// How long ago something was: "now", "5 min ago", "3 days ago".

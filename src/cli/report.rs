@@ -104,9 +104,9 @@ fn hint(error: &Error) -> Option<String> {
         Error::Packages(error) => packages_hint(error),
         Error::NotEmpty(_) => Some("give a directory that is not there yet".into()),
         Error::DatabaseExists(_) => Some("give a directory without one".into()),
-        Error::NotAgreed => {
-            Some(format!("'{onlay} diff --live' lists it; '{onlay} lock --discard' discards it"))
-        }
+        Error::NotAgreed => Some(format!(
+            "'{onlay} diff --live' lists it; '{onlay} lock --save NAME' keeps it as an overlay, '{onlay} lock --discard' discards it"
+        )),
         Error::Live(error) => live_hint(error),
         Error::Some { .. } | Error::Output(_) | Error::OtherSystem { .. } | Error::RunningOnly(_) => None,
     }
@@ -143,6 +143,8 @@ fn live_hint(error: &live::Error) -> Option<String> {
         live::Error::Unlocked { .. } => Some(format!("'{onlay} lock' locks it; '{onlay} status' shows more")),
         live::Error::NotUnlocked => Some(format!("'{onlay} unlock' unlocks it")),
         live::Error::NoHost(_) => Some("run it on the host itself, not in a container or a chroot".into()),
+        live::Error::Exists { name } => Some(format!("give another name, or '{onlay} rm {name}' first")),
+        live::Error::Behind { name } => Some(format!("'{onlay} rebase {name}' lets it follow")),
         live::Error::Overlay(error) => overlay_hint(error),
         live::Error::Io(error) => io_hint(error),
         live::Error::Tool(tool::Error::Missing { program: "systemctl" }) => {
@@ -174,6 +176,7 @@ fn overlay_hint(error: &overlay::Error) -> Option<String> {
         E::UnsuitableState { .. } | E::Mount(MountError::UnsuitableUpper { .. }) => {
             Some("give --state a directory on ext4, xfs or btrfs; or use --temp, which needs no disk".into())
         }
+        E::NotADirectory { .. } => Some("name directories that the overlay has".into()),
         E::BaseChanged { .. } => Some("try again when the host's update is done".into()),
         E::NoRoom { path, needed, free, .. } => Some(format!(
             "it takes about {} on the file system of '{}', which has {} free; \

@@ -9,6 +9,7 @@ use super::arguments::Place;
 use super::output;
 use super::report::Error;
 use crate::live::{self, Request, Storage};
+use crate::overlay::OverlayName;
 use crate::shell::Size;
 use crate::sys::{Context, command_line};
 
@@ -29,6 +30,9 @@ pub(super) struct Arguments {
     /// Keep changes in RAM, at most so much: 512m, 2g, 20%
     #[arg(long, conflicts_with = "on_disk")]
     size: Option<Size>,
+    /// Begin with what an overlay holds of them; it stays as it is
+    #[arg(long, value_name = "NAME")]
+    from: Option<OverlayName>,
     /// Leave the host's mounts read-only: each can be made writable in a private namespace alone
     #[arg(long)]
     read_only: bool,
@@ -45,6 +49,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         on_disk: arguments.on_disk.then_some(true),
         size: arguments.size,
         read_only: arguments.read_only,
+        from: arguments.from.clone(),
         state: place.state.clone(),
         dry_run: arguments.dry_run,
     };
@@ -56,16 +61,22 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
             format!("would unlock {places} until the next boot; changes would be in {}\n", record.storage);
         return output::print(&text).map(|()| ExitCode::SUCCESS);
     }
+    let onlay = output::program();
     let how = if record.read_only { "laid read-only layers over" } else { "unlocked" };
     output::say(&format!(
         "onlay: {how} {places} until the next boot; changes are in {}",
         storage(&record.storage)
     ));
+    if let (Some(name), 1..) = (&arguments.from, unlocked.left_out) {
+        let left = output::names(unlocked.left_out);
+        output::say(&format!(
+            "onlay: '{name}' holds {left} elsewhere, which are left out: {onlay} diff {name}"
+        ));
+    }
     for pid in &unlocked.unreached {
         let command = command_line(*pid).join(" ");
         output::say(&format!("onlay: process {pid} ({}) does not see it", output::visible(&command)));
     }
-    let onlay = output::program();
     output::say(&format!("onlay: what is changed: {onlay} diff --live; back as it was: {onlay} lock"));
     Ok(ExitCode::SUCCESS)
 }

@@ -1,12 +1,11 @@
 //! What was changed since the host was unlocked.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::lock::detach_all;
 use super::namespace::in_workshop;
-use super::record::ram_path;
 use super::unlock::check_caller;
-use super::{Error, Record, Storage};
+use super::{Error, Record};
 use crate::host::Host;
 use crate::overlay::changes::{Change, Measure};
 use crate::overlay::{self, Overlay, Packages, diff, packages_of_view};
@@ -22,7 +21,7 @@ pub struct Changes {
 
 /// How much was changed.
 pub fn measure(record: &Record) -> Result<Measure, Error> {
-    Ok(overlay::measure(&Root::open(directory(record))?)?)
+    Ok(overlay::measure(&Root::open(record.directory())?)?)
 }
 
 /// Compares the host as it is with what it is unlocked over.
@@ -31,7 +30,7 @@ pub fn changes(record: &Record) -> Result<Changes, Error> {
     // It stays the host's, also where we see what lies below.
     let seen = Root::open("/")?;
     in_workshop(|| {
-        let dir = Root::open(directory(record))?;
+        let dir = Root::open(record.directory())?;
         detach_all(&record.places)?;
         let host = Host::open(Path::new("/"))?;
         let record = overlay::Record::new(Path::new("/"), record.base.clone());
@@ -40,11 +39,4 @@ pub fn changes(record: &Record) -> Result<Changes, Error> {
         let packages = packages_of_view(&seen, &host, &files)?;
         Ok(Changes { files, packages })
     })
-}
-
-fn directory(record: &Record) -> PathBuf {
-    match &record.storage {
-        Storage::Ram { .. } => ram_path(),
-        Storage::Disk { path } => path.clone(),
-    }
 }

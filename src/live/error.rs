@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::overlay;
+use crate::overlay::{self, OverlayName};
 use crate::sys::{IoError, MountError};
 use crate::tool;
 
@@ -55,6 +55,18 @@ pub enum Error {
     /// There is less room than was asked for, or too little to begin.
     #[error("there is no room: {0}")]
     NoRoom(String),
+    /// An overlay of that name is there.
+    #[error("there is an overlay '{name}' already")]
+    Exists {
+        /// Its name.
+        name: OverlayName,
+    },
+    /// An overlay has not followed its base yet.
+    #[error("the base has changed since overlay '{name}' was last entered")]
+    Behind {
+        /// Its name.
+        name: OverlayName,
+    },
     /// A tool that is needed.
     #[error(transparent)]
     Tool(#[from] tool::Error),

@@ -8,7 +8,10 @@ use super::namespace::{in_namespace_of, others};
 use super::record::Live;
 use super::unlock::{check_caller, clear};
 use super::{Error, LABEL, Record};
-use crate::sys::{MountTable, detach_path};
+use crate::event::Events;
+use crate::host::Host;
+use crate::overlay::{OverlayName, Overlays, adopt, directory_name, note_base};
+use crate::sys::{MountTable, Root, detach_path, sync_file_system};
 use crate::tool::systemctl::Systemctl;
 
 /// What was locked.
@@ -20,10 +23,20 @@ pub struct Locked {
     pub holders: Vec<Holder>,
 }
 
-/// Takes all off, and discards what was changed. With `restarts`, units whose processes use it are restarted then.
-pub fn lock(live: &Live, record: Record, restarts: bool) -> Result<Locked, Error> {
+/// What becomes of what was changed, and of who uses it.
+#[derive(Debug, Default)]
+pub struct Ending {
+    /// Make it an overlay of this name, below a state directory; otherwise it is discarded.
+    pub save: Option<(OverlayName, PathBuf)>,
+    /// Restart the units whose processes use files of it.
+    pub restart: bool,
+}
+
+/// Takes all off. What was changed is still there, and can be asked for again, where it cannot be saved.
+pub fn lock(live: &Live, record: Record, ending: &Ending, events: &mut dyn Events) -> Result<Locked, Error> {
     check_caller()?;
-    let restarter = if restarts { Some(Systemctl::find()?) } else { None };
+    let restarter = if ending.restart { Some(Systemctl::find()?) } else { None };
+    let saving = ending.save.as_ref().map(|save| overlays_without(save, events)).transpose()?;
     let table = MountTable::read()?;
     for place in &record.places {
         refuse_covered(&table, place)?;
@@ -31,6 +44,9 @@ pub fn lock(live: &Live, record: Record, restarts: bool) -> Result<Locked, Error
     let marks = Marks::of(&record.places, &table);
     let mut holders = marks.holders();
     take_off(&record)?;
+    if let (Some(overlays), Some((name, _))) = (saving, &ending.save) {
+        save(&record, &overlays, name)?;
+    }
     if let Some(systemctl) = restarter {
         restart(&systemctl, &holders)?;
         holders = marks.still(&holders);
@@ -38,6 +54,30 @@ pub fn lock(live: &Live, record: Record, restarts: bool) -> Result<Locked, Error
     clear(&record)?;
     live.forget()?;
     Ok(Locked { record, holders })
+}
+
+/// The overlays of a state directory, which must not have one of that name.
+fn overlays_without(
+    (name, state): &(OverlayName, PathBuf),
+    events: &mut dyn Events,
+) -> Result<Overlays, Error> {
+    let overlays = Overlays::open_or_create(state, events)?;
+    if overlays.contains(name) { Err(Error::Exists { name: name.clone() }) } else { Ok(overlays) }
+}
+
+/// Makes what was changed an overlay over the host as it is below.
+fn save(record: &Record, overlays: &Overlays, name: &OverlayName) -> Result<(), Error> {
+    let host = Host::open(Path::new("/"))?;
+    let layers = Root::open(record.directory().join("layers"))?;
+    let made = overlays.create_filled(name, Path::new("/"), host.base(), |dir| {
+        for place in &record.places {
+            let upper = layers.open_dir(Path::new(&directory_name(place)).join("upper"))?;
+            adopt(dir, &host, place, &upper)?;
+        }
+        // Before it is said to be there.
+        Ok::<(), Error>(sync_file_system(dir)?)
+    })?;
+    Ok(note_base(name, &made.dir)?)
 }
 
 /// Restarts the services among the holders' units. What systemd cannot restart shows in those who still hold.

@@ -2,7 +2,7 @@
 //!
 //! `unlock` lays a writable overlay over each of some directories (`places`), for every process of the host; what it did
 //! is written down in `/run/onlay/live` (`record`), which a reboot empties as it takes the overlays off. `lock` takes
-//! them off while processes use them (`holders` finds those), and what was changed is discarded. All that is done in the
+//! them off while processes use them (`holders` finds those); what was changed is discarded, or made a named overlay. All that is done in the
 //! mount namespace of process 1 (`namespace`), from wherever it is called, or not at all.
 //!
 //! Services that systemd sandboxes keep what they were promised: the overlay arrives read-only in every namespace, and
@@ -20,7 +20,7 @@ mod unlock;
 pub use changes::{Changes, changes, measure};
 pub use error::Error;
 pub use holders::{Holder, holders};
-pub use lock::{Locked, lock};
+pub use lock::{Ending, Locked, lock};
 pub use places::default_places;
 pub use record::{Live, Record, Storage};
 pub use unlock::{Request, Unlocked, unlock};

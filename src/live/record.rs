@@ -72,6 +72,14 @@ impl Record {
         Record { format: FORMAT, since, by: caller(), storage, read_only, places, base }
     }
 
+    /// The directory that holds the layers.
+    pub fn directory(&self) -> PathBuf {
+        match &self.storage {
+            Storage::Ram { .. } => ram_path(),
+            Storage::Disk { path } => path.clone(),
+        }
+    }
+
     /// What is unlocked now; `None` where nothing is. Goes to the host's mount namespace.
     pub fn read() -> Result<Option<Record>, Error> {
         go_to_host()?;

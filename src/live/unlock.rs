@@ -8,10 +8,12 @@ use super::namespace::{go_to_host, in_namespace_of, in_workshop, others};
 use super::record::{Live, ram_path};
 use super::{Error, LABEL, Record, Storage, places};
 use crate::host::Host;
-use crate::overlay::{self, directory_name, lower_of, new_upper};
+use crate::overlay::{
+    self, Overlay, OverlayName, Overlays, Presence, directory_name, held_beyond, lend, lower_of, new_upper,
+};
 use crate::shell::{self, Size};
 use crate::sys::{
-    Context, Features, IoError, Mount, MountFlags, MountTable, OverlaySpec, Pid, Root, Tree, attach,
+    Context, Features, IoError, Lock, Mount, MountFlags, MountTable, OverlaySpec, Pid, Root, Tree, attach,
     clone_tree, detach_path, has_capability, mount_overlay, new_filesystem, set_flags, unsuitable_upper,
 };
 
@@ -26,6 +28,8 @@ pub struct Request {
     pub size: Option<Size>,
     /// Leave all mounts read-only: only a private namespace can make its own writable.
     pub read_only: bool,
+    /// Begin with what this overlay holds of them.
+    pub from: Option<OverlayName>,
     /// Where state is kept.
     pub state: PathBuf,
     /// Only say what would be done.
@@ -39,6 +43,8 @@ pub struct Unlocked {
     pub record: Record,
     /// Processes in whose mount namespaces it is not seen.
     pub unreached: Vec<Pid>,
+    /// How many names of the overlay that it began with lie elsewhere.
+    pub left_out: u64,
 }
 
 /// Layers are all of the same features as those of named overlays, and nothing of them is worth anything after a crash.
@@ -50,7 +56,7 @@ pub fn unlock(request: &Request) -> Result<Unlocked, Error> {
     if request.dry_run {
         go_to_host()?;
         let host = Host::open(Path::new("/"))?;
-        return Ok(Unlocked { record: plan(&host, request)?, unreached: Vec::new() });
+        return Ok(Unlocked { record: plan(&host, request)?, unreached: Vec::new(), left_out: 0 });
     }
     let live = Live::open()?;
     if let Some(Record { since, by, .. }) = live.record()? {
@@ -58,9 +64,11 @@ pub fn unlock(request: &Request) -> Result<Unlocked, Error> {
     }
     let host = Host::open(Path::new("/"))?;
     let record = plan(&host, request)?;
+    let from = request.from.as_ref().map(|name| Lender::open(name, &request.state, &host)).transpose()?;
     live.write(&record)?;
-    match lay(&host, &record, &live) {
-        Ok(unreached) => Ok(Unlocked { record, unreached }),
+    let left_out = from.as_ref().map_or(Ok(0), |from| held_beyond(&from.overlay.dir, &record.places))?;
+    match lay(&host, &record, &live, from.as_ref().map(|from| &from.overlay.dir)) {
+        Ok(unreached) => Ok(Unlocked { record, unreached, left_out }),
         Err(error) => {
             // The error that matters is the first one; what is left is told by `onlay status`, and 'onlay lock' takes it off.
             if take_off(&record).is_ok() && clear(&record).is_ok() {
@@ -68,6 +76,27 @@ pub fn unlock(request: &Request) -> Result<Unlocked, Error> {
             }
             Err(error)
         }
+    }
+}
+
+/// An overlay that nobody is in, or enters, meanwhile.
+struct Lender {
+    overlay: Overlay,
+    _entry: Lock,
+}
+
+impl Lender {
+    fn open(name: &OverlayName, state: &Path, host: &Host) -> Result<Lender, Error> {
+        let not_found = || overlay::Error::NotFound { name: name.clone() };
+        let overlay = Overlays::open(state)?.ok_or_else(not_found)?.get(name)?;
+        overlay.check_root(Path::new("/"))?;
+        let presence = Presence::open(state)?;
+        let entry = presence.lock_entry()?;
+        presence.check_free(name)?;
+        if overlay.record.base != host.base() {
+            return Err(Error::Behind { name: name.clone() });
+        }
+        Ok(Lender { overlay, _entry: entry })
     }
 }
 
@@ -167,12 +196,16 @@ pub(super) fn clear(record: &Record) -> Result<(), Error> {
     }
 }
 
-fn lay(host: &Host, record: &Record, live: &Live) -> Result<Vec<Pid>, Error> {
+fn lay(host: &Host, record: &Record, live: &Live, from: Option<&Root>) -> Result<Vec<Pid>, Error> {
     let storage = make_storage(record, live)?;
     let trees = in_workshop(|| {
         // What is mounted must be reached through mounts of this namespace.
         let storage = Root::open(storage.path())?;
-        record.places.iter().map(|place| put_together(host, place, &storage)).collect::<Result<Vec<_>, _>>()
+        record
+            .places
+            .iter()
+            .map(|place| put_together(host, place, &storage, from))
+            .collect::<Result<Vec<_>, _>>()
     })?;
     let host = Host::open(Path::new("/"))?;
     let before: Vec<(u64, u64)> =
@@ -189,7 +222,7 @@ fn lay(host: &Host, record: &Record, live: &Live) -> Result<Vec<Pid>, Error> {
 }
 
 /// A writable overlay over a directory with all that is mounted in it, attached nowhere; read-only as a mount.
-fn put_together(host: &Host, place: &Path, storage: &Root) -> Result<Tree, Error> {
+fn put_together(host: &Host, place: &Path, storage: &Root, from: Option<&Root>) -> Result<Tree, Error> {
     let below = host.mounts.visible_below(place).into_iter().filter(|mount| mount.point != place);
     let mut submounts = Vec::new();
     for mount in below {
@@ -202,6 +235,9 @@ fn put_together(host: &Host, place: &Path, storage: &Root) -> Result<Tree, Error
     let covered = Root::open(place)?;
     let flags = host.mounts.at(place).map(Mount::flags).unwrap_or_default();
     let (upper, work) = new_upper(storage, &directory_name(place), &covered)?;
+    if let Some(overlay) = from {
+        lend(overlay, place, &upper)?;
+    }
     if let Some(mount) = &lower.uncover {
         detach_path(mount)?;
         lowers = lower.paths.iter().map(Root::open).collect::<Result<_, _>>()?;

@@ -99,6 +99,17 @@ impl Overlays {
 
     /// Makes an overlay, ready to be mounted over a base.
     pub fn create(&self, name: &OverlayName, root: &Path, base: Base) -> Result<Overlay, Error> {
+        self.create_filled(name, root, base, |_| Ok(()))
+    }
+
+    /// Makes an overlay, and fills its layers before it is seen. Nothing of that name must be there.
+    pub fn create_filled<E: From<Error> + From<IoError>>(
+        &self,
+        name: &OverlayName,
+        root: &Path,
+        base: Base,
+        fill: impl FnOnce(&Root) -> Result<(), E>,
+    ) -> Result<Overlay, E> {
         let _lock = Lock::exclusive(&self.dir, LOCK)?;
         let aside = format!(".new-{name}");
         self.dir.make_dir(&aside, 0o700)?;
@@ -106,10 +117,11 @@ impl Overlays {
         dir.make_dir(layers::DIRECTORY, 0o700)?;
         let record = Record::new(root, base);
         replace_file(&dir, RECORD, record.to_text().as_bytes())?;
+        fill(&dir)?;
         rustix::fs::renameat(&self.dir, &aside, &self.dir, name.as_str())
             .context("create overlay", self.dir.join(name.as_str()))?;
         sync_dir(&self.dir)?;
-        self.get(name)
+        Ok(self.get(name)?)
     }
 
     /// Every overlay, by name.

@@ -105,6 +105,12 @@ pub enum Error {
         /// What could not be done.
         source: Box<Error>,
     },
+    /// An overlay has something else where a directory is to be.
+    #[error("the overlay has no directory '{}' any more", path.display())]
+    NotADirectory {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A package database could not be read or merged.
     #[error(transparent)]
     Packages(#[from] pkgdb::Error),

@@ -9,6 +9,7 @@ mod assemble;
 mod attributes;
 mod clear;
 mod collection;
+mod copy;
 mod diff;
 mod error;
 mod folder;
@@ -19,6 +20,7 @@ mod rebase;
 mod record;
 mod running;
 mod stack;
+mod transplant;
 mod view;
 
 pub mod changes;
@@ -39,3 +41,4 @@ pub use rebase::{
 pub use record::Record;
 pub use running::{Left, Mode, Presence, Running, RunningOverlay, User, view_label};
 pub use stack::{Lower, lower_of};
+pub use transplant::{adopt, held_beyond, lend};

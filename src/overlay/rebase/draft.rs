@@ -8,13 +8,12 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, RenameFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, RenameFlags};
 
-use crate::overlay::attributes::copy_attributes;
-use crate::overlay::changes::place::Place;
 use crate::overlay::clear::clear;
+use crate::overlay::copy::make_tree;
 use crate::overlay::layers::{self, directory_name};
-use crate::sys::{Context, FileKind, IoError, Root, Xattrs, sync_dir, sync_file_system};
+use crate::sys::{Context, IoError, Root, sync_dir, sync_file_system};
 
 /// Where the second set is, beside [`layers::DIRECTORY`].
 const DRAFT: &str = "layers.new";
@@ -41,7 +40,11 @@ impl<'a> Draft<'a> {
         overlay.make_dir(DRAFT, 0o700)?;
         let draft = Draft { overlay, layers: overlay.open_child(OsStr::new(DRAFT))? };
         for (point, upper) in uppers {
-            link_tree(upper, &draft.make_layer(point)?)?;
+            make_tree(upper, &draft.make_layer(point)?, |source, target, path| {
+                let name = path.file_name().unwrap_or_default();
+                rustix::fs::linkat(source, name, target, name, AtFlags::empty())
+                    .context("link", source.join(name))
+            })?;
         }
         Ok(draft)
     }
@@ -81,71 +84,6 @@ impl<'a> Draft<'a> {
         let _ = clear_draft(overlay);
         Ok(())
     }
-}
-
-/// Makes a tree of new directories, with the same attributes, that has links to the same files.
-fn link_tree(from: &Root, to: &Root) -> Result<(), IoError> {
-    let (mut source, mut target) = (Place::top(from), Place::top(to));
-    let mut unread = vec![source.dir()?.entries()?.into_iter()];
-    while let Some(entries) = unread.last_mut() {
-        let Some(entry) = entries.next() else {
-            unread.pop();
-            // After all that it contains, which changes its times.
-            copy_directory(source.dir()?, target.dir()?)?;
-            source.pop();
-            target.pop();
-            continue;
-        };
-        if link_one(source.dir()?, target.dir()?, &entry.name)? {
-            source.push(&entry.name);
-            target.push(&entry.name);
-            unread.push(source.dir()?.entries()?.into_iter());
-        }
-    }
-    Ok(())
-}
-
-/// Links one name; a directory is made new, and has still to be gone through.
-fn link_one(source: &Root, target: &Root, name: &OsStr) -> Result<bool, IoError> {
-    let Some(stat) = source.lstat(name)? else { return Ok(false) };
-    match FileKind::of(&stat) {
-        FileKind::Directory => {
-            target.make_dir(name, 0o700)?;
-            return Ok(true);
-        }
-        // All whiteouts of an upper may be one file, which has as many names as a file can have.
-        FileKind::CharDevice if stat.st_rdev == 0 => make_whiteout(target, name)?,
-        _ => {
-            rustix::fs::linkat(source, name, target, name, AtFlags::empty())
-                .context("link", source.join(name))?;
-            Xattrs::remove(target, Path::new(name), ORIGIN)?;
-        }
-    }
-    Ok(false)
-}
-
-/// Overlayfs's note of which file of the base one was copied from, by which it gives both one inode number
-/// (`ovl_hash_bylower` in fs/overlayfs/inode.c). Where the two are seen under different names, whichever is looked up
-/// later cannot be opened (ESTALE). In another upper nothing is lost with it.
-const ORIGIN: &[u8] = b"trusted.overlay.origin";
-
-/// Hides a name that is not there.
-pub(super) fn make_whiteout(dir: &Root, name: &OsStr) -> Result<(), IoError> {
-    rustix::fs::mknodat(dir, name, FileType::CharacterDevice, Mode::empty(), 0)
-        .context("hide", dir.join(name))
-}
-
-/// Gives a directory all attributes of another, overlayfs's notes and times among them.
-fn copy_directory(from: &Root, to: &Root) -> Result<(), IoError> {
-    let itself = OsStr::new(".");
-    copy_attributes((from, itself), (to, itself), |_| true)?;
-    let stat = rustix::fs::fstat(from).context("examine", from.path())?;
-    let time = |seconds, nanoseconds| Timespec { tv_sec: seconds, tv_nsec: nanoseconds as _ };
-    let times = Timestamps {
-        last_access: time(stat.st_atime as _, stat.st_atime_nsec),
-        last_modification: time(stat.st_mtime as _, stat.st_mtime_nsec),
-    };
-    rustix::fs::utimensat(to, ".", &times, AtFlags::empty()).context("set times of", to.path())
 }
 
 #[cfg(test)]

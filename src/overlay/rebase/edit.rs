@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::draft::make_whiteout;
 use crate::overlay::attributes::{Named, copy_attributes};
 use crate::overlay::changes::place::Place;
+use crate::overlay::copy::make_whiteout;
 use crate::sys::{Context, FileKind, IoError, Root, Xattrs};
 
 /// A change of one name of an upper, by its path from there.
@@ -154,7 +154,7 @@ pub(super) fn free_ending(
 }
 
 /// Makes the directories of a path that the upper does not have, as a copy-up would.
-pub(super) fn make_parents(upper: &Root, lower: &Root, path: &Path) -> Result<(), IoError> {
+pub(in crate::overlay) fn make_parents(upper: &Root, lower: &Root, path: &Path) -> Result<(), IoError> {
     let (mut above, mut below) = (Place::top(upper), Place::top(lower));
     for part in path.components() {
         let name = part.as_os_str();

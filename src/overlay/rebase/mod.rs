@@ -38,6 +38,7 @@ use crate::sys::{IoError, Root};
 
 pub use self::caches::{forget_pending, pending};
 pub use self::draft::clear_draft;
+pub(super) use self::edit::make_parents;
 pub use self::packages::Wishes;
 pub use self::room::Room;
 
@@ -189,7 +190,7 @@ impl Rebase {
             return Ok(());
         };
         let inside = directory.strip_prefix(&side.point).unwrap_or(&directory);
-        edit::make_parents(&side.upper, &side.lower, inside)?;
+        make_parents(&side.upper, &side.lower, inside)?;
         later.write(&host.root, Place::at(&side.upper, inside).dir()?, scratch.path())
     }
 

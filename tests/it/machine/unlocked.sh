@@ -125,6 +125,46 @@ lock_and_restart() {
     systemctl is-active sandbox-strict
 }
 
+# What was tried on the live host goes on in an overlay, and from there to the live host.
+saved_and_back() {
+    onlay unlock
+    apt-get -q update
+    apt-get -q -y install onlay-probe
+    apt-get -q -y remove strace
+    ln /usr/bin/onlay-probe /usr/bin/onlay-probe-again
+    echo mine >>/etc/onlay-probe.conf
+    chmod 600 /usr/bin/perl
+    onlay diff --live >/results/live
+    onlay lock --save kept
+    locked_again_nothing
+    refuse onlay lock --save kept
+    onlay diff kept >/results/kept
+    # In a layer of the file system's own there are also the directories on the way.
+    diff <(grep -v '/$' /results/live) <(grep -v '/$' /results/kept)
+    inside kept -- 'onlay-probe; refuse dpkg --status strace; test "$(stat -c %h /usr/bin/onlay-probe)" = 2
+        grep mine /etc/onlay-probe.conf; test -z "$(dpkg --audit)"; echo here >/var/beyond'
+    onlay unlock --from kept 2>&1 | tee /results/said
+    grep 'elsewhere, which are left out' /results/said
+    onlay-probe
+    refuse dpkg --status strace
+    test ! -e /var/beyond
+    test "$(stat -c %a /usr/bin/perl)" = 600
+    test -z "$(dpkg --audit)"
+    refuse onlay lock --save kept
+    onlay-probe
+    onlay lock --discard
+    locked_again_nothing
+    onlay rm kept
+}
+
+locked_again_nothing() {
+    refuse grep onlay-live /proc/[0-9]*/mountinfo
+    refuse touch /usr/bin/x
+    test ! -e /usr/bin/onlay-probe
+    test -x /usr/bin/strace
+    test "$(stat -c %a /usr/bin/perl)" = 755
+}
+
 # From a unit that sees little, and from a namespace of its own, it is the host that is unlocked.
 from_a_sandbox() {
     systemd-run --quiet --wait -p ProtectSystem=strict -p PrivateTmp=yes -p ProtectHome=yes onlay unlock
@@ -179,6 +219,7 @@ step not-by-accident not_locked_by_accident
 step lock lock
 step locked-again locked_again
 step lock-and-restart lock_and_restart
+step saved-and-back saved_and_back
 step from-a-sandbox from_a_sandbox
 step other-places other_places
 step killed killed
