@@ -185,6 +185,9 @@ fn overlay_hint(error: &overlay::Error) -> Option<String> {
             path.display(),
             room(*free),
         )),
+        E::PackagesGone { .. } => {
+            Some("is a file system not mounted? 'shell --no-rebase' enters the overlay as it is".into())
+        }
         E::Packages(pkgdb::Error::InUse { .. }) => Some(
             "try again when the package manager is done; 'shell --no-rebase' enters the overlay as it is"
                 .into(),

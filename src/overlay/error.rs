@@ -111,6 +111,14 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// A side that had packages has none: its database is not there, or empty.
+    #[error("{whose} has no packages any more: {what}")]
+    PackagesGone {
+        /// Whose, in words.
+        whose: &'static str,
+        /// What is missing.
+        what: String,
+    },
     /// A package database could not be read or merged.
     #[error(transparent)]
     Packages(#[from] pkgdb::Error),

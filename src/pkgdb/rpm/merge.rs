@@ -70,6 +70,8 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Catalog {
     entries: Vec<Entry>,
+    /// Headers that are no packages.
+    unreadable: Vec<Stored>,
 }
 
 /// What was decided for a package.
@@ -123,7 +125,8 @@ impl Known {
 }
 
 impl Catalog {
-    /// Reads all packages of a database. Headers that cannot be read are nobody's package, and stay where they are.
+    /// Reads all packages of a database. Headers that cannot be read are nobody's package, and stay where they are;
+    /// [`plan`] refuses them where they are not the same on both sides.
     pub fn of(database: &Database) -> Result<Catalog, Error> {
         Catalog::knowing(&[], database)
     }
@@ -133,13 +136,33 @@ impl Catalog {
         let known: HashMap<&Fingerprint, &Known> =
             known.iter().filter_map(|known| Some((known.fingerprint.as_ref()?, known))).collect();
         let read = database.map(|number, blob| {
-            let header = Header::parse(blob).ok()?;
             let stored = Stored { number, identity: Identity::of(blob) };
+            let Ok(header) = Header::parse(blob) else { return Err(stored) };
             let installed = header.number(tag::INSTALL_TIME).unwrap_or_default();
             let found = Fingerprint::of(&header).and_then(|found| known.get(&found).copied().cloned());
-            Some(Entry { known: found.unwrap_or_else(|| Known::of(&header)), stored, installed })
+            Ok(Entry { known: found.unwrap_or_else(|| Known::of(&header)), stored, installed })
         })?;
-        Ok(Catalog { entries: read.into_iter().flatten().collect() })
+        let (mut entries, mut unreadable) = (Vec::new(), Vec::new());
+        for one in read {
+            match one {
+                Ok(entry) => entries.push(entry),
+                Err(stored) => unreadable.push(stored),
+            }
+        }
+        Ok(Catalog { entries, unreadable })
+    }
+
+    /// A header that cannot be read may be any package: where the other side has it not as well, nobody can say what
+    /// became of that.
+    fn refuse_unreadable(&self, database: &Database, other: &Catalog) -> Result<(), Error> {
+        let others: HashSet<Identity> = other.unreadable.iter().map(|stored| stored.identity).collect();
+        match self.unreadable.iter().find(|stored| !others.contains(&stored.identity)) {
+            Some(stored) => Err(Error::Damaged {
+                path: database.path().to_owned(),
+                what: format!("header {} cannot be read", stored.number),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// All packages.
@@ -183,6 +206,8 @@ pub fn plan(
     choice: &Choice,
     aliases: &Aliases,
 ) -> Result<Plan, Error> {
+    our.refuse_unreadable(ours, their)?;
+    their.refuse_unreadable(theirs, our)?;
     let multiple: HashSet<_> = our.multiple().union(&their.multiple()).cloned().collect();
     let base: BTreeMap<Key, Identity> =
         base.iter().map(|known| (known.key(&multiple), known.identity)).collect();

@@ -100,11 +100,50 @@ fn a_base_whose_database_is_gone_or_another_has_no_packages_to_merge() {
     follow();
     // And none.
     fs::remove_dir_all(bed.host().join("var/lib/dpkg")).expect("ours");
-    follow();
+    assert_refused(
+        &bed,
+        &["the base has no packages any more: there is no '/usr/lib/sysimage/rpm/rpmdb.sqlite'"],
+    );
     // When it is back, all is well again.
     sh("cp -a \"$1\" \"$2\"", &[&bed.lab.path("aside"), &directory]);
     follow();
     bed.assert_sound();
+}
+
+/// A base that has lost its packages is no update: the overlay's upgrades would go with it.
+fn lost(kind: &'static Kind, database: &str, make_empty: &str) {
+    let Some(bed) = Bed::new(kind, &["foo_1"]) else { return };
+    bed.inside(&bed.install(&["foo_2", "baz_1"]));
+    bed.touch();
+    let path = bed.host().join(database);
+    let sound = fs::read(&path).expect("a database");
+    fs::remove_file(&path).expect("ours");
+    assert_refused(&bed, &[&format!("the base has no packages any more: there is no '/{database}'")]);
+    sh(make_empty, &[&path]);
+    assert_refused(&bed, &["the base has no packages any more: "]);
+    fs::write(&path, sound).expect("ours");
+    bed.follow();
+    bed.assert_sound();
+    assert_eq!(bed.inside("cat /usr/lib/foo/file"), "2\n");
+}
+
+#[test]
+fn a_base_of_dpkgs_that_has_lost_its_packages() {
+    lost(&DPKG, "var/lib/dpkg/status", ": >\"$1\"");
+}
+
+#[test]
+fn a_base_of_rpms_that_has_lost_its_packages() {
+    lost(&RPM, "usr/lib/sysimage/rpm/rpmdb.sqlite", "rpm --dbpath \"${1%/*}\" --initdb");
+}
+
+/// One package that cannot be read is not one that was removed.
+#[test]
+fn a_header_that_cannot_be_read() {
+    // The first header's blob begins after its frame: the number of its entries.
+    let script = "at=$(grep --byte-offset --only-matching --text --max-count=1 BlbS \"$1\" | head -n 1 | cut -d : -f 1)
+        printf '\\377\\377\\377' | dd of=\"$1\" bs=1 seek=$((at + 16)) conv=notrunc status=none";
+    damage(&NDB, "usr/lib/sysimage/rpm/Packages.db", script, "is damaged: ");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::{DatabaseFile, Planned, Sides, Wishes};
+use super::{DatabaseFile, Planned, Sides, Wishes, refuse_empty};
 use crate::host::Base;
 use crate::overlay::Error;
 use crate::overlay::attributes::Named;
@@ -28,6 +28,7 @@ pub(super) fn plan(sides: &Sides<'_>, base: &Base, wishes: &Wishes) -> Result<Op
     let mut planned = Planned::default();
     if sides.names.contains(&theirs.directory().join("status")) {
         let Some(mut ours) = Database::open(sides.view)? else { return Ok(None) };
+        refuse_empty(ours.present().count(), theirs.present().count(), &theirs.directory().join("status"))?;
         let base = known_base(sides, base, &ours, &theirs)?;
         // The overlay is read over the new base, whose files about its packages show through.
         let is_known = |key: &Key, identity| {

@@ -136,7 +136,13 @@ pub(super) fn plan(
     scratch: &Path,
     wishes: &Wishes,
 ) -> Result<Planned, Error> {
-    let planned = match PackageSystem::find(sides.host).map(|system| system.kind) {
+    let system = PackageSystem::find(sides.host);
+    if system.is_none()
+        && let Some(own) = PackageSystem::find(sides.view).filter(|own| sides.names.contains(&own.database))
+    {
+        return Err(gone(THE_BASE, format!("there is no '{}'", own.database.display())));
+    }
+    let planned = match system.map(|system| system.kind) {
         Some("rpm") => rpm::plan(sides, record, scratch, wishes),
         Some("dpkg") => dpkg::plan(sides, &record.base, wishes),
         _ => Ok(None),
@@ -149,6 +155,25 @@ pub(super) fn plan(
             Ok(Planned { lines, ..Planned::default() })
         }
         Err(error) => Err(error),
+    }
+}
+
+const THE_BASE: &str = "the base";
+const THE_OVERLAY: &str = "the overlay";
+
+/// A base without packages is none that somebody has updated: everything would go from the overlay with it.
+fn gone(whose: &'static str, what: String) -> Error {
+    Error::PackagesGone { whose, what }
+}
+
+/// Refuses to merge where one side has lost its packages and the other has not.
+fn refuse_empty(ours: usize, theirs: usize, database: &Path) -> Result<(), Error> {
+    let what = || format!("'{}' is empty", database.display());
+    match (ours, theirs) {
+        (0, 0) => Ok(()),
+        (0, _) => Err(gone(THE_OVERLAY, what())),
+        (_, 0) => Err(gone(THE_BASE, what())),
+        _ => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{DatabaseFile, PATIENCE, Planned, Sides, Wishes, WrittenLater, auto_installed};
+use super::{DatabaseFile, PATIENCE, Planned, Sides, Wishes, WrittenLater, auto_installed, refuse_empty};
 use crate::overlay::attributes::Named;
 use crate::overlay::rebase::claims::{Brought, Claims};
 use crate::overlay::rebase::seen;
@@ -49,6 +49,8 @@ pub(super) fn plan(
         let noted = noted_base(sides.layers, record)?;
         let known = noted.as_deref().unwrap_or_default();
         let (our, their) = (Catalog::knowing(known, &ours)?, Catalog::knowing(known, &theirs)?);
+        let file = location.directory.join(location.backend.file_name());
+        refuse_empty(our.entries().len(), their.entries().len(), &file)?;
         let base = match noted {
             Some(noted) => noted,
             None => guessed_base(record, &our, &their, &hidden(&theirs, sides.whiteouts, &aliases)?),
