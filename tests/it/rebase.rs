@@ -3,6 +3,7 @@
 mod bed;
 mod damage;
 mod dnf;
+mod dpkg;
 mod files;
 mod oracle;
 mod packages;

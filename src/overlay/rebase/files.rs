@@ -361,9 +361,16 @@ fn leads_to(needed: &BTreeSet<PathBuf>, path: &Path) -> bool {
     needed.range(path.to_owned()..).next().is_some_and(|first| first.starts_with(path))
 }
 
+/// What shadow-utils keeps of the lists of users as they were before.
+const BACKUPS: &[&str] = &["passwd-", "group-", "shadow-", "gshadow-", "subuid-", "subgid-"];
+
 /// Whether a path is where programs note what they do, on either side: no person has to be told that both did.
 fn changes_by_itself(path: &Path) -> bool {
-    ["/var/cache", "/var/log", "/var/tmp"].iter().any(|place| path.starts_with(place))
+    // The links of alternatives are made anew by who knows them.
+    let places = ["/etc/alternatives", "/var/cache", "/var/log", "/var/tmp"];
+    let is_backup = path.parent() == Some(Path::new("/etc"))
+        && path.file_name().is_some_and(|name| BACKUPS.iter().any(|backup| name == *backup));
+    is_backup || places.iter().any(|place| path.starts_with(place))
 }
 
 fn is_opaque(node: &Node) -> bool {

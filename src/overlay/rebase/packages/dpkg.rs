@@ -14,7 +14,7 @@ use crate::package::DebianVersion;
 use crate::package::digest::{Algorithm, FileDigest};
 use crate::pkgdb;
 use crate::pkgdb::dpkg::merge::{self, Decided, Input, Known};
-use crate::pkgdb::dpkg::{Database, Entry, InstalledFile, Key, differing, stem};
+use crate::pkgdb::dpkg::{Database, Entry, InstalledFile, Key, Want, differing, stem};
 use crate::pkgdb::merge::{Decision, Side, Wishes as Choices};
 use crate::sys::{Context, FileKind, IoError, Root};
 
@@ -26,7 +26,7 @@ pub(super) fn plan(sides: &Sides<'_>, base: &Base, wishes: &Wishes) -> Result<Op
     refuse_in_use(&theirs)?;
     let mut claims = Claims::new(Some(theirs.directory()), vec![PathBuf::from(APT)], ENDINGS);
     let mut planned = Planned::default();
-    if sides.names.contains(&theirs.directory().join("status")) {
+    if has_tables(sides.names, theirs.directory()) {
         let Some(mut ours) = Database::open(sides.view)? else { return Ok(None) };
         refuse_empty(ours.present().count(), theirs.present().count(), &theirs.directory().join("status"))?;
         let base = known_base(sides, base, &ours, &theirs)?;
@@ -38,7 +38,10 @@ pub(super) fn plan(sides: &Sides<'_>, base: &Base, wishes: &Wishes) -> Result<Op
         let choices = choices(wishes, &ours, &theirs);
         let plan = merge::plan(&base, input(&ours), input(&theirs), &choices)?;
         claim(&mut claims, &plan.packages, &ours, &theirs, sides.names)?;
-        planned.lines = lines(&plan);
+        planned.kept = kept_configuration(&plan.packages, &ours)?;
+        planned.lines = lines(&plan, &ours);
+        planned.lines.extend(misplaced(&plan, &ours, &theirs)?);
+        planned.pending = alternatives(&plan, &ours);
         planned.database = database(&plan, &theirs, sides);
         if !plan.tables.activated.is_empty() {
             planned.pending.push(["dpkg", "--triggers-only", "--pending"].map(str::to_owned).to_vec());
@@ -150,6 +153,60 @@ fn without_directories(files: Vec<InstalledFile>) -> impl Iterator<Item = Instal
     files.into_iter().filter(move |file| !directories.contains(&file.path))
 }
 
+/// Configuration of packages that stay, which dpkg does not write anew where the base has it already.
+fn kept_configuration(packages: &[Decided], ours: &Database) -> Result<Vec<(PathBuf, String)>, pkgdb::Error> {
+    let mut found = Vec::new();
+    for Decided { key, outcome, .. } in packages {
+        let entry = ours.entries.get(key).filter(|_| outcome.decision == Decision::KeepOurs);
+        for file in entry.map_or(Ok(Vec::new()), |entry| ours.files(entry))? {
+            if file.is_conffile {
+                found.push((file.location, key.name.clone()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Files that have another place by the merged diversions than they have where they come from, in words: only dpkg itself
+/// puts them there.
+fn misplaced(plan: &merge::Plan, ours: &Database, theirs: &Database) -> Result<Vec<String>, pkgdb::Error> {
+    let mut lines = Vec::new();
+    for (database, is_from) in [(ours, Decision::KeepOurs), (theirs, Decision::TakeTheirs)] {
+        let diversions = &plan.tables.diversions;
+        if database.tables.diversions == *diversions {
+            continue;
+        }
+        for Decided { key, outcome, .. } in &plan.packages {
+            let is_theirs = database.root().path() == theirs.root().path();
+            let is_shared = matches!(outcome.decision, Decision::Unchanged | Decision::BothSame) && is_theirs;
+            let entry = database.entries.get(key).filter(|_| outcome.decision == is_from || is_shared);
+            let Some(entry) = entry.filter(|entry| entry.is_present()) else { continue };
+            for file in database.files(entry)? {
+                let diverted = diversions.get(&file.path).filter(|diversion| diversion.is_for(&key.name));
+                let place = diverted.map_or(&file.path, |diversion| &diversion.target);
+                if database.aliases.resolve(place) != file.location {
+                    lines.push(format!(
+                        "{} of {key} belongs at {} now, by what is diverted: 'apt-get install --reinstall {}' \
+                         inside puts it there",
+                        file.path.display(),
+                        place.display(),
+                        key.name
+                    ));
+                }
+            }
+        }
+    }
+    Ok(lines)
+}
+
+/// What makes the links of alternatives that were merged: update-alternatives(1) alone knows which they are.
+fn alternatives(plan: &merge::Plan, ours: &Database) -> Vec<Vec<String>> {
+    let merged = plan.tables.alternatives.iter();
+    let changed = merged.filter(|(name, one)| ours.tables.alternatives.get(*name) != Some(one));
+    let command = |name: &str| ["update-alternatives", "--auto", name].map(str::to_owned).to_vec();
+    changed.filter(|(_, alternative)| !alternative.is_manual).map(|(name, _)| command(name)).collect()
+}
+
 /// Gathers the claims of the base's packages on names that the overlay has as well.
 fn share_all(
     claims: &mut Claims<Md5Of>,
@@ -191,6 +248,13 @@ fn database(plan: &merge::Plan, theirs: &Database, sides: &Sides<'_>) -> Vec<(Pa
     found
 }
 
+/// Whether an overlay has a database of its own, or only tables of it: dpkg-divert(1) and its like write no `status`.
+fn has_tables(names: &HashSet<PathBuf>, directory: &Path) -> bool {
+    let info = directory.join("info");
+    let is_of_it = |path: &PathBuf| path.starts_with(directory) && !path.starts_with(&info) && is_table(path);
+    names.iter().any(is_of_it)
+}
+
 /// Whether a file of the database is one that a merge decides on: not a lock, a backup or a list of what could be had.
 fn is_table(path: &Path) -> bool {
     let is_below = |name| path.parent().is_some_and(|parent| parent.ends_with(name));
@@ -200,17 +264,20 @@ fn is_table(path: &Path) -> bool {
 }
 
 /// What a person should know of the packages.
-fn lines(plan: &merge::Plan) -> Vec<String> {
-    let mut lines: Vec<String> = plan.packages.iter().filter_map(line).collect();
+fn lines(plan: &merge::Plan, ours: &Database) -> Vec<String> {
+    let mut lines: Vec<String> = plan.packages.iter().filter_map(|decided| line(decided, ours)).collect();
     lines.extend(plan.unheeded.iter().map(|key| format!("{key}: what was asked for cannot be had")));
     lines.extend(plan.findings.iter().map(ToString::to_string));
     lines
 }
 
-fn line(decided: &Decided) -> Option<String> {
+fn line(decided: &Decided, ours: &Database) -> Option<String> {
     let version = |version: &Option<DebianVersion>| version.as_ref().map(ToString::to_string);
-    let (ours, theirs) = (version(&decided.ours), version(&decided.theirs));
-    super::line(&decided.key.to_string(), &decided.key.name, decided.outcome, ours, theirs)
+    let (own, theirs) = (version(&decided.ours), version(&decided.theirs));
+    let line = super::line(&decided.key.to_string(), &decided.key.name, decided.outcome, own, theirs)?;
+    let is_lost = decided.outcome.decision == Decision::Remove
+        && ours.entries.get(&decided.key).is_some_and(|entry| entry.status.want == Want::Hold);
+    Some(if is_lost { format!("{line}, though it was on hold here") } else { line })
 }
 
 /// The MD5 that a package brought a file with.

@@ -39,8 +39,8 @@ pub(super) struct Planned {
     pub(super) later: Option<WrittenLater>,
     /// What is to be run inside.
     pub(super) pending: Vec<Vec<String>>,
-    /// What kept packages have that may lie in the base alone, and which package it is. (dpkg writes every file of a
-    /// package that it unpacks, so nothing of its.)
+    /// What kept packages have that may lie in the base alone, and which package it is. Of dpkg's, that is
+    /// configuration alone, which it does not write where it is there: all else it unpacks anew.
     pub(super) kept: Vec<(PathBuf, String)>,
     /// What a person should know, in words.
     pub(super) lines: Vec<String>,

@@ -1,0 +1,69 @@
+//! What dpkg keeps beside packages, where both sides have changed that.
+
+use super::bed::{Bed, DPKG};
+use crate::kernel::sh;
+
+#[test]
+fn links_of_alternatives_are_those_of_the_merged_choice() {
+    let Some(bed) = Bed::new(&DPKG, &["foo_1"]) else { return };
+    let offer = "update-alternatives --quiet --install /usr/bin/talt talt";
+    bed.inside(&format!("{}; {offer} /usr/lib/baz/file 10", bed.install(&["baz_1"])));
+    bed.on_host(&format!("{}; {offer} /usr/lib/foo/file 20", bed.install(&["foo_2"])));
+    let said = bed.follow();
+    assert!(!said.contains("alternatives"), "{said}");
+    let query = bed.inside("update-alternatives --query talt; readlink /etc/alternatives/talt");
+    for word in [
+        "Status: auto",
+        "Best: /usr/lib/foo/file",
+        "Value: /usr/lib/foo/file",
+        "Alternative: /usr/lib/baz/file",
+    ] {
+        assert!(query.contains(word), "{word}: {query}");
+    }
+    assert!(query.ends_with("\n/usr/lib/foo/file\n"), "{query}");
+}
+
+#[test]
+fn a_file_that_is_diverted_on_one_side_is_told() {
+    let Some(bed) = Bed::new(&DPKG, &["foo_1"]) else { return };
+    bed.inside(
+        "dpkg-divert --quiet --local --add --rename --divert /usr/lib/foo/file.real /usr/lib/foo/file",
+    );
+    bed.on_host(&bed.install(&["foo_2"]));
+    let said = bed.follow();
+    let words = "/usr/lib/foo/file of foo:all belongs at /usr/lib/foo/file.real now, by what is diverted: \
+                 'apt-get install --reinstall foo' inside puts it there";
+    assert!(said.contains(words), "{said}");
+    // As it is said, so it is.
+    bed.inside(&bed.install(&["foo_2"]));
+    assert_eq!(bed.inside("cat /usr/lib/foo/file.real"), "2\n");
+    bed.assert_sound();
+}
+
+#[test]
+fn configuration_that_lay_in_the_base_alone_is_told() {
+    let Some(bed) = Bed::new(&DPKG, &[]) else { return };
+    for version in ["1", "2"] {
+        let script = "mkdir -p \"$1/DEBIAN\" \"$1/etc\"; echo same >\"$1/etc/same.conf\"
+            echo /etc/same.conf >\"$1/DEBIAN/conffiles\"
+            printf 'Package: same\\nVersion: %s\\nArchitecture: all\\nMaintainer: a <a@b>\\nDescription: a\\n' \"$3\" >\"$1/DEBIAN/control\"
+            dpkg-deb --root-owner-group --build \"$1\" \"$2\" >/dev/null";
+        let target = bed.host().join(format!("srv/made/same_{version}.deb"));
+        sh(script, &[&bed.lab.path(format!("same-{version}")), &target, version.as_ref()]);
+    }
+    bed.on_host(&bed.install(&["same_1"]));
+    bed.inside(&bed.install(&["same_2"]));
+    bed.on_host("dpkg --purge same");
+    let said = bed.follow();
+    assert!(said.contains("same:all 2 stays, though the base has it no more"), "{said}");
+    assert!(said.contains("/etc/same.conf: of same, which stays, but went with the base"), "{said}");
+}
+
+#[test]
+fn a_hold_that_cannot_be_kept_is_told() {
+    let Some(bed) = Bed::new(&DPKG, &["foo_1"]) else { return };
+    bed.inside("apt-mark hold foo >/dev/null");
+    bed.on_host("dpkg --purge foo");
+    let said = bed.follow();
+    assert!(said.contains("foo:all 1 went with the base, though it was on hold here"), "{said}");
+}
