@@ -119,7 +119,7 @@ impl Check<'_> {
             Err(Error::Unsupported { path, format }) => {
                 self.findings.push(Finding::Unreadable {
                     path,
-                    what: format!("it is {format} which is not supported"),
+                    what: format!("it is {format}, which is not supported"),
                 });
                 Ok(None)
             }

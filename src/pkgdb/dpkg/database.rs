@@ -237,7 +237,7 @@ impl Reader<'_> {
             None if self.names("info")?.is_empty() => Ok(InfoFiles::default()),
             _ => Err(Error::Unsupported {
                 path: self.root.join(self.directory),
-                format: "of another dpkg, by its info/format,",
+                format: "of another dpkg, by its info/format",
             }),
         }
     }
