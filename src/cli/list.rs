@@ -1,6 +1,6 @@
 //! `onlay list`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::arguments::{DEFAULT_STATE, Place};
 use super::output;
 use super::report::Error;
-use crate::host::Base;
+use crate::host::{Base, Host};
 use crate::overlay::{Mode, OverlayName, Overlays, Presence, RunningOverlay, User, measure};
 use crate::sys::with_causes;
 
@@ -57,9 +57,15 @@ pub(super) struct Row {
     /// What it lay on when it was last entered.
     #[serde(skip_serializing_if = "Option::is_none")]
     base: Option<Base>,
+    /// The base is another one now: when it is entered next, it follows.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    behind: bool,
     /// Why it cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
+    /// The root that it lies over.
+    #[serde(skip)]
+    root: Option<PathBuf>,
     #[serde(skip)]
     used_ago: String,
     #[serde(skip)]
@@ -113,11 +119,15 @@ pub(super) fn collect(place: &Place) -> Result<Vec<Row>, Error> {
     let mut running = Presence::all_in(&place.state)?;
     let mut rows = Vec::new();
     if let Some(overlays) = Overlays::open(&place.state)? {
+        let host = Host::open(&place.root)?;
+        let base = host.base();
         for listed in overlays.list()? {
             let position =
                 running.iter().position(|found| found.name == listed.name && !found.running.temporary);
             let user = position.map(|position| running.remove(position));
-            rows.push(row_on_disk(listed, user.as_ref()));
+            let mut row = row_on_disk(listed, user.as_ref());
+            row.behind = row.root.as_deref() == Some(host.root.path()) && row.base.as_ref() != Some(&base);
+            rows.push(row);
         }
     }
     rows.extend(running.iter().map(row_in_ram));
@@ -145,6 +155,7 @@ fn row_on_disk(listed: crate::overlay::Listed, user: Option<&RunningOverlay>) ->
                 }
                 Err(error) => row.problem = Some(with_causes(&error)),
             }
+            row.root = Some(overlay.record.root.into());
             row.base = Some(overlay.record.base);
         }
         Err(error) => {
@@ -175,7 +186,9 @@ fn row(name: &OverlayName, storage: &'static str, found: Option<&RunningOverlay>
         entries: None,
         bytes: None,
         base: None,
+        behind: false,
         problem: None,
+        root: None,
         used_ago: String::new(),
     }
 }
@@ -196,6 +209,7 @@ pub(super) fn table(rows: &[Row]) -> String {
     for row in rows {
         let base = match (&row.base, &row.problem) {
             (_, Some(problem)) => problem.clone(),
+            (Some(base), None) if row.behind => format!("{base}, which has changed"),
             (Some(base), None) => base.to_string(),
             (None, None) => String::new(),
         };

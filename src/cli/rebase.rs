@@ -8,7 +8,7 @@ use super::arguments::Place;
 use super::messages::Messages;
 use super::output;
 use super::report::Error;
-use crate::overlay::{Mode, OverlayName, Wishes};
+use crate::overlay::{Mode, OverlayName, When, Wishes};
 use crate::pkgdb::merge::Side;
 use crate::shell::{self, Followed, Request};
 
@@ -20,10 +20,10 @@ use crate::shell::{self, Followed, Request};
 pub(super) struct Arguments {
     /// The overlay [default: default]
     name: Option<OverlayName>,
-    /// Where both changed a package, have the overlay's: of all, or of these
+    /// Where both changed a package, have the overlay's: of all, or of these (--ours=gdb,strace)
     #[arg(long, value_name = "PACKAGE", num_args = 0.., require_equals = true, value_delimiter = ',')]
     ours: Option<Vec<String>>,
-    /// Where both changed a package, have the base's: of all, or of these
+    /// Where both changed a package, have the base's: of all, or of these (--theirs=gdb,strace)
     #[arg(long, value_name = "PACKAGE", num_args = 0.., require_equals = true, value_delimiter = ',')]
     theirs: Option<Vec<String>>,
     /// Say what would be changed, and stop
@@ -52,7 +52,8 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
             output::say(&format!("onlay: the base is the one that '{name}' knows; nothing to do"));
         }
         Followed::Rebased(rebase) => {
-            let lines = rebase.lines().into_iter().map(|line| output::visible(&line) + "\n");
+            let when = if arguments.dry_run { When::Planned } else { When::Done };
+            let lines = rebase.lines(when).into_iter().map(|line| output::visible(&line) + "\n");
             output::print(&lines.collect::<String>())?;
         }
     }
@@ -64,6 +65,15 @@ fn wishes(arguments: &Arguments) -> Result<Wishes, Error> {
     let mut wishes = Wishes::default();
     for (asked, side) in [(&arguments.ours, Side::Ours), (&arguments.theirs, Side::Theirs)] {
         let Some(names) = asked else { continue };
+        let chosen = |name: &String| wishes.packages.iter().any(|(known, _)| known == name);
+        if let Some(name) = names.iter().find(|name| name.is_empty() || chosen(name)) {
+            let (one, other) = if name.is_empty() {
+                ("--ours and --theirs", "take names of packages, or nothing: --ours=NAME")
+            } else {
+                ("--ours", "names a package that --theirs names, too")
+            };
+            return Err(shell::Error::Conflict { one, other }.into());
+        }
         if !names.is_empty() {
             wishes.packages.extend(names.iter().map(|name| (name.clone(), side)));
         } else if wishes.all.replace(side).is_some() {

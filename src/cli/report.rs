@@ -81,6 +81,7 @@ fn code(error: &Error) -> u8 {
 
 fn overlay_code(error: &overlay::Error) -> u8 {
     match error {
+        overlay::Error::NoSuchPackage { .. } => USAGE,
         overlay::Error::UnsuitableState { .. }
         | overlay::Error::Mount(
             MountError::NotPermitted
@@ -185,6 +186,9 @@ fn overlay_hint(error: &overlay::Error) -> Option<String> {
             path.display(),
             room(*free),
         )),
+        E::NoSuchPackage { .. } => Some(
+            "a package is NAME, NAME:ARCH (dpkg) or NAME.ARCH (rpm); several have commas between them".into(),
+        ),
         E::PackagesGone { .. } => {
             Some("is a file system not mounted? 'shell --no-rebase' enters the overlay as it is".into())
         }

@@ -111,6 +111,12 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// A choice is for a package that there is not.
+    #[error("neither the overlay nor the base has a package '{name}'")]
+    NoSuchPackage {
+        /// As it was asked for.
+        name: String,
+    },
     /// A side that had packages has none: its database is not there, or empty.
     #[error("{whose} has no packages any more: {what}")]
     PackagesGone {

@@ -35,7 +35,7 @@ pub use layers::{Layer, Part, directory_name, is_kernel_window, mount_point, sur
 pub use name::OverlayName;
 pub use packages::{Packages, Whose, packages, packages_of_view};
 pub use rebase::{
-    Finding, Rebase, Room, Wishes, clear_draft, forget_pending, is_followed, note_base, note_packages,
+    Finding, Rebase, Room, When, Wishes, clear_draft, forget_pending, is_followed, note_base, note_packages,
     pending,
 };
 pub use record::Record;

@@ -86,8 +86,10 @@ pub struct Rebase {
     later: Option<packages::WrittenLater>,
     /// What is to be run inside before anything else.
     pending: Vec<Vec<String>>,
-    /// What becomes of packages, in words.
-    packages: Vec<String>,
+    /// What becomes of packages.
+    packages: Vec<packages::Line>,
+    /// What is wrong with packages then that was not before, in words, and what mends that.
+    broken: (Vec<String>, &'static str),
     /// What a person should know.
     pub findings: Vec<Finding>,
     /// The base that it was planned for.
@@ -117,6 +119,7 @@ impl Rebase {
             pending: packages.pending,
             later: packages.later,
             packages: packages.lines,
+            broken: (packages.broken, packages.remedy),
             findings: Vec::new(),
             base,
             room: Room::default(),
@@ -194,19 +197,46 @@ impl Rebase {
         later.write(&host.root, Place::at(&side.upper, inside).dir()?, scratch.path())
     }
 
-    /// What a person should know, in words; the sum first.
-    pub fn lines(&self) -> Vec<String> {
-        let is_change = |edit: &Edit| !matches!(edit, Edit::Prune | Edit::RefreshDirectory);
-        let count =
-            self.layers.iter().flat_map(|(_, edits)| edits).filter(|(_, edit)| is_change(edit)).count();
-        let sum = match count {
-            0 => "the overlay goes with it as it is".to_owned(),
-            1 => "the overlay follows it: 1 name changed".to_owned(),
-            count => format!("the overlay follows it: {count} names changed"),
-        };
-        let packages = self.packages.iter().cloned();
-        std::iter::once(sum).chain(packages).chain(self.findings.iter().map(Finding::to_string)).collect()
+    /// What a person should know, in words; the sum first, and what to mend last.
+    pub fn lines(&self, when: When) -> Vec<String> {
+        let packages = self.packages.iter().map(|line| match (&line.choice, when) {
+            (Some(choice), When::Planned) => format!("{}; {choice}", line.text),
+            _ => line.text.clone(),
+        });
+        let findings = self.findings.iter().map(Finding::to_string);
+        let mut lines = vec![self.sum(when)];
+        lines.extend(packages.chain(findings));
+        let (broken, remedy) = &self.broken;
+        if !broken.is_empty() {
+            let (what, mends) = if broken.len() == 1 { ("this is", "it") } else { ("these are", "them") };
+            lines.push(format!(
+                "{what} wrong then, and was not before; '{remedy}' inside tells more, or mends {mends}:"
+            ));
+            lines.extend(broken.iter().map(|line| format!("  {line}")));
+        }
+        lines
     }
+
+    fn sum(&self, when: When) -> String {
+        let is_change = |edit: &Edit| !matches!(edit, Edit::Prune | Edit::RefreshDirectory);
+        let edits = self.layers.iter().flat_map(|(_, edits)| edits);
+        let count = edits.filter(|(_, edit)| is_change(edit)).count();
+        let names = if count == 1 { "1 name".to_owned() } else { format!("{count} names") };
+        match when {
+            _ if count == 0 && self.packages.is_empty() => "the overlay goes with it as it is".to_owned(),
+            When::Planned => format!("the overlay would follow it: {names} would change"),
+            When::Done => format!("the overlay follows it: {names} changed"),
+        }
+    }
+}
+
+/// Whether something is told before it is done, when one can still choose, or after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Before.
+    Planned,
+    /// After.
+    Done,
 }
 
 impl fmt::Display for Finding {

@@ -208,11 +208,24 @@ fn chooses(kind: &'static Kind) {
         ran.ok();
         String::from_utf8_lossy(&ran.stdout).into_owned()
     };
+    // What nobody has is refused before anything is changed, and so is what makes no sense.
+    for (option, words) in [
+        (&["--ours=nosuch"][..], "neither the overlay nor the base has a package 'nosuch'"),
+        (&["--ours=foo,"], "take names of packages, or nothing"),
+        (&["--ours=foo", "--theirs=foo"], "names a package that --theirs names, too"),
+    ] {
+        let ran = bed.lab.onlay(&[&["rebase", "a"], option].concat()).root(bed.host()).run();
+        ran.failed(2, &[words]);
+    }
+    let listed = bed.lab.onlay(&["list"]).root(bed.host()).run();
+    assert!(listed.ok().contains(", which has changed"), "{}", listed.story());
     let shown = rebase(&["--dry-run"]);
     assert!(shown.contains("foo") && shown.contains("--ours=foo"), "{shown}");
     rebase(&["--ours=foo"]);
     assert_eq!(bed.seen(), format!("{} foo=2", foo("2")));
     bed.assert_sound();
+    let listed = bed.lab.onlay(&["list"]).root(bed.host()).run();
+    assert!(!listed.ok().contains("which has changed"), "{}", listed.story());
     // What was chosen is the overlay's own from now on, until the other is asked for.
     bed.touch();
     rebase(&["--theirs"]);

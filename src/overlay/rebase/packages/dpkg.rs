@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::{DatabaseFile, Planned, Sides, Wishes, refuse_empty};
+use super::{DatabaseFile, Line, Planned, Sides, Wishes, refuse_empty, refuse_unknown};
 use crate::host::Base;
 use crate::overlay::Error;
 use crate::overlay::attributes::Named;
@@ -35,12 +35,19 @@ pub(super) fn plan(sides: &Sides<'_>, base: &Base, wishes: &Wishes) -> Result<Op
             base.packages.get(key).is_some_and(|known| known.is_present && known.identity == identity)
         };
         ours.leave_out_of_info(is_known, |path| sides.names.contains(path));
+        let is_known = |name: &str| {
+            let mut keys = ours.entries.keys().chain(theirs.entries.keys());
+            keys.any(|key| key.name == name || key.to_string() == name)
+        };
+        refuse_unknown(wishes, is_known)?;
         let choices = choices(wishes, &ours, &theirs);
         let plan = merge::plan(&base, input(&ours), input(&theirs), &choices)?;
         claim(&mut claims, &plan.packages, &ours, &theirs, sides.names)?;
         planned.kept = kept_configuration(&plan.packages, &ours)?;
         planned.lines = lines(&plan, &ours);
-        planned.lines.extend(misplaced(&plan, &ours, &theirs)?);
+        planned.lines.extend(misplaced(&plan, &ours, &theirs)?.into_iter().map(Line::from));
+        planned.broken = plan.findings.iter().map(ToString::to_string).collect();
+        planned.remedy = "apt-get --fix-broken install";
         planned.pending = alternatives(&plan, &ours);
         planned.database = database(&plan, &theirs, sides);
         if !plan.tables.activated.is_empty() {
@@ -264,20 +271,22 @@ fn is_table(path: &Path) -> bool {
 }
 
 /// What a person should know of the packages.
-fn lines(plan: &merge::Plan, ours: &Database) -> Vec<String> {
-    let mut lines: Vec<String> = plan.packages.iter().filter_map(|decided| line(decided, ours)).collect();
-    lines.extend(plan.unheeded.iter().map(|key| format!("{key}: what was asked for cannot be had")));
-    lines.extend(plan.findings.iter().map(ToString::to_string));
-    lines
+fn lines(plan: &merge::Plan, ours: &Database) -> Vec<Line> {
+    let unheeded = |key: &Key| format!("{key}: what was asked for cannot be had").into();
+    let packages = plan.packages.iter().filter_map(|decided| line(decided, ours));
+    packages.chain(plan.unheeded.iter().map(unheeded)).collect()
 }
 
-fn line(decided: &Decided, ours: &Database) -> Option<String> {
+fn line(decided: &Decided, ours: &Database) -> Option<Line> {
     let version = |version: &Option<DebianVersion>| version.as_ref().map(ToString::to_string);
     let (own, theirs) = (version(&decided.ours), version(&decided.theirs));
-    let line = super::line(&decided.key.to_string(), &decided.key.name, decided.outcome, own, theirs)?;
+    let mut line = super::line(&decided.key.to_string(), &decided.key.name, decided.outcome, own, theirs)?;
     let is_lost = decided.outcome.decision == Decision::Remove
         && ours.entries.get(&decided.key).is_some_and(|entry| entry.status.want == Want::Hold);
-    Some(if is_lost { format!("{line}, though it was on hold here") } else { line })
+    if is_lost {
+        line.text.push_str(", though it was on hold here");
+    }
+    Some(line)
 }
 
 /// The MD5 that a package brought a file with.

@@ -42,8 +42,27 @@ pub(super) struct Planned {
     /// What kept packages have that may lie in the base alone, and which package it is. Of dpkg's, that is
     /// configuration alone, which it does not write where it is there: all else it unpacks anew.
     pub(super) kept: Vec<(PathBuf, String)>,
-    /// What a person should know, in words.
-    pub(super) lines: Vec<String>,
+    /// What a person should know.
+    pub(super) lines: Vec<Line>,
+    /// What is wrong then that was not before, in words.
+    pub(super) broken: Vec<String>,
+    /// What mends that, inside.
+    pub(super) remedy: &'static str,
+}
+
+/// What a person should know of a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line {
+    /// What becomes of it.
+    pub(super) text: String,
+    /// What could be asked for instead, as an option.
+    pub(super) choice: Option<String>,
+}
+
+impl From<String> for Line {
+    fn from(text: String) -> Line {
+        Line { text, choice: None }
+    }
 }
 
 /// What becomes of a file of a package database.
@@ -82,6 +101,8 @@ impl Default for Planned {
             pending: Vec::new(),
             kept: Vec::new(),
             lines: Vec::new(),
+            broken: Vec::new(),
+            remedy: "",
         }
     }
 }
@@ -151,10 +172,18 @@ pub(super) fn plan(
         Ok(planned) => Ok(planned.unwrap_or_default()),
         // Files are merged all the same: by their contents.
         Err(error) if is_unsupported(&error) => {
-            let lines = vec![format!("packages are not merged: {error}")];
+            let lines = vec![format!("packages are not merged: {error}").into()];
             Ok(Planned { lines, ..Planned::default() })
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Refuses choices for packages that neither side has: what was meant would be decided otherwise without a word.
+fn refuse_unknown(wishes: &Wishes, is_known: impl Fn(&str) -> bool) -> Result<(), Error> {
+    match wishes.packages.iter().find(|(name, _)| !is_known(name)) {
+        Some((name, _)) => Err(Error::NoSuchPackage { name: name.clone() }),
+        None => Ok(()),
     }
 }
 
@@ -188,7 +217,7 @@ fn line(
     outcome: Outcome,
     ours: Option<String>,
     theirs: Option<String>,
-) -> Option<String> {
+) -> Option<Line> {
     let what = match (outcome.decision, ours, theirs) {
         (Decision::Unchanged | Decision::BothSame, ..) => return None,
         (Decision::TakeTheirs, Some(ours), Some(theirs)) if ours == theirs => {
@@ -219,12 +248,12 @@ fn line(
         Reason::Held => ": it is on hold",
         Reason::HostIsNewer | Reason::OverlayIsNewer => ": it is newer",
     };
-    let other = match outcome.alternative.filter(|_| outcome.is_conflict()) {
-        Some(Side::Ours) => format!("; the overlay's: --ours={name}"),
-        Some(Side::Theirs) => format!("; the base's: --theirs={name}"),
-        None => String::new(),
+    let choice = match outcome.alternative.filter(|_| outcome.is_conflict()) {
+        Some(Side::Ours) => Some(format!("the overlay's: --ours={name}")),
+        Some(Side::Theirs) => Some(format!("the base's: --theirs={name}")),
+        None => None,
     };
-    Some(format!("{what}{why}{other}"))
+    Some(Line { text: format!("{what}{why}"), choice })
 }
 
 /// Whether an overlay has a package database of its own; `has` says what files it has.

@@ -5,7 +5,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{DatabaseFile, PATIENCE, Planned, Sides, Wishes, WrittenLater, auto_installed, refuse_empty};
+use super::{
+    DatabaseFile, Line, PATIENCE, Planned, Sides, Wishes, WrittenLater, auto_installed, refuse_empty,
+    refuse_unknown,
+};
 use crate::overlay::attributes::Named;
 use crate::overlay::rebase::claims::{Brought, Claims};
 use crate::overlay::rebase::seen;
@@ -55,10 +58,19 @@ pub(super) fn plan(
             Some(noted) => noted,
             None => guessed_base(record, &our, &their, &hidden(&theirs, sides.whiteouts, &aliases)?),
         };
+        let is_known = |name: &str| {
+            let mut entries = our.entries().iter().chain(their.entries());
+            entries.any(|Entry { known, .. }| {
+                known.name == name || format!("{}.{}", known.name, known.arch) == name
+            })
+        };
+        refuse_unknown(wishes, is_known)?;
         let choice = Choice { all: wishes.all, packages: wishes.packages.clone() };
         let plan = merge::plan(&base, (&ours, &our), (&theirs, &their), &choice, &aliases)?;
         claim(&mut claims, &plan, (&ours, &theirs), &aliases)?;
         planned.lines = lines(&plan);
+        planned.broken.clone_from(&plan.findings);
+        planned.remedy = if sides.view.exists("usr/bin/zypper") { "zypper verify" } else { "dnf check" };
         let written = plan.from == Side::Ours || !plan.delta.is_empty();
         planned.database = database(&location, sides.names, written);
         planned.database.extend(auto_installed::merge(sides, &plan.packages, scratch)?);
@@ -236,19 +248,14 @@ impl Writing {
 }
 
 /// What a person should know of the packages.
-fn lines(plan: &merge::Plan) -> Vec<String> {
+fn lines(plan: &merge::Plan) -> Vec<Line> {
     let version = |entry: &Option<Entry>| entry.as_ref().map(|entry| entry.known.evr.to_string());
-    let mut lines: Vec<String> = plan
-        .packages
-        .iter()
-        .filter_map(|decided| {
-            let (ours, theirs) = (version(&decided.ours), version(&decided.theirs));
-            super::line(&decided.key.to_string(), &decided.key.name, decided.outcome, ours, theirs)
-        })
-        .collect();
-    lines.extend(plan.unheeded.iter().map(|key| format!("{key}: what was asked for cannot be had")));
-    lines.extend(plan.findings.iter().cloned());
-    lines
+    let packages = plan.packages.iter().filter_map(|decided| {
+        let (ours, theirs) = (version(&decided.ours), version(&decided.theirs));
+        super::line(&decided.key.to_string(), &decided.key.name, decided.outcome, ours, theirs)
+    });
+    let unheeded = plan.unheeded.iter().map(|key| format!("{key}: what was asked for cannot be had").into());
+    packages.chain(unheeded).collect()
 }
 
 /// What a package brought under a name.
