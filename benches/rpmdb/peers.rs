@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use onlay::package::header::{MAGIC, announced_length};
-use onlay::sys::{Root, attach, clone_tree};
+use onlay::sys::{MountFlags, Root, attach, clone_tree, detach_path, set_flags};
 
 /// An rpm, and how it sees the directory in which we work.
 pub(crate) struct Rpm {
@@ -29,8 +29,9 @@ impl Rpm {
         let source = Root::open(Path::new(&cache).join(name)).ok()?;
         let at = place.join(format!(".tree-{name}"));
         fs::create_dir_all(&at).expect("our directory");
-        bind(&source, &at);
-        bind(&Root::open(place).expect("our directory"), &at.join("mnt"));
+        // Read-only: whoever clears our directory must not clear the tree that is seen in it.
+        bind(&source, &at, MountFlags::READ_ONLY);
+        bind(&Root::open(place).expect("our directory"), &at.join("mnt"), MountFlags::default());
         Rpm { tree: Some(at), place: place.to_owned(), version: String::new() }.asked()
     }
 
@@ -125,9 +126,19 @@ pub(crate) fn succeed(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}\n{words}", output.status);
 }
 
+impl Drop for Rpm {
+    fn drop(&mut self) {
+        for mount in self.tree.iter().flat_map(|tree| [tree.join("mnt"), tree.clone()]) {
+            // What is still there is read-only, and goes with the namespace.
+            let _ = detach_path(&mount);
+        }
+    }
+}
+
 /// Shows a directory at another place as well, in our own mount namespace.
-fn bind(source: &Root, at: &Path) {
+fn bind(source: &Root, at: &Path, flags: MountFlags) {
     let name = source.path();
     let tree = clone_tree(source, name, false).expect("it can be shown elsewhere");
+    set_flags(&tree, flags, MountFlags::default(), false, name).expect("it can be read-only");
     attach(&tree, File::open(at).expect("a mount point"), at).expect("it can be mounted");
 }
