@@ -49,7 +49,10 @@ pub(super) fn make_tree(
                 let path = source.path().join(name);
                 let target = target.dir()?;
                 make(source.dir()?, target, &path)?;
-                Xattrs::remove(target, Path::new(name), ORIGIN)?;
+                // Who may not have such notes may not even remove none.
+                if Xattrs::read(target, Path::new(name))?.0.contains_key(ORIGIN) {
+                    Xattrs::remove(target, Path::new(name), ORIGIN)?;
+                }
             }
         }
     }
