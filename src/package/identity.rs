@@ -16,6 +16,15 @@ impl Identity {
         Identity(Sha256::digest(bytes).into())
     }
 
+    /// The identity of what is stored as these bytes, one part behind the other.
+    pub fn of_parts(parts: &[impl AsRef<[u8]>]) -> Identity {
+        let mut digest = Sha256::new();
+        for part in parts {
+            digest.update(part);
+        }
+        Identity(digest.finalize().into())
+    }
+
     /// An identity whose SHA-256 was made elsewhere.
     pub fn from_digest(digest: [u8; 32]) -> Identity {
         Identity(digest)

@@ -19,6 +19,7 @@
 mod dependencies;
 mod files;
 mod fixed;
+mod glance;
 mod region;
 mod write;
 
@@ -30,6 +31,7 @@ use std::ffi::CStr;
 pub use dependencies::{Dependencies, DependencyKind};
 pub use files::{File, FileFlags, FileState, Files};
 pub use fixed::Numbers;
+pub use glance::Glance;
 pub use region::HeaderDigest;
 pub use write::{Builder, Value};
 
@@ -132,6 +134,12 @@ pub struct Entry<'a> {
     pub data: &'a [u8],
 }
 
+impl<'a> Entry<'a> {
+    fn bytes(&self) -> Option<&'a [u8]> {
+        (self.kind == Kind::Binary).then_some(self.data)
+    }
+}
+
 /// A header whose structure has been checked. It borrows the bytes and copies none of them.
 #[derive(Debug, Clone)]
 pub struct Header<'a> {
@@ -214,13 +222,7 @@ impl<'a> Header<'a> {
 
     /// The strings of a tag, none where it has none; of a translated one, the one in no language.
     pub fn strings(&self, tag: u32) -> Strings<'a> {
-        match self.entry(tag) {
-            Some(entry) if entry.kind == Kind::Translated => Strings { left: 1, data: entry.data },
-            Some(entry) if entry.kind.size().is_none() => {
-                Strings { left: entry.count as usize, data: entry.data }
-            }
-            _ => Strings { left: 0, data: &[] },
-        }
+        Strings::of(self.entry(tag))
     }
 
     /// The first string of a tag, as bytes.
@@ -245,7 +247,7 @@ impl<'a> Header<'a> {
 
     /// The bytes of a tag of [`Kind::Binary`].
     pub fn bytes(&self, tag: u32) -> Option<&'a [u8]> {
-        self.entry(tag).filter(|entry| entry.kind == Kind::Binary).map(|entry| entry.data)
+        self.entry(tag).and_then(Entry::bytes)
     }
 
     /// The package's name; empty where it has none.
@@ -374,6 +376,18 @@ fn sorted(mut entries: Vec<Entry<'_>>, in_region: usize) -> Vec<Entry<'_>> {
 pub struct Strings<'a> {
     left: usize,
     data: &'a [u8],
+}
+
+impl<'a> Strings<'a> {
+    fn of(entry: Option<&Entry<'a>>) -> Strings<'a> {
+        match entry {
+            Some(entry) if entry.kind == Kind::Translated => Strings { left: 1, data: entry.data },
+            Some(entry) if entry.kind.size().is_none() => {
+                Strings { left: entry.count as usize, data: entry.data }
+            }
+            _ => Strings { left: 0, data: &[] },
+        }
+    }
 }
 
 impl<'a> Iterator for Strings<'a> {

@@ -1,6 +1,8 @@
 //! The digests that a header holds of its own region.
 
-use super::{ENTRY, Header, INTRO, MAGIC, tag};
+use std::borrow::Cow;
+
+use super::{ENTRY, Glance, Header, INTRO, MAGIC, Region, tag};
 use crate::package::Identity;
 use crate::package::digest::{Algorithm, FileDigest};
 
@@ -19,23 +21,13 @@ impl Header<'_> {
     /// The region as it was in the package file: magic, beginning, entries and data. These are the bytes
     /// that digests and signatures cover; dribbles are not among them.
     pub fn region(&self) -> Option<Vec<u8>> {
-        let region = self.region?;
-        let data_start = INTRO + self.index_length();
-        let entries = self.blob.get(INTRO..INTRO + region.entries * ENTRY)?;
-        let data = self.blob.get(data_start..)?.get(..region.data)?;
-        let mut bytes = Vec::with_capacity(MAGIC.len() + INTRO + entries.len() + data.len());
-        bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&(region.entries as u32).to_be_bytes());
-        bytes.extend_from_slice(&(region.data as u32).to_be_bytes());
-        bytes.extend_from_slice(entries);
-        bytes.extend_from_slice(data);
-        Some(bytes)
+        parts(self.blob, self.region?).map(|parts| parts.concat())
     }
 
     /// The identity of the region: the same wherever and whenever the package is installed, while the
     /// header as a database holds it also tells that, and what became of its files.
     pub fn package_identity(&self) -> Option<Identity> {
-        self.region().map(|region| Identity::of(&region))
+        parts(self.blob, self.region?).map(|parts| Identity::of_parts(&parts))
     }
 
     /// Checks SHA1HEADER against the region.
@@ -57,6 +49,29 @@ impl Header<'_> {
     }
 
     pub(super) fn index_length(&self) -> usize {
-        super::number(self.blob, 0).unwrap_or_default() as usize * ENTRY
+        index_length(self.blob)
     }
+}
+
+impl Glance<'_> {
+    /// What tells the package from any other, wherever and whenever it is installed: the SHA-256 of its region, as the
+    /// header itself says it (SHA256HEADER) where it does; of all of the header where it has no region.
+    pub fn package_identity(&self) -> Identity {
+        let noted =
+            self.string(tag::SHA256_HEADER).and_then(|text| Identity::parse(str::from_utf8(text).ok()?));
+        let of_region = || parts(self.blob, self.region?).map(|parts| Identity::of_parts(&parts));
+        noted.or_else(of_region).unwrap_or_else(|| Identity::of(self.blob))
+    }
+}
+
+/// What a region is made of: magic and the numbers of its entries and bytes, entries, data.
+fn parts(blob: &[u8], region: Region) -> Option<[Cow<'_, [u8]>; 3]> {
+    let counts = [region.entries as u32, region.data as u32].map(u32::to_be_bytes).concat();
+    let entries = blob.get(INTRO..INTRO + region.entries * ENTRY)?;
+    let data = blob.get(INTRO + index_length(blob)..)?.get(..region.data)?;
+    Some([[&MAGIC[..], &counts].concat().into(), entries.into(), data.into()])
+}
+
+fn index_length(blob: &[u8]) -> usize {
+    super::number(blob, 0).unwrap_or_default() as usize * ENTRY
 }

@@ -121,6 +121,41 @@ fn what_is_added_counts_and_leaves_the_region_alone() {
 }
 
 #[test]
+fn a_glance_finds_what_reading_finds() {
+    let plain = sample().build();
+    let header = Header::parse(&plain).expect("a good header");
+    let renamed = header.with(tag::NAME, &text("other")).expect("it has a region");
+    let sha256 = header.package_identity().expect("it has a region");
+    let signed = header.with(tag::SHA256_HEADER, &text(&sha256.to_string())).expect("it has a region");
+    let old = without_region(&plain);
+    for blob in [&plain, &renamed, &signed, &old] {
+        let (header, glance) = (Header::parse(blob).expect("a good one"), Glance::of(blob).expect("it, too"));
+        for tag in header.entries().iter().map(|entry| entry.tag).chain([tag::VENDOR, tag::HEADER_IMMUTABLE])
+        {
+            let (read, seen) = (header.entry(tag), glance.entry(tag));
+            assert_eq!(
+                read.map(|entry| (entry.kind, entry.data)),
+                seen.map(|entry| (entry.kind, entry.data))
+            );
+        }
+        assert_eq!(header.evr().to_string(), glance.evr().to_string());
+        let identity = header.package_identity().unwrap_or_else(|| Identity::of(blob));
+        assert_eq!(glance.package_identity(), identity);
+    }
+    for length in 0..plain.len() {
+        assert!(Glance::of(&plain[..length]).is_err(), "{length}");
+    }
+    // An entry that makes no sense is in nobody else's way.
+    let mut broken = plain.clone();
+    let last = INTRO + halves(&plain).expect("a good header").0.len() - ENTRY;
+    broken[last + 4..last + 8].fill(0xff);
+    let tag = u32::from_be_bytes(broken[last..last + 4].try_into().expect("four bytes"));
+    let glance = Glance::of(&broken).expect("its beginning is right");
+    assert!(Header::parse(&broken).is_err() && glance.entry(tag).is_none());
+    assert_eq!(glance.string(tag::NAME), Some(&b"strace"[..]));
+}
+
+#[test]
 fn digests_cover_the_region_alone() {
     let blob = sample().build();
     let header = Header::parse(&blob).expect("a good header");
@@ -153,14 +188,17 @@ fn a_header_cut_anywhere_is_none() {
 
 #[test]
 fn a_header_of_old_has_no_region() {
-    let blob = sample().build();
-    let (index, data) = halves(&blob).expect("a good header");
-    // Without the entry and the trailer of the region.
-    let il = (index.len() / ENTRY - 1) as u32;
-    let old = [&il.to_be_bytes()[..], &(data.len() as u32).to_be_bytes(), &index[ENTRY..], data].concat();
+    let old = without_region(&sample().build());
     let header = Header::parse(&old).expect("rpm reads it too");
     assert_eq!((&*header.name(), header.region()), ("strace", None));
     assert_eq!(header.with(tag::NAME, &text("x")), None);
+}
+
+/// Without the entry and the trailer of the region.
+fn without_region(blob: &[u8]) -> Vec<u8> {
+    let (index, data) = halves(blob).expect("a good header");
+    let il = (index.len() / ENTRY - 1) as u32;
+    [&il.to_be_bytes()[..], &(data.len() as u32).to_be_bytes(), &index[ENTRY..], data].concat()
 }
 
 /// Changes one number of one entry of the sample (0 is the region's), and reads it.
