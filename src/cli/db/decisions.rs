@@ -83,9 +83,8 @@ fn words<T: ToString>(findings: &[T]) -> Vec<String> {
 }
 
 fn of_rpm(base: &rpm::Database, ours: &rpm::Database, theirs: &rpm::Database) -> Result<Judged, Error> {
-    let base = Catalog::of(base)?;
-    let known: Vec<rpm_merge::Known> = base.entries().iter().map(|entry| entry.known.clone()).collect();
-    let (our, their) = (Catalog::knowing(&known, ours)?, Catalog::knowing(&known, theirs)?);
+    let (our, their) = Catalog::of_both(&[], ours, theirs)?;
+    let known = Catalog::known(base, [&our, &their])?;
     let plan =
         rpm_merge::plan(&known, (ours, &our), (theirs, &their), &Choice::default(), &Aliases::default())?;
     let was = |key: &rpm_merge::Key| {

@@ -10,7 +10,7 @@ use super::database::Store;
 use super::index_rows::{Row, TABLES, Table};
 use super::{Database, Hnum, ndb, sqlite};
 use crate::package::Header;
-use crate::package::header::{DependencyKind, HeaderDigest, Malformed};
+use crate::package::header::{Glance, HeaderDigest, Malformed, tag};
 use crate::pkgdb::Error;
 
 /// Something that is wrong with a database.
@@ -138,7 +138,7 @@ fn check_headers(database: &Database, findings: &mut Vec<Finding>) -> Result<(),
         if [header.sha1(), header.sha256()].contains(&HeaderDigest::Wrong) {
             findings.push(Finding::Altered { number, name: header.name().into_owned() });
         }
-        if !may_be_there_twice(&header) {
+        if Glance::of(blob).is_ok_and(|glance| !may_be_there_twice(&glance)) {
             let unit = (header.name().into_owned(), header.arch().into_owned());
             packages.entry(unit).or_default().push(number);
         }
@@ -156,16 +156,12 @@ fn check_headers(database: &Database, findings: &mut Vec<Finding>) -> Result<(),
 
 /// Keys, and what package managers install beside an older version (dnf's `installonlypkgs`, zypp's
 /// `multiversion`).
-pub fn may_be_there_twice(header: &Header<'_>) -> bool {
-    let name = header.name();
-    if name == "gpg-pubkey" || name == "kernel" {
+pub fn may_be_there_twice(header: &Glance<'_>) -> bool {
+    if matches!(header.string(tag::NAME), Some(b"gpg-pubkey" | b"kernel")) {
         return true;
     }
-    header.dependencies(DependencyKind::Provides).any(|provided| {
-        ["installonlypkg(", "multiversion(", "kernel-uname-r"]
-            .iter()
-            .any(|word| provided.name.starts_with(word))
-    })
+    let words: [&[u8]; 3] = [b"installonlypkg(", b"multiversion(", b"kernel-uname-r"];
+    header.strings(tag::PROVIDE_NAME).any(|name| words.iter().any(|word| name.starts_with(word)))
 }
 
 /// Rows expected less rows found, by the hash of a row: one number each, however long its key.

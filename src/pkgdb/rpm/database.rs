@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use super::index_rows::Table;
 use super::keys::Keys;
-use super::{Backend, Hnum, Location, Stored, Visit, lock, ndb, sqlite};
-use crate::package::header::{DependencyKind, File as PackagedFile, Malformed, tag};
+use super::{Backend, Fingerprint, Hnum, Location, Stored, Visit, lock, ndb, sqlite};
+use crate::package::header::{DependencyKind, File as PackagedFile, Glance, Malformed, tag};
 use crate::package::{Header, Identity};
 use crate::pkgdb::{Error, Package};
 use crate::sys::{Context, FileKind, RecordLock, Root};
@@ -51,6 +51,24 @@ pub struct Database {
 pub(super) enum Store {
     Sqlite(sqlite::Reader),
     Ndb(ndb::Reader),
+}
+
+impl Store {
+    /// Shows every header to `visit`, one after the other; only one is in memory.
+    pub(super) fn each(&self, visit: Visit<'_>) -> Result<(), Error> {
+        match self {
+            Store::Sqlite(reader) => reader.each(visit),
+            Store::Ndb(reader) => reader.each(visit),
+        }
+    }
+
+    /// The same database opened once more, for another thread; `None` where that cannot be had.
+    pub(super) fn again(&self) -> Option<Store> {
+        match self {
+            Store::Sqlite(reader) => reader.again().map(Store::Sqlite),
+            Store::Ndb(reader) => reader.again().map(Store::Ndb),
+        }
+    }
 }
 
 /// A package in a database.
@@ -105,10 +123,7 @@ impl Database {
 
     /// Shows every header to `visit`, one after the other; only one is in memory.
     pub fn each(&self, visit: Visit<'_>) -> Result<(), Error> {
-        match &self.store {
-            Store::Sqlite(reader) => reader.each(visit),
-            Store::Ndb(reader) => reader.each(visit),
-        }
+        self.store.each(visit)
     }
 
     /// The header with this number.
@@ -116,6 +131,21 @@ impl Database {
         match &self.store {
             Store::Sqlite(reader) => reader.blob(number),
             Store::Ndb(reader) => reader.blob(number),
+        }
+    }
+
+    /// The numbers of all headers with the fingerprints of their packages, which SQLite's tables tell.
+    pub(super) fn fingerprints(&self) -> Result<Vec<(Hnum, Option<Fingerprint>)>, Error> {
+        match &self.store {
+            Store::Sqlite(reader) => reader.fingerprints(),
+            Store::Ndb(reader) => {
+                let mut found = Vec::new();
+                reader.each(&mut |number, blob| {
+                    found.push((number, Glance::of(blob).ok().and_then(|header| Fingerprint::of(&header))));
+                    Ok(())
+                })?;
+                Ok(found)
+            }
         }
     }
 
@@ -309,11 +339,12 @@ impl<'a> Wanted<'a> {
 
     /// Shows which of them a header has.
     fn show(&self, number: Hnum, blob: &[u8], visit: VisitOwner<'_>) {
-        let Ok(header) = Header::parse(blob) else { return };
         // Most headers have none, and their names are soon looked through.
-        if !header.strings(tag::BASENAMES).any(|name| self.basenames.contains(name)) {
+        let Ok(glance) = Glance::of(blob) else { return };
+        if !glance.strings(tag::BASENAMES).any(|name| self.basenames.contains(name)) {
             return;
         }
+        let Ok(header) = Header::parse(blob) else { return };
         for file in header.files() {
             let own = (file.directory.as_os_str().as_bytes(), file.basename.as_bytes());
             for index in self.files.get(&own).into_iter().flatten() {

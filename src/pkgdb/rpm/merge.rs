@@ -6,13 +6,13 @@
 //! well. When a package was installed, and what became of its files, does not tell it from another: the same
 //! package on both sides is one.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 
+pub use super::catalog::{Catalog, Entry, Known};
 pub use super::states::States;
-use super::{Database, Delta, Fingerprint, Hnum, Stored, may_be_there_twice, needs};
-use crate::package::header::tag;
-use crate::package::{Evr, Header, Identity};
+use super::{Database, Delta, Stored, needs};
+use crate::package::{Evr, Identity};
 use crate::pkgdb::Error;
 use crate::pkgdb::dpkg::Aliases;
 use crate::pkgdb::merge::{self, Decision, Fact, Outcome, Side, Wishes};
@@ -36,42 +36,6 @@ impl fmt::Display for Key {
         }
         if self.arch.is_empty() { Ok(()) } else { write!(f, ".{}", self.arch) }
     }
-}
-
-/// What a merge has to know of a header.
-#[derive(Debug, Clone)]
-pub struct Known {
-    /// Name.
-    pub name: String,
-    /// Architecture.
-    pub arch: String,
-    /// Version.
-    pub evr: Evr<'static>,
-    /// Whether several versions may be there at once.
-    pub is_multiple: bool,
-    /// What tells the package from any other, wherever and whenever it is installed.
-    pub identity: Identity,
-    /// The same by the digests that the header has of itself, where it has them.
-    pub fingerprint: Option<Fingerprint>,
-}
-
-/// A package in a database.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// What is known of it.
-    pub known: Known,
-    /// Its header.
-    pub stored: Stored,
-    /// When it was installed, in seconds since 1970.
-    pub installed: u64,
-}
-
-/// The packages of a database.
-#[derive(Debug)]
-pub struct Catalog {
-    entries: Vec<Entry>,
-    /// Headers that are no packages.
-    unreadable: Vec<Stored>,
 }
 
 /// What was decided for a package.
@@ -104,88 +68,30 @@ pub struct Plan {
     pub delta: Delta,
 }
 
-impl Known {
-    fn of(header: &Header<'_>) -> Known {
-        let name = header.name().into_owned();
-        Known {
-            arch: header.arch().into_owned(),
-            evr: header.evr().into_owned(),
-            is_multiple: may_be_there_twice(header),
-            identity: header.package_identity().unwrap_or_else(|| Identity::of(header.blob())),
-            fingerprint: Fingerprint::of(header),
-            name,
-        }
-    }
-
-    fn key(&self, multiple: &HashSet<(String, String)>) -> Key {
-        let is_multiple = multiple.contains(&(self.name.clone(), self.arch.clone()));
-        let version = is_multiple.then(|| self.evr.to_string());
-        Key { name: self.name.clone(), arch: self.arch.clone(), version }
+impl Key {
+    fn of(known: &Known, multiple: &Multiple<'_>) -> Key {
+        let is_multiple = multiple.contains(&(&*known.name, &*known.arch));
+        let version = is_multiple.then(|| known.evr.to_string());
+        Key { name: known.name.clone(), arch: known.arch.clone(), version }
     }
 }
 
-impl Catalog {
-    /// Reads all packages of a database. Headers that cannot be read are nobody's package, and stay where they are;
-    /// [`plan`] refuses them where they are not the same on both sides.
-    pub fn of(database: &Database) -> Result<Catalog, Error> {
-        Catalog::knowing(&[], database)
-    }
+/// Name and architecture of packages that are known by their version as well.
+type Multiple<'a> = HashSet<(&'a str, &'a str)>;
 
-    /// The same, where these packages are known from elsewhere: what their headers say they are is not found out again.
-    pub fn knowing(known: &[Known], database: &Database) -> Result<Catalog, Error> {
-        let known: HashMap<&Fingerprint, &Known> =
-            known.iter().filter_map(|known| Some((known.fingerprint.as_ref()?, known))).collect();
-        let read = database.map(|number, blob| {
-            let stored = Stored { number, identity: Identity::of(blob) };
-            let Ok(header) = Header::parse(blob) else { return Err(stored) };
-            let installed = header.number(tag::INSTALL_TIME).unwrap_or_default();
-            let found = Fingerprint::of(&header).and_then(|found| known.get(&found).copied().cloned());
-            Ok(Entry { known: found.unwrap_or_else(|| Known::of(&header)), stored, installed })
-        })?;
-        let (mut entries, mut unreadable) = (Vec::new(), Vec::new());
-        for one in read {
-            match one {
-                Ok(entry) => entries.push(entry),
-                Err(stored) => unreadable.push(stored),
-            }
-        }
-        Ok(Catalog { entries, unreadable })
-    }
-
-    /// A header that cannot be read may be any package: where the other side has it not as well, nobody can say what
-    /// became of that.
-    fn refuse_unreadable(&self, database: &Database, other: &Catalog) -> Result<(), Error> {
-        let others: HashSet<Identity> = other.unreadable.iter().map(|stored| stored.identity).collect();
-        match self.unreadable.iter().find(|stored| !others.contains(&stored.identity)) {
-            Some(stored) => Err(Error::Damaged {
-                path: database.path().to_owned(),
-                what: format!("header {} cannot be read", stored.number),
-            }),
-            None => Ok(()),
+/// Adds those that are in a catalogue: they say so, or several are there.
+fn add_multiple<'a>(catalog: &'a Catalog, multiple: &mut Multiple<'a>) {
+    let mut seen = HashSet::new();
+    for Entry { known, .. } in catalog.entries() {
+        let name = (&*known.name, &*known.arch);
+        if known.is_multiple || !seen.insert(name) {
+            multiple.insert(name);
         }
     }
+}
 
-    /// All packages.
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
-    }
-
-    fn by_key(&self, multiple: &HashSet<(String, String)>) -> BTreeMap<Key, Entry> {
-        self.entries.iter().map(|entry| (entry.known.key(multiple), entry.clone())).collect()
-    }
-
-    /// Those that are known by their version as well: they say so, or several are there.
-    fn multiple(&self) -> HashSet<(String, String)> {
-        let mut seen = HashSet::new();
-        let mut found = HashSet::new();
-        for Entry { known, .. } in &self.entries {
-            let name = (known.name.clone(), known.arch.clone());
-            if known.is_multiple || !seen.insert(name.clone()) {
-                found.insert(name);
-            }
-        }
-        found
-    }
+fn by_key<'a>(catalog: &'a Catalog, multiple: &Multiple<'_>) -> BTreeMap<Key, &'a Entry> {
+    catalog.entries().iter().map(|entry| (Key::of(&entry.known, multiple), entry)).collect()
 }
 
 /// Which side a person wants, for all or for single packages by the names that they have.
@@ -208,28 +114,33 @@ pub fn plan(
 ) -> Result<Plan, Error> {
     our.refuse_unreadable(ours, their)?;
     their.refuse_unreadable(theirs, our)?;
-    let multiple: HashSet<_> = our.multiple().union(&their.multiple()).cloned().collect();
+    let mut multiple = Multiple::new();
+    for catalog in [our, their] {
+        add_multiple(catalog, &mut multiple);
+    }
     let base: BTreeMap<Key, Identity> =
-        base.iter().map(|known| (known.key(&multiple), known.identity)).collect();
-    let (our, their) = (our.by_key(&multiple), their.by_key(&multiple));
+        base.iter().map(|known| (Key::of(known, &multiple), known.identity)).collect();
+    let all_of_theirs = their;
+    let (our, their) = (by_key(our, &multiple), by_key(their, &multiple));
     let wishes = wishes(choice, our.keys().chain(their.keys()));
     let merged = merge::merge(&base, &facts(&our), &facts(&their), &wishes);
     let packages: Vec<Decided> = merged
         .outcomes
         .into_iter()
         .map(|(key, outcome)| {
-            let (ours, theirs) = (our.get(&key).cloned(), their.get(&key).cloned());
+            let entry = |side: &BTreeMap<Key, &Entry>| side.get(&key).map(|entry| (*entry).clone());
+            let (ours, theirs) = (entry(&our), entry(&their));
             Decided { key, outcome, ours, theirs }
         })
         .collect();
-    let states = States::of(&packages, (ours, theirs), aliases)?;
+    let states = States::of(&packages, (ours, theirs), all_of_theirs, aliases)?;
     let (from, delta) = delta(&packages, ours, theirs, &states)?;
     let findings = needs::findings(&packages, (ours, theirs), aliases)?;
     Ok(Plan { packages, unheeded: merged.unheeded, findings, states, from, delta })
 }
 
-fn facts(entries: &BTreeMap<Key, Entry>) -> BTreeMap<Key, Fact<Evr<'static>>> {
-    let fact = |entry: &Entry| Fact::new(entry.known.evr.clone(), entry.known.identity);
+fn facts<'a>(entries: &BTreeMap<Key, &'a Entry>) -> BTreeMap<Key, Fact<&'a Evr<'static>>> {
+    let fact = |entry: &&'a Entry| Fact::new(&entry.known.evr, entry.known.identity);
     entries.iter().map(|(key, entry)| (key.clone(), fact(entry))).collect()
 }
 
@@ -263,11 +174,13 @@ fn delta(
             Side::Theirs => (&decided.ours, &decided.theirs),
             Side::Ours => (&decided.theirs, &decided.ours),
         };
-        delta.remove.extend(changed.as_ref().map(|entry| entry.stored));
+        let (source, target) = if from == Side::Theirs { (ours, theirs) } else { (theirs, ours) };
+        if let Some(entry) = changed {
+            delta.remove.push(stored(entry, &header_of(target, entry)?));
+        }
         if let Some(entry) = kept {
-            let source = if from == Side::Theirs { ours } else { theirs };
-            let blob = header_of(source, entry.stored.number)?;
-            let adapted = states.apply((from.other(), entry.stored.number), &blob);
+            let blob = header_of(source, entry)?;
+            let adapted = states.apply((from.other(), entry.number), &blob);
             delta.add.push(adapted.unwrap_or(blob));
         }
     }
@@ -290,15 +203,19 @@ fn adapted(
             _ => decided.outcome.side() == from,
         };
         let Some(entry) = entry.as_ref().filter(|_| is_staying) else { continue };
-        let id = (from, entry.stored.number);
+        let id = (from, entry.number);
         if states.changes(id) {
-            let blob = header_of(database, entry.stored.number)?;
-            found.extend(states.apply(id, &blob).map(|blob| (entry.stored, blob)));
+            let blob = header_of(database, entry)?;
+            found.extend(states.apply(id, &blob).map(|adapted| (stored(entry, &blob), adapted)));
         }
     }
     Ok(found)
 }
 
-fn header_of(database: &Database, number: Hnum) -> Result<Vec<u8>, Error> {
-    database.blob(number)?.ok_or_else(|| Error::Changed { path: database.path().to_owned() })
+fn stored(entry: &Entry, blob: &[u8]) -> Stored {
+    Stored { number: entry.number, identity: Identity::of(blob) }
+}
+
+fn header_of(database: &Database, entry: &Entry) -> Result<Vec<u8>, Error> {
+    database.blob(entry.number)?.ok_or_else(|| Error::Changed { path: database.path().to_owned() })
 }

@@ -12,6 +12,8 @@ pub mod index_rows;
 pub mod merge;
 pub mod ndb;
 
+mod at_once;
+mod catalog;
 mod check;
 mod database;
 mod dump;

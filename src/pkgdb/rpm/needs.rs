@@ -9,7 +9,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::merge::{Decided, Entry};
+use super::catalog::Entry;
+use super::merge::Decided;
 use super::{Database, Hnum};
 use crate::package::Header;
 use crate::package::header::{DependencyKind, File};
@@ -65,7 +66,7 @@ pub(super) fn findings(
 ) -> Result<Vec<String>, Error> {
     let of_ours =
         |decided: &&Decided| matches!(decided.outcome.decision, Decision::KeepOurs | Decision::StayRemoved);
-    let number = |entry: &Option<Entry>| entry.as_ref().map(|entry| entry.stored.number);
+    let number = |entry: &Option<Entry>| entry.as_ref().map(|entry| entry.number);
     let decided: Vec<&Decided> = packages.iter().filter(of_ours).collect();
     let kept = decided.iter().filter_map(|decided| number(&decided.ours)).collect();
     let refused = decided.iter().filter_map(|decided| number(&decided.theirs)).collect();

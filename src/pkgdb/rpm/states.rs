@@ -12,7 +12,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::merge::{Decided, Entry};
+use super::catalog::{Catalog, Entry};
+use super::merge::Decided;
 use super::{Database, Hnum};
 use crate::package::Header;
 use crate::package::header::{File, FileFlags, FileState, Value, tag};
@@ -38,38 +39,44 @@ struct Merging<'a> {
     theirs: &'a Database,
     aliases: &'a Aliases,
     kept: HashSet<Hnum>,
-    refused: HashSet<Hnum>,
-    /// Headers of packages that both have: the overlay's, and the host's.
+    /// Packages that both have: the overlay's, and the host's.
     same: Vec<(&'a Entry, &'a Entry)>,
+    /// Headers that came with the host.
+    came: Vec<Hnum>,
+}
+
+/// A package that both have, whose headers say different things of these files.
+struct Differing<'a> {
+    own: &'a Entry,
+    host: &'a Entry,
+    files: Vec<(usize, PathBuf)>,
 }
 
 impl States {
-    /// Finds them.
+    /// Finds them. `their` is all of the host's packages.
     pub(super) fn of(
         packages: &[Decided],
         (ours, theirs): (&Database, &Database),
+        their: &Catalog,
         aliases: &Aliases,
     ) -> Result<States, Error> {
-        let mut merging = Merging {
-            ours,
-            theirs,
-            aliases,
-            kept: HashSet::new(),
-            refused: HashSet::new(),
-            same: Vec::new(),
-        };
+        let (mut kept, mut settled, mut same) = (HashSet::new(), HashSet::new(), Vec::new());
         for decided in packages {
             match (decided.outcome.decision, &decided.ours, &decided.theirs) {
                 (Decision::KeepOurs | Decision::StayRemoved, own, host) => {
-                    merging.kept.extend(own.as_ref().map(|entry| entry.stored.number));
-                    merging.refused.extend(host.as_ref().map(|entry| entry.stored.number));
+                    kept.extend(own.as_ref().map(|entry| entry.number));
+                    settled.extend(host.as_ref().map(|entry| entry.number));
                 }
                 (Decision::Unchanged | Decision::BothSame, Some(own), Some(host)) => {
-                    merging.same.push((own, host));
+                    settled.insert(host.number);
+                    same.push((own, host));
                 }
                 _ => {}
             }
         }
+        let came = their.entries().iter().map(|entry| entry.number);
+        let came = came.filter(|number| !settled.contains(number)).collect();
+        let merging = Merging { ours, theirs, aliases, kept, same, came };
         let mut states = States::default();
         merging.judge_same(&mut states)?;
         merging.judge_kept(&mut states)?;
@@ -94,12 +101,12 @@ impl States {
         self.changed.contains_key(&id)
     }
 
-    fn set(&mut self, id: Id, header: &Header<'_>, file: &File<'_>, state: FileState) {
-        if file.state.is_none_or(|own| own == state) && !self.changed.contains_key(&id) {
+    fn set(&mut self, id: Id, header: &Header<'_>, index: usize, state: FileState) {
+        if state_of(header, index).is_none_or(|own| own == state) && !self.changed.contains_key(&id) {
             return;
         }
         let own = || header.numbers(tag::FILE_STATES).map(|state| state as u8).collect();
-        if let Some(place) = self.changed.entry(id).or_insert_with(own).get_mut(file.index) {
+        if let Some(place) = self.changed.entry(id).or_insert_with(own).get_mut(index) {
             *place = state.number();
         }
     }
@@ -108,37 +115,42 @@ impl States {
 impl Merging<'_> {
     /// Packages that both have, where the two headers say different things of their files.
     fn judge_same(&self, states: &mut States) -> Result<(), Error> {
-        let differ = |(own, host): &&(&Entry, &Entry)| own.stored.identity != host.stored.identity;
-        for (own, host) in self.same.iter().filter(differ) {
-            let (our, their) = (self.ours.blob(own.stored.number)?, self.theirs.blob(host.stored.number)?);
-            let (our, their) = (our.unwrap_or_default(), their.unwrap_or_default());
+        let mut differing = Vec::new();
+        for (own, host) in self.same.iter().filter(|(own, host)| own.states != host.states) {
+            let (our, their) = (blob(self.ours, own.number)?, blob(self.theirs, host.number)?);
             let (Ok(our), Ok(their)) = (Header::parse(&our), Header::parse(&their)) else { continue };
-            let files: Vec<(File<'_>, File<'_>)> =
-                our.files().zip(their.files()).filter(|(own, host)| own.state != host.state).collect();
-            let others = self.others(own.stored.number, files.iter().map(|(file, _)| file.path()))?;
-            for ((our_file, their_file), others) in files.iter().zip(others) {
-                let is_later = own.installed > host.installed;
-                let state = self.of_same((our_file.state, their_file.state), &others, is_later);
-                if let Some(state) = state {
-                    states.set((Side::Ours, own.stored.number), &our, our_file, state);
-                    states.set((Side::Theirs, host.stored.number), &their, their_file, state);
+            let files = our.files().zip(their.files()).filter(|(own, host)| own.state != host.state);
+            let files = files.map(|(file, _)| (file.index, file.path())).collect();
+            differing.push(Differing { own, host, files });
+        }
+        let mut others = self.others(&differing)?.into_iter();
+        let same: HashSet<Hnum> = self.same.iter().map(|(own, _)| own.number).collect();
+        for Differing { own, host, files } in &differing {
+            let (our, their) = (blob(self.ours, own.number)?, blob(self.theirs, host.number)?);
+            let (Ok(our), Ok(their)) = (Header::parse(&our), Header::parse(&their)) else { continue };
+            let is_later = own.installed > host.installed;
+            for ((index, _), others) in files.iter().zip(&mut others) {
+                let both = (state_of(&our, *index), state_of(&their, *index));
+                if let Some(state) = self.of_same(both, &others, &same, is_later) {
+                    states.set((Side::Ours, own.number), &our, *index, state);
+                    states.set((Side::Theirs, host.number), &their, *index, state);
                 }
             }
         }
         Ok(())
     }
 
-    /// The state of a file whose package both have, with other headers of the overlay that have its path.
+    /// The state of a file whose package both have, with other headers of the overlay that have its path; `same` are
+    /// all headers of the overlay whose packages both have.
     fn of_same(
         &self,
         (our, their): (Option<FileState>, Option<FileState>),
         others: &HashSet<Hnum>,
+        same: &HashSet<Hnum>,
         is_later: bool,
     ) -> Option<FileState> {
         let is_lost = |state| matches!(state, Some(FileState::Replaced | FileState::WrongColor));
-        let stays = |number: &Hnum| {
-            self.kept.contains(number) || self.same.iter().any(|(own, _)| own.stored.number == *number)
-        };
+        let stays = |number: &Hnum| self.kept.contains(number) || same.contains(number);
         let is_ours = others.iter().any(|number| self.kept.contains(number))
             || if is_lost(our) {
                 others.is_empty() || others.iter().any(stays)
@@ -148,20 +160,23 @@ impl Merging<'_> {
         if is_ours { our } else { their }
     }
 
-    /// For each path, the other headers of the overlay that have it.
-    fn others(&self, own: Hnum, paths: impl Iterator<Item = PathBuf>) -> Result<Vec<HashSet<Hnum>>, Error> {
-        let names: Vec<Vec<PathBuf>> = paths.map(|path| self.aliases.names(&path)).collect();
+    /// For each file of each, the other headers of the overlay that have its path.
+    fn others(&self, differing: &[Differing<'_>]) -> Result<Vec<HashSet<Hnum>>, Error> {
+        let files = differing.iter().flat_map(|one| one.files.iter().map(|(_, path)| (one.own.number, path)));
+        let names: Vec<(Hnum, Vec<PathBuf>)> =
+            files.map(|(own, path)| (own, self.aliases.names(path))).collect();
         let wanted: Vec<(usize, &Path)> = names
             .iter()
             .enumerate()
-            .flat_map(|(index, names)| names.iter().map(move |name| (index, name.as_path())))
+            .flat_map(|(index, (_, names))| names.iter().map(move |name| (index, name.as_path())))
             .collect();
         let paths: Vec<&Path> = wanted.iter().map(|(_, path)| *path).collect();
         let mut found = vec![HashSet::new(); names.len()];
         if !paths.is_empty() {
             self.ours.each_owner(&paths, &mut |index, number, _, _| {
-                if number != own {
-                    found[wanted[index].0].insert(number);
+                let (index, _) = wanted[index];
+                if number != names[index].0 {
+                    found[index].insert(number);
                 }
             })?;
         }
@@ -171,10 +186,12 @@ impl Merging<'_> {
     /// Packages that are kept of the overlay, beside those that came with the host. Beside those that were in the
     /// overlay before, rpm has judged.
     fn judge_kept(&self, states: &mut States) -> Result<(), Error> {
-        let same: HashSet<Hnum> = self.same.iter().map(|(_, host)| host.stored.number).collect();
+        if self.came.is_empty() {
+            return Ok(());
+        }
         let mut blobs = Vec::new();
         for number in &self.kept {
-            blobs.push((*number, self.ours.blob(*number)?.unwrap_or_default()));
+            blobs.push((*number, blob(self.ours, *number)?));
         }
         let headers: Vec<(Hnum, Header<'_>)> =
             blobs.iter().filter_map(|(number, blob)| Some((*number, Header::parse(blob).ok()?))).collect();
@@ -187,28 +204,37 @@ impl Merging<'_> {
                 }
             }
         }
-        let names: Vec<&PathBuf> = files.keys().collect();
-        let paths: Vec<&Path> = names.iter().map(|name| name.as_path()).collect();
-        if paths.is_empty() {
-            return Ok(());
-        }
-        self.theirs.each_owner(&paths, &mut |index, number, header, file| {
-            let is_there = !matches!(file.state, Some(FileState::Replaced | FileState::NotInstalled));
-            if self.refused.contains(&number) || same.contains(&number) || !is_there {
-                return;
-            }
-            for (place, own) in files.get(names[index]).into_iter().flatten() {
-                let (kept, own_header) = &headers[*place];
-                match judge(own_header, own, file) {
-                    Some(Loser::Earlier(state)) => states.set((Side::Theirs, number), header, file, state),
-                    Some(Loser::Later) => {
-                        states.set((Side::Ours, *kept), own_header, own, FileState::WrongColor);
+        for number in &self.came {
+            let blob = blob(self.theirs, *number)?;
+            let Ok(header) = Header::parse(&blob) else { continue };
+            let is_gone =
+                |file: &File<'_>| matches!(file.state, Some(FileState::Replaced | FileState::NotInstalled));
+            for file in header.files().filter(|file| !is_gone(file)) {
+                for (place, own) in files.get(&file.path()).into_iter().flatten() {
+                    let (kept, own_header) = &headers[*place];
+                    match judge(own_header, own, &file) {
+                        Some(Loser::Earlier(state)) => {
+                            states.set((Side::Theirs, *number), &header, file.index, state);
+                        }
+                        Some(Loser::Later) => {
+                            let state = FileState::WrongColor;
+                            states.set((Side::Ours, *kept), own_header, own.index, state);
+                        }
+                        None => {}
                     }
-                    None => {}
                 }
             }
-        })
+        }
+        Ok(())
     }
+}
+
+fn blob(database: &Database, number: Hnum) -> Result<Vec<u8>, Error> {
+    Ok(database.blob(number)?.unwrap_or_default())
+}
+
+fn state_of(header: &Header<'_>, index: usize) -> Option<FileState> {
+    header.numbers(tag::FILE_STATES).get(index).map(|state| FileState::from_number(state as u8))
 }
 
 /// Whose file of two has not its place.

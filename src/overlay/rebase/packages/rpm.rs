@@ -51,7 +51,7 @@ pub(super) fn plan(
         let ours = Database::open(sides.view, &location, &opening(scratch, Access::Read))?;
         let noted = noted_base(sides.layers, record)?;
         let known = noted.as_deref().unwrap_or_default();
-        let (our, their) = (Catalog::knowing(known, &ours)?, Catalog::knowing(known, &theirs)?);
+        let (our, their) = Catalog::of_both(known, &ours, &theirs)?;
         let file = location.directory.join(location.backend.file_name());
         refuse_empty(our.entries().len(), their.entries().len(), &file)?;
         let base = match noted {
@@ -106,7 +106,7 @@ fn guessed_base(record: &Record, our: &Catalog, their: &Catalog, hidden: &HashSe
         our.entries().iter().map(|Entry { known, .. }| (&*known.name, &*known.arch)).collect();
     let is_missed = |entry: &&Entry| {
         let is_gone = !names.contains(&(&*entry.known.name, &*entry.known.arch));
-        is_gone && (is_older(entry) || hidden.contains(&entry.stored.number))
+        is_gone && (is_older(entry) || hidden.contains(&entry.number))
     };
     let own = our.entries().iter().filter(|entry| is_older(entry));
     own.chain(their.entries().iter().filter(is_missed)).map(|entry| entry.known.clone()).collect()
@@ -148,7 +148,7 @@ fn claim(
             Decision::KeepOurs | Decision::StayRemoved => {
                 each_file(ours, own.as_ref(), &mut |file| {
                     // What was not wanted, or is another package's, is not missed.
-                    let number = own.as_ref().map_or(Hnum(0), |entry| entry.stored.number);
+                    let number = own.as_ref().map_or(Hnum(0), |entry| entry.number);
                     if !plan.states.is_installed(Side::Ours, number, file) {
                         return;
                     }
@@ -191,7 +191,7 @@ fn each_file(
     visit: &mut dyn FnMut(&File<'_>),
 ) -> Result<(), Error> {
     let Some(entry) = entry else { return Ok(()) };
-    let Some(blob) = database.blob(entry.stored.number)? else { return Ok(()) };
+    let Some(blob) = database.blob(entry.number)? else { return Ok(()) };
     let Ok(header) = Header::parse(&blob) else { return Ok(()) };
     // A ghost belongs to a package that did not bring it: nobody knows what it should be.
     header.files().filter(|file| !file.flags.contains(FileFlags::GHOST)).for_each(|file| visit(&file));

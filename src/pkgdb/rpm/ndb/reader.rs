@@ -41,6 +41,12 @@ impl Reader {
         Ok(Reader { file, table, by_number, path })
     }
 
+    /// The same, for another thread.
+    pub(in crate::pkgdb::rpm) fn again(&self) -> Option<Reader> {
+        let (table, by_number) = (self.table.clone(), self.by_number.clone());
+        Some(Reader { file: self.file.try_clone().ok()?, table, by_number, path: self.path.clone() })
+    }
+
     /// All headers, in the order of the file.
     pub(in crate::pkgdb::rpm) fn each(&self, visit: Visit<'_>) -> Result<(), Error> {
         let mut frame = Vec::new();

@@ -5,7 +5,7 @@
 //! log is empty, under rpm's own lock. Where a log with content was left behind, its content counts: file
 //! and log are copied, and SQLite finishes the copy.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,11 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use rustix::fs::{AtFlags, Mode, OFlags};
 
 use super::{Key, connect, failed, path_of};
+use crate::package::header::tag;
 use crate::pkgdb::Error;
-use crate::pkgdb::rpm::index_rows::Table;
+use crate::pkgdb::rpm::index_rows::{TABLES, Table};
 use crate::pkgdb::rpm::locations::{JOURNAL, LOG};
-use crate::pkgdb::rpm::{Backend, Hnum, Visit};
+use crate::pkgdb::rpm::{Backend, Fingerprint, Hnum, Visit};
 use crate::sys::{Context, Root, copy_content};
 
 /// An open database.
@@ -28,6 +29,8 @@ pub(in crate::pkgdb::rpm) struct Reader {
     /// All of the database: there is nothing in a log.
     pub(in crate::pkgdb::rpm) file: File,
     path: PathBuf,
+    /// Where SQLite has found the file, if it has a name.
+    reachable: Option<PathBuf>,
 }
 
 impl Reader {
@@ -42,17 +45,24 @@ impl Reader {
         }
         let is_plain = !has_content(dir, LOG)? && !has_content(dir, JOURNAL)?;
         let reachable = if is_plain { path_of(dir, name)? } else { None };
-        let (connection, file) = match reachable {
-            Some(reachable) => {
-                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-                (connect(&reachable, flags, "?immutable=1").map_err(|error| failed(&path, error))?, file)
-            }
+        let (connection, file) = match &reachable {
+            Some(reachable) => (connect_as_is(reachable).map_err(|error| failed(&path, error))?, file),
             None => copied(dir, &file, scratch)?,
         };
-        let reader = Reader { connection, file, path };
+        let reader = Reader { connection, file, path, reachable };
         // The first look at the file: is it a database, and rpm's?
         reader.run(|connection| connection.prepare("SELECT hnum, blob FROM Packages").map(drop))?;
         Ok(reader)
+    }
+
+    /// The same opened once more, for another thread; `None` where the file has no name, or that is another's now.
+    pub(in crate::pkgdb::rpm) fn again(&self) -> Option<Reader> {
+        let reachable = self.reachable.as_ref()?;
+        let connection = connect_as_is(reachable).ok()?;
+        let (found, own) = (rustix::fs::lstat(reachable).ok()?, rustix::fs::fstat(&self.file).ok()?);
+        let is_same = (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino);
+        let file = self.file.try_clone().ok().filter(|_| is_same)?;
+        Some(Reader { connection, file, path: self.path.clone(), reachable: Some(reachable.clone()) })
     }
 
     /// All headers, by their numbers.
@@ -67,6 +77,27 @@ impl Reader {
             visit(number, blob.map_err(fail)?)?;
         }
         Ok(())
+    }
+
+    /// The numbers of all headers, with the fingerprints that the tables have.
+    pub(in crate::pkgdb::rpm) fn fingerprints(&self) -> Result<Vec<(Hnum, Option<Fingerprint>)>, Error> {
+        let table = |tag| TABLES.iter().find(|table| table.tag == tag).expect("there are tables of both");
+        let mut sha1 = HashMap::new();
+        self.rows(table(tag::SHA1_HEADER), &mut |key, number, _| drop(sha1.insert(number, key.to_vec())))?;
+        let mut fingerprints = HashMap::new();
+        self.rows(table(tag::SIG_MD5), &mut |md5, number, _| {
+            let fingerprint = sha1.get(&number).and_then(|sha1| Fingerprint::new(sha1, md5));
+            fingerprints.extend(fingerprint.map(|fingerprint| (number, fingerprint)));
+        })?;
+        let fail = |error| failed(&self.path, error);
+        let mut statement = self.connection.prepare("SELECT hnum FROM Packages").map_err(fail)?;
+        let mut rows = statement.query([]).map_err(fail)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(fail)? {
+            let number = self.number(row)?;
+            found.push((number, fingerprints.get(&number.0.into()).copied()));
+        }
+        Ok(found)
     }
 
     /// The numbers of the headers with a key in a table.
@@ -178,6 +209,11 @@ impl Reader {
             what: format!("a header has the number {number}"),
         })
     }
+}
+
+/// Opens a file of which nobody changes anything meanwhile, and that has no log.
+fn connect_as_is(path: &Path) -> rusqlite::Result<Connection> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, "?immutable=1")
 }
 
 fn has_content(dir: &Root, name: &str) -> Result<bool, Error> {
