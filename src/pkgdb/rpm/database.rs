@@ -194,14 +194,16 @@ impl Database {
         keys: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<BTreeSet<Hnum>, Error> {
         let table = Table::named(table).expect("all names here are in the list");
-        let mut found = BTreeSet::new();
-        for key in keys {
-            match &self.store {
-                Store::Sqlite(reader) => reader.numbers(table, key, &mut found)?,
-                Store::Ndb(_) => found.extend(self.keys()?.numbers(table, key)),
+        match &self.store {
+            Store::Sqlite(reader) => reader.numbers(table, keys),
+            Store::Ndb(_) => {
+                let mut found = BTreeSet::new();
+                for key in keys {
+                    found.extend(self.keys()?.numbers(table, key));
+                }
+                Ok(found)
             }
         }
-        Ok(found)
     }
 
     /// What SQLite's tables are for the other format: made when it is first asked for.
@@ -239,10 +241,7 @@ impl Database {
         };
         match &self.store {
             Store::Sqlite(reader) if paths.len() <= FEW => {
-                let mut numbers = BTreeSet::new();
-                for (directory, basename) in wanted.files.keys() {
-                    reader.numbers_with_file(directory, basename, &mut numbers)?;
-                }
+                let numbers = reader.numbers_with_files(wanted.files.keys().copied())?;
                 self.each_of(&numbers, &mut show)
             }
             _ => self.each(&mut show),

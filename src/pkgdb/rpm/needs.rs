@@ -2,9 +2,10 @@
 //! other. Only what has to do with packages that one side changed is looked at: so the cost follows the change, and
 //! what was broken before is not told.
 //!
-//! First it is found which relations could have changed: all of what is kept of the overlay, and of the host's
-//! packages those that name something which the merge takes away or brings. Then who provides their names is read at
-//! once, and each is judged twice, in the merged database and in the overlay's as it was.
+//! First it is found which relations could have changed: those that name something which a changed package provides
+//! and its other version does not. Of what is kept of the overlay, that is what the host's changes took away or
+//! brought; of the host's packages, what the overlay's did. Then who provides their names is read at once, and each
+//! is judged twice, in the merged database and in the overlay's as it was.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -22,23 +23,29 @@ use crate::pkgdb::merge::{Decision, Side};
 /// A package in one of the two databases.
 type Id = (Side, Hnum);
 
+/// A package that differs in the two: the overlay's, and the host's.
+type Pair<'a> = (Option<&'a Entry>, Option<&'a Entry>);
+
 /// The merged packages, as parts of two databases.
 struct Merged<'a> {
     ours: &'a Database,
     theirs: &'a Database,
     aliases: &'a Aliases,
+    /// Where the overlay's is kept, or stays removed.
+    kept_pairs: Vec<Pair<'a>>,
+    /// Where the host's is taken, and is another, or says other things of its files.
+    taken_pairs: Vec<Pair<'a>>,
     /// Headers of the overlay that are kept.
     kept: HashSet<Hnum>,
     /// Headers of the host that are not taken.
     refused: HashSet<Hnum>,
 }
 
-/// A package that is kept of the overlay, or not taken from the host.
+/// A package that is kept of the overlay.
 struct Part {
     number: Hnum,
     name: String,
     provides: Vec<Relation<'static>>,
-    files: Vec<PathBuf>,
     /// What it requires, conflicts with and obsoletes.
     relations: Vec<(DependencyKind, Relation<'static>)>,
 }
@@ -49,6 +56,15 @@ struct Question {
     name: String,
     kind: DependencyKind,
     relation: Relation<'static>,
+}
+
+/// Names of which something is provided by one of two versions of a package and not by the other.
+#[derive(Default)]
+struct Changed {
+    /// By the overlay's.
+    ours: HashSet<String>,
+    /// By the host's.
+    theirs: HashSet<String>,
 }
 
 /// Who provides the names that are asked for.
@@ -64,28 +80,28 @@ pub(super) fn findings(
     (ours, theirs): (&Database, &Database),
     aliases: &Aliases,
 ) -> Result<Vec<String>, Error> {
-    let of_ours =
-        |decided: &&Decided| matches!(decided.outcome.decision, Decision::KeepOurs | Decision::StayRemoved);
-    let number = |entry: &Option<Entry>| entry.as_ref().map(|entry| entry.number);
-    let decided: Vec<&Decided> = packages.iter().filter(of_ours).collect();
-    let kept = decided.iter().filter_map(|decided| number(&decided.ours)).collect();
-    let refused = decided.iter().filter_map(|decided| number(&decided.theirs)).collect();
-    Merged { ours, theirs, aliases, kept, refused }.findings()
+    let (mut kept_pairs, mut taken_pairs) = (Vec::new(), Vec::new());
+    for decided in packages {
+        let pair = (decided.ours.as_ref(), decided.theirs.as_ref());
+        let have_other_states =
+            || pair.0.zip(pair.1).is_some_and(|(ours, theirs)| ours.states != theirs.states);
+        match decided.outcome.decision {
+            Decision::KeepOurs | Decision::StayRemoved => kept_pairs.push(pair),
+            Decision::Unchanged | Decision::BothSame if !have_other_states() => {}
+            _ => taken_pairs.push(pair),
+        }
+    }
+    let numbers = |entry: Option<&Entry>| entry.map(|entry| entry.number);
+    let kept = kept_pairs.iter().filter_map(|(ours, _)| numbers(*ours)).collect();
+    let refused = kept_pairs.iter().filter_map(|(_, theirs)| numbers(*theirs)).collect();
+    Merged { ours, theirs, aliases, kept_pairs, taken_pairs, kept, refused }.findings()
 }
 
 impl Merged<'_> {
     fn findings(&self) -> Result<Vec<String>, Error> {
-        let (kept, refused) = (parts(self.ours, &self.kept)?, parts(self.theirs, &self.refused)?);
-        let mut questions: Vec<Question> = kept.iter().flat_map(Part::questions).collect();
-        for kind in [DependencyKind::Requires, DependencyKind::Conflicts] {
-            let paths: HashSet<String> = self.theirs.paths(kind)?.into_iter().collect();
-            // A requirement breaks where something goes, or a condition comes true; a conflict the other way round.
-            let (plain, negated) =
-                if kind == DependencyKind::Requires { (&refused, &kept) } else { (&kept, &refused) };
-            let mut keys = self.names(plain, &paths);
-            keys.extend(self.names(negated, &paths).into_iter().map(|name| format!("!{name}")));
-            self.ask_hosts(kind, &keys, &mut questions)?;
-        }
+        let kept = self.parts()?;
+        let mut questions = self.ask_kept(&kept)?;
+        self.ask_hosts(&mut questions)?;
         let providers = self.providers(&questions)?;
         let mut found = BTreeSet::new();
         for question in &questions {
@@ -99,20 +115,90 @@ impl Merged<'_> {
         Ok(found.into_iter().collect())
     }
 
-    /// What some packages provide, and those of the paths that they have.
-    fn names(&self, parts: &[Part], paths: &HashSet<String>) -> HashSet<String> {
-        let mut names = HashSet::new();
-        for part in parts {
-            names.extend(part.provides.iter().map(|provided| provided.name.clone().into_owned()));
-            let files = part.files.iter().flat_map(|file| self.aliases.names(file));
-            let files = files.map(|file| file.to_string_lossy().into_owned());
-            names.extend(files.filter(|file| paths.contains(file)));
+    /// The packages that are kept.
+    fn parts(&self) -> Result<Vec<Part>, Error> {
+        let mut found = Vec::new();
+        for number in &self.kept {
+            let blob = self.ours.blob(*number)?.unwrap_or_default();
+            found.extend(Header::parse(&blob).ok().map(|header| Part::of(*number, &header)));
         }
-        names
+        Ok(found)
+    }
+
+    /// What packages that are kept ask for, of what the host's changes could have touched.
+    fn ask_kept(&self, kept: &[Part]) -> Result<Vec<Question>, Error> {
+        let names = kept.iter().flat_map(|part| &part.relations).flat_map(|(_, relation)| names_in(relation));
+        let paths: HashSet<String> = names.filter(|name| name.starts_with('/')).collect();
+        let changed = self.changed(&self.taken_pairs, &paths)?;
+        let is_touched = |name: &String| changed.ours.contains(name) || changed.theirs.contains(name);
+        let mut questions = Vec::new();
+        for part in kept {
+            for (kind, relation) in &part.relations {
+                if names_in(relation).iter().any(is_touched) {
+                    let (who, name) = ((Side::Ours, part.number), part.name.clone());
+                    questions.push(Question { who, name, kind: *kind, relation: relation.clone() });
+                }
+            }
+        }
+        Ok(questions)
+    }
+
+    /// What the host's packages ask for, of what the overlay's changes could have touched.
+    fn ask_hosts(&self, questions: &mut Vec<Question>) -> Result<(), Error> {
+        if self.kept_pairs.is_empty() {
+            return Ok(());
+        }
+        let kinds = [DependencyKind::Requires, DependencyKind::Conflicts];
+        let mut paths = HashSet::new();
+        for kind in kinds {
+            paths.extend(self.theirs.paths(kind)?);
+        }
+        let changed = self.changed(&self.kept_pairs, &paths)?;
+        for kind in kinds {
+            // A requirement breaks where something goes, or a condition comes true; a conflict the other way round.
+            let (plain, negated) = if kind == DependencyKind::Requires {
+                (&changed.theirs, &changed.ours)
+            } else {
+                (&changed.ours, &changed.theirs)
+            };
+            let mut keys = plain.clone();
+            keys.extend(negated.iter().map(|name| format!("!{name}")));
+            self.ask_who_has(kind, &keys, questions)?;
+        }
+        Ok(())
+    }
+
+    /// The names of which one of two versions provides something, and the other does not just the same. Of files,
+    /// those with these paths count.
+    fn changed(&self, pairs: &[Pair<'_>], paths: &HashSet<String>) -> Result<Changed, Error> {
+        let mut changed = Changed::default();
+        for (ours, theirs) in pairs {
+            let our = ours.map(|entry| self.ours.blob(entry.number)).transpose()?.flatten();
+            let their = theirs.map(|entry| self.theirs.blob(entry.number)).transpose()?.flatten();
+            let [our, their] = [&our, &their].map(|blob| Header::parse(blob.as_deref()?).ok());
+            let (our, their) = (self.provided(our.as_ref(), paths), self.provided(their.as_ref(), paths));
+            changed.ours.extend(missing(&our, &their));
+            changed.theirs.extend(missing(&their, &our));
+        }
+        Ok(changed)
+    }
+
+    /// What a package provides, its files with some paths among it.
+    fn provided<'h>(&self, header: Option<&Header<'h>>, paths: &HashSet<String>) -> Vec<Relation<'h>> {
+        let Some(header) = header else { return Vec::new() };
+        let mut provided: Vec<Relation<'h>> = header.dependencies(DependencyKind::Provides).collect();
+        if !paths.is_empty() {
+            for file in header.files().filter(File::is_installed) {
+                let names = self.aliases.names(&file.path()).into_iter();
+                let names = names.map(|name| name.to_string_lossy().into_owned());
+                provided.extend(names.filter(|name| paths.contains(name)).map(Relation::any));
+            }
+        }
+        provided
     }
 
     /// The relations of the host's packages that have one of these rows in the index.
-    fn ask_hosts(
+    fn ask_who_has(
         &self,
         kind: DependencyKind,
         keys: &HashSet<String>,
@@ -140,10 +226,7 @@ impl Merged<'_> {
     fn providers(&self, questions: &[Question]) -> Result<Providers, Error> {
         let mut names = HashSet::new();
         for Question { relation, .. } in questions {
-            match rich(relation) {
-                Some(rich) => names.extend(rich.relations().iter().map(|part| part.name.to_string())),
-                None => drop(names.insert(relation.name.to_string())),
-            }
+            names.extend(names_in(relation));
         }
         let mut providers = Providers::default();
         for (side, database) in [(Side::Ours, self.ours), (Side::Theirs, self.theirs)] {
@@ -278,19 +361,8 @@ impl Part {
             number,
             name: header.name().into_owned(),
             provides: own(DependencyKind::Provides).collect(),
-            files: header.files().filter(File::is_installed).map(|file| file.path()).collect(),
             relations: relations.filter(|(_, relation)| is_looked_up(relation)).collect(),
         }
-    }
-
-    /// All that a package of the overlay asks for.
-    fn questions(&self) -> impl Iterator<Item = Question> + '_ {
-        self.relations.iter().map(|(kind, relation)| Question {
-            who: (Side::Ours, self.number),
-            name: self.name.clone(),
-            kind: *kind,
-            relation: relation.clone(),
-        })
     }
 }
 
@@ -308,13 +380,24 @@ impl Providers {
     }
 }
 
-fn parts(database: &Database, numbers: &HashSet<Hnum>) -> Result<Vec<Part>, Error> {
-    let mut found = Vec::new();
-    for number in numbers {
-        let blob = database.blob(*number)?.unwrap_or_default();
-        found.extend(Header::parse(&blob).ok().map(|header| Part::of(*number, &header)));
+/// The names of what one provides and the other does not provide just the same.
+fn missing(provided: &[Relation<'_>], by_other: &[Relation<'_>]) -> HashSet<String> {
+    let mut others: HashMap<&str, Vec<&Relation<'_>>> = HashMap::new();
+    for relation in by_other {
+        others.entry(&relation.name).or_default().push(relation);
     }
-    Ok(found)
+    let is_there =
+        |relation: &&Relation<'_>| others.get(&*relation.name).is_some_and(|all| all.contains(relation));
+    let missing = provided.iter().filter(|relation| !is_there(relation));
+    missing.map(|relation| relation.name.clone().into_owned()).collect()
+}
+
+/// The plain names that a relation is about.
+fn names_in(relation: &Relation<'_>) -> Vec<String> {
+    match rich(relation) {
+        Some(rich) => rich.relations().iter().map(|part| part.name.to_string()).collect(),
+        None => vec![relation.name.to_string()],
+    }
 }
 
 /// Whether a relation holds where this tells who provides a plain one. A rich one that makes no sense does: rpm would

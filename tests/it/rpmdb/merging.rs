@@ -218,6 +218,11 @@ const OFF: &[&str] = &["-e"];
 const NONE: Steps<'static> = &[];
 const OTHER: Steps<'static> = &[(UP, &["p0-1"])];
 
+const LOST: &[&str] = &[
+    "demanding needs (tool with instrument >= 3), which nothing provides any more",
+    "reader needs /opt/s/book, which nothing provides any more",
+];
+
 const ROWS: &[Row<'static>] = &[
     // Several versions at once: what each side adds and removes.
     (&[(ADD, &["linux-1"])], &[(ADD, &["linux-2"])], &[(OFF, &["linux-1"])], &["linux-2"], &[]),
@@ -336,6 +341,43 @@ const ROWS: &[Row<'static>] = &[
         &["heir-1", "victim-1"],
         &["heir obsoletes victim of the base"],
     ),
+    // What another version provides as well is not missed; what it does not provide any more is.
+    (
+        &[(UP, &["tool-1", "family-1"])],
+        &[(UP, &["tool-2", "family-2"])],
+        &[(UP, &["demanding-1", "reader-1"])],
+        &["demanding-1", "family-2", "reader-1", "tool-2"],
+        &[],
+    ),
+    (
+        &[(UP, &["tool-1", "family-1"])],
+        &[(UP, &["demanding-1", "reader-1"])],
+        &[(UP, &["tool-2", "family-2"])],
+        &["demanding-1", "family-2", "reader-1", "tool-2"],
+        &[],
+    ),
+    (
+        &[(UP, &["tool-1", "family-1"])],
+        &[(UP, &["tool-3", "family-3"])],
+        &[(UP, &["demanding-1", "reader-1", "needy-1"])],
+        &["demanding-1", "family-3", "needy-1", "reader-1", "tool-3"],
+        LOST,
+    ),
+    (
+        &[(UP, &["tool-1", "family-1"])],
+        &[(UP, &["demanding-1", "reader-1", "needy-1"])],
+        &[(UP, &["tool-3", "family-3"])],
+        &["demanding-1", "family-3", "needy-1", "reader-1", "tool-3"],
+        LOST,
+    ),
+    // Nor is a conflict told with what was there in another version.
+    (
+        &[(UP, &["hater-1", "victim-1"])],
+        &[(UP, &["victim-2"])],
+        &[(UP, &["hater-2"])],
+        &["hater-2", "victim-2"],
+        &[],
+    ),
     // Both removed it, or to the same version.
     (&[(UP, &["tool-1"])], &[(OFF, &["tool"])], &[(OFF, &["tool"])], &[], &[]),
     (&[(UP, &["tool-1"])], &[(UP, &["tool-2"])], &[(UP, &["tool-2"])], &["tool-2"], &[]),
@@ -346,6 +388,9 @@ fn every_relation_of_packages_is_heeded() {
     for lab in labs() {
         build_relations(&lab, "1");
         build_relations(&lab, "2");
+        // Two that have lost something.
+        lab.build("tool", "3", "BuildArch: noarch\n");
+        lab.build("family", "3", "BuildArch: noarch\n");
         for (number, (base, ours, theirs, packages, told)) in ROWS.iter().enumerate() {
             set_up(&lab, base, ours, theirs);
             let plan = merge(&lab, &Choice::default());

@@ -100,28 +100,26 @@ impl Reader {
         Ok(found)
     }
 
-    /// The numbers of the headers with a key in a table.
-    pub(in crate::pkgdb::rpm) fn numbers(
+    /// The numbers of the headers with one of these keys in a table.
+    pub(in crate::pkgdb::rpm) fn numbers<'a>(
         &self,
         table: &Table,
-        key: &[u8],
-        found: &mut BTreeSet<Hnum>,
-    ) -> Result<(), Error> {
+        keys: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<BTreeSet<Hnum>, Error> {
         let sql = format!("SELECT hnum FROM \"{}\" WHERE key = ?1", table.name);
-        self.find(&sql, [Key::of(table, key)], found)
+        self.find(&sql, keys.into_iter().map(|key| [Key::of(table, key)]))
     }
 
-    /// The numbers of the headers with a file of this name, and with this directory.
-    pub(in crate::pkgdb::rpm) fn numbers_with_file(
+    /// The numbers of the headers that have a file of one of these names, and the directory with it.
+    pub(in crate::pkgdb::rpm) fn numbers_with_files<'a>(
         &self,
-        directory: &[u8],
-        basename: &[u8],
-        found: &mut BTreeSet<Hnum>,
-    ) -> Result<(), Error> {
+        files: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> Result<BTreeSet<Hnum>, Error> {
         // The '+' keeps SQLite from looking through all that is in a popular directory.
         let sql = "SELECT b.hnum FROM Basenames AS b WHERE b.key = ?1 AND EXISTS \
                    (SELECT 1 FROM Dirnames AS d WHERE d.hnum = b.hnum AND +d.key = ?2)";
-        self.find(sql, [Key(basename, true), Key(directory, true)], found)
+        let files = files.into_iter();
+        self.find(sql, files.map(|(directory, basename)| [Key(basename, true), Key(directory, true)]))
     }
 
     /// The keys of a table that are paths.
@@ -135,19 +133,21 @@ impl Reader {
         })
     }
 
-    fn find<const N: usize>(
+    fn find<'a, const N: usize>(
         &self,
         sql: &str,
-        keys: [Key<'_>; N],
-        found: &mut BTreeSet<Hnum>,
-    ) -> Result<(), Error> {
+        keys: impl IntoIterator<Item = [Key<'a>; N]>,
+    ) -> Result<BTreeSet<Hnum>, Error> {
         let fail = |error| failed(&self.path, error);
         let mut statement = self.connection.prepare(sql).map_err(fail)?;
-        let mut rows = statement.query(rusqlite::params_from_iter(keys)).map_err(fail)?;
-        while let Some(row) = rows.next().map_err(fail)? {
-            found.insert(self.number(row)?);
+        let mut found = BTreeSet::new();
+        for keys in keys {
+            let mut rows = statement.query(rusqlite::params_from_iter(keys)).map_err(fail)?;
+            while let Some(row) = rows.next().map_err(fail)? {
+                found.insert(self.number(row)?);
+            }
         }
-        Ok(())
+        Ok(found)
     }
 
     /// One header.
