@@ -30,7 +30,7 @@ pub mod terminal;
 
 pub use atomic::{replace_file, replace_volatile, sync_dir, sync_file_system, write_new, write_new_unsynced};
 pub use channel::{Channel, Message};
-pub use copy::copy_content;
+pub use copy::{copy_content, copy_content_to_sync};
 pub use error::{Context, IoError, io_error, with_causes};
 pub use handle::FileHandle;
 pub use lock::Lock;

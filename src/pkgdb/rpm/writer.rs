@@ -19,7 +19,7 @@ use super::database::Store;
 use super::locations::{JOURNAL, LOG};
 use super::{Backend, Database, Hnum, Opening, Stored, lock, ndb, sqlite};
 use crate::pkgdb::Error;
-use crate::sys::{Context, FileKind, RecordLock, Root, copy_content, sync_dir};
+use crate::sys::{Context, FileKind, RecordLock, Root, copy_content_to_sync, sync_dir};
 
 /// How a database is to be changed.
 #[derive(Debug, Default, Clone)]
@@ -225,13 +225,13 @@ impl Prepared {
         let file = self.create(name)?;
         match (base.map(|base| &base.store), self.backend) {
             (Some(Store::Sqlite(reader)), _) => {
-                copy_content(&reader.file, &file).context("write", &shown)?;
+                copy_content_to_sync(&reader.file, &file).context("write", &shown)?;
                 park(&file).context("write", &shown)?;
                 take_owner(&reader.file, &file, &shown)?;
                 self.write_while_syncing(&file, changes)?;
             }
             (Some(Store::Ndb(reader)), _) => {
-                copy_content(&reader.file, &file).context("write", &shown)?;
+                copy_content_to_sync(&reader.file, &file).context("write", &shown)?;
                 take_owner(&reader.file, &file, &shown)?;
                 ndb::write(&file, &shown, Some(reader), changes)?;
             }
