@@ -7,6 +7,7 @@ use std::time::Duration;
 use onlay::package::Header;
 use onlay::package::digest::Algorithm;
 use onlay::package::header::{Builder, Value, tag};
+use onlay::package::relation::Sense;
 use onlay::pkgdb::rpm::{Backend, Prepared, create};
 use onlay::sys::Root;
 
@@ -61,7 +62,11 @@ pub(crate) fn package(number: usize, version: u32) -> Vec<u8> {
     let digest =
         |index: usize| format!("{:064x}", (number as u128 + 1) * 0x9e37_79b9_7f4a_7c15 * (index as u128 + 1));
     let whole = u128::from(version) << 64 | number as u128;
-    let relations = 20;
+    // Names that many provide and need; and each package itself, in its version, which few need.
+    let (needed, provided) = (20, 5);
+    let with_last = |last: String, count: usize, make: &dyn Fn(usize) -> String| {
+        Value::Strings((0..count).map(make).chain([last]).map(String::into_bytes).collect())
+    };
     let blob = Builder::new()
         .add(tag::NAME, text(format!("package{number}")))
         .add(tag::VERSION, text(format!("{version}.{number}")))
@@ -91,25 +96,35 @@ pub(crate) fn package(number: usize, version: u32) -> Vec<u8> {
         .add(tag::FILE_INODES, numbers(&|file| file as u32 + 1))
         .add(
             tag::REQUIRE_NAME,
-            strings(relations, &|index| format!("capability{}", (number + index * 7) % 500)),
+            with_last(format!("package{}", number / 2), needed, &|index| {
+                format!("capability{}", (number + index * 7) % 500)
+            }),
         )
-        .add(tag::REQUIRE_FLAGS, Value::Int32(vec![0; relations]))
-        .add(tag::REQUIRE_VERSION, strings(relations, &|_| String::new()))
-        .add(tag::PROVIDE_NAME, strings(5, &|index| format!("capability{}", (number * 5 + index) % 500)))
-        .add(tag::PROVIDE_FLAGS, Value::Int32(vec![0; 5]))
-        .add(tag::PROVIDE_VERSION, strings(5, &|_| String::new()))
+        .add(tag::REQUIRE_FLAGS, Value::Int32(vec![0; needed + 1]))
+        .add(tag::REQUIRE_VERSION, strings(needed + 1, &|_| String::new()))
+        .add(
+            tag::PROVIDE_NAME,
+            with_last(format!("package{number}"), provided, &|index| {
+                format!("capability{}", (number * 5 + index) % 500)
+            }),
+        )
+        .add(tag::PROVIDE_FLAGS, Value::Int32([vec![0; provided], vec![Sense::EQUAL.0]].concat()))
+        .add(tag::PROVIDE_VERSION, with_last(format!("{version}.{number}-1"), provided, &|_| String::new()))
         .dribble(tag::SIG_MD5, Value::Binary(whole.to_be_bytes().to_vec()))
         .dribble(tag::INSTALL_TIME, Value::Int32(vec![1_700_000_000]))
         .dribble(tag::FILE_STATES, Value::Char(vec![0; count]))
         .dribble(tag::INSTALL_TID, Value::Int32(vec![1_700_000_000]))
         .build();
-    with_digest(&blob)
+    with_digests(blob)
 }
 
-/// With the digest that rpm checks.
-fn with_digest(blob: &[u8]) -> Vec<u8> {
-    let header = Header::parse(blob).expect("it was just made");
-    let region = header.region().expect("it was just made");
-    let digest = Algorithm::Sha1.digest(&*region).expect("memory can be read").to_string();
-    header.with(tag::SHA1_HEADER, &Value::String(digest.into_bytes())).expect("it has a region")
+/// With the digests that rpm checks, as it has written them since 2017.
+fn with_digests(mut blob: Vec<u8>) -> Vec<u8> {
+    for (tag, algorithm) in [(tag::SHA1_HEADER, Algorithm::Sha1), (tag::SHA256_HEADER, Algorithm::Sha256)] {
+        let header = Header::parse(&blob).expect("it was just made");
+        let region = header.region().expect("it was just made");
+        let digest = algorithm.digest(&*region).expect("memory can be read").to_string();
+        blob = header.with(tag, &Value::String(digest.into_bytes())).expect("it has a region");
+    }
+    blob
 }
