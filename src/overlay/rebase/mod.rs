@@ -94,6 +94,8 @@ pub struct Rebase {
     pub findings: Vec<Finding>,
     /// The base that it was planned for.
     base: Base,
+    /// What tells that base's packages another time, if that is known already.
+    manifest: Option<String>,
     /// What it takes on disk.
     room: Room,
 }
@@ -122,6 +124,7 @@ impl Rebase {
             broken: (packages.broken, packages.remedy),
             findings: Vec::new(),
             base,
+            manifest: packages.manifest,
             room: Room::default(),
         };
         for (path, package) in packages.kept {
@@ -175,7 +178,8 @@ impl Rebase {
             edit::apply(edits, &side.upper, &side.lower)?;
         }
         self.write_later(&sides, host, draft.layers())?;
-        note(&sides, draft.layers(), SeenFiles::default(), &self.base, host)?;
+        let of_base = (&self.base, self.manifest.as_deref());
+        note(&sides, draft.layers(), SeenFiles::default(), of_base, host)?;
         caches::note(draft.layers(), &self.pending)?;
         draft.sync()?;
         packages::refuse_in_use(&host.root, Duration::ZERO)?;
@@ -300,7 +304,7 @@ pub fn note_base(name: &OverlayName, dir: &Root) -> Result<(), Error> {
         return Ok(());
     }
     let layers = dir.open_child(OsStr::new(layers::DIRECTORY))?;
-    note(&Side::all(all, &host)?, &layers, SeenFiles::read(&layers, base)?, base, &host)
+    note(&Side::all(all, &host)?, &layers, SeenFiles::read(&layers, base)?, (base, None), &host)
 }
 
 /// Notes what packages an overlay's base has, while somebody is in it: who leaves might not come to that, and the base
@@ -312,10 +316,17 @@ pub fn note_packages(name: &OverlayName, dir: &Root) -> Result<(), Error> {
     if *base != host.base() || packages::refuse_in_use(&host.root, Duration::ZERO).is_err() {
         return Ok(());
     }
-    packages::note(&host.root, &dir.open_child(OsStr::new(layers::DIRECTORY))?, base)
+    packages::note(&host.root, &dir.open_child(OsStr::new(layers::DIRECTORY))?, (base, None))
 }
 
-fn note(sides: &[Side], layers: &Root, mut seen: SeenFiles, base: &Base, host: &Host) -> Result<(), Error> {
+/// Notes what is seen of a base, and its packages, which may be known.
+fn note(
+    sides: &[Side],
+    layers: &Root,
+    mut seen: SeenFiles,
+    (base, manifest): (&Base, Option<&str>),
+    host: &Host,
+) -> Result<(), Error> {
     let mut is_new = false;
     for side in sides {
         is_new |= seen.note(&side.upper, &side.lower, &side.point)?;
@@ -327,7 +338,7 @@ fn note(sides: &[Side], layers: &Root, mut seen: SeenFiles, base: &Base, host: &
         seen.write(layers, base)?;
     }
     if packages::is_own(host, |path| sides.iter().any(|side| side.has(path))) {
-        packages::note(&host.root, layers, base)?;
+        packages::note(&host.root, layers, (base, manifest))?;
     }
     Ok(())
 }

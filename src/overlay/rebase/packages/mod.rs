@@ -48,6 +48,8 @@ pub(super) struct Planned {
     pub(super) broken: Vec<String>,
     /// What mends that, inside.
     pub(super) remedy: &'static str,
+    /// What [`note`] would note of the base's packages, where it was seen on the way.
+    pub(super) manifest: Option<String>,
 }
 
 /// What a person should know of a package.
@@ -103,6 +105,7 @@ impl Default for Planned {
             lines: Vec::new(),
             broken: Vec::new(),
             remedy: "",
+            manifest: None,
         }
     }
 }
@@ -261,14 +264,14 @@ pub(super) fn is_own(host: &Host, has: impl Fn(&Path) -> bool) -> bool {
     host.package_system().is_some_and(|system| has(&system.database))
 }
 
-/// Notes what packages a base has, unless that was done.
-pub(super) fn note(host: &Root, layers: &Root, base: &Base) -> Result<(), Error> {
+/// Notes what packages a base has, unless that was done; `manifest` is what there is to note, where that is known.
+pub(super) fn note(host: &Root, layers: &Root, (base, manifest): (&Base, Option<&str>)) -> Result<(), Error> {
     if seen::packages(layers, base)?.is_some() {
         return Ok(());
     }
     let noted = seen::note_packages(layers, base, |target| {
         match PackageSystem::find(host).map(|system| system.kind) {
-            Some("rpm") => rpm::note(host, layers.path(), target),
+            Some("rpm") => rpm::note(host, layers.path(), target, manifest),
             Some("dpkg") => dpkg::note(host, target),
             _ => Ok(false),
         }

@@ -69,6 +69,7 @@ pub(super) fn plan(
         let plan = merge::plan(&base, (&ours, &our), (&theirs, &their), &choice, &aliases)?;
         claim(&mut claims, &plan, (&ours, &theirs), &aliases)?;
         planned.lines = lines(&plan);
+        planned.manifest = Some(manifest(&their));
         planned.broken.clone_from(&plan.findings);
         planned.remedy = if sides.view.exists("usr/bin/zypper") { "zypper verify" } else { "dnf check" };
         let written = plan.from == Side::Ours || !plan.delta.is_empty();
@@ -302,19 +303,27 @@ const MANIFEST: &str = "rpm";
 /// More than this is no list of packages.
 const LARGEST: u64 = 64 << 20;
 
-pub(super) fn note(host: &Root, scratch: &Path, target: &Root) -> Result<bool, Error> {
+pub(super) fn note(host: &Root, scratch: &Path, target: &Root, known: Option<&str>) -> Result<bool, Error> {
     let Some(location) = Location::find(host)? else { return Ok(false) };
-    let database = Database::open(host, &location, &opening(scratch, Access::Read))?;
+    let read = || -> Result<String, Error> {
+        let database = Database::open(host, &location, &opening(scratch, Access::Read))?;
+        Ok(manifest(&Catalog::of(&database)?))
+    };
+    let text = known.map_or_else(read, |known| Ok(known.to_owned()))?;
+    replace_file(target, MANIFEST, text.as_bytes())?;
+    Ok(true)
+}
+
+fn manifest(catalog: &Catalog) -> String {
     let mut text = String::new();
-    for Entry { known, .. } in Catalog::of(&database)?.entries() {
+    for Entry { known, .. } in catalog.entries() {
         let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
         let (name, arch, evr) = (or_dash(&known.name), or_dash(&known.arch), or_dash(&known.evr.to_string()));
         let multiple = if known.is_multiple { "multiple" } else { "single" };
         let fingerprint = or_dash(&known.fingerprint.as_ref().map(ToString::to_string).unwrap_or_default());
         text.push_str(&format!("{} {name} {arch} {evr} {multiple} {fingerprint}\n", known.identity));
     }
-    replace_file(target, MANIFEST, text.as_bytes())?;
-    Ok(true)
+    text
 }
 
 fn parse(text: &[u8]) -> Vec<Known> {
