@@ -11,7 +11,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use onlay::package::Header;
-use onlay::package::header::{DependencyKind, Glance, Value, tag};
+use onlay::package::header::{DependencyKind, Glance, Tags, Value, tag};
 use onlay::package::relation::Rich;
 use onlay::pkgdb::rpm::index_rows::TABLES;
 

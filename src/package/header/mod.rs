@@ -31,7 +31,7 @@ use std::ffi::CStr;
 pub use dependencies::{Dependencies, DependencyKind};
 pub use files::{File, FileFlags, FileState, Files};
 pub use fixed::Numbers;
-pub use glance::Glance;
+pub use glance::{Glance, Tags};
 pub use region::HeaderDigest;
 pub use write::{Builder, Value};
 
@@ -222,32 +222,32 @@ impl<'a> Header<'a> {
 
     /// The strings of a tag, none where it has none; of a translated one, the one in no language.
     pub fn strings(&self, tag: u32) -> Strings<'a> {
-        Strings::of(self.entry(tag))
+        Tags::strings(self, tag)
     }
 
     /// The first string of a tag, as bytes.
     pub fn string(&self, tag: u32) -> Option<&'a [u8]> {
-        self.strings(tag).next()
+        Tags::string(self, tag)
     }
 
     /// The first string of a tag, as text; what is no UTF-8 in it is replaced.
     pub fn text(&self, tag: u32) -> Option<Cow<'a, str>> {
-        self.string(tag).map(String::from_utf8_lossy)
+        Tags::text(self, tag)
     }
 
     /// The numbers of a tag, none where it has none.
     pub fn numbers(&self, tag: u32) -> Numbers<'a> {
-        self.entry(tag).map_or(Numbers::default(), Numbers::of)
+        Tags::numbers(self, tag)
     }
 
     /// The first number of a tag.
     pub fn number(&self, tag: u32) -> Option<u64> {
-        self.numbers(tag).next()
+        Tags::number(self, tag)
     }
 
     /// The bytes of a tag of [`Kind::Binary`].
     pub fn bytes(&self, tag: u32) -> Option<&'a [u8]> {
-        self.entry(tag).and_then(Entry::bytes)
+        Tags::bytes(self, tag)
     }
 
     /// The package's name; empty where it has none.
@@ -262,11 +262,7 @@ impl<'a> Header<'a> {
 
     /// The package's version.
     pub fn evr(&self) -> Evr<'a> {
-        Evr {
-            epoch: self.number(tag::EPOCH).map(|epoch| Cow::Owned(epoch.to_string())),
-            version: self.text(tag::VERSION).unwrap_or_default(),
-            release: self.text(tag::RELEASE),
-        }
+        Tags::evr(self)
     }
 
     /// Its files.

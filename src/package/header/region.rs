@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{ENTRY, Glance, Header, INTRO, MAGIC, Region, tag};
+use super::{ENTRY, Glance, Header, INTRO, MAGIC, Region, Tags, tag};
 use crate::package::Identity;
 use crate::package::digest::{Algorithm, FileDigest};
 

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::at_once::ask_all;
 use super::database::Store;
+use super::keys::Keys;
 use super::{Database, Fingerprint, Hnum, Stored, may_be_there_twice};
-use crate::package::header::{Glance, Malformed, tag};
+use crate::package::header::{Glance, Malformed, Tags, tag};
 use crate::package::{Evr, Header, Identity};
 use crate::pkgdb::Error;
 
@@ -72,15 +73,23 @@ impl Catalog {
     /// Reads all packages of a database. Headers that cannot be read are nobody's package, and stay where they are;
     /// [`super::merge::plan`] refuses them where they are not the same on both sides.
     pub fn of(database: &Database) -> Result<Catalog, Error> {
-        Elsewhere::of([]).catalog(&database.store, readable)
+        Elsewhere::of([]).catalog(&database.store, readable, None)
     }
 
     /// The same of two at once, where these packages are known from elsewhere: what their headers say they are is not
     /// found out again.
     pub fn of_both(known: &[Known], ours: &Database, theirs: &Database) -> Result<(Catalog, Catalog), Error> {
         let elsewhere = Elsewhere::of(known);
-        let mut both =
-            ask_all(&[ours, theirs], |store| elsewhere.catalog(store, |blob| Glance::of(blob)))?.into_iter();
+        let both = ask_all(&[ours, theirs], |store| {
+            // Where names will be looked up, they are seen on the way.
+            let mut keys = store.has_no_tables().then(Box::<Keys>::default);
+            let catalog = elsewhere.catalog(store, |blob| Glance::of(blob), keys.as_deref_mut())?;
+            Ok((catalog, keys))
+        })?;
+        let mut both = both.into_iter().zip([ours, theirs]).map(|((catalog, keys), database)| {
+            database.keep(keys);
+            catalog
+        });
         let (mut our, mut their) = both.next().zip(both.next()).expect("two were asked");
         // What both have is not looked at any closer.
         let [of_ours, of_theirs] = [&our, &their].map(Catalog::identities);
@@ -164,11 +173,16 @@ impl<'a> Elsewhere<'a> {
         found.map_or_else(|| Known::of(header), |known| (*known).clone())
     }
 
-    fn catalog(&self, store: &Store, look: Look) -> Result<Catalog, Error> {
+    fn catalog(&self, store: &Store, look: Look, mut keys: Option<&mut Keys>) -> Result<Catalog, Error> {
         let mut catalog = Catalog::default();
         store.each(&mut |number, blob| {
             match look(blob) {
-                Ok(header) => catalog.entries.push(Entry::of(number, &header, self.know(&header))),
+                Ok(header) => {
+                    catalog.entries.push(Entry::of(number, &header, self.know(&header)));
+                    if let Some(keys) = &mut keys {
+                        keys.add(number, &header);
+                    }
+                }
                 Err(_) => catalog.unreadable.push(Stored { number, identity: Identity::of(blob) }),
             }
             Ok(())

@@ -10,7 +10,7 @@ use super::database::Store;
 use super::index_rows::{Row, TABLES, Table};
 use super::{Database, Hnum, ndb, sqlite};
 use crate::package::Header;
-use crate::package::header::{Glance, HeaderDigest, Malformed, tag};
+use crate::package::header::{Glance, HeaderDigest, Malformed, Tags, tag};
 use crate::pkgdb::Error;
 
 /// Something that is wrong with a database.

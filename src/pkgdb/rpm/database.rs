@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::index_rows::Table;
 use super::keys::Keys;
 use super::{Backend, Fingerprint, Hnum, Location, Stored, Visit, lock, ndb, sqlite};
-use crate::package::header::{DependencyKind, File as PackagedFile, Glance, Malformed, tag};
+use crate::package::header::{DependencyKind, File as PackagedFile, Glance, Malformed, Tags, tag};
 use crate::package::{Header, Identity};
 use crate::pkgdb::{Error, Package};
 use crate::sys::{Context, FileKind, RecordLock, Root};
@@ -60,6 +60,11 @@ impl Store {
             Store::Sqlite(reader) => reader.each(visit),
             Store::Ndb(reader) => reader.each(visit),
         }
+    }
+
+    /// Whether names can only be looked up where they have been gathered.
+    pub(super) fn has_no_tables(&self) -> bool {
+        matches!(self, Store::Ndb(_))
     }
 
     /// The same database opened once more, for another thread; `None` where that cannot be had.
@@ -213,12 +218,20 @@ impl Database {
         }
         let mut keys = Box::<Keys>::default();
         self.each(&mut |number, blob| {
-            if let Ok(header) = Header::parse(blob) {
+            if let Ok(header) = Glance::of(blob) {
                 keys.add(number, &header);
             }
             Ok(())
         })?;
         Ok(self.keys.get_or_init(|| keys))
+    }
+
+    /// Keeps those that somebody has gathered.
+    pub(super) fn keep(&self, keys: Option<Box<Keys>>) {
+        if let Some(keys) = keys {
+            // Older ones say the same.
+            let _ = self.keys.set(keys);
+        }
     }
 
     fn each_of(&self, numbers: &BTreeSet<Hnum>, visit: Visit<'_>) -> Result<(), Error> {

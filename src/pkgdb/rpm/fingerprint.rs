@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::package::header::{Glance, tag};
+use crate::package::header::{Glance, Tags, tag};
 
 /// The digests that a header has of itself: the SHA-1 of its immutable region, and the MD5 of region and payload
 /// (SHA1HEADER and SIGMD5). Two headers with the same ones are of the same package, as rpm, which checks them, sees it.

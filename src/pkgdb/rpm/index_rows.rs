@@ -4,8 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::package::Header;
-use crate::package::header::{Kind, tag};
+use crate::package::header::{Kind, Tags, tag};
 use crate::package::relation::{Rich, Sense};
 
 /// An index table.
@@ -65,7 +64,7 @@ impl Table {
     }
 
     /// The rows of a header in this table, in rpm's order.
-    pub fn rows<'a>(&self, header: &Header<'a>) -> Vec<Row<'a>> {
+    pub fn rows<'a>(&self, header: &impl Tags<'a>) -> Vec<Row<'a>> {
         let one = |key: Cow<'a, [u8]>| vec![Row { key, index: 0 }];
         match self.tag {
             tag::GROUP => one(header.string(tag::GROUP).unwrap_or(b"Unknown").into()),
@@ -83,13 +82,13 @@ impl Table {
         }
     }
 
-    fn plain<'a>(&self, header: &Header<'a>) -> impl Iterator<Item = Row<'a>> + use<'a> {
+    fn plain<'a, T: Tags<'a>>(&self, header: &T) -> impl Iterator<Item = Row<'a>> + use<'a, T> {
         let strings = header.strings(self.tag).enumerate();
         strings.map(|(index, key)| Row { key: key.into(), index: index as u32 })
     }
 
     /// Without what only installing needed.
-    fn required<'a>(&self, header: &Header<'a>) -> Vec<Row<'a>> {
+    fn required<'a>(&self, header: &impl Tags<'a>) -> Vec<Row<'a>> {
         let flags = header.numbers(tag::REQUIRE_FLAGS);
         let is_kept = |row: &Row<'_>| {
             let flags = flags.get(row.index as usize).unwrap_or_default();
@@ -99,7 +98,7 @@ impl Table {
     }
 
     /// With a row for each name in rich dependencies, behind that of the whole.
-    fn with_parts<'a>(&self, header: &Header<'a>, rows: impl Iterator<Item = Row<'a>>) -> Vec<Row<'a>> {
+    fn with_parts<'a>(&self, header: &impl Tags<'a>, rows: impl Iterator<Item = Row<'a>>) -> Vec<Row<'a>> {
         let is_array = header.entry(self.tag).is_some_and(|entry| entry.kind == Kind::StringArray);
         let mut found = Vec::with_capacity(rows.size_hint().1.unwrap_or_default().min(1024));
         for row in rows {
@@ -116,7 +115,7 @@ impl Table {
     }
 
     /// With the numbers of the triggers that they belong to.
-    fn numbered<'a>(&self, header: &Header<'a>, indexes: u32) -> Vec<Row<'a>> {
+    fn numbered<'a>(&self, header: &impl Tags<'a>, indexes: u32) -> Vec<Row<'a>> {
         let indexes = header.numbers(indexes);
         let number = |row: &Row<'_>| indexes.get(row.index as usize).unwrap_or_default() as u32;
         self.plain(header).map(|row| Row { index: number(&row), ..row }).collect()
@@ -131,6 +130,7 @@ fn first_of_each<'a>(rows: impl Iterator<Item = Row<'a>>) -> Vec<Row<'a>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::package::Header;
     use crate::package::header::{Builder, Value};
 
     fn rows(table: &str, builder: Builder) -> Vec<(String, u32)> {

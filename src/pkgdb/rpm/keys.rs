@@ -6,8 +6,7 @@ use std::hash::BuildHasher;
 
 use super::Hnum;
 use super::index_rows::{TABLES, Table};
-use crate::package::Header;
-use crate::package::header::tag;
+use crate::package::header::{Glance, tag};
 
 /// The headers that have a key in a table, by the hash of both: keys themselves would take many times the
 /// memory, and a header too many is looked at for nothing.
@@ -20,7 +19,7 @@ pub(super) struct Keys {
 
 impl Keys {
     /// Adds a header, but for its files: who looks for those looks for many.
-    pub(super) fn add(&mut self, number: Hnum, header: &Header<'_>) {
+    pub(super) fn add(&mut self, number: Hnum, header: &Glance<'_>) {
         let is_asked = |table: &&Table| ![tag::BASENAMES, tag::DIRNAMES].contains(&table.tag);
         for table in TABLES.iter().filter(is_asked) {
             for row in table.rows(header) {
