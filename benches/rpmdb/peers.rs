@@ -48,6 +48,8 @@ impl Rpm {
             Some(tree) => {
                 let mut command = Command::new("chroot");
                 command.arg(tree).arg(program);
+                // Its own places for that are read-only.
+                command.env("SQLITE_TMPDIR", "/mnt").env("TMPDIR", "/mnt");
                 command
             }
         };
@@ -110,7 +112,8 @@ impl Rpm {
 
     fn import_stream(&self, database: &Path, headers: impl Iterator<Item = Vec<u8>>) {
         let mut import = self.command("rpmdb", Some(database));
-        let mut child = import.arg("--importdb").stdin(Stdio::piped()).spawn().expect("rpmdb runs");
+        let import = import.arg("--importdb").stdin(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = import.spawn().expect("rpmdb runs");
         let mut input = child.stdin.take().expect("a pipe");
         headers.for_each(|header| input.write_all(&header).expect("rpmdb reads it"));
         drop(input);
