@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::arguments::Place;
 use super::messages::Messages;
 use super::output;
 use super::report::Error;
-use crate::overlay::{Mode, OverlayName, When, Wishes};
+use crate::overlay::{Finding, Mode, OverlayName, When, Wishes};
 use crate::pkgdb::merge::Side;
 use crate::shell::{self, Followed, Request};
 
@@ -29,6 +30,50 @@ pub(super) struct Arguments {
     /// Say what would be changed, and stop
     #[arg(long)]
     dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was changed, or would be, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Told<'a> {
+    overlay: &'a str,
+    /// Whether the base is another one than the overlay knew.
+    changed: bool,
+    /// How many names of the overlay's are others then.
+    names: usize,
+    packages: Vec<PackageRow<'a>>,
+    findings: Vec<FindingRow<'a>>,
+    /// What is wrong with packages then that was not before, in words.
+    broken: &'a [String],
+    /// What mends that, inside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<&'a str>,
+}
+
+/// What becomes of a package on which both sides had a say.
+#[derive(Debug, Serialize)]
+struct PackageRow<'a> {
+    text: &'a str,
+    /// What could be asked for instead, as an option.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    choice: Option<&'a str>,
+}
+
+/// What a person should know of a file, or of the lists of users.
+#[derive(Debug, Serialize)]
+struct FindingRow<'a> {
+    /// `kept-over`, `kept-alone`, `offered`, `saved`, `missing` or `accounts`.
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<output::JsonPath<'a>>,
+    /// The name of the other side's file is the path with this at its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ending: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    package: Option<&'a str>,
+    text: String,
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
@@ -48,6 +93,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     };
     let mut messages = Messages { quiet: false };
     match shell::rebase(request, &wishes(arguments)?, arguments.dry_run, &mut messages)? {
+        followed if arguments.json => output::print_json(&told(name.as_str(), &followed))?,
         Followed::Unchanged => {
             output::say(&format!("onlay: the base is the one that '{name}' knows; nothing to do"));
         }
@@ -58,6 +104,47 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn told<'a>(overlay: &'a str, followed: &'a Followed) -> Told<'a> {
+    let none = Told {
+        overlay,
+        changed: false,
+        names: 0,
+        packages: Vec::new(),
+        findings: Vec::new(),
+        broken: &[],
+        remedy: None,
+    };
+    let Followed::Rebased(rebase) = followed else { return none };
+    let (broken, remedy) = rebase.broken();
+    Told {
+        changed: true,
+        names: rebase.names(),
+        packages: rebase.packages().map(|(text, choice)| PackageRow { text, choice }).collect(),
+        findings: rebase.findings.iter().map(finding).collect(),
+        broken,
+        remedy: (!broken.is_empty()).then_some(remedy),
+        ..none
+    }
+}
+
+fn finding(finding: &Finding) -> FindingRow<'_> {
+    let (kind, path, ending, package) = match finding {
+        Finding::KeptOver { path } => ("kept-over", Some(path), None, None),
+        Finding::KeptAlone { path } => ("kept-alone", Some(path), None, None),
+        Finding::Offered { path, ending } => ("offered", Some(path), Some(ending), None),
+        Finding::Saved { path, ending } => ("saved", Some(path), Some(ending), None),
+        Finding::Missing { path, package } => ("missing", Some(path), None, Some(package)),
+        Finding::Accounts { .. } => ("accounts", None, None, None),
+    };
+    FindingRow {
+        kind,
+        path: path.map(|path| path.as_path().into()),
+        ending: ending.map(String::as_str),
+        package: package.map(String::as_str),
+        text: finding.to_string(),
+    }
 }
 
 /// Both options may be given: for all packages at most one, for each single one the other.

@@ -15,7 +15,7 @@
 //! | unedited, of a package that the base replaces or removes | any | the base's |
 //! | edited configuration | changed | the overlay's, with the base's beside it |
 //! | edited, of a package | changed, or gone | the base's, with the overlay's beside it |
-//! | of nobody | changed | the overlay's, and told |
+//! | of nobody | changed, or gone | the overlay's, and told |
 
 use super::content::Content;
 use super::seen::Had;
@@ -73,6 +73,8 @@ pub(super) enum Fate {
     Keep,
     /// The overlay's stays, though the base has changed its own, which now is not seen.
     KeepOver,
+    /// The overlay's stays, though the base has it no more.
+    KeepAlone,
     /// The overlay's stays, and the base's is put beside it.
     KeepAndOffer,
     /// The base's is seen.
@@ -148,8 +150,10 @@ fn of_two_changes(facts: &Facts<'_>) -> Fate {
     let config = owners.replaced.is_some_and(|replaced| replaced.config)
         || owners.taken.is_some_and(|taken| taken.config);
     let is_owned = owners.replaced.is_some() || owners.taken.is_some();
+    let was_there = facts.had.is_some_and(|had| had.content().is_some());
     match facts.has {
         Content::Absent if owners.replaced.is_some() => Fate::DropAndSave,
+        Content::Absent if was_there => Fate::KeepAlone,
         Content::Absent => Fate::Keep,
         _ if owners.refused => Fate::Keep,
         Content::Directory => Fate::KeepOver,
@@ -229,7 +233,8 @@ mod tests {
             // Gone with the package of the base, or gone from the base.
             (&B, true, Some(&A), &absent, replaced(true, false), Fate::Drop),
             (&B, true, Some(&A), &absent, replaced(false, false), Fate::DropAndSave),
-            (&B, true, Some(&A), &absent, owners(), Fate::Keep),
+            (&B, true, Some(&A), &absent, owners(), Fate::KeepAlone),
+            (&B, true, None, &absent, owners(), Fate::Keep),
             // The base's file belongs to a package that is not wanted here.
             (&B, true, Some(&absent), &C, Owners { refused: true, ..owners() }, Fate::Keep),
         ];

@@ -72,6 +72,7 @@ pub(super) fn plan(
         below: Place::top(layer.lower),
         opened: HashSet::new(),
         uncovered: BTreeSet::new(),
+        covering: Vec::new(),
         plan: LayerPlan::default(),
     };
     for (path, node) in read.paths() {
@@ -79,6 +80,7 @@ pub(super) fn plan(
             planning.plan_name(&path, node, seen, owned)?;
         }
     }
+    planning.tell_covering_directories();
     planning.show_needed(owned)?;
     planning.hide_refused(owned)?;
     Ok(planning.plan)
@@ -93,6 +95,8 @@ struct Planning<'a> {
     opened: HashSet<PathBuf>,
     /// Names whose own file goes, so that the base's is seen.
     uncovered: BTreeSet<PathBuf>,
+    /// Directories where the base has something else now.
+    covering: Vec<PathBuf>,
     plan: LayerPlan,
 }
 
@@ -114,8 +118,8 @@ enum Cover {
     Whiteout(PathBuf),
     /// A directory above hides all that lies below it.
     Opaque(PathBuf),
-    /// Something else is in the way.
-    File,
+    /// Something else above is in the way.
+    File(PathBuf),
 }
 
 impl Planning<'_> {
@@ -165,10 +169,13 @@ impl Planning<'_> {
         };
         let edit = match decide(&facts) {
             Fate::Keep => return Ok(()),
+            Fate::KeepOver | Fate::KeepAlone if changes_by_itself(&whole) => return Ok(()),
             Fate::KeepOver => {
-                if !changes_by_itself(&whole) {
-                    self.plan.findings.push(Finding::KeptOver { path: whole });
-                }
+                self.tell(Finding::KeptOver { path: whole });
+                return Ok(());
+            }
+            Fate::KeepAlone => {
+                self.tell(Finding::KeptAlone { path: whole });
                 return Ok(());
             }
             Fate::KeepAndOffer => Edit::Offer(beside(offer)?),
@@ -190,6 +197,12 @@ impl Planning<'_> {
         }
         self.plan.edits.push((path.to_owned(), edit));
         Ok(())
+    }
+
+    fn tell(&mut self, finding: Finding) {
+        if !self.plan.findings.contains(&finding) {
+            self.plan.findings.push(finding);
+        }
     }
 
     fn plan_directory(&mut self, path: &Path, facts: &DirectoryFacts<'_>) {
@@ -214,10 +227,40 @@ impl Planning<'_> {
                 }
             }
             // The base had it and has it no more, or has something else there.
-            _ if is_untouched || *has != Content::Absent => {
+            _ if *has != Content::Absent => {
+                self.covering.push(path.to_owned());
+                self.plan.edits.push((path.to_owned(), Edit::Prune));
+            }
+            _ if is_untouched => {
                 self.plan.edits.push((path.to_owned(), Edit::Prune));
             }
             _ => {}
+        }
+    }
+
+    /// Whether what the upper has under a name will not be there any more.
+    fn goes(&self, path: &Path) -> bool {
+        let is_it =
+            |(edited, edit): &(PathBuf, Edit)| edited == path && matches!(edit, Edit::Drop | Edit::Save(_));
+        self.plan.edits.iter().any(is_it)
+    }
+
+    /// A directory that keeps something of the overlay's hides what the base has in its place, if that is none.
+    fn tell_covering_directories(&mut self) {
+        let gone: HashSet<PathBuf> = self
+            .plan
+            .edits
+            .iter()
+            .filter(|(_, edit)| matches!(edit, Edit::Drop))
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in std::mem::take(&mut self.covering) {
+            let stays = |(below, node): (&PathBuf, &&Node)| {
+                below.starts_with(&path) && !node.status.is_dir() && !node.whiteout && !gone.contains(below)
+            };
+            if self.nodes.iter().any(stays) {
+                self.tell(Finding::KeptOver { path: self.layer.point.join(path) });
+            }
         }
     }
 
@@ -240,7 +283,7 @@ impl Planning<'_> {
             match self.nodes.get(above) {
                 None => return Cover::Nothing,
                 Some(node) if node.whiteout => return Cover::Whiteout(above.to_owned()),
-                Some(node) if !node.status.is_dir() => return Cover::File,
+                Some(node) if !node.status.is_dir() => return Cover::File(above.to_owned()),
                 Some(node) if is_opaque(node) && !self.opened.contains(above) => {
                     return Cover::Opaque(above.to_owned());
                 }
@@ -275,7 +318,8 @@ impl Planning<'_> {
                         self.unveil(&directory, &needed)?;
                     }
                 }
-                Cover::File => self.plan.findings.push(Finding::KeptOver { path: whole }),
+                Cover::File(above) if self.goes(&above) => {}
+                Cover::File(above) => self.tell(Finding::KeptOver { path: self.layer.point.join(above) }),
             }
         }
         Ok(())

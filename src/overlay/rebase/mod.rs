@@ -44,10 +44,14 @@ pub use self::room::Room;
 
 /// Something that a person should know of a rebase.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Finding {
     /// Both sides changed it; the overlay's stays, and the base's is not seen.
     KeptOver {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The overlay changed it, and the base has it no more; the overlay's stays.
+    KeptAlone {
         /// Where.
         path: PathBuf,
     },
@@ -221,10 +225,25 @@ impl Rebase {
         lines
     }
 
-    fn sum(&self, when: When) -> String {
+    /// How many names of the overlay's are others then.
+    pub fn names(&self) -> usize {
         let is_change = |edit: &Edit| !matches!(edit, Edit::Prune | Edit::RefreshDirectory);
         let edits = self.layers.iter().flat_map(|(_, edits)| edits);
-        let count = edits.filter(|(_, edit)| is_change(edit)).count();
+        edits.filter(|(_, edit)| is_change(edit)).count()
+    }
+
+    /// What becomes of packages, in words, and what could be asked for instead, as an option.
+    pub fn packages(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.packages.iter().map(|line| (line.text.as_str(), line.choice.as_deref()))
+    }
+
+    /// What is wrong with packages then that was not before, in words, and what mends that, inside.
+    pub fn broken(&self) -> (&[String], &str) {
+        (&self.broken.0, self.broken.1)
+    }
+
+    fn sum(&self, when: When) -> String {
+        let count = self.names();
         let names = if count == 1 { "1 name".to_owned() } else { format!("{count} names") };
         match when {
             _ if count == 0 && self.packages.is_empty() => "the overlay goes with it as it is".to_owned(),
@@ -248,6 +267,13 @@ impl fmt::Display for Finding {
         match self {
             Finding::KeptOver { path } => {
                 write!(f, "{}: changed on both sides; the overlay's is kept", path.display())
+            }
+            Finding::KeptAlone { path } => {
+                write!(
+                    f,
+                    "{}: changed in the overlay, gone from the host; the overlay's is kept",
+                    path.display()
+                )
             }
             Finding::Offered { path, ending } => {
                 let path = path.display();

@@ -66,6 +66,56 @@ fn each_file_follows_the_side_that_changed_it() {
     assert!(!lab.overlay("a").join("layers.new").exists());
 }
 
+/// What is changed on one side and deleted or made something else on the other is told, too.
+#[test]
+fn what_goes_against_each_other_is_told() {
+    let Some(lab) = Lab::open() else { return };
+    let srv = lab.tree.join("srv");
+    write(
+        &srv,
+        &[("gone", "1\n"), ("same", "1\n"), ("dir/file", "1\n"), ("untouched/file", "1\n"), ("file", "1\n")],
+    );
+    update(&lab, 1, |_| {});
+    lab.shell(
+        "a",
+        "cd /srv; echo o >gone; : >>same; echo o >dir/file; : >>untouched/file
+         rm file; mkdir file; echo o >file/own; echo o >way",
+    )
+    .ok();
+    update(&lab, 2, |_| {
+        for name in ["gone", "same", "file"] {
+            fs::remove_file(srv.join(name)).expect("ours");
+        }
+        for name in ["dir", "untouched"] {
+            fs::remove_dir_all(srv.join(name)).expect("ours");
+            fs::write(srv.join(name), "2\n").expect("ours");
+        }
+        write(&srv, &[("file", "2\n"), ("way/new", "2\n")]);
+    });
+    let ran = lab.onlay(&["rebase", "a", "--json"]).run();
+    let told: serde_json::Value = serde_json::from_str(&ran.text()).expect("JSON");
+    let mut findings: Vec<(&str, &str)> = told["findings"]
+        .as_array()
+        .expect("an array")
+        .iter()
+        .map(|row| (row["kind"].as_str().expect("a word"), row["path"].as_str().expect("a path")))
+        .collect();
+    findings.sort_unstable();
+    let expected = [
+        ("kept-alone", "/srv/dir/file"),
+        ("kept-alone", "/srv/gone"),
+        ("kept-over", "/srv/dir"),
+        ("kept-over", "/srv/file"),
+        ("kept-over", "/srv/way"),
+    ];
+    assert_eq!(findings, expected);
+    let files = ["/srv/gone", "/srv/same", "/srv/dir/file", "/srv/untouched", "/srv/file/own", "/srv/way"];
+    assert_eq!(inside(&lab, "a", &files), ["o", "-", "o", "2", "o", "o"]);
+    let again = lab.onlay(&["rebase", "a", "--json"]).run();
+    let told: serde_json::Value = serde_json::from_str(&again.text()).expect("JSON");
+    assert_eq!((&told["changed"], &told["findings"]), (&false.into(), &serde_json::json!([])));
+}
+
 /// A file that was renamed in the overlay, and one that is seen again under its old name, are two.
 #[test]
 fn a_renamed_file_is_not_the_one_that_it_was() {
