@@ -30,6 +30,8 @@ pub(super) enum Error {
     OtherSystem { one: PathBuf, other: PathBuf },
     #[error("the directory '{}' is not empty", .0.display())]
     NotEmpty(PathBuf),
+    #[error("there is no header of rpm's in '{}'", .0.display())]
+    NothingToImport(PathBuf),
     #[error("there is a package database already: '{}'", .0.display())]
     DatabaseExists(PathBuf),
     #[error("only root may do that")]
@@ -104,6 +106,7 @@ fn hint(error: &Error) -> Option<String> {
         Error::InRam(name) => Some(format!("'{onlay} shell {name}' joins it while it runs")),
         Error::Packages(error) => packages_hint(error),
         Error::NotEmpty(_) => Some("give a directory that is not there yet".into()),
+        Error::NothingToImport(_) => Some(format!("give the directory that '{onlay} db export' filled")),
         Error::DatabaseExists(_) => Some("give a directory without one".into()),
         Error::NotAgreed => Some(format!(
             "'{onlay} diff --live' lists it; '{onlay} lock --save NAME' keeps it as an overlay, '{onlay} lock --discard' discards it"

@@ -136,6 +136,9 @@ pub(super) fn import(arguments: &Import) -> Result<ExitCode, Error> {
     }
     // All of it is read before anything is made.
     let count = rpm::look(&dump)?;
+    if count == 0 {
+        return Err(Error::NothingToImport(arguments.dir.clone()));
+    }
     let noun = if count == 1 { "package" } else { "packages" };
     let what = format!("a database of {count} {noun} in {}", output::path(target));
     let tell = |said: Said| said.tell(count, target, &what, arguments.json);

@@ -92,6 +92,10 @@ pub fn import(
 fn headers_of(directory: &Root, name: &OsStr) -> Result<Vec<Vec<u8>>, Error> {
     let path = directory.join(name);
     let bytes = directory.read(name, LARGEST as u64)?;
+    if bytes.starts_with(b"Package: ") {
+        let what = "a package of dpkg's, not a header of rpm's".to_owned();
+        return Err(Error::Damaged { path, what });
+    }
     let headers =
         read_headers(&bytes).map_err(|what| Error::Damaged { path: path.clone(), what: what.to_owned() })?;
     for header in &headers {

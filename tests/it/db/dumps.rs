@@ -60,6 +60,9 @@ fn nothing_is_made_of_what_is_no_dump() {
     fs::create_dir(lab.path("old")).expect("our directory");
     fs::write(lab.path("old/Packages"), "").expect("our file");
     fs::remove_file(lab.path("dump/p1-1.rpm")).expect("our file");
+    let empty = db(&[&"import", &lab.path("dump"), &lab.path("made")]);
+    assert!(empty.failed(1).contains("there is no header of rpm's in '"), "{}", empty.stderr);
+    assert!(!lab.path("made").exists());
     let refused = db(&[&"import", &lab.path("dump"), &lab.path("old")]);
     assert!(refused.failed(1).contains("old/Packages'"), "{}", refused.stderr);
 }
