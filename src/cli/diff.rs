@@ -68,6 +68,9 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     let found = if arguments.live { read_live(place)? } else { read(place, &name, arguments.packages)? };
     let what = if arguments.live { "what is unlocked".to_owned() } else { format!("'{name}'") };
     let packages = found.packages.as_ref().map(Packages::changes).unwrap_or_default();
+    for (count, whose) in found.unreadable().into_iter().zip(["the host", "the overlay"]) {
+        db::tell_unreadable(count, whose);
+    }
     if arguments.json && arguments.packages {
         output::print_json(&packages.iter().map(db::Row::from).collect::<Vec<_>>())?;
     } else if arguments.json {
@@ -122,6 +125,10 @@ impl Found {
     fn whose(&self) -> impl Iterator<Item = (&Change, Option<&Whose>)> {
         let whose = self.packages.iter().flat_map(|packages| &packages.whose);
         self.changes.iter().zip(whose.map(Some).chain(std::iter::repeat(None)))
+    }
+
+    fn unreadable(&self) -> [usize; 2] {
+        self.packages.as_ref().map(|packages| packages.unreadable).unwrap_or_default()
     }
 
     fn rows(&self) -> Vec<Row<'_>> {

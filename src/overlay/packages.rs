@@ -11,7 +11,7 @@ use super::view::with_view;
 use super::{Error, Overlay, Presence};
 use crate::host::{Host, PackageSystem};
 use crate::pkgdb::compare::{Compared, Versions, compare};
-use crate::pkgdb::{AnyDatabase, Package, Place};
+use crate::pkgdb::{AnyDatabase, Listed, Package, Place};
 use crate::sys::Root;
 
 /// The packages of a host and of an overlay over it.
@@ -20,6 +20,8 @@ pub struct Packages {
     host: Vec<Package>,
     overlay: Vec<Package>,
     versions: Versions,
+    /// How many headers of each could not be read: the host's, and the overlay's. They are compared to nothing.
+    pub unreadable: [usize; 2],
     /// Whose each of the changes is, in their order.
     pub whose: Vec<Whose>,
 }
@@ -63,7 +65,7 @@ pub fn packages_of_view(view: &Root, host: &Host, changes: &[Change]) -> Result<
 }
 
 /// All packages of a view, and who has each of the changed paths there.
-type Seen = (Vec<Package>, Vec<Option<String>>);
+type Seen = (Listed, Vec<Option<String>>);
 
 fn look(
     host: &Host,
@@ -75,17 +77,16 @@ fn look(
     let directories = directories(host, &system);
     let is_of_database = |path: &Path| directories.iter().any(|directory| path.starts_with(directory));
     let database = place.open(PATIENCE)?;
-    let mut found =
-        Packages { host: Vec::new(), overlay: Vec::new(), versions: place.versions(), whose: Vec::new() };
+    let (mut of_host, mut of_overlay) = (Listed::default(), Listed::default());
     let mut owners = if changes.iter().any(|change| is_of_database(&change.path)) {
-        found.host = database.packages()?;
+        of_host = database.packages()?;
         let (packages, owners) = see(&system)?;
-        found.overlay = packages;
+        of_overlay = packages;
         owners
     } else {
         database.owners(&host.root, &paths(changes, |_| true))?
     };
-    if !found.host.is_empty() {
+    if !of_host.packages.is_empty() {
         let was = |change: &Change| change.kind == ChangeKind::Removed;
         let removed = database.owners(&host.root, &paths(changes, was))?;
         let places = owners.iter_mut().zip(changes).filter(|(_, change)| was(change));
@@ -96,8 +97,13 @@ fn look(
         None if is_of_database(&change.path) => Whose::Database,
         None => Whose::Nobody,
     };
-    found.whose = changes.iter().zip(owners).map(whose).collect();
-    Ok(Some(found))
+    Ok(Some(Packages {
+        whose: changes.iter().zip(owners).map(whose).collect(),
+        versions: place.versions(),
+        unreadable: [of_host.unreadable, of_overlay.unreadable],
+        host: of_host.packages,
+        overlay: of_overlay.packages,
+    }))
 }
 
 fn paths(changes: &[Change], wanted: impl Fn(&Change) -> bool) -> Vec<&Path> {
@@ -145,7 +151,7 @@ fn of_view(view: &Root, system: &PackageSystem, changes: &[Change]) -> Result<Se
     let found = PackageSystem::find_kind(view, system.kind);
     let place = found.map(|system| Place::of_system(view, &system)).transpose()?.flatten();
     // The overlay has removed the database.
-    let Some(place) = place else { return Ok((Vec::new(), vec![None; changes.len()])) };
+    let Some(place) = place else { return Ok((Listed::default(), vec![None; changes.len()])) };
     let database: AnyDatabase = place.open(PATIENCE)?;
     Ok((database.packages()?, database.owners(view, &paths(changes, |_| true))?))
 }

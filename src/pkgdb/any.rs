@@ -141,14 +141,28 @@ impl Place {
     }
 }
 
+/// What is installed.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// What can be read.
+    pub packages: Vec<Package>,
+    /// How many headers cannot.
+    pub unreadable: usize,
+}
+
 impl AnyDatabase {
     /// What is installed, as far as it can be read.
-    pub fn packages(&self) -> Result<Vec<Package>, Error> {
+    pub fn packages(&self) -> Result<Listed, Error> {
         match self {
             AnyDatabase::Rpm(database) => {
-                Ok(database.packages()?.into_iter().filter_map(|found| found.package.ok()).collect())
+                let all = database.packages()?;
+                let count = all.len();
+                let packages: Vec<Package> = all.into_iter().filter_map(|found| found.package.ok()).collect();
+                Ok(Listed { unreadable: count - packages.len(), packages })
             }
-            AnyDatabase::Dpkg(database) => Ok(database.present().map(dpkg::Entry::package).collect()),
+            AnyDatabase::Dpkg(database) => {
+                Ok(Listed { packages: database.present().map(dpkg::Entry::package).collect(), unreadable: 0 })
+            }
         }
     }
 

@@ -13,7 +13,7 @@ pub mod rpm;
 mod any;
 mod error;
 
-pub use any::{AnyDatabase, Place};
+pub use any::{AnyDatabase, Listed, Place};
 pub use error::Error;
 
 use crate::package::Identity;

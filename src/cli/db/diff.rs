@@ -84,7 +84,10 @@ pub(super) fn find_like(first: &Place, path: &Path) -> Result<Place, Error> {
 fn two(old: &Place, new: &Place, json: bool) -> Result<(), Error> {
     let packages = |place: &Place| place.open(PATIENCE).and_then(|database: AnyDatabase| database.packages());
     let [old_packages, new_packages] = [packages(old)?, packages(new)?];
-    let found = compare(&old_packages, &new_packages, old.versions());
+    for (place, listed) in [(old, &old_packages), (new, &new_packages)] {
+        tell_unreadable(listed.unreadable, &output::path(&place.path()));
+    }
+    let found = compare(&old_packages.packages, &new_packages.packages, old.versions());
     if json {
         return output::print_json(&found.iter().map(Row::from).collect::<Vec<_>>());
     }
@@ -93,6 +96,17 @@ fn two(old: &Place, new: &Place, json: bool) -> Result<(), Error> {
         return Ok(());
     }
     output::print(&table(&found))
+}
+
+/// What cannot be read is compared to nothing: it could be any package.
+pub(in crate::cli) fn tell_unreadable(count: usize, whose: &str) {
+    let (headers, are) = if count == 1 { ("header", "is") } else { ("headers", "are") };
+    if count > 0 {
+        let onlay = output::program();
+        output::say(&format!(
+            "onlay: {count} {headers} in the database of {whose} cannot be read, and {are} left out: {onlay} db check"
+        ));
+    }
 }
 
 /// One line for each package.

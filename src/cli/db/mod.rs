@@ -8,7 +8,7 @@ mod dump;
 mod list;
 mod merge;
 
-pub(super) use diff::{Row, table as packages_table};
+pub(super) use diff::{Row, table as packages_table, tell_unreadable};
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -69,6 +69,30 @@ fn databases_that_are_cut_off_are_damaged() {
     }
 }
 
+/// What is compared is what can be read, and the rest is told.
+#[test]
+fn a_header_that_cannot_be_read_is_not_passed_over_in_silence() {
+    let Some(lab) = Lab::open() else { return };
+    lab.installed("db", &["p0-1", "files-1"]);
+    db(&[&"export", &lab.path("db"), &lab.path("dump")]);
+    for name in ["old", "new"] {
+        db(&[&"import", &lab.path("dump"), &lab.path(name), &"--backend", &"ndb"]);
+    }
+    let path = lab.path("new/Packages.db");
+    let mut content = fs::read(&path).expect("our file");
+    let frame = content.windows(4).position(|bytes| bytes == b"BlbS").expect("a header");
+    // The number of its entries.
+    content[frame + 16..frame + 19].fill(255);
+    fs::write(&path, content).expect("our file");
+    let answer = db(&[&"diff", &lab.path("old"), &lab.path("new")]);
+    let expected = format!(
+        "onlay: 1 header in the database of {} cannot be read, and is left out: onlay db check\n",
+        lab.path("new").display()
+    );
+    assert_eq!((answer.code, &*answer.stderr), (Some(0), &*expected));
+    assert!(answer.stdout.starts_with("removed "), "{}", answer.stdout);
+}
+
 #[test]
 fn the_databases_of_real_systems_are_sound() {
     for name in ["trixie", "rpm-sqlite", "rpm-ndb", "rpm-unstable"] {
