@@ -110,6 +110,13 @@ fn read_live(place: &Place) -> Result<Found, Error> {
 fn look(place: &Place, overlay: &Overlay, must_have_packages: bool) -> Result<Found, Error> {
     let host = Host::open(&place.root)?;
     let changes = diff(overlay, &host)?;
+    if overlay.record.base != host.base() {
+        let (onlay, name) = (output::program(), &overlay.name);
+        output::say(&format!(
+            "onlay: the base has changed since '{name}' was last entered: what an update brought is listed the wrong \
+             way round until '{onlay} rebase {name}' or '{onlay} shell {name}'"
+        ));
+    }
     let packages = match packages(overlay, &host, &changes, &place.state) {
         Err(error) if !must_have_packages => {
             output::say(&format!("onlay: packages are not told: {}", with_causes(&error)));

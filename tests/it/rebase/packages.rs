@@ -219,6 +219,8 @@ fn chooses(kind: &'static Kind) {
     }
     let listed = bed.lab.onlay(&["list"]).root(bed.host()).run();
     assert!(listed.ok().contains(", which has changed"), "{}", listed.story());
+    let differs = || bed.lab.onlay(&["diff", "a", "--packages"]).root(bed.host()).run();
+    assert!(differs().stderr.contains("is listed the wrong way round until"), "{}", differs().story());
     let shown = rebase(&["--dry-run"]);
     assert!(shown.contains("foo") && shown.contains("--ours=foo"), "{shown}");
     rebase(&["--ours=foo"]);
@@ -226,6 +228,7 @@ fn chooses(kind: &'static Kind) {
     bed.assert_sound();
     let listed = bed.lab.onlay(&["list"]).root(bed.host()).run();
     assert!(!listed.ok().contains("which has changed"), "{}", listed.story());
+    assert!(!differs().stderr.contains("the wrong way round"), "{}", differs().story());
     // What was chosen is the overlay's own from now on, until the other is asked for.
     bed.touch();
     rebase(&["--theirs"]);
