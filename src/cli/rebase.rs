@@ -64,7 +64,7 @@ struct PackageRow<'a> {
 /// What a person should know of a file, or of the lists of users.
 #[derive(Debug, Serialize)]
 struct FindingRow<'a> {
-    /// `kept-over`, `kept-alone`, `offered`, `saved`, `missing` or `accounts`.
+    /// `kept-over`, `kept-alone`, `kept-away`, `offered`, `saved`, `missing` or `accounts`.
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<output::JsonPath<'a>>,
@@ -133,6 +133,7 @@ fn finding(finding: &Finding) -> FindingRow<'_> {
     let (kind, path, ending, package) = match finding {
         Finding::KeptOver { path } => ("kept-over", Some(path), None, None),
         Finding::KeptAlone { path } => ("kept-alone", Some(path), None, None),
+        Finding::KeptAway { path } => ("kept-away", Some(path), None, None),
         Finding::Offered { path, ending } => ("offered", Some(path), Some(ending), None),
         Finding::Saved { path, ending } => ("saved", Some(path), Some(ending), None),
         Finding::Missing { path, package } => ("missing", Some(path), None, Some(package)),

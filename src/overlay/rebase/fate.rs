@@ -16,6 +16,7 @@
 //! | edited configuration | changed | the overlay's, with the base's beside it |
 //! | edited, of a package | changed, or gone | the base's, with the overlay's beside it |
 //! | of nobody | changed, or gone | the overlay's, and told |
+//! | removed | changed | stays removed, and told |
 
 use super::content::Content;
 use super::seen::Had;
@@ -75,6 +76,8 @@ pub(super) enum Fate {
     KeepOver,
     /// The overlay's stays, though the base has it no more.
     KeepAlone,
+    /// It stays removed, though the base has changed what was removed.
+    KeepAway,
     /// The overlay's stays, and the base's is put beside it.
     KeepAndOffer,
     /// The base's is seen.
@@ -105,7 +108,12 @@ fn of_whiteout(facts: &Facts<'_>) -> Fate {
     // A package of the overlay did not have the file any more; the version that takes its place has.
     let went_with_a_package =
         owners.taken.is_some_and(|taken| taken.changed) && owners.replaced.is_none() && !owners.kept;
-    if went_with_a_package { Fate::Drop } else { Fate::Keep }
+    let is_another = facts.had.and_then(Had::content).is_some_and(|had| had != facts.has);
+    match (went_with_a_package, is_another) {
+        (true, _) => Fate::Drop,
+        (false, true) if !owners.refused && !owners.kept => Fate::KeepAway,
+        (false, _) => Fate::Keep,
+    }
 }
 
 fn of_file(own: &Content, facts: &Facts<'_>) -> Fate {
@@ -251,6 +259,7 @@ mod tests {
     #[test]
     fn whiteouts_are_decided_by_who_wanted_them() {
         let absent = Had::Nothing;
+        let known = Had::Content(A, Attributes::none());
         let table: &[(Option<&Had>, &Content, Owners, Fate)] = &[
             (Some(&Had::Hidden), &Content::Absent, owners(), Fate::Drop),
             (Some(&Had::Hidden), &A, owners(), Fate::Keep),
@@ -264,6 +273,13 @@ mod tests {
             (Some(&Had::Hidden), &A, taken(false, true), Fate::Drop),
             (Some(&Had::Hidden), &A, Owners { kept: true, ..taken(false, true) }, Fate::Keep),
             (Some(&absent), &A, owners(), Fate::Drop),
+            // What was removed is known.
+            (Some(&known), &A, owners(), Fate::Keep),
+            (Some(&known), &B, owners(), Fate::KeepAway),
+            (Some(&known), &B, both(false, false), Fate::KeepAway),
+            (Some(&known), &B, Owners { refused: true, ..owners() }, Fate::Keep),
+            (Some(&known), &B, taken(false, true), Fate::Drop),
+            (Some(&known), &Content::Absent, owners(), Fate::Drop),
         ];
         for (number, &(had, has, owners, expected)) in table.iter().enumerate() {
             let facts = Facts { own: None, same_attributes: true, had, has, owners };

@@ -169,9 +169,13 @@ impl Planning<'_> {
         };
         let edit = match decide(&facts) {
             Fate::Keep => return Ok(()),
-            Fate::KeepOver | Fate::KeepAlone if changes_by_itself(&whole) => return Ok(()),
+            Fate::KeepOver | Fate::KeepAlone | Fate::KeepAway if changes_by_itself(&whole) => return Ok(()),
             Fate::KeepOver => {
                 self.tell(Finding::KeptOver { path: whole });
+                return Ok(());
+            }
+            Fate::KeepAway => {
+                self.tell(Finding::KeptAway { path: whole });
                 return Ok(());
             }
             Fate::KeepAlone => {

@@ -55,6 +55,11 @@ pub enum Finding {
         /// Where.
         path: PathBuf,
     },
+    /// The overlay removed it, and the base has changed it since; it stays removed.
+    KeptAway {
+        /// Where.
+        path: PathBuf,
+    },
     /// Both sides changed it; the overlay's stays, with the base's beside it.
     Offered {
         /// Where.
@@ -274,6 +279,9 @@ impl fmt::Display for Finding {
                     "{}: changed in the overlay, gone from the host; the overlay's is kept",
                     path.display()
                 )
+            }
+            Finding::KeptAway { path } => {
+                write!(f, "{}: removed in the overlay, changed on the host; it stays removed", path.display())
             }
             Finding::Offered { path, ending } => {
                 let path = path.display();

@@ -11,7 +11,7 @@
 //! the base, as JSON, on one line LF
 //! then for each name: KIND [ATTRIBUTES VALUE] NUL PATH NUL
 //!   a          nothing was there
-//!   h          something that is now hidden by a whiteout, whatever it was
+//!   h          something large that is now hidden by a whiteout, whatever it was
 //!   d          a directory
 //!   f SHA-256  a regular file
 //!   l TARGET   a symbolic link
@@ -92,7 +92,7 @@ const LARGEST: u64 = 1 << 30;
 pub(in crate::overlay) enum Had {
     /// Nothing.
     Nothing,
-    /// Something that a whiteout hides.
+    /// Something large that a whiteout hides.
     Hidden,
     /// This.
     Content(Content, Attributes),
@@ -200,11 +200,13 @@ impl SeenFiles {
     }
 }
 
+/// What was removed is compared to tell a person that the base has changed it since. That is worth a look at what
+/// persons write, and not at all the files of large packages that were removed.
+const WORTH_A_LOOK: u64 = 64 << 10;
+
 fn look(dir: &Root, name: &OsStr, is_hidden: bool) -> Result<Had, IoError> {
-    if dir.lstat(name)?.is_none() {
-        return Ok(Had::Nothing);
-    }
-    if is_hidden {
+    let Some(stat) = dir.lstat(name)? else { return Ok(Had::Nothing) };
+    if is_hidden && u64::try_from(stat.st_size).is_ok_and(|size| size > WORTH_A_LOOK) {
         return Ok(Had::Hidden);
     }
     Ok(Had::Content(Content::of(dir, name)?, Attributes::of(dir, name)?))

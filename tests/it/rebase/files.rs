@@ -75,10 +75,11 @@ fn what_goes_against_each_other_is_told() {
         &srv,
         &[("gone", "1\n"), ("same", "1\n"), ("dir/file", "1\n"), ("untouched/file", "1\n"), ("file", "1\n")],
     );
+    write(&srv, &[("away", "1\n"), ("left", "1\n")]);
     update(&lab, 1, |_| {});
     lab.shell(
         "a",
-        "cd /srv; echo o >gone; : >>same; echo o >dir/file; : >>untouched/file
+        "cd /srv; rm away left; echo o >gone; : >>same; echo o >dir/file; : >>untouched/file
          rm file; mkdir file; echo o >file/own; echo o >way",
     )
     .ok();
@@ -90,7 +91,7 @@ fn what_goes_against_each_other_is_told() {
             fs::remove_dir_all(srv.join(name)).expect("ours");
             fs::write(srv.join(name), "2\n").expect("ours");
         }
-        write(&srv, &[("file", "2\n"), ("way/new", "2\n")]);
+        write(&srv, &[("away", "2\n"), ("file", "2\n"), ("way/new", "2\n")]);
     });
     let ran = lab.onlay(&["rebase", "a", "--json"]).run();
     let told: serde_json::Value = serde_json::from_str(&ran.text()).expect("JSON");
@@ -104,13 +105,22 @@ fn what_goes_against_each_other_is_told() {
     let expected = [
         ("kept-alone", "/srv/dir/file"),
         ("kept-alone", "/srv/gone"),
+        ("kept-away", "/srv/away"),
         ("kept-over", "/srv/dir"),
         ("kept-over", "/srv/file"),
         ("kept-over", "/srv/way"),
     ];
     assert_eq!(findings, expected);
-    let files = ["/srv/gone", "/srv/same", "/srv/dir/file", "/srv/untouched", "/srv/file/own", "/srv/way"];
-    assert_eq!(inside(&lab, "a", &files), ["o", "-", "o", "2", "o", "o"]);
+    let files = [
+        "/srv/away",
+        "/srv/gone",
+        "/srv/same",
+        "/srv/dir/file",
+        "/srv/untouched",
+        "/srv/file/own",
+        "/srv/way",
+    ];
+    assert_eq!(inside(&lab, "a", &files), ["-", "o", "-", "o", "2", "o", "o"]);
     let again = lab.onlay(&["rebase", "a", "--json"]).run();
     let told: serde_json::Value = serde_json::from_str(&again.text()).expect("JSON");
     assert_eq!((&told["changed"], &told["findings"]), (&false.into(), &serde_json::json!([])));
