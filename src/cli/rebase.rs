@@ -64,7 +64,7 @@ struct PackageRow<'a> {
 /// What a person should know of a file, or of the lists of users.
 #[derive(Debug, Serialize)]
 struct FindingRow<'a> {
-    /// `kept-over`, `kept-alone`, `kept-away`, `offered`, `saved`, `missing` or `accounts`.
+    /// `kept-over`, `kept-alone`, `kept-away`, `offered`, `saved`, `missing`, `misplaced` or `accounts`.
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<output::JsonPath<'a>>,
@@ -136,6 +136,7 @@ fn finding(finding: &Finding) -> FindingRow<'_> {
         Finding::KeptAway { path } => ("kept-away", Some(path), None, None),
         Finding::Offered { path, ending } => ("offered", Some(path), Some(ending), None),
         Finding::Saved { path, ending } => ("saved", Some(path), Some(ending), None),
+        Finding::Misplaced { path, .. } => ("misplaced", Some(path), None, None),
         Finding::Missing { path, package } => ("missing", Some(path), None, Some(package)),
         Finding::Accounts { .. } => ("accounts", None, None, None),
     };

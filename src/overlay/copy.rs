@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, Stat, Timespec, Timestamps, Uid};
 
-use super::attributes::copy_attributes;
+use super::attributes::{Named, copy_attributes};
 use super::changes::place::Place;
 use crate::sys::{Context, FileKind, IoError, Root, Xattrs, copy_content};
 
@@ -74,25 +74,27 @@ pub(super) fn copy_tree(from: &Root, to: &Root) -> Result<(), IoError> {
             }
             linked.insert((stat.st_dev, stat.st_ino), path.to_owned());
         }
-        copy_one(source, target, name, &stat)
+        copy_one((source, name), (target, name), &stat)
     })
 }
 
-fn copy_one(source: &Root, target: &Root, name: &OsStr, stat: &Stat) -> Result<(), IoError> {
+/// Makes a file, whatever it is, that is like another in everything, under a name that is not there.
+pub(super) fn copy_one(from: Named<'_>, to: Named<'_>, stat: &Stat) -> Result<(), IoError> {
+    let ((source, source_name), (target, name)) = (from, to);
     let shown = || target.join(name);
     match FileKind::of(stat) {
         FileKind::File => {
-            let content = source.open_child_file(name)?;
+            let content = source.open_child_file(source_name)?;
             let file = File::from(target.make_file(name, 0o600)?);
             copy_content(&content, &file).context("copy", shown())?;
         }
         FileKind::Symlink => {
-            rustix::fs::symlinkat(source.read_link(name)?, target, name).context("create", shown())?;
+            rustix::fs::symlinkat(source.read_link(source_name)?, target, name).context("create", shown())?;
             // It has no mode, and a change of mode would follow it.
             let (owner, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
             rustix::fs::chownat(target, name, Some(owner), Some(group), AtFlags::SYMLINK_NOFOLLOW)
                 .context("set owner of", shown())?;
-            for (attribute, value) in Xattrs::read(source, Path::new(name))?.0 {
+            for (attribute, value) in Xattrs::read(source, Path::new(source_name))?.0 {
                 Xattrs::set(target, Path::new(name), &attribute, &value)?;
             }
             return set_times(target, name, stat);
@@ -103,7 +105,7 @@ fn copy_one(source: &Root, target: &Root, name: &OsStr, stat: &Stat) -> Result<(
                 .context("create", shown())?;
         }
     }
-    copy_attributes((source, name), (target, name), |_| true)?;
+    copy_attributes(from, to, |_| true)?;
     set_times(target, name, stat)
 }
 
@@ -120,7 +122,8 @@ fn copy_directory(from: &Root, to: &Root) -> Result<(), IoError> {
     set_times(to, itself, &rustix::fs::fstat(from).context("examine", from.path())?)
 }
 
-fn set_times(dir: &Root, name: &OsStr, stat: &Stat) -> Result<(), IoError> {
+/// Gives a name times.
+pub(super) fn set_times(dir: &Root, name: &OsStr, stat: &Stat) -> Result<(), IoError> {
     let time = |seconds, nanoseconds| Timespec { tv_sec: seconds, tv_nsec: nanoseconds as _ };
     let times = Timestamps {
         last_access: time(stat.st_atime as _, stat.st_atime_nsec),

@@ -2,6 +2,7 @@
 
 mod bed;
 mod damage;
+mod diverted;
 mod dnf;
 mod dpkg;
 mod files;

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::overlay::attributes::{Named, copy_attributes};
 use crate::overlay::changes::place::Place;
-use crate::overlay::copy::make_whiteout;
+use crate::overlay::copy::{copy_one, make_whiteout, set_times};
 use crate::sys::{Context, FileKind, IoError, Root, Xattrs};
 
 /// A change of one name of an upper, by its path from there.
@@ -28,6 +28,15 @@ pub(super) enum Edit {
     RefreshDirectory,
     /// A directory goes, if nothing is in it any more.
     Prune,
+    /// The overlay's file from another name comes here.
+    Rename(PathBuf),
+    /// What lies below another name is put here: all of it, or the content alone.
+    Bring {
+        /// By its path from the lower.
+        from: PathBuf,
+        /// Mode, owner and attributes stay those of what is here.
+        keeps_attributes: bool,
+    },
     /// What lies below is hidden.
     Hide,
     /// A directory that hid all that lies below it hides only these names.
@@ -38,35 +47,60 @@ pub(super) enum Edit {
     Write(Vec<u8>),
 }
 
+impl Edit {
+    /// The name that is moved here.
+    pub(super) fn renamed_from(&self) -> Option<&PathBuf> {
+        match self {
+            Edit::Rename(from) => Some(from),
+            _ => None,
+        }
+    }
+}
+
 /// Applies edits to an upper of a draft over what it covers. They come in the order of [`order`].
 pub(super) fn apply(edits: &[(PathBuf, Edit)], upper: &Root, lower: &Root) -> Result<(), IoError> {
     let (mut above, mut below) = (Place::top(upper), Place::top(lower));
     for (path, edit) in edits {
         let Some(name) = path.file_name() else { continue };
         let parent = path.parent().unwrap_or(Path::new(""));
-        if matches!(edit, Edit::Hide | Edit::Write(_)) {
+        if matches!(edit, Edit::Hide | Edit::Write(_) | Edit::Rename(_) | Edit::Bring { .. }) {
             make_parents(upper, lower, parent)?;
         }
         above.move_to(parent);
         below.move_to(parent);
         let (dir, covered) = (above.dir()?, if below.exists()? { Some(below.dir()?) } else { None });
-        apply_one(edit, dir, covered, name)?;
+        match edit {
+            Edit::Rename(from) => {
+                let mut source = Place::at(upper, from.parent().unwrap_or(Path::new("")));
+                let from = from.file_name().unwrap_or_default();
+                rustix::fs::renameat(source.dir()?, from, dir, name).context("move", dir.join(name))?;
+            }
+            Edit::Bring { from, keeps_attributes } => {
+                let mut source = Place::at(lower, from.parent().unwrap_or(Path::new("")));
+                let from = from.file_name().unwrap_or_default();
+                bring((source.dir()?, from), (dir, name), *keeps_attributes)?;
+            }
+            _ => apply_one(edit, dir, covered, name)?,
+        }
     }
     Ok(())
 }
 
 /// Sorts edits so that each finds what it needs: a directory is pruned after what was in it, and what
-/// replaces a name comes after what drops another.
+/// replaces a name comes after what drops another. What is hidden may have been moved away before.
 pub(super) fn order(edits: &mut [(PathBuf, Edit)]) {
+    const LAST: u8 = 4;
     let rank = |edit: &Edit| match edit {
         Edit::Unveil(_) | Edit::Veil => 0,
-        Edit::Prune => 2,
+        Edit::Rename(_) => 2,
+        Edit::Bring { .. } | Edit::Hide => 3,
+        Edit::Prune => LAST,
         _ => 1,
     };
     edits.sort_by(|(path, edit), (other, second)| {
         let by_rank = rank(edit).cmp(&rank(second));
         // From the deepest up, where directories are to go.
-        let by_path = if rank(edit) == 2 { other.cmp(path) } else { path.cmp(other) };
+        let by_path = if rank(edit) == LAST { other.cmp(path) } else { path.cmp(other) };
         by_rank.then(by_path)
     });
 }
@@ -93,6 +127,7 @@ fn apply_one(edit: &Edit, dir: &Root, covered: Option<&Root>, name: &OsStr) -> R
             Some(covered) => copy_own_attributes((covered, name), (dir, name)),
             None => Ok(()),
         },
+        Edit::Rename(_) | Edit::Bring { .. } => unreachable!("they need more than one directory"),
         Edit::Prune => match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
             Err(error) => Err(error).context("remove", dir.join(name)),
@@ -114,6 +149,22 @@ fn apply_one(edit: &Edit, dir: &Root, covered: Option<&Root>, name: &OsStr) -> R
             write_file(content, (from, name_of), (dir, name))
         }
     }
+}
+
+/// Puts a file of the lower into the upper, as a copy-up would, whatever the name is there.
+fn bring(from: Named<'_>, to: Named<'_>, keeps_attributes: bool) -> Result<(), IoError> {
+    let (dir, name) = to;
+    let Some(stat) = from.0.lstat(from.1)? else { return Ok(()) };
+    if keeps_attributes {
+        return copy_file(from, to, to);
+    }
+    if FileKind::of(&stat) == FileKind::File {
+        copy_file(from, from, to)?;
+        return set_times(dir, name, &stat);
+    }
+    let aside = OsStr::new(ASIDE);
+    copy_one(from, (dir, aside), &stat)?;
+    rustix::fs::renameat(dir, aside, dir, name).context("replace", dir.join(name))
 }
 
 fn unlink(dir: &Root, name: &OsStr) -> Result<(), IoError> {
@@ -189,7 +240,7 @@ fn replace(
     fill: impl FnOnce(&mut File) -> std::io::Result<()>,
 ) -> Result<(), IoError> {
     let (dir, name) = to;
-    let aside = OsStr::new(".onlay-aside");
+    let aside = OsStr::new(ASIDE);
     let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let mut file = rustix::fs::openat(dir, aside, flags, Mode::from_raw_mode(0o600))
         .map(File::from)
@@ -204,6 +255,9 @@ fn replace(
     }
     rustix::fs::renameat(dir, aside, dir, name).context("replace", dir.join(name))
 }
+
+/// The name of what is about to take another's.
+const ASIDE: &str = ".onlay-aside";
 
 /// Gives a file or directory the attributes of another, but overlayfs's notes.
 fn copy_own_attributes(from: Named<'_>, to: Named<'_>) -> Result<(), IoError> {

@@ -1,10 +1,13 @@
 //! Planning what becomes of the files of one layer.
 
+mod moves;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::content::Content;
+use super::diverted::Diverted;
 use super::edit::{self, Edit};
 use super::fate::{Facts, Fate, Owners, decide};
 use super::seen::{Attributes, Had, SeenFiles};
@@ -64,6 +67,7 @@ pub(super) fn plan(
     read: &Upper,
     seen: &SeenFiles,
     owned: &dyn Ownership,
+    diverted: &Diverted,
 ) -> Result<LayerPlan, pkgdb::Error> {
     let mut planning = Planning {
         layer,
@@ -76,10 +80,12 @@ pub(super) fn plan(
         plan: LayerPlan::default(),
     };
     for (path, node) in read.paths() {
-        if !owned.is_special(&layer.point.join(&path)) {
+        let whole = layer.point.join(&path);
+        if !owned.is_special(&whole) && !diverted.has(&whole) {
             planning.plan_name(&path, node, seen, owned)?;
         }
     }
+    planning.plan_diverted(diverted, seen)?;
     planning.tell_covering_directories();
     planning.show_needed(owned)?;
     planning.hide_refused(owned)?;

@@ -10,6 +10,7 @@ mod accounts;
 mod caches;
 mod claims;
 mod content;
+mod diverted;
 mod draft;
 mod edit;
 mod fate;
@@ -34,7 +35,7 @@ use super::diff::{uppers, without_submounts};
 use super::name::OverlayName;
 use super::{Error, Overlay, layers};
 use crate::host::{Base, Host};
-use crate::sys::{IoError, Root};
+use crate::sys::{FileKind, IoError, Root};
 
 pub use self::caches::{forget_pending, pending};
 pub use self::draft::clear_draft;
@@ -80,6 +81,13 @@ pub enum Finding {
         path: PathBuf,
         /// Whose it is.
         package: String,
+    },
+    /// Something is diverted on one side, and something else is in the way where the file belongs now.
+    Misplaced {
+        /// The path that is diverted, or is no more.
+        path: PathBuf,
+        /// Where its file belongs.
+        place: PathBuf,
     },
     /// Users or groups of both sides do not go together.
     Accounts {
@@ -146,7 +154,7 @@ impl Rebase {
             rebase.pending.extend(caches::commands(|path| {
                 layer.inside(path).is_some_and(|inside| upper.has_file(&inside))
             }));
-            let mut planned = files::plan(layer, &upper, &seen, packages.owned.as_ref())?;
+            let mut planned = files::plan(layer, &upper, &seen, packages.owned.as_ref(), &packages.diverted)?;
             accounts::plan(&layer, &layers, &seen, &mut planned)?;
             planned.edits.extend(packages::edits(&layer, &packages.database, &names)?);
             edit::order(&mut planned.edits);
@@ -300,6 +308,10 @@ impl fmt::Display for Finding {
             Finding::Missing { path, package } => {
                 write!(f, "{}: of {package}, which stays, but went with the base", path.display())
             }
+            Finding::Misplaced { path, place } => {
+                let (path, place) = (path.display(), place.display());
+                write!(f, "{path}: belongs at {place} now, by what is diverted, but something is in the way")
+            }
             Finding::Accounts { words } => f.write_str(words),
         }
     }
@@ -365,7 +377,14 @@ fn note(
     for side in sides {
         is_new |= seen.note(&side.upper, &side.lower, &side.point)?;
     }
+    let diversions = packages::Diversions::of(&host.root, |path| read_own(sides, path))?;
+    for side in sides {
+        let layer = side.layer();
+        let inside = diversions.places.iter().filter_map(|path| Some((path.clone(), layer.inside(path)?)));
+        is_new |= seen.note_also(&side.lower, inside)?;
+    }
     if is_new {
+        seen::note_diversions(layers, &diversions.of_base)?;
         for side in sides {
             accounts::note(&side.layer(), layers)?;
         }
@@ -376,6 +395,19 @@ fn note(
     }
     Ok(())
 }
+
+/// What the uppers have under a path of the view.
+fn read_own(sides: &[Side], path: &Path) -> Result<Option<Vec<u8>>, IoError> {
+    let Some(side) = sides.iter().find(|side| side.has(path)) else { return Ok(None) };
+    let inside = side.layer().inside(path).unwrap_or_default();
+    let mut place = Place::at(&side.upper, inside.parent().unwrap_or(Path::new("")));
+    let (dir, name) = (place.dir()?, inside.file_name().unwrap_or_default());
+    let is_file = dir.lstat(name)?.is_some_and(|stat| FileKind::of(&stat) == FileKind::File);
+    if is_file { dir.read(name, LARGEST_TABLE).map(Some) } else { Ok(None) }
+}
+
+/// A larger table is none of dpkg's.
+const LARGEST_TABLE: u64 = 16 << 20;
 
 /// All names of an overlay, and those that are whiteouts, by their paths in the view.
 fn names(sides: &[Side], read: &[Upper]) -> (HashSet<PathBuf>, HashSet<PathBuf>) {

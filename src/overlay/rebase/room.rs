@@ -38,9 +38,10 @@ impl Room {
         for (path, edit) in edits {
             match edit {
                 Edit::Write(content) => self.bytes += content.len() as u64,
-                Edit::Offer(_) | Edit::Refresh => {
-                    place.move_to(path.parent().unwrap_or(Path::new("")));
-                    let name = path.file_name().unwrap_or_default();
+                Edit::Offer(_) | Edit::Refresh | Edit::Bring { .. } => {
+                    let source = if let Edit::Bring { from, .. } = edit { from } else { path };
+                    place.move_to(source.parent().unwrap_or(Path::new("")));
+                    let name = source.file_name().unwrap_or_default();
                     let stat = if place.exists()? { place.dir()?.lstat(name)? } else { None };
                     self.bytes += stat.map_or(0, |stat| u64::try_from(stat.st_size).unwrap_or_default());
                 }

@@ -61,6 +61,31 @@ pub(super) fn packages(layers: &Root, base: &Base) -> Result<Option<Root>, IoErr
     }
 }
 
+/// The base's table of diversions, noted with what lies below the overlay's files.
+const DIVERSIONS: &str = "diversions";
+
+/// What was noted of a base's diversions; `None` where nothing was noted of that base.
+pub(super) fn diversions(layers: &Root, base: &Base) -> Result<Option<Vec<u8>>, IoError> {
+    if !SeenFiles::are_of(layers, base)? {
+        return Ok(None);
+    }
+    match layers.open_child(OsStr::new(DIRECTORY))?.read(DIVERSIONS, LARGEST) {
+        Err(error) if error.is_not_found() => Ok(Some(Vec::new())),
+        other => other.map(Some),
+    }
+}
+
+/// Notes a base's diversions, before it is said that what was noted is of that base.
+pub(super) fn note_diversions(layers: &Root, table: &[u8]) -> Result<(), IoError> {
+    layers.make_dir(DIRECTORY, 0o700)?;
+    let dir = layers.open_child(OsStr::new(DIRECTORY))?;
+    let noted = match dir.read(DIVERSIONS, LARGEST) {
+        Err(error) if error.is_not_found() => Vec::new(),
+        other => other?,
+    };
+    if noted == table { Ok(()) } else { replace_file(&dir, DIVERSIONS, table) }
+}
+
 /// Notes a base's packages, as `fill` writes them.
 pub(super) fn note_packages(
     layers: &Root,
@@ -176,6 +201,26 @@ impl SeenFiles {
             self.0.insert(whole, had);
         }
         Ok(self.0.len() > known)
+    }
+
+    /// Notes what lies below more paths, also where that is hidden. Each is given by its path in the view and from the
+    /// lower. Says whether there was anything new.
+    pub(in crate::overlay) fn note_also(
+        &mut self,
+        lower: &Root,
+        paths: impl Iterator<Item = (PathBuf, PathBuf)>,
+    ) -> Result<bool, IoError> {
+        let mut place = Place::top(lower);
+        let mut is_new = false;
+        for (whole, path) in paths {
+            let is_unknown = matches!(self.0.get(&whole), None | Some(Had::Hidden));
+            let Some(name) = path.file_name().filter(|_| is_unknown) else { continue };
+            place.move_to(path.parent().unwrap_or(Path::new("")));
+            let had = if place.exists()? { look(place.dir()?, name, false)? } else { Had::Nothing };
+            self.0.insert(whole, had);
+            is_new = true;
+        }
+        Ok(is_new)
     }
 
     /// Writes all that was noted.

@@ -10,8 +10,8 @@ use super::files::{Files, parse_list};
 use super::lines::{is_package_name, path};
 use super::triggers::{self, Declared, Interest};
 use super::{
-    Aliases, Alternative, AutoInstalled, Entry, InfoFiles, InstalledFile, Key, Triggers, diversions, lock,
-    parse_status, statoverride, stem,
+    Aliases, Alternative, AutoInstalled, Diversions, Entry, InfoFiles, InstalledFile, Key, Triggers,
+    diversions, lock, parse_status, statoverride, stem,
 };
 use crate::host::PackageSystem;
 use crate::package::Identity;
@@ -92,6 +92,11 @@ impl Database {
                 declared.remove(key);
             }
         }
+    }
+
+    /// Takes another table of diversions for this one's: an overlay without a file of its own shows another base's.
+    pub fn set_diversions(&mut self, diversions: Diversions) {
+        self.contents.tables.diversions = diversions;
     }
 
     /// The files of a package.

@@ -34,7 +34,7 @@ pub(super) const DPKG: Kind = Kind {
         printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: a <a@b>\nDescription: a\n' "$NAME" "$VERSION" >DEBIAN/control
         [ -z "$NEEDS" ] || echo "Depends: $NEEDS" | sed 's/ \(>= .*\)/ (\1)/' >>DEBIAN/control
         [ -z "$BEFORE" ] || { printf '#!/bin/sh\n%s\n' "$BEFORE" >DEBIAN/preinst; chmod 755 DEBIAN/preinst; }
-        find . -type d -exec chmod 755 {} +; dpkg-deb --root-owner-group --build . "$2" >/dev/null"#,
+        find . -type d -exec chmod 755 {} +; find . -exec touch -d "@160000000$VERSION" {} +; dpkg-deb --root-owner-group --build . "$2" >/dev/null"#,
     extension: "deb",
     install: "dpkg --force-confold --install",
     remove: "dpkg --purge",

@@ -24,23 +24,6 @@ fn links_of_alternatives_are_those_of_the_merged_choice() {
 }
 
 #[test]
-fn a_file_that_is_diverted_on_one_side_is_told() {
-    let Some(bed) = Bed::new(&DPKG, &["foo_1"]) else { return };
-    bed.inside(
-        "dpkg-divert --quiet --local --add --rename --divert /usr/lib/foo/file.real /usr/lib/foo/file",
-    );
-    bed.on_host(&bed.install(&["foo_2"]));
-    let said = bed.follow();
-    let words = "/usr/lib/foo/file of foo:all belongs at /usr/lib/foo/file.real now, by what is diverted: \
-                 'apt-get install --reinstall foo' inside puts it there";
-    assert!(said.contains(words), "{said}");
-    // As it is said, so it is.
-    bed.inside(&bed.install(&["foo_2"]));
-    assert_eq!(bed.inside("cat /usr/lib/foo/file.real"), "2\n");
-    bed.assert_sound();
-}
-
-#[test]
 fn configuration_that_lay_in_the_base_alone_is_told() {
     let Some(bed) = Bed::new(&DPKG, &[]) else { return };
     for version in ["1", "2"] {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use super::diversions::{Moving, Whose};
 use super::{DatabaseFile, Line, Planned, Sides, Wishes, refuse_empty, refuse_unknown};
 use crate::host::Base;
 use crate::overlay::Error;
@@ -14,7 +15,9 @@ use crate::package::DebianVersion;
 use crate::package::digest::{Algorithm, FileDigest};
 use crate::pkgdb;
 use crate::pkgdb::dpkg::merge::{self, Decided, Input, Known};
-use crate::pkgdb::dpkg::{Database, Entry, InstalledFile, Key, Want, differing, stem};
+use crate::pkgdb::dpkg::{
+    Database, Diversions, Entry, InstalledFile, Key, Want, differing, diversions, stem,
+};
 use crate::pkgdb::merge::{Decision, Side, Wishes as Choices};
 use crate::sys::{Context, FileKind, IoError, Root};
 
@@ -24,12 +27,19 @@ const ENDINGS: (&str, &str) = (".dpkg-old", ".dpkg-dist");
 pub(super) fn plan(sides: &Sides<'_>, base: &Base, wishes: &Wishes) -> Result<Option<Planned>, Error> {
     let Some(theirs) = Database::open(sides.host)? else { return Ok(None) };
     refuse_in_use(&theirs)?;
-    let mut claims = Claims::new(Some(theirs.directory()), vec![PathBuf::from(APT)], ENDINGS);
     let mut planned = Planned::default();
     if has_tables(sides.names, theirs.directory()) {
         let Some(mut ours) = Database::open(sides.view)? else { return Ok(None) };
         refuse_empty(ours.present().count(), theirs.present().count(), &theirs.directory().join("status"))?;
-        let base = known_base(sides, base, &ours, &theirs)?;
+        let known = known_base(sides, base, &ours, &theirs)?;
+        let had = match &known.tables {
+            Some(tables) => tables.diversions.clone(),
+            None => known_diversions(sides, base, &ours, &theirs)?,
+        };
+        if !sides.names.contains(&theirs.directory().join("diversions")) {
+            ours.set_diversions(had.clone());
+        }
+        let base = known;
         // The overlay is read over the new base, whose files about its packages show through.
         let is_known = |key: &Key, identity| {
             base.packages.get(key).is_some_and(|known| known.is_present && known.identity == identity)
@@ -42,10 +52,15 @@ pub(super) fn plan(sides: &Sides<'_>, base: &Base, wishes: &Wishes) -> Result<Op
         refuse_unknown(wishes, is_known)?;
         let choices = choices(wishes, &ours, &theirs);
         let plan = merge::plan(&base, input(&ours), input(&theirs), &choices)?;
-        claim(&mut claims, &plan.packages, &ours, &theirs, sides.names)?;
-        planned.kept = kept_configuration(&plan.packages, &ours)?;
+        let (of_ours, has) = (&ours.tables.diversions, &theirs.tables.diversions);
+        let own = Some(&ours).filter(|_| sides.names.contains(&theirs.directory().join("status")));
+        let mut moving = Moving::of([of_ours, &had, has, &plan.tables.diversions], &theirs.aliases);
+        moving.look_at(|key| side_taken(&plan.packages, key), own, &theirs)?;
+        planned.kept = kept_configuration(&plan.packages, &ours, &moving)?;
+        let mut claims = AllClaims::new(theirs.directory(), moving, sides.names);
+        claims.gather(&plan.packages, &ours, &theirs)?;
+        claims.put_into(&mut planned);
         planned.lines = lines(&plan, &ours);
-        planned.lines.extend(misplaced(&plan, &ours, &theirs)?.into_iter().map(Line::from));
         planned.broken = plan.findings.iter().map(ToString::to_string).collect();
         planned.remedy = "apt-get --fix-broken install";
         planned.pending = alternatives(&plan, &ours);
@@ -54,10 +69,27 @@ pub(super) fn plan(sides: &Sides<'_>, base: &Base, wishes: &Wishes) -> Result<Op
             planned.pending.push(["dpkg", "--triggers-only", "--pending"].map(str::to_owned).to_vec());
         }
     } else {
-        share_all(&mut claims, &theirs, sides.names)?;
+        let has = &theirs.tables.diversions;
+        let had = known_diversions(sides, base, &theirs, &theirs)?;
+        let mut moving = Moving::of([&had, &had, has, has], &theirs.aliases);
+        moving.look_at(|_| Some(Whose::Has), None, &theirs)?;
+        let mut claims = AllClaims::new(theirs.directory(), moving, sides.names);
+        for entry in theirs.present() {
+            claims.share(&entry.key.name, theirs.files(entry)?);
+        }
+        claims.put_into(&mut planned);
     }
-    planned.owned = Box::new(claims);
     Ok(Some(planned))
+}
+
+/// From which side a package is when all is merged; `None` where it is gone.
+fn side_taken(packages: &[Decided], key: &Key) -> Option<Whose> {
+    let decided = packages.iter().find(|decided| decided.key == *key)?;
+    match decided.outcome.decision {
+        Decision::KeepOurs => Some(Whose::Own),
+        Decision::Unchanged | Decision::BothSame | Decision::TakeTheirs => Some(Whose::Has),
+        Decision::Remove | Decision::StayRemoved => None,
+    }
 }
 
 /// Where apt keeps which packages it installed for others' sake.
@@ -106,6 +138,25 @@ fn known_base(
     Ok(merge::Base { packages, tables: None })
 }
 
+/// The old base's table of diversions: as it was noted; else the new one's, of packages that the overlay has.
+fn known_diversions(
+    sides: &Sides<'_>,
+    base: &Base,
+    ours: &Database,
+    theirs: &Database,
+) -> Result<Diversions, Error> {
+    if let Some(table) = seen::diversions(sides.layers, base)?
+        && let Ok(noted) = diversions::parse(&table)
+    {
+        return Ok(noted);
+    }
+    let mut guessed = theirs.tables.diversions.clone();
+    guessed.retain(|_, to| {
+        to.package.as_ref().is_none_or(|name| ours.present().any(|entry| entry.key.name == *name))
+    });
+    Ok(guessed)
+}
+
 fn known(entry: &Entry) -> Known {
     Known { identity: entry.identity, is_present: entry.is_present(), marks: Some(entry.marks()) }
 }
@@ -114,42 +165,88 @@ fn input(database: &Database) -> Input<'_> {
     Input { contents: database, paths: database }
 }
 
-/// Gathers the claims of all packages: those that differ on all their names, the others on names that the
-/// overlay has as well.
-fn claim(
-    claims: &mut Claims<Md5Of>,
-    packages: &[Decided],
-    ours: &Database,
-    theirs: &Database,
-    names: &HashSet<PathBuf>,
-) -> Result<(), pkgdb::Error> {
-    for Decided { key, outcome, .. } in packages {
-        let (own, host) = (ours.entries.get(key), theirs.entries.get(key));
-        let files = |database: &Database, entry: Option<&Entry>| match entry {
-            Some(entry) => database.files(entry),
-            None => Ok(Vec::new()),
-        };
-        match outcome.decision {
-            Decision::Unchanged | Decision::BothSame => {
-                let shared = files(theirs, host)?.into_iter().filter(|file| names.contains(&file.location));
-                shared.for_each(|file| claims.share(file.location, file.is_conffile));
-            }
-            Decision::TakeTheirs | Decision::Remove => {
-                files(ours, own)?.into_iter().for_each(|file| {
-                    let brought = Md5Of::brought(&file);
-                    claims.replace(file.location, brought, file.is_conffile);
-                });
-                files(theirs, host)?
-                    .into_iter()
-                    .for_each(|file| claims.take(file.location, file.is_conffile));
-            }
-            Decision::KeepOurs | Decision::StayRemoved => {
-                files(ours, own)?.into_iter().for_each(|file| claims.keep(file.location, &key.name));
-                without_directories(files(theirs, host)?).for_each(|file| claims.refuse(file.location));
+/// Whose all names are.
+struct AllClaims<'a> {
+    usual: Claims<Md5Of>,
+    /// On files that are diverted somewhere, and on those that are there instead.
+    diverted: [Claims<Md5Of>; 2],
+    moving: Moving,
+    /// All names that the overlay has.
+    names: &'a HashSet<PathBuf>,
+}
+
+impl<'a> AllClaims<'a> {
+    fn new(directory: &Path, moving: Moving, names: &'a HashSet<PathBuf>) -> AllClaims<'a> {
+        let none = || Claims::new(None, Vec::new(), ENDINGS);
+        let usual = Claims::new(Some(directory), vec![PathBuf::from(APT)], ENDINGS);
+        AllClaims { usual, diverted: [none(), none()], moving, names }
+    }
+
+    /// The claims on a package's file, and by what path it is claimed there.
+    fn on(&mut self, package: &str, file: &InstalledFile, whose: Whose) -> (&mut Claims<Md5Of>, PathBuf) {
+        match self.moving.find(package, file, whose) {
+            Some((path, is_instead)) => (&mut self.diverted[usize::from(is_instead)], path),
+            None => (&mut self.usual, file.location.clone()),
+        }
+    }
+
+    /// A package is the same for both: it claims what the overlay has as well.
+    fn share(&mut self, package: &str, files: Vec<InstalledFile>) {
+        for file in files {
+            let is_moving = self.moving.find(package, &file, Whose::Has).is_some();
+            if is_moving || self.names.contains(&file.location) {
+                let (claims, path) = self.on(package, &file, Whose::Has);
+                claims.share(path, file.is_conffile);
             }
         }
     }
-    Ok(())
+
+    /// Gathers the claims of all packages: those that differ on all their names, the others on names that the
+    /// overlay has as well.
+    fn gather(
+        &mut self,
+        packages: &[Decided],
+        ours: &Database,
+        theirs: &Database,
+    ) -> Result<(), pkgdb::Error> {
+        for Decided { key, outcome, .. } in packages {
+            let name = &key.name;
+            let files = |database: &Database| match database.entries.get(key) {
+                Some(entry) => database.files(entry),
+                None => Ok(Vec::new()),
+            };
+            match outcome.decision {
+                Decision::Unchanged | Decision::BothSame => self.share(name, files(theirs)?),
+                Decision::TakeTheirs | Decision::Remove => {
+                    for file in files(ours)? {
+                        let (claims, path) = self.on(name, &file, Whose::Own);
+                        claims.replace(path, Md5Of::brought(&file), file.is_conffile);
+                    }
+                    for file in files(theirs)? {
+                        let (claims, path) = self.on(name, &file, Whose::Has);
+                        claims.take(path, file.is_conffile);
+                    }
+                }
+                Decision::KeepOurs | Decision::StayRemoved => {
+                    for file in files(ours)? {
+                        let (claims, path) = self.on(name, &file, Whose::Own);
+                        claims.keep(path, name);
+                    }
+                    for file in without_directories(files(theirs)?) {
+                        let (claims, path) = self.on(name, &file, Whose::Has);
+                        claims.refuse(path);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts them into a plan.
+    fn put_into(self, planned: &mut Planned) {
+        planned.diverted = self.moving.finish(self.diverted);
+        planned.owned = Box::new(self.usual);
+    }
 }
 
 /// The files of a package but its directories, as far as its list tells: what else is in one is seen through it. On
@@ -161,49 +258,22 @@ fn without_directories(files: Vec<InstalledFile>) -> impl Iterator<Item = Instal
 }
 
 /// Configuration of packages that stay, which dpkg does not write anew where the base has it already.
-fn kept_configuration(packages: &[Decided], ours: &Database) -> Result<Vec<(PathBuf, String)>, pkgdb::Error> {
+fn kept_configuration(
+    packages: &[Decided],
+    ours: &Database,
+    moving: &Moving,
+) -> Result<Vec<(PathBuf, String)>, pkgdb::Error> {
     let mut found = Vec::new();
     for Decided { key, outcome, .. } in packages {
         let entry = ours.entries.get(key).filter(|_| outcome.decision == Decision::KeepOurs);
         for file in entry.map_or(Ok(Vec::new()), |entry| ours.files(entry))? {
             if file.is_conffile {
-                found.push((file.location, key.name.clone()));
+                let place = moving.place_then(&key.name, &file).unwrap_or(file.location);
+                found.push((place, key.name.clone()));
             }
         }
     }
     Ok(found)
-}
-
-/// Files that have another place by the merged diversions than they have where they come from, in words: only dpkg itself
-/// puts them there.
-fn misplaced(plan: &merge::Plan, ours: &Database, theirs: &Database) -> Result<Vec<String>, pkgdb::Error> {
-    let mut lines = Vec::new();
-    for (database, is_from) in [(ours, Decision::KeepOurs), (theirs, Decision::TakeTheirs)] {
-        let diversions = &plan.tables.diversions;
-        if database.tables.diversions == *diversions {
-            continue;
-        }
-        for Decided { key, outcome, .. } in &plan.packages {
-            let is_theirs = database.root().path() == theirs.root().path();
-            let is_shared = matches!(outcome.decision, Decision::Unchanged | Decision::BothSame) && is_theirs;
-            let entry = database.entries.get(key).filter(|_| outcome.decision == is_from || is_shared);
-            let Some(entry) = entry.filter(|entry| entry.is_present()) else { continue };
-            for file in database.files(entry)? {
-                let diverted = diversions.get(&file.path).filter(|diversion| diversion.is_for(&key.name));
-                let place = diverted.map_or(&file.path, |diversion| &diversion.target);
-                if database.aliases.resolve(place) != file.location {
-                    lines.push(format!(
-                        "{} of {key} belongs at {} now, by what is diverted: 'apt-get install --reinstall {}' \
-                         inside puts it there",
-                        file.path.display(),
-                        place.display(),
-                        key.name
-                    ));
-                }
-            }
-        }
-    }
-    Ok(lines)
 }
 
 /// What makes the links of alternatives that were merged: update-alternatives(1) alone knows which they are.
@@ -212,20 +282,6 @@ fn alternatives(plan: &merge::Plan, ours: &Database) -> Vec<Vec<String>> {
     let changed = merged.filter(|(name, one)| ours.tables.alternatives.get(*name) != Some(one));
     let command = |name: &str| ["update-alternatives", "--auto", name].map(str::to_owned).to_vec();
     changed.filter(|(_, alternative)| !alternative.is_manual).map(|(name, _)| command(name)).collect()
-}
-
-/// Gathers the claims of the base's packages on names that the overlay has as well.
-fn share_all(
-    claims: &mut Claims<Md5Of>,
-    theirs: &Database,
-    names: &HashSet<PathBuf>,
-) -> Result<(), pkgdb::Error> {
-    for entry in theirs.present() {
-        for file in theirs.files(entry)?.into_iter().filter(|file| names.contains(&file.location)) {
-            claims.share(file.location, file.is_conffile);
-        }
-    }
-    Ok(())
 }
 
 /// What becomes of the files of the database.
@@ -291,7 +347,7 @@ fn line(decided: &Decided, ours: &Database) -> Option<Line> {
 
 /// The MD5 that a package brought a file with.
 #[derive(Debug)]
-struct Md5Of(Option<FileDigest>);
+pub(super) struct Md5Of(Option<FileDigest>);
 
 impl Md5Of {
     fn brought(file: &InstalledFile) -> Md5Of {

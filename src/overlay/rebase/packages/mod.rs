@@ -1,17 +1,19 @@
 //! What becomes of the packages of an overlay whose base has changed, and of the files of their database.
 
 mod auto_installed;
+mod diversions;
 mod dpkg;
 mod rpm;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::claims::Claims;
+use super::diverted::Diverted;
 use super::edit::Edit;
 use super::files::{Layer, Ownership};
-use super::seen;
+use super::{LARGEST_TABLE, seen};
 use crate::host::{Base, Host, PackageSystem};
 use crate::overlay::Error;
 use crate::overlay::Record;
@@ -33,6 +35,8 @@ pub struct Wishes {
 pub(super) struct Planned {
     /// Whose the names of the view are then.
     pub(super) owned: Box<dyn Ownership>,
+    /// Files that are diverted on one side alone.
+    pub(super) diverted: Diverted,
     /// What becomes of files of the database, by their paths in the view.
     pub(super) database: Vec<(PathBuf, DatabaseFile)>,
     /// What is written when all else is done.
@@ -98,6 +102,7 @@ impl Default for Planned {
     fn default() -> Planned {
         Planned {
             owned: Box::new(Claims::none()),
+            diverted: Diverted::default(),
             database: Vec::new(),
             later: None,
             pending: Vec::new(),
@@ -259,9 +264,45 @@ fn line(
     Some(Line { text: format!("{what}{why}"), choice })
 }
 
-/// Whether an overlay has a package database of its own; `has` says what files it has.
+/// Whether an overlay has a package database of its own, or a table of one; `has` says what files it has.
 pub(super) fn is_own(host: &Host, has: impl Fn(&Path) -> bool) -> bool {
-    host.package_system().is_some_and(|system| has(&system.database))
+    let tables: &[&str] = &["diversions", "statoverride"];
+    host.package_system().is_some_and(|system| {
+        let beside = tables.iter().filter(|_| system.kind == "dpkg");
+        has(&system.database) || beside.into_iter().any(|name| has(&system.database.with_file_name(name)))
+    })
+}
+
+/// What is diverted on a base and in an overlay over it.
+#[derive(Debug, Default)]
+pub(super) struct Diversions {
+    /// The base's table.
+    pub(super) of_base: Vec<u8>,
+    /// Every path that is diverted, and every target.
+    pub(super) places: BTreeSet<PathBuf>,
+}
+
+impl Diversions {
+    /// Reads them; `own` reads a file of the overlay's layers.
+    pub(super) fn of(
+        host: &Root,
+        own: impl Fn(&Path) -> Result<Option<Vec<u8>>, IoError>,
+    ) -> Result<Diversions, IoError> {
+        let Some(system) = PackageSystem::find(host).filter(|system| system.kind == "dpkg") else {
+            return Ok(Diversions::default());
+        };
+        let table = system.database.with_file_name("diversions");
+        let of_base = match host.read(&table, LARGEST_TABLE) {
+            Err(error) if error.is_not_found() => Vec::new(),
+            other => other?,
+        };
+        let aliases = pkgdb::dpkg::Aliases::of(host)?;
+        let own = own(&table)?.unwrap_or_default();
+        let tables = [&of_base, &own].map(|text| pkgdb::dpkg::diversions::parse(text).unwrap_or_default());
+        let both = tables.into_iter().flatten().flat_map(|(from, to)| [from, to.target]);
+        let places = both.map(|path| aliases.resolve(&path)).collect();
+        Ok(Diversions { of_base, places })
+    }
 }
 
 /// Notes what packages a base has, unless that was done; `manifest` is what there is to note, where that is known.
