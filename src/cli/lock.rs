@@ -9,7 +9,7 @@ use super::arguments::Place;
 use super::messages::Messages;
 use super::output;
 use super::report::Error;
-use super::unlock::{refuse_other_root, words};
+use super::unlock::{refuse_other_root, storage, words};
 use crate::live::{self, Ending, Holder, Live, Record};
 use crate::overlay::{OverlayName, Packages};
 
@@ -39,7 +39,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NotRoot);
     }
-    let Some(record) = Record::read()? else { return Err(live::Error::NotUnlocked.into()) };
+    let Some(record) = Record::read()? else { return lock_what_is_not_laid(place, arguments) };
     let is_changed = live::measure(&record).is_ok_and(|measured| measured.entries > 0);
     if arguments.dry_run {
         return dry_run(&record, is_changed, arguments.save.as_ref());
@@ -49,18 +49,59 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     }
     let live = Live::open()?;
     let Some(record) = live.record()? else { return Err(live::Error::NotUnlocked.into()) };
-    let save = arguments.save.as_ref().map(|name| (name.clone(), place.state.clone()));
-    let ending = Ending { save, restart: arguments.restart };
+    let ending = ending(place, arguments);
     let locked = live::lock(&live, record, &ending, &mut Messages { quiet: false })?;
-    let onlay = output::program();
     let what = match &arguments.save {
-        Some(name) => format!("; what was changed is overlay '{name}': {onlay} shell {name}"),
-        None if is_changed => "; what was changed is gone".to_owned(),
-        None => "; nothing was changed".to_owned(),
+        None if !is_changed => "; nothing was changed".to_owned(),
+        _ => format!("; what was changed {}", what_became(arguments, is_changed)),
     };
     output::say(&format!("onlay: locked {}{what}", words(&locked.record.places)));
     tell_holders(&locked.holders);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ends what is kept but was not laid at this boot; where nothing is, clears what an unlock left that ended without us.
+fn lock_what_is_not_laid(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
+    let mut messages = Messages { quiet: false };
+    let Some(held) = live::held(&place.state)? else {
+        let is_done = !arguments.dry_run && live::clear_remains(&Live::open()?, &place.state, &mut messages)?;
+        return if is_done { Ok(ExitCode::SUCCESS) } else { Err(live::Error::NotUnlocked.into()) };
+    };
+    let measured = held.record.as_ref().and_then(|record| live::measure(record).ok()).unwrap_or_default();
+    let holds = match &held.record {
+        Some(record) => {
+            format!("{} in {}", output::holds(measured.entries, measured.bytes), storage(&record.storage))
+        }
+        None => "all of it".to_owned(),
+    };
+    if arguments.dry_run {
+        let verb =
+            arguments.save.as_ref().map_or("discard".to_owned(), |name| format!("make overlay '{name}' of"));
+        return output::print(&format!("would {verb} what is held back: {holds}\n"))
+            .map(|()| ExitCode::SUCCESS);
+    }
+    let is_changed = held.record.is_none() || measured.entries > 0;
+    if is_changed && !arguments.discard && arguments.save.is_none() && !ask(&format!("held back: {holds}"))? {
+        return Err(Error::NotAgreed);
+    }
+    let ending = ending(place, arguments);
+    live::lock_held(&Live::open()?, &place.state, &ending, &mut messages)?;
+    output::say(&format!("onlay: what was held back {}", what_became(arguments, is_changed)));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ending(place: &Place, arguments: &Arguments) -> Ending {
+    let save = arguments.save.as_ref().map(|name| (name.clone(), place.state.clone()));
+    Ending { save, restart: arguments.restart }
+}
+
+fn what_became(arguments: &Arguments, is_changed: bool) -> String {
+    let onlay = output::program();
+    match &arguments.save {
+        Some(name) => format!("is overlay '{name}': {onlay} shell {name}"),
+        None if is_changed => "is gone".to_owned(),
+        None => "held nothing".to_owned(),
+    }
 }
 
 fn dry_run(record: &Record, is_changed: bool, save: Option<&OverlayName>) -> Result<ExitCode, Error> {
@@ -74,10 +115,21 @@ fn dry_run(record: &Record, is_changed: bool, save: Option<&OverlayName>) -> Res
 
 /// Asks, with what would be lost; nobody can be asked without a terminal.
 fn is_agreed(record: &Record) -> Result<bool, Error> {
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    if !is_person_there() {
         return Ok(false);
     }
-    output::say(&format!("onlay: changed since {}: {}", record.since, summary(record)?));
+    ask(&format!("changed since {}: {}", record.since, summary(record)?))
+}
+
+fn is_person_there() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+fn ask(about: &str) -> Result<bool, Error> {
+    if !is_person_there() {
+        return Ok(false);
+    }
+    output::say(&format!("onlay: {about}"));
     output::ask("Discard that? [y/N] ");
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).map_err(Error::Output)?;

@@ -75,6 +75,7 @@ fn code(error: &Error) -> u8 {
             | shell::Error::NoInit { .. }
             | shell::Error::Tool(tool::Error::Missing { .. }),
         )
+        | Error::Live(live::Error::NoSystemd)
         | Error::Packages(pkgdb::Error::Unsupported { .. }) => UNABLE,
         Error::Shell(shell::Error::Overlay(inner)) | Error::Overlay(inner) => overlay_code(inner),
         _ => FAILED,
@@ -145,6 +146,15 @@ fn live_hint(error: &live::Error) -> Option<String> {
         live::Error::NotRoot => Some("try again with sudo".into()),
         live::Error::Inside { .. } => Some("leave it first".into()),
         live::Error::Unlocked { .. } => Some(format!("'{onlay} lock' locks it; '{onlay} status' shows more")),
+        live::Error::Held { .. } | live::Error::Unsound { .. } => Some(format!(
+            "'{onlay} unlock --resume' unlocks it as far as that can be done; '{onlay} lock --save NAME' makes it an overlay, \
+             '{onlay} lock --discard' discards it"
+        )),
+        live::Error::Damaged { .. } => Some(format!("'{onlay} lock --discard' discards what it was about")),
+        live::Error::NoSystemd => Some("without --persistent, it lasts until the next boot".into()),
+        live::Error::Fleeting { what: "this program", .. } => {
+            Some("copy it to /usr/local/bin, or wherever it is there at boot".into())
+        }
         live::Error::NotUnlocked => Some(format!("'{onlay} unlock' unlocks it")),
         live::Error::NoHost(_) => Some("run it on the host itself, not in a container or a chroot".into()),
         live::Error::Exists { name } => Some(format!("give another name, or '{onlay} rm {name}' first")),

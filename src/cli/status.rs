@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::arguments::Place;
 use super::report::Error;
-use super::unlock::{storage, words};
+use super::unlock::{storage, until, words};
 use super::{list, output};
 use crate::host::{Base, Host};
-use crate::live::{self, Holder, Record};
+use crate::live::{self, Held, Holder, Record};
 
 /// Show what this host is, what can be written, and the overlays over it
 #[derive(Debug, Args)]
@@ -43,6 +43,12 @@ struct Status {
     /// What is unlocked of the running host.
     #[serde(skip_serializing_if = "Option::is_none")]
     unlocked: Option<Unlocked>,
+    /// What was unlocked persistently, but is not laid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_back: Option<HeldBack>,
+    /// Directories that unlocks have left that ended without 'onlay lock'.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remains: Vec<String>,
     overlays: Vec<list::Row>,
 }
 
@@ -57,6 +63,20 @@ struct Unlocked {
     bytes: u64,
     /// Who uses files of them.
     holders: Vec<Holder>,
+}
+
+/// What was unlocked persistently, but is not laid.
+#[derive(Debug, Serialize)]
+struct HeldBack {
+    /// Why, in words.
+    why: String,
+    /// What is known of it; nothing where that is damaged.
+    #[serde(flatten)]
+    record: Option<Record>,
+    /// Names that the layers hold.
+    entries: u64,
+    /// Bytes that they take.
+    bytes: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -85,6 +105,7 @@ fn collect(place: &Place) -> Result<Status, Error> {
         format: system.format,
         database: system.database.display().to_string(),
     });
+    let live = if host.is_running { live_state(place)? } else { LiveState::default() };
     Ok(Status {
         base: host.base(),
         os_id: release.id().to_owned(),
@@ -93,25 +114,62 @@ fn collect(place: &Place) -> Result<Status, Error> {
         packages,
         writable: host.writable().into_iter().map(|(path, is)| (path.display().to_string(), is)).collect(),
         inside: crate::shell::inside(),
-        unlocked: if host.is_running { unlocked()? } else { None },
+        unlocked: live.unlocked,
+        held_back: live.held_back,
+        remains: live.remains,
         overlays,
     })
 }
 
+/// What there is of unlocks on the running host.
+#[derive(Default)]
+struct LiveState {
+    unlocked: Option<Unlocked>,
+    held_back: Option<HeldBack>,
+    remains: Vec<String>,
+}
+
 /// Only root can look; others are told nothing.
-fn unlocked() -> Result<Option<Unlocked>, Error> {
+fn live_state(place: &Place) -> Result<LiveState, Error> {
     if !rustix::process::geteuid().is_root() || crate::shell::inside().is_some() {
-        return Ok(None);
+        return Ok(LiveState::default());
     }
     let record = match Record::read() {
         // In a container that shows us no process 1.
-        Err(live::Error::NoHost(_)) => None,
+        Err(live::Error::NoHost(_)) => return Ok(LiveState::default()),
         other => other?,
     };
-    let Some(record) = record else { return Ok(None) };
+    let remains = live::remains(&place.state, record.as_ref())?;
+    let remains = remains.iter().map(|path| path.display().to_string()).collect();
+    let Some(record) = record else {
+        return Ok(LiveState { unlocked: None, held_back: held_back(place)?, remains });
+    };
     let measured = live::measure(&record)?;
     let holders = live::holders(&record)?;
-    Ok(Some(Unlocked { record, entries: measured.entries, bytes: measured.bytes, holders }))
+    let unlocked = Unlocked { record, entries: measured.entries, bytes: measured.bytes, holders };
+    Ok(LiveState { unlocked: Some(unlocked), held_back: None, remains })
+}
+
+fn held_back(place: &Place) -> Result<Option<HeldBack>, Error> {
+    let Some(Held { record, why }) = live::held(&place.state)? else { return Ok(None) };
+    let measured = record.as_ref().and_then(|record| live::measure(record).ok()).unwrap_or_default();
+    Ok(Some(HeldBack { why, record, entries: measured.entries, bytes: measured.bytes }))
+}
+
+fn held_back_in_words(held: &HeldBack) -> Vec<Vec<String>> {
+    let onlay = output::program();
+    let places = held.record.as_ref().map_or("what was unlocked".to_owned(), |record| words(&record.places));
+    let mut rows =
+        vec![vec!["Held back:".to_owned(), places], vec![String::new(), output::visible(&held.why)]];
+    if let Some(record) = &held.record {
+        let holds = output::holds(held.entries, held.bytes);
+        rows.push(vec![String::new(), format!("{holds} in {}", storage(&record.storage))]);
+    }
+    rows.push(vec![
+        String::new(),
+        format!("unlock again: {onlay} unlock --resume; make it an overlay: {onlay} lock --save NAME; discard: {onlay} lock --discard"),
+    ]);
+    rows
 }
 
 fn unlocked_in_words(unlocked: &Unlocked) -> Vec<Vec<String>> {
@@ -122,7 +180,7 @@ fn unlocked_in_words(unlocked: &Unlocked) -> Vec<Vec<String>> {
         vec!["Unlocked:".to_owned(), words(&record.places)],
         vec![
             String::new(),
-            format!("{how}until the next boot; since {since}, by {}", output::visible(&record.by)),
+            format!("{how}{}; since {since}, by {}", until(record), output::visible(&record.by)),
         ],
         vec![
             String::new(),
@@ -153,6 +211,14 @@ fn in_words(status: &Status, place: &Place) -> String {
     rows.push(vec!["Writable:".to_owned(), places(true)]);
     rows.push(vec!["Read-only:".to_owned(), places(false)]);
     rows.extend(status.unlocked.iter().flat_map(unlocked_in_words));
+    rows.extend(status.held_back.iter().flat_map(held_back_in_words));
+    for path in &status.remains {
+        let what = format!(
+            "{}, of an unlock that has ended: cleared by the next one, or 'onlay lock'",
+            output::visible(path)
+        );
+        rows.push(vec!["Remains:".to_owned(), what]);
+    }
     if let Some(name) = &status.inside {
         rows.push(vec!["Inside:".to_owned(), format!("overlay '{name}'")]);
     }

@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use clap::{Args, ValueHint};
 
 use super::arguments::Place;
+use super::messages::Messages;
 use super::output;
 use super::report::Error;
-use crate::live::{self, Request, Storage};
+use crate::live::{self, Moment, Record, Request, Storage};
 use crate::overlay::OverlayName;
 use crate::shell::Size;
-use crate::sys::{Context, command_line};
+use crate::sys::{Context, Pid, command_line};
 
 /// Make /usr of the running host writable, for all its processes, until it is locked or rebooted
 ///
@@ -33,9 +34,21 @@ pub(super) struct Arguments {
     /// Begin with what an overlay holds of them; it stays as it is
     #[arg(long, value_name = "NAME")]
     from: Option<OverlayName>,
+    /// Keep it over reboots: laid again at boot before services start, until 'onlay lock'; changes are on disk
+    #[arg(long, conflicts_with = "size")]
+    persistent: bool,
     /// Leave the host's mounts read-only: each can be made writable in a private namespace alone
     #[arg(long)]
     read_only: bool,
+    /// Lay again what is persistent and was held back; another base is followed as far as that can be done
+    #[arg(long, conflicts_with_all = ["places", "on_disk", "size", "from", "persistent", "read_only", "dry_run"])]
+    resume: bool,
+    /// With --resume: nobody can be asked, so that another base is followed only where nothing breaks
+    #[arg(long, hide = true, requires = "resume")]
+    at_boot: bool,
+    /// Take off what is laid as the host goes down
+    #[arg(long, hide = true, conflicts_with_all = ["places", "on_disk", "size", "from", "persistent", "read_only", "resume", "dry_run"])]
+    suspend: bool,
     /// Say what would be unlocked, and stop
     #[arg(long)]
     dry_run: bool,
@@ -43,6 +56,13 @@ pub(super) struct Arguments {
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
     refuse_other_root(place, "unlock")?;
+    if arguments.suspend {
+        live::suspend()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.resume {
+        return resume(place, arguments.at_boot);
+    }
     let absolute = |path: &PathBuf| std::path::absolute(path).context("find", path);
     let request = Request {
         places: arguments.places.iter().map(absolute).collect::<Result<_, _>>()?,
@@ -50,21 +70,23 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         size: arguments.size,
         read_only: arguments.read_only,
         from: arguments.from.clone(),
+        persistent: arguments.persistent,
         state: place.state.clone(),
         dry_run: arguments.dry_run,
     };
-    let unlocked = live::unlock(&request)?;
+    let unlocked = live::unlock(&request, &mut Messages { quiet: false })?;
     let record = &unlocked.record;
     let places = words(&record.places);
     if arguments.dry_run {
         let text =
-            format!("would unlock {places} until the next boot; changes would be in {}\n", record.storage);
+            format!("would unlock {places} {}; changes would be in {}\n", until(record), record.storage);
         return output::print(&text).map(|()| ExitCode::SUCCESS);
     }
     let onlay = output::program();
     let how = if record.read_only { "laid read-only layers over" } else { "unlocked" };
     output::say(&format!(
-        "onlay: {how} {places} until the next boot; changes are in {}",
+        "onlay: {how} {places} {}; changes are in {}",
+        until(record),
         storage(&record.storage)
     ));
     if let (Some(name), 1..) = (&arguments.from, unlocked.left_out) {
@@ -73,12 +95,43 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
             "onlay: '{name}' holds {left} elsewhere, which are left out: {onlay} diff {name}"
         ));
     }
-    for pid in &unlocked.unreached {
+    tell_unreached(&unlocked.unreached);
+    output::say(&format!("onlay: what is changed: {onlay} diff --live; back as it was: {onlay} lock"));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lays again what is kept.
+fn resume(place: &Place, at_boot: bool) -> Result<ExitCode, Error> {
+    let moment = if at_boot { Moment::Boot } else { Moment::Asked };
+    let Some(resumed) = live::resume(&place.state, moment)? else {
+        output::say("onlay: there is nothing to lay again");
+        return Ok(ExitCode::SUCCESS);
+    };
+    if !resumed.followed.is_empty() {
+        output::say("onlay: the base has changed since it was unlocked");
+    }
+    for line in &resumed.followed {
+        output::say(&format!("onlay: {line}"));
+    }
+    output::say(&format!(
+        "onlay: unlocked {} again, {}",
+        words(&resumed.record.places),
+        until(&resumed.record)
+    ));
+    tell_unreached(&resumed.unreached);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell_unreached(unreached: &[Pid]) {
+    for pid in unreached {
         let command = command_line(*pid).join(" ");
         output::say(&format!("onlay: process {pid} ({}) does not see it", output::visible(&command)));
     }
-    output::say(&format!("onlay: what is changed: {onlay} diff --live; back as it was: {onlay} lock"));
-    Ok(ExitCode::SUCCESS)
+}
+
+/// How long it lasts.
+pub(super) fn until(record: &Record) -> &'static str {
+    if record.persistent { "until it is locked, over reboots" } else { "until the next boot" }
 }
 
 pub(super) fn words(places: &[PathBuf]) -> String {

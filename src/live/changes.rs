@@ -8,7 +8,7 @@ use super::unlock::check_caller;
 use super::{Error, Record};
 use crate::host::Host;
 use crate::overlay::changes::{Change, Measure};
-use crate::overlay::{self, Overlay, Packages, diff, packages_of_view};
+use crate::overlay::{self, Packages, diff, packages_of_view};
 use crate::sys::Root;
 
 /// What was changed: files, and packages where the host has a database.
@@ -30,11 +30,9 @@ pub fn changes(record: &Record) -> Result<Changes, Error> {
     // It stays the host's, also where we see what lies below.
     let seen = Root::open("/")?;
     in_workshop(|| {
-        let dir = Root::open(record.directory())?;
+        let layers = record.overlay()?;
         detach_all(&record.places)?;
         let host = Host::open(Path::new("/"))?;
-        let record = overlay::Record::new(Path::new("/"), record.base.clone());
-        let layers = Overlay { name: "live".parse().expect("a good name"), dir, record };
         let files = diff(&layers, &host)?;
         let packages = packages_of_view(&seen, &host, &files)?;
         Ok(Changes { files, packages })

@@ -36,6 +36,37 @@ pub enum Error {
     /// It is not unlocked.
     #[error("the host is not unlocked")]
     NotUnlocked,
+    /// Something is kept over reboots, but is not laid.
+    #[error("what was unlocked persistently is held back: {why}")]
+    Held {
+        /// Why, in words.
+        why: String,
+    },
+    /// Following another base would leave something to mend.
+    #[error("the base has changed, and following it needs a person's eyes: {}", lines.join("; "))]
+    Unsound {
+        /// What it would come to, in words.
+        lines: Vec<String>,
+    },
+    /// A record makes no sense.
+    #[error("'{}' is damaged, or of a later onlay", path.display())]
+    Damaged {
+        /// Its file.
+        path: PathBuf,
+    },
+    /// Nobody would lay it again at boot.
+    #[error("systemd does not run this host, and nobody else would unlock it at boot")]
+    NoSystemd,
+    /// Something that is needed at boot will not be there.
+    #[error("{what} is not there at the next boot: '{}': {reason}", path.display())]
+    Fleeting {
+        /// What, in words.
+        what: &'static str,
+        /// Where it is now.
+        path: PathBuf,
+        /// Why.
+        reason: &'static str,
+    },
     /// A directory that is not for this.
     #[error("'{}' cannot be unlocked: {reason}", path.display())]
     Unsuitable {

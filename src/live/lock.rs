@@ -7,10 +7,10 @@ use super::holders::{self, Holder, Marks, SCOPE};
 use super::namespace::{in_namespace_of, others};
 use super::record::Live;
 use super::unlock::{check_caller, clear};
-use super::{Error, LABEL, Record};
-use crate::event::Events;
+use super::{Error, LABEL, Record, boot, kept};
+use crate::event::{Event, Events};
 use crate::host::Host;
-use crate::overlay::{OverlayName, Overlays, adopt, directory_name, note_base};
+use crate::overlay::{OverlayName, Overlays, adopt, adopt_seen, directory_name, note_base};
 use crate::sys::{MountTable, Root, detach_path, sync_file_system};
 use crate::tool::systemctl::Systemctl;
 
@@ -47,13 +47,67 @@ pub fn lock(live: &Live, record: Record, ending: &Ending, events: &mut dyn Event
     if let (Some(overlays), Some((name, _))) = (saving, &ending.save) {
         save(&record, &overlays, name)?;
     }
+    // Until here a reboot brings it back, and from here on it does not.
+    if let Some(state) = kept::state_of(&record).filter(|_| record.persistent) {
+        kept::forget(state)?;
+    }
     if let Some(systemctl) = restarter {
         restart(&systemctl, &holders)?;
         holders = marks.still(&holders);
     }
     clear(&record)?;
+    if record.persistent {
+        forget_unit(events);
+    }
     live.forget()?;
     Ok(Locked { record, holders })
+}
+
+/// Ends what is kept in a state directory while nothing of it is laid. Gives what is known of it.
+pub fn lock_held(
+    live: &Live,
+    state: &Path,
+    ending: &Ending,
+    events: &mut dyn Events,
+) -> Result<Option<Record>, Error> {
+    let record = match kept::read(state) {
+        Ok(Some(record)) => record,
+        Ok(None) => return Err(Error::NotUnlocked),
+        Err(Error::Damaged { .. }) if ending.save.is_none() => {
+            check_caller()?;
+            kept::clear_damaged(state, events)?;
+            forget_unit(events);
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    lock(live, record, ending, events).map(|locked| Some(locked.record))
+}
+
+/// Clears what is left in a state directory of unlocks that have ended. Says whether there was anything.
+pub fn clear_remains(live: &Live, state: &Path, events: &mut dyn Events) -> Result<bool, Error> {
+    check_caller()?;
+    let record = live.record()?;
+    let mut was = !kept::remains(state, record.as_ref())?.is_empty();
+    kept::clear_remains(state, record.as_ref(), events)?;
+    if record.is_none() && kept::held(state)?.is_none() && boot::is_installed() {
+        forget_unit(events);
+        was = true;
+    }
+    Ok(was)
+}
+
+/// Without what is kept, the unit at boot does nothing: where it resists, it is in nobody's way.
+fn forget_unit(events: &mut dyn Events) {
+    match boot::uninstall() {
+        Ok(true) => {
+            let _ = boot::tell_of_no_unit();
+        }
+        Ok(false) => {}
+        Err(error) => {
+            events.tell(Event::NotCleared { what: error.path.clone(), reason: error.cause() });
+        }
+    }
 }
 
 /// The overlays of a state directory, which must not have one of that name.
@@ -68,12 +122,14 @@ fn overlays_without(
 /// Makes what was changed an overlay over the host as it is below.
 fn save(record: &Record, overlays: &Overlays, name: &OverlayName) -> Result<(), Error> {
     let host = Host::open(Path::new("/"))?;
-    let layers = Root::open(record.directory().join("layers"))?;
-    let made = overlays.create_filled(name, Path::new("/"), host.base(), |dir| {
+    let of_layers = Root::open(record.directory())?;
+    let layers = of_layers.open_dir("layers")?;
+    let made = overlays.create_filled(name, Path::new("/"), record.base.clone(), |dir| {
         for place in &record.places {
             let upper = layers.open_dir(Path::new(&directory_name(place)).join("upper"))?;
             adopt(dir, &host, place, &upper)?;
         }
+        adopt_seen(dir, &of_layers)?;
         // Before it is said to be there.
         Ok::<(), Error>(sync_file_system(dir)?)
     })?;

@@ -5,24 +5,32 @@
 //! them off while processes use them (`holders` finds those); what was changed is discarded, or made a named overlay. All that is done in the
 //! mount namespace of process 1 (`namespace`), from wherever it is called, or not at all.
 //!
+//! What is persistent is written down on disk, too (`kept`), and laid again at boot by a unit of systemd's (`boot`,
+//! `resume`).
+//!
 //! Services that systemd sandboxes keep what they were promised: the overlay arrives read-only in every namespace, and
 //! only then the host's own mount of it is made writable (flags of a mount do not propagate, mount_namespaces(7)).
 
+mod boot;
 mod changes;
 mod error;
 mod holders;
+mod kept;
 mod lock;
 mod namespace;
 mod places;
 mod record;
+mod resume;
 mod unlock;
 
 pub use changes::{Changes, changes, measure};
 pub use error::Error;
 pub use holders::{Holder, holders};
-pub use lock::{Ending, Locked, lock};
+pub use kept::{Held, held, remains};
+pub use lock::{Ending, Locked, clear_remains, lock, lock_held};
 pub use places::default_places;
 pub use record::{Live, Record, Storage};
+pub use resume::{Moment, Resumed, resume, suspend};
 pub use unlock::{Request, Unlocked, unlock};
 
 /// What mountinfo(5) shows as the source of our overlays.

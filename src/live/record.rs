@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use super::namespace::go_to_host;
 use crate::host::Base;
-use crate::overlay::{RUN, run_directory};
+use crate::overlay::{self, Overlay, RUN, run_directory};
 use crate::sys::{IoError, Lock, Root, replace_volatile};
 
 const FOLDER: &str = "live";
@@ -18,6 +18,8 @@ const RECORD: &str = "record.json";
 const LOCK: &str = "lock";
 /// Where layers in RAM are mounted.
 const RAM: &str = "ram";
+/// Why what is kept was not laid at this boot, in words.
+const HELD: &str = "held";
 
 /// A bound of what is read.
 const LARGEST: u64 = 1 << 20;
@@ -28,7 +30,7 @@ const FORMAT: u64 = 1;
 /// What is unlocked, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    format: u64,
+    pub(super) format: u64,
     /// When it was unlocked (RFC 3339).
     pub since: String,
     /// Who did it.
@@ -37,6 +39,9 @@ pub struct Record {
     pub storage: Storage,
     /// Whether it can only be written in private namespaces.
     pub read_only: bool,
+    /// Whether it is laid again at every boot, until it is locked.
+    #[serde(default)]
+    pub persistent: bool,
     /// The directories.
     pub places: Vec<PathBuf>,
     /// What lies below them.
@@ -52,7 +57,7 @@ pub enum Storage {
         /// Its bound, in bytes.
         size: u64,
     },
-    /// In a directory that is worth nothing after a reboot.
+    /// In a directory, which is worth nothing after a reboot unless it is persistent.
     Disk {
         /// Which.
         path: PathBuf,
@@ -69,7 +74,7 @@ impl Record {
     pub(super) fn new(storage: Storage, read_only: bool, places: Vec<PathBuf>, base: Base) -> Record {
         let now = std::time::SystemTime::now();
         let since = humantime::format_rfc3339_seconds(now).to_string();
-        Record { format: FORMAT, since, by: caller(), storage, read_only, places, base }
+        Record { format: FORMAT, since, by: caller(), storage, read_only, persistent: false, places, base }
     }
 
     /// The directory that holds the layers.
@@ -78,6 +83,17 @@ impl Record {
             Storage::Ram { .. } => ram_path(),
             Storage::Disk { path } => path.clone(),
         }
+    }
+
+    pub(super) fn to_text(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).expect("a record has only strings and numbers")
+    }
+
+    /// Its layers, as those of an overlay that has no name.
+    pub(super) fn overlay(&self) -> Result<Overlay, IoError> {
+        let dir = Root::open(self.directory())?;
+        let record = overlay::Record::new(Path::new("/"), self.base.clone());
+        Ok(Overlay { name: "live".parse().expect("a good name"), dir, record })
     }
 
     /// What is unlocked now; `None` where nothing is. Goes to the host's mount namespace.
@@ -98,12 +114,17 @@ fn caller() -> String {
 }
 
 fn read(folder: &Root) -> Result<Option<Record>, Error> {
-    let text = match folder.read(RECORD, LARGEST) {
+    read_file(folder, RECORD)
+}
+
+/// Reads a record of any name.
+pub(super) fn read_file(folder: &Root, name: &str) -> Result<Option<Record>, Error> {
+    let text = match folder.read(name, LARGEST) {
         Err(error) if error.is_not_found() => return Ok(None),
         other => other?,
     };
-    let damaged = || crate::sys::io_error("understand", folder.join(RECORD), rustix::io::Errno::INVAL);
-    serde_json::from_slice(&text).map(Some).map_err(|_| damaged().into())
+    let record = serde_json::from_slice::<Record>(&text).ok().filter(|record| record.format <= FORMAT);
+    record.map(Some).ok_or_else(|| Error::Damaged { path: folder.join(name) })
 }
 
 impl Live {
@@ -122,21 +143,43 @@ impl Live {
     }
 
     pub(super) fn write(&self, record: &Record) -> Result<(), IoError> {
-        let text = serde_json::to_vec_pretty(record).expect("a record has only strings and numbers");
-        replace_volatile(&self.folder, RECORD, &text)
+        replace_volatile(&self.folder, RECORD, &record.to_text())
     }
 
+    /// Forgets what is unlocked, and why something was held back.
     pub(super) fn forget(&self) -> Result<(), IoError> {
-        match rustix::fs::unlinkat(&self.folder, RECORD, rustix::fs::AtFlags::empty()) {
-            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
-            Err(error) => Err(crate::sys::io_error("remove", self.folder.join(RECORD), error)),
-        }
+        remove_file(&self.folder, HELD)?;
+        remove_file(&self.folder, RECORD)
+    }
+
+    /// What was held back is laid.
+    pub(super) fn forget_hold(&self) -> Result<(), IoError> {
+        remove_file(&self.folder, HELD)
+    }
+
+    /// Writes down why what is kept is not laid, until the next boot or until it is.
+    pub(super) fn hold_back(&self, why: &str) -> Result<(), IoError> {
+        replace_volatile(&self.folder, HELD, why.as_bytes())
     }
 
     /// Where layers in RAM are mounted; the directory is made when missing.
     pub(super) fn ram(&self) -> Result<Root, IoError> {
         self.folder.make_dir(RAM, 0o700)?;
         self.folder.open_child(OsStr::new(RAM))
+    }
+}
+
+/// Why what is kept was not laid at this boot, where it was tried.
+pub(super) fn why_held() -> Option<String> {
+    let folder = Root::open(Path::new(RUN).join(FOLDER)).ok()?;
+    String::from_utf8(folder.read(HELD, LARGEST).ok()?).ok()
+}
+
+/// Removes a file, which may be gone.
+pub(super) fn remove_file(folder: &Root, name: &str) -> Result<(), IoError> {
+    match rustix::fs::unlinkat(folder, name, rustix::fs::AtFlags::empty()) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+        Err(error) => Err(crate::sys::io_error("remove", folder.join(name), error)),
     }
 }
 

@@ -3,18 +3,23 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::lock::take_off;
+use super::boot::{self, BootUnit};
+use super::kept;
+use super::lock::{detach_all, take_off};
 use super::namespace::{go_to_host, in_namespace_of, in_workshop, others};
 use super::record::{Live, ram_path};
 use super::{Error, LABEL, Record, Storage, places};
+use crate::event::Events;
 use crate::host::Host;
 use crate::overlay::{
     self, Overlay, OverlayName, Overlays, Presence, directory_name, held_beyond, lend, lower_of, new_upper,
+    note_packages_of,
 };
 use crate::shell::{self, Size};
 use crate::sys::{
     Context, Features, IoError, Lock, Mount, MountFlags, MountTable, OverlaySpec, Pid, Root, Tree, attach,
-    clone_tree, detach_path, has_capability, mount_overlay, new_filesystem, set_flags, unsuitable_upper,
+    clone_tree, detach_path, has_capability, mount_overlay, new_filesystem, set_flags, sync_file_system,
+    unsuitable_upper,
 };
 
 /// What is to be unlocked, and how.
@@ -30,6 +35,8 @@ pub struct Request {
     pub read_only: bool,
     /// Begin with what this overlay holds of them.
     pub from: Option<OverlayName>,
+    /// Lay it again at every boot, until it is locked.
+    pub persistent: bool,
     /// Where state is kept.
     pub state: PathBuf,
     /// Only say what would be done.
@@ -51,27 +58,43 @@ pub struct Unlocked {
 const FEATURES: Features = Features { index: false, redirect_dir: false, metacopy: false, volatile: false };
 
 /// Unlocks directories of the host: all of them, or none.
-pub fn unlock(request: &Request) -> Result<Unlocked, Error> {
+pub fn unlock(request: &Request, events: &mut dyn Events) -> Result<Unlocked, Error> {
     check_caller()?;
     if request.dry_run {
         go_to_host()?;
         let host = Host::open(Path::new("/"))?;
-        return Ok(Unlocked { record: plan(&host, request)?, unreached: Vec::new(), left_out: 0 });
+        let (record, _) = plan(&host, request)?;
+        return Ok(Unlocked { record, unreached: Vec::new(), left_out: 0 });
     }
     let live = Live::open()?;
     if let Some(Record { since, by, .. }) = live.record()? {
         return Err(Error::Unlocked { since, by });
     }
     let host = Host::open(Path::new("/"))?;
-    let record = plan(&host, request)?;
+    let (record, unit) = plan(&host, request)?;
+    kept::clear_remains(&request.state, None, events)?;
     let from = request.from.as_ref().map(|name| Lender::open(name, &request.state, &host)).transpose()?;
     live.write(&record)?;
     let left_out = from.as_ref().map_or(Ok(0), |from| held_beyond(&from.overlay.dir, &record.places))?;
-    match lay(&host, &record, &live, from.as_ref().map(|from| &from.overlay.dir)) {
-        Ok(unreached) => Ok(Unlocked { record, unreached, left_out }),
+    let lent = from.as_ref().map(|from| &from.overlay.dir);
+    let laid = lay(&host, &record, &live, lent).and_then(|unreached| {
+        if let Some(unit) = &unit {
+            keep(unit, &record, &request.state)?;
+        }
+        Ok(unreached)
+    });
+    match laid {
+        Ok(unreached) => {
+            boot::take_off_at_shutdown(&host, &request.state);
+            Ok(Unlocked { record, unreached, left_out })
+        }
         Err(error) => {
             // The error that matters is the first one; what is left is told by `onlay status`, and 'onlay lock' takes it off.
             if take_off(&record).is_ok() && clear(&record).is_ok() {
+                if record.persistent {
+                    // Without what is kept, it does nothing.
+                    let _ = boot::uninstall();
+                }
                 live.forget()?;
             }
             Err(error)
@@ -113,10 +136,32 @@ pub(super) fn check_caller() -> Result<(), Error> {
     }
 }
 
-fn plan(host: &Host, request: &Request) -> Result<Record, Error> {
+fn plan(host: &Host, request: &Request) -> Result<(Record, Option<BootUnit>), Error> {
+    if let Some(held) = kept::held(&request.state)? {
+        return Err(Error::Held { why: held.why });
+    }
     let places = places::choose(host, &request.places)?;
+    let unit = request.persistent.then(|| BootUnit::plan(host, &request.state, &places)).transpose()?;
     let storage = storage(request)?;
-    Ok(Record::new(storage, request.read_only, places, host.base()))
+    let record = Record::new(storage, request.read_only, places, host.base());
+    Ok((Record { persistent: request.persistent, ..record }, unit))
+}
+
+/// Has what was laid come back at boot. It is on disk before it is said to be there.
+fn keep(unit: &BootUnit, record: &Record, state: &Path) -> Result<(), Error> {
+    in_workshop(|| {
+        detach_all(&record.places)?;
+        unit.install()?;
+        // What is noted now is known also where the machine loses its power; and where it cannot be noted, following
+        // another base asks more.
+        let _ = note_packages_of(&record.overlay()?, &Host::open(Path::new("/"))?);
+        Ok(())
+    })?;
+    sync_file_system(&Root::open(state)?)?;
+    kept::write(state, record)?;
+    // Where it cannot be told, it finds the unit at the next boot.
+    let _ = boot::tell_of_unit();
+    Ok(())
 }
 
 /// Below this much free memory, changes go to disk unless RAM was asked for.
@@ -124,10 +169,10 @@ const ENOUGH: u64 = 1 << 30;
 
 fn storage(request: &Request) -> Result<Storage, Error> {
     let free = available_memory()?;
-    let on_disk = request.on_disk.unwrap_or(request.size.is_none() && free < ENOUGH);
+    let on_disk = request.persistent || request.on_disk.unwrap_or(request.size.is_none() && free < ENOUGH);
     if on_disk {
         let unique = format!("{}-{}", std::process::id(), now());
-        return Ok(Storage::Disk { path: request.state.join("live").join(unique) });
+        return Ok(Storage::Disk { path: request.state.join(kept::FOLDER).join(unique) });
     }
     let size = request.size.map_or(free / 2, |size| size.bytes(total_memory()));
     if size > total_memory() {
@@ -196,17 +241,10 @@ pub(super) fn clear(record: &Record) -> Result<(), Error> {
     }
 }
 
-fn lay(host: &Host, record: &Record, live: &Live, from: Option<&Root>) -> Result<Vec<Pid>, Error> {
+/// Puts overlays together and lays them over the host's directories. Gives the processes that they do not reach.
+pub(super) fn lay(host: &Host, record: &Record, live: &Live, from: Option<&Root>) -> Result<Vec<Pid>, Error> {
     let storage = make_storage(record, live)?;
-    let trees = in_workshop(|| {
-        // What is mounted must be reached through mounts of this namespace.
-        let storage = Root::open(storage.path())?;
-        record
-            .places
-            .iter()
-            .map(|place| put_together(host, place, &storage, from))
-            .collect::<Result<Vec<_>, _>>()
-    })?;
+    let trees = put_all_together(host, record, &storage, from)?;
     let host = Host::open(Path::new("/"))?;
     let before: Vec<(u64, u64)> =
         record.places.iter().map(|place| identity(place)).collect::<Result<_, _>>()?;
@@ -219,6 +257,20 @@ fn lay(host: &Host, record: &Record, live: &Live, from: Option<&Root>) -> Result
         }
     }
     serve_others(record, &trees, &before)
+}
+
+/// Writable overlays over all places, attached nowhere.
+pub(super) fn put_all_together(
+    host: &Host,
+    record: &Record,
+    storage: &Root,
+    from: Option<&Root>,
+) -> Result<Vec<Tree>, Error> {
+    in_workshop(|| {
+        // What is mounted must be reached through mounts of this namespace.
+        let storage = Root::open(storage.path())?;
+        record.places.iter().map(|place| put_together(host, place, &storage, from)).collect()
+    })
 }
 
 /// A writable overlay over a directory with all that is mounted in it, attached nowhere; read-only as a mount.

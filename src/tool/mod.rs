@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods)]
 
+pub mod cache_makers;
 pub mod systemctl;
 pub mod systemd_nspawn;
 
@@ -27,14 +28,17 @@ pub enum Error {
     },
 }
 
-/// Finds a program through PATH and where system programs are.
 fn find(program: &'static str) -> Result<PathBuf, Error> {
+    find_any(program).ok_or(Error::Missing { program })
+}
+
+/// Finds a program through PATH and where system programs are.
+fn find_any(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from))
         .map(|directory| directory.join(program))
         .find(|candidate| is_executable(candidate))
-        .ok_or(Error::Missing { program })
 }
 
 fn is_executable(path: &Path) -> bool {

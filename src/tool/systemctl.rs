@@ -21,10 +21,70 @@ impl Systemctl {
 
     /// Restarts units that run, and waits for that. Says whether all of them came back; what went wrong is in the journal.
     pub fn try_restart(&self, units: &[&str]) -> Result<bool, Error> {
-        let mut command = Command::new(&self.path);
-        command.args(["--quiet", "try-restart", "--"]).args(units);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.run(&["try-restart"], units)
+    }
+
+    /// Has it read all units again.
+    pub fn reload(&self) -> Result<(), Error> {
+        self.run(&["daemon-reload"], &[]).map(drop)
+    }
+
+    /// Has it start units, with what they want, and does not wait for that.
+    pub fn start(&self, units: &[&str]) -> Result<(), Error> {
+        self.run(&["--no-block", "start"], units).map(drop)
+    }
+
+    /// Has it stop units, and does not wait for that.
+    pub fn stop(&self, units: &[&str]) -> Result<(), Error> {
+        self.run(&["--no-block", "stop"], units).map(drop)
+    }
+
+    /// The targets that it is about to reach.
+    pub fn targets_ahead(&self) -> Result<Vec<String>, Error> {
+        let mut command = self.command();
+        command.args(["list-jobs", "--plain", "--no-legend", "--full"]).stderr(Stdio::null());
+        let output = command.output().map_err(|source| Error::NotStarted { program: PROGRAM, source })?;
+        Ok(targets_ahead(&String::from_utf8_lossy(&output.stdout)))
+    }
+
+    fn run(&self, verb: &[&str], units: &[&str]) -> Result<bool, Error> {
+        let mut command = self.command();
+        command.arg("--quiet").args(verb);
+        if !units.is_empty() {
+            command.arg("--").args(units);
+        }
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         let status = command.status().map_err(|source| Error::NotStarted { program: PROGRAM, source })?;
         Ok(status.success())
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        // Colours and pagers are for people.
+        command.env("SYSTEMD_COLORS", "0").env("SYSTEMD_PAGER", "").stdin(Stdio::null());
+        command
+    }
+}
+
+/// Of a list of jobs (ID UNIT TYPE STATE), the targets that are to be started.
+fn targets_ahead(jobs: &str) -> Vec<String> {
+    let target = |line: &str| {
+        let mut words = line.split_whitespace().skip(1);
+        let (unit, job) = (words.next()?, words.next()?);
+        (job == "start" && unit.ends_with(".target")).then(|| unit.to_owned())
+    };
+    jobs.lines().filter_map(target).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_found_among_jobs() {
+        let jobs = "  1 multi-user.target   start waiting\n 55 cron.service start waiting\n\
+                    71 emergency.target stop waiting\n  2 sysinit.target start waiting\nno jobs\n";
+        assert_eq!(targets_ahead(jobs), ["multi-user.target", "sysinit.target"]);
+        assert!(targets_ahead("").is_empty());
     }
 }

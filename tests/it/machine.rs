@@ -50,3 +50,18 @@ fn an_overlay_outlives_boots_and_changes_of_its_base() {
     );
     assert_all_passed(&machine.boot("machine/kept.sh"));
 }
+
+/// An unlock in passing is lost with the power; a persistent one comes back at boot, follows a base that goes with it,
+/// and is held back over one that does not.
+#[test]
+fn a_persistent_unlock_comes_back_at_boot() {
+    let Some(machine) = Machine::make() else { return };
+    for _ in 0..3 {
+        assert_all_passed(&machine.boot("machine/persistent.sh"));
+    }
+    assert_all_passed(&machine.boot_with("machine/persistent.sh", &["onlay.unlock=no"]));
+    machine.change("dpkg --install /var/local/repository/onlay-base_*.deb");
+    assert_all_passed(&machine.boot("machine/persistent.sh"));
+    machine.change("dpkg --purge onlay-base");
+    assert_all_passed(&machine.boot("machine/persistent.sh"));
+}

@@ -31,6 +31,7 @@ use self::seen::SeenFiles;
 use super::changes::marks::Prefix;
 use super::changes::place::Place;
 use super::changes::upper::Upper;
+use super::copy::copy_tree;
 use super::diff::{uppers, without_submounts};
 use super::name::OverlayName;
 use super::{Error, Overlay, layers};
@@ -166,6 +167,13 @@ impl Rebase {
             rebase.room.bytes += later.size(&host.root)?;
         }
         Ok(rebase)
+    }
+
+    /// Whether it leaves nothing behind that somebody must mend: packages whose needs are not met, files that went with
+    /// the base.
+    pub fn is_sound(&self) -> bool {
+        let is_missing = |finding: &Finding| matches!(finding, Finding::Missing { .. });
+        self.broken.0.is_empty() && !self.findings.iter().any(is_missing)
     }
 
     /// The base that the overlay follows.
@@ -328,41 +336,68 @@ pub fn is_followed(overlay: &Root, base: &Base) -> Result<bool, IoError> {
 
 /// Notes what an overlay has seen of its base, after the last one has left it.
 pub fn note_base(name: &OverlayName, dir: &Root) -> Result<(), Error> {
-    let all = uppers(dir)?;
-    if all
-        .iter()
-        .map(|(_, upper)| upper.is_empty())
-        .collect::<Result<Vec<_>, _>>()?
-        .iter()
-        .all(|empty| *empty)
-    {
+    if holds_nothing(&uppers(dir)?)? {
         return Ok(());
     }
     let overlay = Overlay::read(name, dir.try_clone()?)?;
-    let base = &overlay.record.base;
     let host = Host::open(Path::new(&overlay.record.root))?;
-    if *base != host.base() {
-        // The base was changed under the overlay: what it had is gone.
+    note_base_of(&overlay, &host)
+}
+
+/// Notes what layers have seen of their base, which is the host as it is seen here.
+pub fn note_base_of(overlay: &Overlay, host: &Host) -> Result<(), Error> {
+    let all = uppers(&overlay.dir)?;
+    let base = &overlay.record.base;
+    // Where the base was changed under the overlay, what it had is gone; and while its package manager is at work, what it
+    // has is neither what it had nor what it will have.
+    if holds_nothing(&all)? || !is_settled(base, host) {
         return Ok(());
     }
-    if packages::refuse_in_use(&host.root, Duration::ZERO).is_err() {
-        // What it has at this moment is neither what it had nor what it will have.
-        return Ok(());
+    let layers = overlay.dir.open_child(OsStr::new(layers::DIRECTORY))?;
+    note(&Side::all(all, host)?, &layers, SeenFiles::read(&layers, base)?, (base, None), host)
+}
+
+fn holds_nothing(uppers: &[(PathBuf, Root)]) -> Result<bool, IoError> {
+    for (_, upper) in uppers {
+        if !upper.is_empty()? {
+            return Ok(false);
+        }
     }
-    let layers = dir.open_child(OsStr::new(layers::DIRECTORY))?;
-    note(&Side::all(all, &host)?, &layers, SeenFiles::read(&layers, base)?, (base, None), &host)
+    Ok(true)
+}
+
+/// Whether the host has the base that is known, and nobody is changing it.
+fn is_settled(base: &Base, host: &Host) -> bool {
+    *base == host.base() && packages::refuse_in_use(&host.root, Duration::ZERO).is_ok()
 }
 
 /// Notes what packages an overlay's base has, while somebody is in it: who leaves might not come to that, and the base
 /// might be another one then.
 pub fn note_packages(name: &OverlayName, dir: &Root) -> Result<(), Error> {
     let overlay = Overlay::read(name, dir.try_clone()?)?;
-    let base = &overlay.record.base;
     let host = Host::open(Path::new(&overlay.record.root))?;
-    if *base != host.base() || packages::refuse_in_use(&host.root, Duration::ZERO).is_err() {
+    note_packages_of(&overlay, &host)
+}
+
+/// Notes what packages the base of layers has, which is the host as it is seen here.
+pub fn note_packages_of(overlay: &Overlay, host: &Host) -> Result<(), Error> {
+    let base = &overlay.record.base;
+    if !is_settled(base, host) {
         return Ok(());
     }
-    packages::note(&host.root, &dir.open_child(OsStr::new(layers::DIRECTORY))?, (base, None))
+    packages::note(&host.root, &overlay.dir.open_child(OsStr::new(layers::DIRECTORY))?, (base, None))
+}
+
+/// Copies what was noted of the base that layers lie over into an overlay that is being made over the same.
+pub fn adopt_seen(overlay: &Root, from: &Root) -> Result<(), Error> {
+    let layers = from.open_child(OsStr::new(layers::DIRECTORY))?;
+    let seen = match layers.open_child(OsStr::new(seen::DIRECTORY)) {
+        Err(error) if error.is_not_found() => return Ok(()),
+        other => other?,
+    };
+    let layers = overlay.open_child(OsStr::new(layers::DIRECTORY))?;
+    layers.make_dir(seen::DIRECTORY, 0o700)?;
+    Ok(copy_tree(&seen, &layers.open_child(OsStr::new(seen::DIRECTORY))?)?)
 }
 
 /// Notes what is seen of a base, and its packages, which may be known.

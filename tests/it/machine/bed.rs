@@ -56,6 +56,11 @@ impl Machine {
 
     /// Boots it with a script of checks and waits until it is off.
     pub(crate) fn boot(&self, checks: &str) -> Vec<Step> {
+        self.boot_with(checks, &[])
+    }
+
+    /// The same, with more words on the kernel's command line.
+    pub(crate) fn boot_with(&self, checks: &str, words: &[&str]) -> Vec<Step> {
         let share = self.path().join("share");
         // A boot's results are its own.
         match std::fs::remove_dir_all(&share) {
@@ -73,7 +78,7 @@ impl Machine {
                 boot
             }
         };
-        let output = boot.output().expect("timeout(1) is everywhere");
+        let output = boot.args(words).output().expect("timeout(1) is everywhere");
         let steps = read_steps(&share);
         let finished = steps.last().is_some_and(|step| step.name == "finish");
         let console = String::from_utf8_lossy(&output.stdout);

@@ -2,7 +2,8 @@
 # A machine whose /usr cannot be written. In a mount namespace of its own, with which the mounts go:
 #
 #   bed.sh make DIR TREE ONLAY REPOSITORY   makes it: Debian from TREE, the program ONLAY, packages in /var/local
-#   bed.sh boot DIR                         runs DIR/share/checks.sh in it, until it powers itself off
+#   bed.sh boot DIR [WORD…]                 runs DIR/share/checks.sh in it, until it powers itself off; WORDs are what
+#                                           the kernel is told
 #   bed.sh change DIR SCRIPT                changes it while it is off
 #
 # /, /usr and /var are ext4 images of their own: overlayfs takes no upper from another overlay, and the file system
@@ -130,6 +131,6 @@ boot)
     # containers lack were allowed to add filters.
     exec systemd-nspawn --quiet --register=no --keep-unit --boot --directory="$machine" --machine=onlay-test \
         --private-network --link-journal=no --timezone=off --resolv-conf=off --bind="$dir/share:/results" \
-        --system-call-filter=seccomp systemd.show_status=no onlay.test.checks </dev/null
+        --system-call-filter=seccomp systemd.show_status=no onlay.test.checks "${@:3}" </dev/null
     ;;
 esac

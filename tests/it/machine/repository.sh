@@ -92,6 +92,11 @@ control onlay-base 1.0
 echo base | put onlay-base /usr/share/onlay-base/file 644
 build onlay-base
 
+# What needs that.
+control onlay-needy 1.0 'Depends: onlay-base'
+echo needy | put onlay-needy /usr/share/onlay-needy/file 644
+build onlay-needy
+
 # The next version of a service that the tree has, with its real maintainer scripts.
 dpkg-deb --raw-extract "$tree"/srv/debs/cron_*.deb "$work/cron"
 sed -i 's/^Version: .*/&+onlay1/' "$work/cron/DEBIAN/control"

@@ -1,8 +1,9 @@
 #!/bin/bash
 # The machine of machine/bed.sh in an emulator, with a kernel of scripts/test-trees. In a mount namespace of its own:
 #
-#   boot.sh prepare DIR KERNEL   makes what the kernel begins with
-#   boot.sh boot DIR KERNEL      runs DIR/share/checks.sh, until the machine is off or asks that its power be cut
+#   boot.sh prepare DIR KERNEL        makes what the kernel begins with
+#   boot.sh boot DIR KERNEL [WORD…]   runs DIR/share/checks.sh, until the machine is off or asks that its power be
+#                                     cut; the WORDs are more of what the kernel is told
 #
 # The kernels have no way to share a directory: what is in DIR/share goes in and comes out on a disk.
 set -eu
@@ -10,6 +11,7 @@ set -eu
 verb=$1
 dir=$2
 kernel=$3
+more=("${@:4}")
 here=$(dirname "$0")
 
 # What needs nothing but the kernel: a shell, the modules for disks and overlays, and the way to the machine's own init.
@@ -46,7 +48,7 @@ needless=(
 run_until_off() {
     local disk words=(console=ttyS0 quiet panic=-1 mitigations=off onlay.test.checks)
     words+=(systemd.unit=onlay-checks.service systemd.wants=cron.service systemd.wants=probe.service)
-    words+=(systemd.show_status=no "${needless[@]/#/systemd.mask=}")
+    words+=(systemd.show_status=no "${needless[@]/#/systemd.mask=}" "${more[@]}")
     local machine=(-accel tcg -m 1024 -nodefaults -display none -no-reboot)
     # An old processor is emulated faster than a new one. QEMU 7.2 has a cmpxchg16b on which Linux 6.12 dies.
     machine+=(-cpu "qemu64,-cx16")

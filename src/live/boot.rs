@@ -1,0 +1,264 @@
+//! What systemd is told: a unit in /etc that lays again at boot what is kept, and one in /run that takes off at
+//! shutdown what is laid.
+//!
+//! The first one comes after local file systems and before all that `sysinit.target` stands for, so that services
+//! start on what was unlocked; whatever becomes of it, the boot goes on. The second one is what makes a soft-reboot
+//! (systemd-soft-reboot.service(8)) the end of an unlock, as a reboot is: systemd would leave /usr and /etc as they are
+//! then, and unmount what was laid over the package database.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use super::kept::{SWITCH, why_fleeting};
+use super::record::remove_file;
+use crate::host::Host;
+use crate::sys::{Context, IoError, Root, replace_file, replace_volatile, sync_dir};
+use crate::tool;
+use crate::tool::systemctl::Systemctl;
+
+/// Lays again at boot what is kept.
+const AT_BOOT: &str = "onlay-unlock.service";
+/// Takes off at shutdown what is laid.
+const AT_SHUTDOWN: &str = "onlay-unlocked.service";
+
+/// Where systemd looks for what the administrator wants.
+const DIRECTORY: &str = "/etc/systemd/system";
+const WANTED: &str = "sysinit.target.wants";
+/// Where systemd looks for what is of this boot alone.
+const VOLATILE: &str = "/run/systemd/system";
+
+/// What the unit at boot is made from.
+#[derive(Debug)]
+pub(super) struct BootUnit {
+    text: String,
+}
+
+impl BootUnit {
+    /// Looks whether it would do what it is for, on this host; changes nothing.
+    pub(super) fn plan(host: &Host, state: &Path, places: &[PathBuf]) -> Result<BootUnit, Error> {
+        if !host.runs_systemd() {
+            return Err(Error::NoSystemd);
+        }
+        let program = program(host)?;
+        for (what, path) in [
+            ("the state directory", existing(host, state)),
+            ("systemd's directory", existing(host, Path::new(DIRECTORY))),
+        ] {
+            if let Some(reason) = why_fleeting(host, &path) {
+                return Err(Error::Fleeting { what, path, reason });
+            }
+        }
+        let directory = existing(host, Path::new(DIRECTORY));
+        if !host.mounts.at(&directory).is_some_and(crate::sys::Mount::is_writable) {
+            return Err(Error::Unsuitable {
+                path: directory,
+                reason: "systemd's unit is to be there, and it is read-only",
+            });
+        }
+        if places.iter().any(|place| existing(host, state).starts_with(place)) {
+            return Err(Error::Unsuitable {
+                path: state.to_owned(),
+                reason: "the layers would lie below themselves",
+            });
+        }
+        let text = at_boot(&program, state).ok_or_else(|| Error::Unsuitable {
+            path: state.to_owned(),
+            reason: "systemd takes only paths that are text on one line",
+        })?;
+        Ok(BootUnit { text })
+    }
+
+    /// Puts it where systemd finds it at the next boot. /etc must be the host's own: nothing of ours lies on it.
+    pub(super) fn install(&self) -> Result<(), IoError> {
+        let root = Root::open("/")?;
+        root.make_dirs(Path::new(DIRECTORY).join(WANTED), 0o755)?;
+        let directory = root.open_dir(DIRECTORY)?;
+        replace_file(&directory, AT_BOOT, self.text.as_bytes())?;
+        let file = directory.open_file(AT_BOOT)?;
+        rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(0o644))
+            .context("change mode of", directory.join(AT_BOOT))?;
+        let wanted = directory.open_dir(WANTED)?;
+        match rustix::fs::symlinkat(format!("../{AT_BOOT}"), &wanted, AT_BOOT) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(error).context("create", wanted.join(AT_BOOT)),
+        }
+        sync_dir(&wanted)
+    }
+}
+
+/// Whether the unit at boot is there.
+pub(super) fn is_installed() -> bool {
+    Path::new(DIRECTORY).join(AT_BOOT).exists()
+}
+
+/// Takes the unit at boot away. Says whether there was one.
+pub(super) fn uninstall() -> Result<bool, IoError> {
+    let directory = match Root::open(DIRECTORY) {
+        Err(error) if error.is_not_found() => return Ok(false),
+        other => other?,
+    };
+    let was = directory.lstat(AT_BOOT)?.is_some();
+    if let Ok(wanted) = directory.open_dir(WANTED) {
+        remove_file(&wanted, AT_BOOT)?;
+    }
+    remove_file(&directory, AT_BOOT)?;
+    Ok(was)
+}
+
+/// Has systemd know that the unit at boot has come. It is not started: all is laid.
+pub(super) fn tell_of_unit() -> Result<(), tool::Error> {
+    Systemctl::find()?.reload()
+}
+
+/// Has systemd know that the unit at boot has gone. It may be running still, for what it did is what was taken off.
+pub(super) fn tell_of_no_unit() -> Result<(), tool::Error> {
+    let systemctl = Systemctl::find()?;
+    systemctl.reload()?;
+    systemctl.stop(&[AT_BOOT])
+}
+
+/// Has systemd take off at shutdown what is laid now. Where that cannot be, a reboot still does it.
+pub(super) fn take_off_at_shutdown(host: &Host, state: &Path) {
+    if !host.runs_systemd() {
+        return;
+    }
+    let Ok(program) = std::env::current_exe() else { return };
+    let Some(text) = at_shutdown(&program, state) else { return };
+    let written = || -> Result<bool, Error> {
+        let directory = Root::open(VOLATILE)?;
+        let was = directory.lstat(AT_SHUTDOWN)?.is_some();
+        replace_volatile(&directory, AT_SHUTDOWN, text.as_bytes())?;
+        Ok(was)
+    };
+    // Once started, it is on duty until the shutdown.
+    if matches!(written(), Ok(false)) {
+        let _ = Systemctl::find().and_then(|systemctl| systemctl.start(&[AT_SHUTDOWN]));
+    }
+}
+
+/// Nothing is left to take off: after a soft-reboot, /run is what it was.
+pub(super) fn off_duty() -> Result<(), IoError> {
+    match Root::open(VOLATILE) {
+        Ok(directory) => remove_file(&directory, AT_SHUTDOWN),
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The text of the unit at boot; `None` for paths that it cannot name.
+fn at_boot(program: &Path, state: &Path) -> Option<String> {
+    let (command, mounts) = (command(program, state)?, format!("{} {}", quoted(state)?, quoted(program)?));
+    let kept = state.join("live/kept.json");
+    let kept = kept.to_str()?.replace('%', "%%");
+    Some(format!(
+        "# Made by 'onlay unlock --persistent', removed by 'onlay lock'.
+[Unit]
+Description=Lay again what was unlocked of the host
+Documentation=man:onlay-unlock(8)
+DefaultDependencies=no
+ConditionKernelCommandLine=!{SWITCH}
+ConditionPathExists={kept}
+RequiresMountsFor={mounts}
+After=local-fs.target
+Before=sysinit.target systemd-sysusers.service systemd-tmpfiles-setup.service systemd-sysext.service
+Before=systemd-confext.service ldconfig.service systemd-update-done.service systemd-hwdb-update.service
+Conflicts=shutdown.target
+Before=shutdown.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart={command} unlock --resume --at-boot
+# Also where it did not come to an end.
+ExecStopPost={command} unlock --suspend
+TimeoutStartSec=5min
+
+[Install]
+WantedBy=sysinit.target
+"
+    ))
+}
+
+/// The text of the unit at shutdown.
+fn at_shutdown(program: &Path, state: &Path) -> Option<String> {
+    let (command, mounts) = (command(program, state)?, quoted(state)?);
+    Some(format!(
+        "# Made by 'onlay unlock', for this boot.
+[Unit]
+Description=Take off at shutdown what is unlocked of the host
+Documentation=man:onlay-unlock(8)
+DefaultDependencies=no
+RequiresMountsFor={mounts}
+After=local-fs.target
+Before=sysinit.target
+Conflicts=shutdown.target
+Before=shutdown.target
+RefuseManualStop=yes
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStop={command} unlock --suspend
+"
+    ))
+}
+
+fn command(program: &Path, state: &Path) -> Option<String> {
+    let in_command = |path| Some(quoted(path)?.replace('$', "$$"));
+    Some(format!("{} --state {}", in_command(program)?, in_command(state)?))
+}
+
+/// A path as systemd.syntax(7) quotes it, its specifiers doubled.
+fn quoted(path: &Path) -> Option<String> {
+    let text = path.to_str().filter(|text| !text.chars().any(char::is_control))?;
+    Some(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%")))
+}
+
+/// The program that runs, by a path that leads to it at the next boot, too, and that nobody else can give another.
+fn program(host: &Host) -> Result<PathBuf, Error> {
+    let path = std::env::current_exe().context("find", "/proc/self/exe")?;
+    let fleeting = |reason| Error::Fleeting { what: "this program", path: path.clone(), reason };
+    let running = std::fs::metadata("/proc/self/exe").context("examine", "/proc/self/exe")?;
+    let is_it = |found: &std::fs::Metadata| (found.dev(), found.ino()) == (running.dev(), running.ino());
+    if !std::fs::metadata(&path).is_ok_and(|found| is_it(&found)) {
+        return Err(fleeting("the host has another file there, or none"));
+    }
+    if let Some(reason) = why_fleeting(host, &path) {
+        return Err(fleeting(reason));
+    }
+    for part in path.ancestors() {
+        let found = std::fs::symlink_metadata(part).context("examine", part)?;
+        if found.uid() != 0 || found.mode() & 0o022 != 0 {
+            let reason = "others than root may write it, and root would run it at boot";
+            return Err(Error::Unsuitable { path: part.to_owned(), reason });
+        }
+    }
+    Ok(path)
+}
+
+/// The lowest directory on the way to a path that is there, links resolved.
+fn existing(host: &Host, path: &Path) -> PathBuf {
+    path.ancestors().find_map(|part| host.root.resolve(part).ok()).unwrap_or_else(|| PathBuf::from("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_name_paths_as_systemd_reads_them() {
+        let state = Path::new("/var/a b/50%/\"$x\"");
+        let text = at_boot(Path::new("/usr/bin/onlay"), state).expect("text");
+        for line in [
+            "ExecStart=\"/usr/bin/onlay\" --state \"/var/a b/50%%/\\\"$$x\\\"\" unlock --resume --at-boot",
+            "RequiresMountsFor=\"/var/a b/50%%/\\\"$x\\\"\" \"/usr/bin/onlay\"",
+            "ConditionPathExists=/var/a b/50%%/\"$x\"/live/kept.json",
+            "ConditionKernelCommandLine=!onlay.unlock=no",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+        assert_eq!(at_boot(Path::new("/usr/bin/onlay"), Path::new("/a\nExecStart=/b")), None);
+        assert!(at_shutdown(Path::new("/usr/bin/onlay"), state).is_some());
+    }
+}

@@ -1,0 +1,255 @@
+//! What is kept over reboots: `STATE/live/kept.json`, a record like that of what is unlocked now, but on disk.
+//!
+//! It is written when all is laid, and removed before the layers are cleared: so it never speaks of layers that are not
+//! whole. What else is in `STATE/live` is what a reboot or a crash left of an unlock that has ended, and is worth nothing.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::record::{read_file, remove_file, why_held};
+use super::{Error, Record, Storage};
+use crate::event::{Event, Events};
+use crate::host::Host;
+use crate::overlay::{self, Overlays};
+use crate::sys::{FileKind, Root, replace_file, sync_dir};
+
+/// The directory of a state directory that holds layers over the running host.
+pub(super) const FOLDER: &str = "live";
+const RECORD: &str = "kept.json";
+
+/// What is kept, but is not laid now.
+#[derive(Debug)]
+pub struct Held {
+    /// What is known of it; `None` where that is damaged.
+    pub record: Option<Record>,
+    /// Why it is not laid, in words.
+    pub why: String,
+}
+
+/// What is kept in a state directory; `None` where nothing is.
+pub(super) fn read(state: &Path) -> Result<Option<Record>, Error> {
+    let Some(folder) = open(state)? else { return Ok(None) };
+    let Some(record) = read_file(&folder, RECORD)? else { return Ok(None) };
+    let is_here =
+        matches!(&record.storage, Storage::Disk { path } if path.parent() == Some(&state.join(FOLDER)));
+    if is_here && record.persistent {
+        Ok(Some(record))
+    } else {
+        Err(Error::Damaged { path: folder.join(RECORD) })
+    }
+}
+
+/// Keeps it from now on.
+pub(super) fn write(state: &Path, record: &Record) -> Result<(), Error> {
+    Ok(replace_file(&Root::open(state.join(FOLDER))?, RECORD, &record.to_text())?)
+}
+
+/// Keeps it no longer.
+pub(super) fn forget(state: &Path) -> Result<(), Error> {
+    if let Some(folder) = open(state)? {
+        remove_file(&folder, RECORD)?;
+        sync_dir(&folder)?;
+    }
+    Ok(())
+}
+
+/// The state directory that layers are in.
+pub(super) fn state_of(record: &Record) -> Option<&Path> {
+    match &record.storage {
+        Storage::Disk { path } => path.parent()?.parent(),
+        Storage::Ram { .. } => None,
+    }
+}
+
+/// What is kept in a state directory while nothing of it is laid; `None` where nothing is kept. The host is as it is in
+/// the caller's mount namespace.
+pub fn held(state: &Path) -> Result<Option<Held>, Error> {
+    let (record, why) = match read(state) {
+        Ok(None) => return Ok(None),
+        Ok(Some(record)) => (Some(record), why_held().unwrap_or_else(why_not_tried)),
+        Err(error @ Error::Damaged { .. }) => (None, error.to_string()),
+        Err(error) => return Err(error),
+    };
+    Ok(Some(Held { record, why }))
+}
+
+/// What tells the kernel's command line that nothing is to be laid at this boot.
+pub(super) const SWITCH: &str = "onlay.unlock=no";
+
+fn why_not_tried() -> String {
+    // In a container, the first process is told what else a kernel is.
+    let is_told = |path: &str| {
+        let words = std::fs::read(path).unwrap_or_default();
+        words.split(|byte| b" \n\0".contains(byte)).any(|word| word == SWITCH.as_bytes())
+    };
+    if ["/proc/cmdline", "/proc/1/cmdline"].into_iter().any(is_told) {
+        format!("the kernel's command line says {SWITCH}")
+    } else {
+        "it was not tried at this boot".to_owned()
+    }
+}
+
+/// What is left in a state directory of unlocks that have ended: layers that nobody knows of any more.
+pub fn remains(state: &Path, unlocked: Option<&Record>) -> Result<Vec<PathBuf>, Error> {
+    let Some(folder) = open(state)? else { return Ok(Vec::new()) };
+    let known = match read(state) {
+        Ok(kept) => kept.into_iter().chain(unlocked.cloned()).map(|record| record.directory()),
+        // Nobody can tell which of them are worth something.
+        Err(Error::Damaged { .. }) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let known: Vec<PathBuf> = known.collect();
+    let entries = folder.entries()?.into_iter().map(|entry| folder.join(entry.name));
+    let mut found: Vec<PathBuf> = entries.filter(|path| !known.contains(path)).collect();
+    found.retain(|path| path.file_name() != Some(OsStr::new(RECORD)));
+    found.sort();
+    Ok(found)
+}
+
+/// Clears those. Nobody lays any meanwhile: the caller holds [`super::Live`].
+pub(super) fn clear_remains(
+    state: &Path,
+    unlocked: Option<&Record>,
+    events: &mut dyn Events,
+) -> Result<(), Error> {
+    let remains = remains(state, unlocked)?;
+    clear_all(state, remains, events)
+}
+
+/// Clears all layers of a state directory in which nobody can tell what is kept, and what says so.
+pub(super) fn clear_damaged(state: &Path, events: &mut dyn Events) -> Result<(), Error> {
+    forget(state)?;
+    clear_remains(state, None, events)
+}
+
+fn clear_all(state: &Path, remains: Vec<PathBuf>, events: &mut dyn Events) -> Result<(), Error> {
+    let Some(folder) = open(state)? else { return Ok(()) };
+    for what in remains {
+        let name = what.file_name().unwrap_or_default();
+        // What resists is in nobody's way, and is tried again by whoever comes next.
+        events.tell(match overlay::clear_tree(&folder, name) {
+            Ok(()) => Event::Cleared { what },
+            Err(error) => Event::NotCleared { what, reason: error.cause() },
+        });
+    }
+    Ok(())
+}
+
+/// Opens what holds layers; `None` where there never were any.
+fn open(state: &Path) -> Result<Option<Root>, Error> {
+    // Refuses a state directory that others may write.
+    Overlays::open(state)?;
+    match Root::open(state.join(FOLDER)) {
+        Err(error) if error.is_not_found() => Ok(None),
+        other => Ok(Some(other?)),
+    }
+}
+
+/// Why a directory of the host does not outlive a reboot, in words; `None` where it does, as far as can be seen.
+pub(super) fn why_fleeting(host: &Host, path: &Path) -> Option<&'static str> {
+    let in_memory = ["/run", "/tmp", "/dev", "/proc", "/sys"];
+    if in_memory.iter().any(|place| path.starts_with(place)) {
+        return Some("what is there is gone then");
+    }
+    let mut path = path.to_owned();
+    // An overlay's upper may lie in another overlay, and so on; the kernel bounds that to two.
+    for _ in 0..4 {
+        let mount = host.mounts.at(&path)?;
+        match mount.kind.as_str() {
+            "tmpfs" | "ramfs" | "devtmpfs" => return Some("it is in RAM"),
+            "overlay" => {}
+            _ => return None,
+        }
+        let upper = mount.super_option("upperdir")?;
+        let is_there = |path: &Path| host.root.lstat(path).is_ok_and(|stat| is_directory(stat.as_ref()));
+        path = mount.point.parent().unwrap_or(Path::new("/")).join(upper);
+        if !is_there(&path) {
+            break;
+        }
+    }
+    Some("it is in an overlay, and it cannot be seen where that one's own files are")
+}
+
+fn is_directory(stat: Option<&rustix::fs::Stat>) -> bool {
+    stat.is_some_and(|stat| FileKind::of(stat) == FileKind::Directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{Base, BaseKind};
+    use crate::sys::MountTable;
+
+    fn host(table: &str) -> Host {
+        Host { root: Root::open("/").expect("it opens"), is_running: true, mounts: MountTable::parse(table) }
+    }
+
+    #[test]
+    fn what_is_in_memory_is_fleeting() {
+        let host = host(
+            "1 0 8:1 / / rw - ext4 /dev/sda rw\n\
+             2 1 0:2 / /opt rw - tmpfs tmpfs rw\n\
+             3 1 0:3 / /usr ro - overlay composefs ro,lowerdir=/a::/b\n\
+             4 1 0:4 / /etc rw - overlay overlay rw,lowerdir=/etc,upperdir=/var,workdir=/w\n\
+             5 1 0:5 / /srv rw - overlay overlay rw,lowerdir=/srv,upperdir=/opt,workdir=/w\n\
+             6 1 0:6 / /mnt rw - overlay overlay rw,lowerdir=/mnt,upperdir=/nowhere/to/be/seen,workdir=/w\n",
+        );
+        let is_fleeting = |path: &str| why_fleeting(&host, Path::new(path)).is_some();
+        for path in ["/opt/onlay", "/run/x", "/tmp/onlay", "/srv", "/mnt/x"] {
+            assert!(is_fleeting(path), "{path}");
+        }
+        for path in ["/usr/bin/onlay", "/etc/systemd/system", "/root", "/", "/runner", "/var/tmp"] {
+            assert!(!is_fleeting(path), "{path}");
+        }
+    }
+
+    /// A record of layers below a state directory.
+    fn record(state: &Path, id: &str) -> Record {
+        let base = Base { kind: BaseKind::Plain, id: String::new(), os: "Debian".into(), packages: None };
+        let storage = Storage::Disk { path: state.join(FOLDER).join(id) };
+        let record = Record::new(storage, false, vec!["/usr".into()], base);
+        Record { persistent: true, ..record }
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_and_all_else_is_remains() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let state = dir.path();
+        assert!(read(state).expect("readable").is_none());
+        assert!(remains(state, None).expect("readable").is_empty());
+        let layers = |id: &str| state.join(FOLDER).join(id);
+        for id in ["1-1", "2-2", "3-3"] {
+            std::fs::create_dir_all(layers(id).join("layers/usr/upper/x")).expect("directories");
+        }
+        let (kept, now) = (record(state, "1-1"), record(state, "2-2"));
+        write(state, &kept).expect("writable");
+        assert_eq!(read(state).expect("readable").as_ref(), Some(&kept));
+        assert_eq!(state_of(&kept), Some(state));
+        assert_eq!(remains(state, Some(&now)).expect("readable"), [layers("3-3")]);
+        let mut told = Vec::new();
+        clear_remains(state, Some(&now), &mut told).expect("cleared");
+        assert_eq!(told, [Event::Cleared { what: layers("3-3") }]);
+        assert!(layers("1-1").exists() && layers("2-2").exists() && !layers("3-3").exists());
+        forget(state).expect("forgotten");
+        forget(state).expect("nothing to do");
+        assert!(read(state).expect("readable").is_none());
+        assert_eq!(remains(state, None).expect("readable"), [layers("1-1"), layers("2-2")]);
+    }
+
+    #[test]
+    fn a_damaged_record_is_no_reason_to_clear_anything() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let state = dir.path();
+        std::fs::create_dir_all(state.join("live/1-1/layers")).expect("directories");
+        let whole = record(state, "1-1").to_text();
+        for text in [&whole[..whole.len() / 2], b"", b"{}", &record(Path::new("/else"), "1-1").to_text()] {
+            std::fs::write(state.join("live/kept.json"), text).expect("ours");
+            assert!(matches!(read(state), Err(Error::Damaged { .. })));
+            assert!(remains(state, None).expect("readable").is_empty());
+            let held = held(state).expect("readable").expect("something is kept");
+            assert!(held.record.is_none() && held.why.contains("damaged"), "{}", held.why);
+        }
+        clear_damaged(state, &mut ()).expect("cleared");
+        assert_eq!(std::fs::read_dir(state.join("live")).expect("it is there").count(), 0);
+    }
+}

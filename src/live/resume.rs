@@ -1,0 +1,204 @@
+//! Laying again at boot what is kept, over the same base or over another one that it then follows; and taking it off at
+//! shutdown.
+//!
+//! Another base is followed as a named overlay does it ([`Rebase`]): the layers are changed wholly or not at all, in one
+//! exchange, before anything is mounted. Where that cannot be done, or would leave something behind that somebody must
+//! mend, all is held back: nothing is laid, nothing is lost, and it is said why.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use super::boot;
+use super::kept;
+use super::lock::{detach_all, take_off};
+use super::namespace::in_workshop;
+use super::record::Live;
+use super::unlock::{check_caller, clear, lay, put_all_together};
+use super::{Error, LABEL, Record};
+use crate::host::{Base, Host};
+use crate::overlay::{
+    Rebase, When, Wishes, clear_draft, forget_pending, is_followed, note_base_of, pending, run_directory,
+};
+use crate::sys::{
+    MountFlags, MountTable, Pid, Root, Tree, attach, clone_tree, detach_path, new_filesystem, with_causes,
+};
+use crate::tool::cache_makers;
+use crate::tool::systemctl::Systemctl;
+
+/// What was laid again.
+#[derive(Debug)]
+pub struct Resumed {
+    /// What is unlocked now.
+    pub record: Record,
+    /// What a person should know of following another base; nothing where it is the same.
+    pub followed: Vec<String>,
+    /// Processes in whose mount namespaces it is not seen.
+    pub unreached: Vec<Pid>,
+}
+
+/// When something is laid again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// While the host boots, when nobody can be asked: another base is followed only where nothing breaks by it.
+    Boot,
+    /// When somebody wants it.
+    Asked,
+}
+
+/// Lays again what is kept in a state directory; `None` where nothing is, or it is laid already.
+pub fn resume(state: &Path, moment: Moment) -> Result<Option<Resumed>, Error> {
+    check_caller()?;
+    let live = Live::open()?;
+    if let Some(record) = live.record()? {
+        if is_laid(&record)? {
+            return Ok(None);
+        }
+        if !record.persistent {
+            return Err(Error::Unlocked { since: record.since, by: record.by });
+        }
+        // Somebody who laid it was killed.
+        take_off(&record)?;
+        live.forget()?;
+    }
+    let resumed = kept::read(state)
+        .and_then(|kept| kept.map(|record| resume_kept(&live, state, &record, moment)).transpose());
+    if let Err(error) = &resumed {
+        live.hold_back(&with_causes(error))?;
+    }
+    resumed
+}
+
+fn is_laid(record: &Record) -> Result<bool, Error> {
+    let table = MountTable::read()?;
+    let is_on = |place| table.at(place).is_some_and(|mount| mount.point == *place && mount.source == LABEL);
+    Ok(record.places.iter().all(|place| is_on(place)))
+}
+
+fn resume_kept(live: &Live, state: &Path, record: &Record, moment: Moment) -> Result<Resumed, Error> {
+    let host = Host::open(Path::new("/"))?;
+    let layers = record.overlay()?;
+    clear_draft(&layers.dir)?;
+    let mut followed = Vec::new();
+    let mut now = Record { base: host.base(), ..record.clone() };
+    if now.base != record.base && !is_followed(&layers.dir, &now.base)? {
+        (now.base, followed) = follow(&host, record, moment)?;
+    }
+    if now == *record {
+        // What a power cut kept the last shutdown from noting.
+        let _ = in_workshop(|| Ok(note_base_of(&now.overlay()?, &Host::open(Path::new("/"))?)?));
+    } else {
+        kept::write(state, &now)?;
+    }
+    let unreached = lay_again(&host, &now, live)?;
+    boot::take_off_at_shutdown(&host, state);
+    if moment == Moment::Boot {
+        start_what_is_new();
+    }
+    Ok(Resumed { record: now, followed, unreached })
+}
+
+/// Lays it, or nothing; what is kept stays.
+fn lay_again(host: &Host, record: &Record, live: &Live) -> Result<Vec<Pid>, Error> {
+    live.write(record)?;
+    match lay(host, record, live, None) {
+        Ok(unreached) => {
+            live.forget_hold()?;
+            let layers = Root::open(record.directory())?;
+            cache_makers::run(&pending(&layers)?);
+            forget_pending(&layers)?;
+            Ok(unreached)
+        }
+        Err(error) => {
+            if take_off(record).is_ok() {
+                live.forget()?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Units that only what was laid brings: systemd has not seen them when it decided what to start.
+fn start_what_is_new() {
+    // Where it cannot be told, services of the base are started, which is what they were without us.
+    let _ = Systemctl::find().and_then(|systemctl| {
+        systemctl.reload()?;
+        let targets = systemctl.targets_ahead()?;
+        if targets.is_empty() {
+            return Ok(());
+        }
+        systemctl.start(&targets.iter().map(String::as_str).collect::<Vec<_>>())
+    });
+}
+
+/// Lets the layers follow the base that the host has now. Gives that, and what a person should know.
+fn follow(host: &Host, record: &Record, moment: Moment) -> Result<(Base, Vec<String>), Error> {
+    let trees = put_all_together(host, record, &Root::open(record.directory())?, None)?;
+    in_workshop(|| {
+        let host = Host::open(Path::new("/"))?;
+        let layers = record.overlay()?;
+        let view = View::put_together(record, trees)?;
+        let planned = Rebase::plan(&layers, &host, &view.root, &Wishes::default());
+        // Before a layer is changed, nobody may have it mounted.
+        view.take_down()?;
+        let rebase = planned?;
+        if moment == Moment::Boot && !rebase.is_sound() {
+            return Err(Error::Unsound { lines: rebase.lines(When::Planned) });
+        }
+        rebase.apply(&layers, &host)?;
+        Ok((rebase.base().clone(), rebase.lines(When::Done)))
+    })
+}
+
+/// The whole host as it is seen with the layers on it, in a mount namespace of our own.
+struct View {
+    root: Root,
+    place: Root,
+}
+
+const VIEW: &str = "view";
+
+impl View {
+    fn put_together(record: &Record, trees: Vec<Tree>) -> Result<View, Error> {
+        let whole = clone_tree(Root::open("/")?, Path::new("/"), true)?;
+        let place = run_directory()?;
+        let ram = new_filesystem("tmpfs", &[("mode", "0700")], MountFlags::default())?;
+        attach(&ram, &place, place.path())?;
+        let ram = Root::from_fd(ram.into_fd(), place.path());
+        ram.make_dir(VIEW, 0o700)?;
+        attach(&whole, ram.open_child(OsStr::new(VIEW))?, Path::new("/"))?;
+        let root = Root::from_fd(whole.into_fd(), "live:/");
+        for (point, tree) in record.places.iter().zip(trees) {
+            attach(&tree, root.open_exact(point)?, point)?;
+        }
+        Ok(View { root, place })
+    }
+
+    fn take_down(self) -> Result<(), Error> {
+        let View { root, place } = self;
+        drop(root);
+        detach_path(&place.path().join(VIEW))?;
+        Ok(detach_path(place.path())?)
+    }
+}
+
+/// Takes off what is laid, since the host goes down: for good, or until the next boot where it is kept. Nothing to do is
+/// as good as done.
+pub fn suspend() -> Result<(), Error> {
+    check_caller()?;
+    let live = Live::open()?;
+    boot::off_duty()?;
+    let Some(record) = live.record()? else { return Ok(()) };
+    if record.persistent {
+        // Who boots another base then must know what this one had. Where it cannot be noted, following asks more.
+        let _ = in_workshop(|| {
+            let layers = record.overlay()?;
+            detach_all(&record.places)?;
+            Ok(note_base_of(&layers, &Host::open(Path::new("/"))?)?)
+        });
+    }
+    take_off(&record)?;
+    if !record.persistent {
+        clear(&record)?;
+    }
+    Ok(live.forget()?)
+}
