@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::report::Error;
-use super::{completion, db, diff, list, lock, rebase, rm, shell, status, unlock};
+use super::{completion, db, diff, hooks, list, lock, rebase, rm, shell, status, unlock};
 use crate::sys::Context;
 
 /// Adds software to a host whose system is read-only: now, without a reboot.
@@ -54,6 +54,7 @@ pub(super) enum Command {
     #[command(visible_aliases = ["usr-overlay", "usroverlay"])]
     Unlock(unlock::Arguments),
     Lock(lock::Arguments),
+    Hooks(hooks::Arguments),
     Status(status::Arguments),
     Db(db::Arguments),
     Completion(completion::Arguments),

@@ -8,6 +8,7 @@ mod arguments;
 mod completion;
 mod db;
 mod diff;
+mod hooks;
 mod list;
 mod lock;
 mod messages;
@@ -58,6 +59,7 @@ fn run_command(place: &Place, command: Command) -> Result<ExitCode, report::Erro
         Command::Rebase(arguments) => rebase::run(place, &arguments),
         Command::Unlock(arguments) => unlock::run(place, &arguments),
         Command::Lock(arguments) => lock::run(place, &arguments),
+        Command::Hooks(arguments) => hooks::run(place, &arguments),
         Command::Status(arguments) => status::run(place, &arguments),
         Command::Db(arguments) => db::run(place, &arguments),
         Command::Completion(arguments) => completion::run(&arguments),

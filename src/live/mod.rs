@@ -21,7 +21,7 @@ pub use changes::{Changes, changes, measure};
 pub use error::Error;
 pub use holders::{Holder, holders};
 pub use lock::{Ending, Locked, lock};
-pub use places::default_places;
+pub use places::{default_places, is_laid};
 pub use record::{Live, Record, Storage};
 pub use unlock::{Request, Unlocked, unlock};
 
