@@ -16,6 +16,7 @@ mod output;
 mod rebase;
 mod report;
 mod rm;
+mod run;
 mod shell;
 mod status;
 mod unlock;
@@ -58,6 +59,7 @@ fn run_command(place: &Place, command: Command) -> Result<ExitCode, report::Erro
         Command::Diff(arguments) => diff::run(place, &arguments),
         Command::Rebase(arguments) => rebase::run(place, &arguments),
         Command::Unlock(arguments) => unlock::run(place, &arguments),
+        Command::Run(arguments) => run::run(place, arguments),
         Command::Lock(arguments) => lock::run(place, &arguments),
         Command::Hooks(arguments) => hooks::run(place, &arguments),
         Command::Status(arguments) => status::run(place, &arguments),

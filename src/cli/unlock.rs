@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     /// Begin with what an overlay holds of them; it stays as it is
     #[arg(long, value_name = "NAME")]
     from: Option<OverlayName>,
-    /// Leave the host's mounts read-only: each can be made writable in a private namespace alone
+    /// Leave the host's mounts read-only: they can be written in 'onlay shell --live' alone
     #[arg(long)]
     read_only: bool,
     /// Say what would be unlocked, and stop
@@ -76,6 +76,9 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     for pid in &unlocked.unreached {
         let command = command_line(*pid).join(" ");
         output::say(&format!("onlay: process {pid} ({}) does not see it", output::visible(&command)));
+    }
+    if record.read_only {
+        output::say(&format!("onlay: it can be written in '{onlay} shell --live' alone"));
     }
     output::say(&format!("onlay: what is changed: {onlay} diff --live; back as it was: {onlay} lock"));
     Ok(ExitCode::SUCCESS)

@@ -36,6 +36,12 @@ pub enum Error {
     /// It is not unlocked.
     #[error("the host is not unlocked")]
     NotUnlocked,
+    /// What was unlocked is not there, or lies under something else.
+    #[error("'{}' is not as it was unlocked: it was broken off, or something lies on it", path.display())]
+    Broken {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A directory that is not for this.
     #[error("'{}' cannot be unlocked: {reason}", path.display())]
     Unsuitable {

@@ -9,6 +9,7 @@
 //! only then the host's own mount of it is made writable (flags of a mount do not propagate, mount_namespaces(7)).
 
 mod changes;
+mod enter;
 mod error;
 mod holders;
 mod lock;
@@ -18,6 +19,7 @@ mod record;
 mod unlock;
 
 pub use changes::{Changes, changes, measure};
+pub use enter::enter_to_write;
 pub use error::Error;
 pub use holders::{Holder, holders};
 pub use lock::{Ending, Locked, lock};

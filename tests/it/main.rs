@@ -13,6 +13,7 @@ mod faults;
 mod hooks;
 mod house;
 mod kernel;
+mod live;
 mod machine;
 mod man;
 mod rebase;
