@@ -146,7 +146,9 @@ fn live_hint(error: &live::Error) -> Option<String> {
         live::Error::NotRoot => Some("try again with sudo".into()),
         live::Error::Inside { .. } => Some("leave it first".into()),
         live::Error::Unlocked { .. } => Some(format!("'{onlay} lock' locks it; '{onlay} status' shows more")),
-        live::Error::Broken { .. } => Some(format!("'{onlay} lock' takes off what is left of it")),
+        live::Error::Broken { .. } | live::Error::BrokenOff { .. } => {
+            Some(format!("'{onlay} lock' takes off what is left of it"))
+        }
         live::Error::NotUnlocked => Some(format!("'{onlay} unlock' unlocks it")),
         live::Error::NoHost(_) => Some("run it on the host itself, not in a container or a chroot".into()),
         live::Error::Exists { name } => Some(format!("give another name, or '{onlay} rm {name}' first")),

@@ -12,6 +12,7 @@ use super::unlock::{storage, words};
 use super::{list, output};
 use crate::host::{Base, Host};
 use crate::live::{self, Holder, Record};
+use crate::sys::MountTable;
 
 /// Show what this host is, what can be written, and the overlays over it
 #[derive(Debug, Args)]
@@ -51,6 +52,8 @@ struct Status {
 struct Unlocked {
     #[serde(flatten)]
     record: Record,
+    /// Whether all of it is there: not where somebody was killed while he unlocked or locked.
+    whole: bool,
     /// Names that the layers hold.
     entries: u64,
     /// Bytes that they take.
@@ -109,9 +112,11 @@ fn unlocked() -> Result<Option<Unlocked>, Error> {
         other => other?,
     };
     let Some(record) = record else { return Ok(None) };
-    let measured = live::measure(&record)?;
+    let whole = record.is_whole(&MountTable::read()?);
+    // Where it was broken off, there may be nothing to measure.
+    let measured = if whole { live::measure(&record)? } else { live::measure(&record).unwrap_or_default() };
     let holders = live::holders(&record)?;
-    Ok(Some(Unlocked { record, entries: measured.entries, bytes: measured.bytes, holders }))
+    Ok(Some(Unlocked { record, whole, entries: measured.entries, bytes: measured.bytes, holders }))
 }
 
 fn unlocked_in_words(unlocked: &Unlocked) -> Vec<Vec<String>> {
@@ -129,6 +134,10 @@ fn unlocked_in_words(unlocked: &Unlocked) -> Vec<Vec<String>> {
             format!("{} in {}", output::holds(unlocked.entries, unlocked.bytes), storage(&record.storage)),
         ],
     ];
+    if !unlocked.whole {
+        let what = format!("broken off: '{} lock' takes off what is there of it", output::program());
+        rows.push(vec![String::new(), what]);
+    }
     if !unlocked.holders.is_empty() {
         let count = unlocked.holders.len();
         rows.push(vec![String::new(), format!("{count} processes use files of it")]);

@@ -33,6 +33,14 @@ pub enum Error {
         /// Who did it.
         by: String,
     },
+    /// Somebody was killed while he unlocked or locked it.
+    #[error("an unlock since {since}, by {by}, was broken off, or its lock")]
+    BrokenOff {
+        /// When that was begun (RFC 3339).
+        since: String,
+        /// By whom.
+        by: String,
+    },
     /// It is not unlocked.
     #[error("the host is not unlocked")]
     NotUnlocked,

@@ -48,6 +48,7 @@ done
 ln -s /proc/self/fd "$root/dev/fd"
 install "$3" "$root/usr/bin/onlay"
 install "$here/../machine/steps.sh" "$root/usr/local/bin/"
+cp "$here/../live/faults.sh" "$dir/share/"
 mount --bind "$root/usr" "$root/usr"
 cd "$root"
 pivot_root . old
