@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod event;
+pub mod hooks;
 pub mod host;
 pub mod live;
 pub mod overlay;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::report::Error;
-use super::{completion, db, diff, list, lock, rebase, rm, shell, status, unlock};
+use super::{completion, db, diff, hooks, list, lock, rebase, rm, run, shell, status, unlock};
 use crate::sys::Context;
 
 /// Adds software to a host whose system is read-only: now, without a reboot.
@@ -53,7 +53,9 @@ pub(super) enum Command {
     Rebase(rebase::Arguments),
     #[command(visible_aliases = ["usr-overlay", "usroverlay"])]
     Unlock(unlock::Arguments),
+    Run(run::Arguments),
     Lock(lock::Arguments),
+    Hooks(hooks::Arguments),
     Status(status::Arguments),
     Db(db::Arguments),
     Completion(completion::Arguments),

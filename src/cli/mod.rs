@@ -8,6 +8,7 @@ mod arguments;
 mod completion;
 mod db;
 mod diff;
+mod hooks;
 mod list;
 mod lock;
 mod messages;
@@ -15,6 +16,7 @@ mod output;
 mod rebase;
 mod report;
 mod rm;
+mod run;
 mod shell;
 mod status;
 mod unlock;
@@ -57,7 +59,9 @@ fn run_command(place: &Place, command: Command) -> Result<ExitCode, report::Erro
         Command::Diff(arguments) => diff::run(place, &arguments),
         Command::Rebase(arguments) => rebase::run(place, &arguments),
         Command::Unlock(arguments) => unlock::run(place, &arguments),
+        Command::Run(arguments) => run::run(place, arguments),
         Command::Lock(arguments) => lock::run(place, &arguments),
+        Command::Hooks(arguments) => hooks::run(place, &arguments),
         Command::Status(arguments) => status::run(place, &arguments),
         Command::Db(arguments) => db::run(place, &arguments),
         Command::Completion(arguments) => completion::run(&arguments),

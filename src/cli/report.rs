@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::output;
 use super::output::program;
 use crate::sys::{IoError, MountError, with_causes};
-use crate::{live, overlay, pkgdb, shell, tool};
+use crate::{hooks, live, overlay, pkgdb, shell, tool};
 
 /// Could not.
 pub(super) const FAILED: u8 = 1;
@@ -42,6 +42,8 @@ pub(super) enum Error {
     NotAgreed,
     #[error(transparent)]
     Live(#[from] live::Error),
+    #[error(transparent)]
+    Hooks(#[from] hooks::Error),
     #[error("overlay '{0}' lives in RAM and cannot be looked into from outside")]
     InRam(overlay::OverlayName),
     #[error("{failed} of {all} overlays could not be removed")]
@@ -76,6 +78,7 @@ fn code(error: &Error) -> u8 {
             | shell::Error::Tool(tool::Error::Missing { .. }),
         )
         | Error::Live(live::Error::NoSystemd)
+        | Error::Hooks(hooks::Error::NoManager | hooks::Error::Unable { .. })
         | Error::Packages(pkgdb::Error::Unsupported { .. }) => UNABLE,
         Error::Shell(shell::Error::Overlay(inner)) | Error::Overlay(inner) => overlay_code(inner),
         _ => FAILED,
@@ -113,6 +116,7 @@ fn hint(error: &Error) -> Option<String> {
             "'{onlay} diff --live' lists it; '{onlay} lock --save NAME' keeps it as an overlay, '{onlay} lock --discard' discards it"
         )),
         Error::Live(error) => live_hint(error),
+        Error::Hooks(error) => hooks_hint(error),
         Error::Some { .. } | Error::Output(_) | Error::OtherSystem { .. } | Error::RunningOnly(_) => None,
     }
 }
@@ -155,6 +159,9 @@ fn live_hint(error: &live::Error) -> Option<String> {
         live::Error::Fleeting { what: "this program", .. } => {
             Some("copy it to /usr/local/bin, or wherever it is there at boot".into())
         }
+        live::Error::Broken { .. } | live::Error::BrokenOff { .. } => {
+            Some(format!("'{onlay} lock' takes off what is left of it"))
+        }
         live::Error::NotUnlocked => Some(format!("'{onlay} unlock' unlocks it")),
         live::Error::NoHost(_) => Some("run it on the host itself, not in a container or a chroot".into()),
         live::Error::Exists { name } => Some(format!("give another name, or '{onlay} rm {name}' first")),
@@ -165,6 +172,21 @@ fn live_hint(error: &live::Error) -> Option<String> {
             Some("without systemd, nobody can restart them".into())
         }
         _ => None,
+    }
+}
+
+fn hooks_hint(error: &hooks::Error) -> Option<String> {
+    let onlay = program();
+    match error {
+        hooks::Error::Foreign(_) => Some("look what it is, and move it away".into()),
+        hooks::Error::ReadOnly { source, .. } if source.errno() == Some(libc::EROFS) => Some(format!(
+            "name the package managers whose hooks can be written, as '{onlay} hooks status' lists them; \
+             '{onlay} unlock' makes it writable for a while, and the hook goes with that"
+        )),
+        hooks::Error::ReadOnly { .. } => Some("try again with sudo".into()),
+        hooks::Error::Program { .. } => Some("give another place with --program".into()),
+        hooks::Error::Io(error) => io_hint(error),
+        hooks::Error::NoManager | hooks::Error::Unable { .. } => None,
     }
 }
 

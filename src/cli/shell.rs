@@ -23,6 +23,10 @@ use crate::sys::{Ended, raise_as_self, with_causes};
 pub(super) struct Arguments {
     /// The overlay to enter; it is made when missing [default: default]
     name: Option<OverlayName>,
+    /// Instead of an overlay, enter the live host where it is unlocked: what is unlocked can be written here, also where it
+    /// is read-only for all others
+    #[arg(long, conflicts_with_all = ["name", "temp", "size", "no_home", "isolate", "boot", "no_net", "no_rebase", "unguarded", "dry_run"])]
+    live: bool,
     /// Keep it in RAM, and nothing of it afterwards
     #[arg(long)]
     temp: bool,
@@ -61,6 +65,9 @@ pub(super) struct Arguments {
 
 pub(super) fn run(place: &Place, arguments: Arguments) -> Result<ExitCode, Error> {
     let quiet = arguments.quiet;
+    if arguments.live {
+        return super::run::on_live_host(place, "shell --live", arguments.command, quiet);
+    }
     let dry_run = arguments.dry_run;
     let plan = shell::plan(request(place, arguments))?;
     if dry_run {
@@ -71,10 +78,15 @@ pub(super) fn run(place: &Place, arguments: Arguments) -> Result<ExitCode, Error
     if !quiet {
         output::say(&format!("onlay: {}", farewell(&outcome)));
     }
-    if let Ended::Killed(signal) = outcome.ended {
+    Ok(as_own_end(outcome.ended))
+}
+
+/// Ends as the command did: with its exit code, or by the signal that ended it.
+pub(super) fn as_own_end(ended: Ended) -> ExitCode {
+    if let Ended::Killed(signal) = ended {
         raise_as_self(signal);
     }
-    Ok(ExitCode::from(outcome.ended.shell_code()))
+    ExitCode::from(ended.shell_code())
 }
 
 fn request(place: &Place, arguments: Arguments) -> Request {

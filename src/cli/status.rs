@@ -12,6 +12,7 @@ use super::unlock::{storage, until, words};
 use super::{list, output};
 use crate::host::{Base, Host};
 use crate::live::{self, Held, Holder, Record};
+use crate::sys::MountTable;
 
 /// Show what this host is, what can be written, and the overlays over it
 #[derive(Debug, Args)]
@@ -57,6 +58,8 @@ struct Status {
 struct Unlocked {
     #[serde(flatten)]
     record: Record,
+    /// Whether all of it is there: not where somebody was killed while he unlocked or locked.
+    whole: bool,
     /// Names that the layers hold.
     entries: u64,
     /// Bytes that they take.
@@ -144,9 +147,11 @@ fn live_state(place: &Place) -> Result<LiveState, Error> {
     let Some(record) = record else {
         return Ok(LiveState { unlocked: None, held_back: held_back(place)?, remains });
     };
-    let measured = live::measure(&record)?;
+    let whole = record.is_whole(&MountTable::read()?);
+    // Where it was broken off, there may be nothing to measure.
+    let measured = if whole { live::measure(&record)? } else { live::measure(&record).unwrap_or_default() };
     let holders = live::holders(&record)?;
-    let unlocked = Unlocked { record, entries: measured.entries, bytes: measured.bytes, holders };
+    let unlocked = Unlocked { record, whole, entries: measured.entries, bytes: measured.bytes, holders };
     Ok(LiveState { unlocked: Some(unlocked), held_back: None, remains })
 }
 
@@ -187,6 +192,10 @@ fn unlocked_in_words(unlocked: &Unlocked) -> Vec<Vec<String>> {
             format!("{} in {}", output::holds(unlocked.entries, unlocked.bytes), storage(&record.storage)),
         ],
     ];
+    if !unlocked.whole {
+        let what = format!("broken off: '{} lock' takes off what is there of it", output::program());
+        rows.push(vec![String::new(), what]);
+    }
     if !unlocked.holders.is_empty() {
         let count = unlocked.holders.len();
         rows.push(vec![String::new(), format!("{count} processes use files of it")]);

@@ -37,7 +37,7 @@ pub(super) struct Arguments {
     /// Keep it over reboots: laid again at boot before services start, until 'onlay lock'; changes are on disk
     #[arg(long, conflicts_with = "size")]
     persistent: bool,
-    /// Leave the host's mounts read-only: each can be made writable in a private namespace alone
+    /// Leave the host's mounts read-only: they can be written in 'onlay shell --live' alone
     #[arg(long)]
     read_only: bool,
     /// Lay again what is persistent and was held back; another base is followed as far as that can be done
@@ -96,6 +96,9 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         ));
     }
     tell_unreached(&unlocked.unreached);
+    if record.read_only {
+        output::say(&format!("onlay: it can be written in '{onlay} shell --live' alone"));
+    }
     output::say(&format!("onlay: what is changed: {onlay} diff --live; back as it was: {onlay} lock"));
     Ok(ExitCode::SUCCESS)
 }

@@ -33,6 +33,14 @@ pub enum Error {
         /// Who did it.
         by: String,
     },
+    /// Somebody was killed while he unlocked or locked it.
+    #[error("an unlock since {since}, by {by}, was broken off, or its lock")]
+    BrokenOff {
+        /// When that was begun (RFC 3339).
+        since: String,
+        /// By whom.
+        by: String,
+    },
     /// It is not unlocked.
     #[error("the host is not unlocked")]
     NotUnlocked,
@@ -66,6 +74,12 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         reason: &'static str,
+    },
+    /// What was unlocked is not there, or lies under something else.
+    #[error("'{}' is not as it was unlocked: it was broken off, or something lies on it", path.display())]
+    Broken {
+        /// The directory.
+        path: PathBuf,
     },
     /// A directory that is not for this.
     #[error("'{}' cannot be unlocked: {reason}", path.display())]

@@ -13,6 +13,7 @@
 
 mod boot;
 mod changes;
+mod enter;
 mod error;
 mod holders;
 mod kept;
@@ -24,11 +25,12 @@ mod resume;
 mod unlock;
 
 pub use changes::{Changes, changes, measure};
+pub use enter::enter_to_write;
 pub use error::Error;
 pub use holders::{Holder, holders};
 pub use kept::{Held, held, remains};
 pub use lock::{Ending, Locked, clear_remains, lock, lock_held};
-pub use places::default_places;
+pub use places::{default_places, is_laid};
 pub use record::{Live, Record, Storage};
 pub use resume::{Moment, Resumed, resume, suspend};
 pub use unlock::{Request, Unlocked, unlock};

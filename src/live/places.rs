@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Error, LABEL};
 use crate::host::Host;
 use crate::overlay::is_kernel_window;
-use crate::sys::Mount;
+use crate::sys::{Mount, MountTable};
 
 /// Where programs and libraries of packages are: /usr, and on a host that has not merged them into it, what is beside it.
 const SOFTWARE: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/opt"];
@@ -22,6 +22,11 @@ pub fn default_places(host: &Host) -> Vec<PathBuf> {
     let is_directory = |path: &PathBuf| host.root.open_dir(path).is_ok();
     let found = wanted.filter_map(|path| host.root.resolve(path).ok()).filter(is_directory);
     without_nested(found.filter(|path| path != Path::new("/")).collect())
+}
+
+/// Whether a path lies in what `unlock` laid over a directory, by the mounts of a process: another mount on it is not ours.
+pub fn is_laid(mounts: &MountTable, path: &Path) -> bool {
+    mounts.at(path).is_some_and(|mount| mount.source == LABEL)
 }
 
 /// The directories that were asked for, or the default ones.

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Error;
 use super::namespace::go_to_host;
+use super::{Error, LABEL};
 use crate::host::Base;
 use crate::overlay::{self, Overlay, RUN, run_directory};
-use crate::sys::{IoError, Lock, Root, replace_volatile};
+use crate::sys::{IoError, Lock, MountTable, Root, replace_volatile};
 
 const FOLDER: &str = "live";
 const RECORD: &str = "record.json";
@@ -94,6 +94,15 @@ impl Record {
         let dir = Root::open(self.directory())?;
         let record = overlay::Record::new(Path::new("/"), self.base.clone());
         Ok(Overlay { name: "live".parse().expect("a good name"), dir, record })
+    }
+
+    /// Whether all of it is there, by the host's mounts: whoever was killed while he unlocked or locked leaves less.
+    pub fn is_whole(&self, mounts: &MountTable) -> bool {
+        let is_laid = |place: &PathBuf| {
+            let laid = mounts.all().iter().filter(|mount| mount.point == *place && mount.source == LABEL);
+            laid.into_iter().any(|mount| self.read_only || !mount.flags().read_only)
+        };
+        self.places.iter().all(is_laid)
     }
 
     /// What is unlocked now; `None` where nothing is. Goes to the host's mount namespace.

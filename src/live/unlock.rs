@@ -67,8 +67,8 @@ pub fn unlock(request: &Request, events: &mut dyn Events) -> Result<Unlocked, Er
         return Ok(Unlocked { record, unreached: Vec::new(), left_out: 0 });
     }
     let live = Live::open()?;
-    if let Some(Record { since, by, .. }) = live.record()? {
-        return Err(Error::Unlocked { since, by });
+    if let Some(record) = live.record()? {
+        return Err(there_already(record)?);
     }
     let host = Host::open(Path::new("/"))?;
     let (record, unit) = plan(&host, request)?;
@@ -90,7 +90,8 @@ pub fn unlock(request: &Request, events: &mut dyn Events) -> Result<Unlocked, Er
         }
         Err(error) => {
             // The error that matters is the first one; what is left is told by `onlay status`, and 'onlay lock' takes it off.
-            if take_off(&record).is_ok() && clear(&record).is_ok() {
+            // It may have come up in a namespace that could not be left.
+            if go_to_host().and_then(|()| take_off(&record)).and_then(|()| clear(&record)).is_ok() {
                 if record.persistent {
                     // Without what is kept, it does nothing.
                     let _ = boot::uninstall();
@@ -100,6 +101,12 @@ pub fn unlock(request: &Request, events: &mut dyn Events) -> Result<Unlocked, Er
             Err(error)
         }
     }
+}
+
+fn there_already(record: Record) -> Result<Error, Error> {
+    let is_whole = record.is_whole(&MountTable::read()?);
+    let Record { since, by, .. } = record;
+    Ok(if is_whole { Error::Unlocked { since, by } } else { Error::BrokenOff { since, by } })
 }
 
 /// An overlay that nobody is in, or enters, meanwhile.

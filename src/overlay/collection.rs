@@ -112,16 +112,30 @@ impl Overlays {
     ) -> Result<Overlay, E> {
         let _lock = Lock::exclusive(&self.dir, LOCK)?;
         let aside = format!(".new-{name}");
-        self.dir.make_dir(&aside, 0o700)?;
-        let dir = self.dir.open_child(OsStr::new(&aside))?;
-        dir.make_dir(layers::DIRECTORY, 0o700)?;
-        let record = Record::new(root, base);
-        replace_file(&dir, RECORD, record.to_text().as_bytes())?;
-        fill(&dir)?;
+        // What somebody was making who was killed.
+        clear(&self.dir, OsStr::new(&aside))?;
+        if let Err(error) = self.make_aside(&aside, &Record::new(root, base), fill) {
+            // The error that matters is the first one; what resists is cleared with the next remains.
+            let _ = clear(&self.dir, OsStr::new(&aside));
+            return Err(error);
+        }
         rustix::fs::renameat(&self.dir, &aside, &self.dir, name.as_str())
             .context("create overlay", self.dir.join(name.as_str()))?;
         sync_dir(&self.dir)?;
         Ok(self.get(name)?)
+    }
+
+    fn make_aside<E: From<Error> + From<IoError>>(
+        &self,
+        aside: &str,
+        record: &Record,
+        fill: impl FnOnce(&Root) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.dir.make_dir(aside, 0o700)?;
+        let dir = self.dir.open_child(OsStr::new(aside))?;
+        dir.make_dir(layers::DIRECTORY, 0o700)?;
+        replace_file(&dir, RECORD, record.to_text().as_bytes())?;
+        fill(&dir)
     }
 
     /// Every overlay, by name.

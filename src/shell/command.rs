@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use super::Error;
 use super::cgroups::Cgroups;
 use super::child::wait_for_go;
 use super::guard;
@@ -36,7 +37,8 @@ impl Command {
 #[derive(Debug)]
 pub(super) struct Confinement {
     capabilities: Vec<&'static str>,
-    filter: Filter,
+    /// `None` for a command that is not held back.
+    filter: Option<Filter>,
     /// Whether the parent answers for the filter, or only watches it.
     pub(super) has_listener: bool,
 }
@@ -45,16 +47,18 @@ impl Confinement {
     pub(super) fn of(mode: Mode, private_network: bool, unguarded: bool) -> Confinement {
         let granted = |grant: Grant| Confinement {
             capabilities: grant.dropped_capabilities(private_network),
-            filter: grant.filter(),
+            filter: Some(grant.filter()),
             has_listener: false,
         };
         match mode {
-            Mode::Host if unguarded => {
-                Confinement { capabilities: Vec::new(), filter: guard::empty_filter(), has_listener: true }
-            }
+            Mode::Host if unguarded => Confinement {
+                capabilities: Vec::new(),
+                filter: Some(guard::empty_filter()),
+                has_listener: true,
+            },
             Mode::Host => Confinement {
                 capabilities: guard::DROPPED.to_vec(),
-                filter: guard::filter(),
+                filter: Some(guard::filter()),
                 has_listener: true,
             },
             Mode::Isolated => granted(Grant::Isolated),
@@ -62,15 +66,22 @@ impl Confinement {
         }
     }
 
+    /// None at all.
+    pub(super) fn none() -> Confinement {
+        Confinement { capabilities: Vec::new(), filter: None, has_listener: false }
+    }
+
     /// Applies both for good; what the parent is to have goes through the channel.
     pub(super) fn apply(&self, channel: &Channel) -> Result<(), IoError> {
         // While CAP_SYS_ADMIN is there, the filter may come without no_new_privs: su and sudo work.
-        if self.has_listener {
-            use std::os::fd::AsFd;
-            let listener = self.filter.install_with_listener()?;
-            channel.send(&[Report::LISTENER], Some(listener.as_fd()))?;
-        } else {
-            self.filter.install()?;
+        match &self.filter {
+            Some(filter) if self.has_listener => {
+                use std::os::fd::AsFd;
+                let listener = filter.install_with_listener()?;
+                channel.send(&[Report::LISTENER], Some(listener.as_fd()))?;
+            }
+            Some(filter) => filter.install()?,
+            None => {}
         }
         drop_capabilities(&self.capabilities)
     }
@@ -98,6 +109,18 @@ impl Report {
         };
         // A parent that has gone cannot be told.
         let _ = channel.send(&bytes, None);
+    }
+
+    /// Why there was no command, which is called so in messages; `None` of one that ended by a signal.
+    pub(super) fn into_error(self, command: &OsStr) -> Option<Error> {
+        match self {
+            Report::Unprepared(words) => Some(Error::Preparation(words)),
+            Report::NotExecuted(errno) => Some(Error::Command {
+                command: command.to_owned(),
+                source: std::io::Error::from_raw_os_error(errno),
+            }),
+            Report::Killed(_) => None,
+        }
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Option<Report> {

@@ -19,7 +19,8 @@ use crate::overlay::{
     self, Mode, Overlay, OverlayName, Overlays, Presence, Removed, Running, RunningOverlay, Storage, assemble,
 };
 use crate::sys::{
-    self, Ended, Lock, Namespace, Namespaces, Pid, Propagation, Root, attach, process_start_time,
+    self, Ended, Lock, MountTable, Namespace, Namespaces, Pid, Propagation, Root, Tree, attach, clone_tree,
+    process_start_time,
 };
 
 /// How it went.
@@ -368,8 +369,24 @@ fn mount_view(plan: &Plan, kept: &Root, ram: &Root, events: &mut dyn Events) -> 
 pub(super) fn ram_storage(size: Option<super::Size>) -> Result<Root, Error> {
     let place = overlay::run_directory()?;
     let tree = view::temporary_tree("0700", size.map(|size| size.to_string()).as_deref())?;
+    let beneath = mounted_in(place.path())?;
     attach(&tree, &place, place.path())?;
-    Ok(Root::from_fd(tree.into_fd(), place.path()))
+    let storage = Root::from_fd(tree.into_fd(), place.path());
+    for (point, mount) in beneath {
+        let Ok(inside) = point.strip_prefix(place.path()) else { continue };
+        storage.make_dirs(inside, 0o700)?;
+        attach(&mount, storage.open_exact(inside)?, &point)?;
+    }
+    Ok(storage)
+}
+
+/// What is mounted in a directory, to be shown again where something is laid over that: of the layers of an unlocked host an
+/// overlay may have to be made.
+fn mounted_in(directory: &Path) -> Result<Vec<(PathBuf, Tree)>, Error> {
+    let table = MountTable::read()?;
+    let inside = table.visible_below(directory).into_iter().filter(|mount| mount.point != directory);
+    let clone = |point: &PathBuf| Ok((point.clone(), clone_tree(Root::open(point)?, point, false)?));
+    inside.map(|mount| clone(&mount.point)).collect()
 }
 
 fn namespaces(request: &super::Request) -> Namespaces {
@@ -506,7 +523,7 @@ pub(super) fn running(plan: &Plan, leader: Pid, proc: &Root, namespace: u64) -> 
 }
 
 /// Where the caller is; of a directory that was removed, what the kernel calls it.
-fn current_directory() -> PathBuf {
+pub fn current_directory() -> PathBuf {
     std::env::current_dir()
         .or_else(|_| std::fs::read_link("/proc/self/cwd"))
         .unwrap_or_else(|_| PathBuf::from("/"))

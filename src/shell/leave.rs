@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::rc::Rc;
 
-use super::command::Report;
 use super::guard::Guard;
 use super::noting::Noting;
 use super::session::Finished;
@@ -48,13 +47,9 @@ pub(super) fn leave(
         }
         None => give_up(started)?,
     };
-    match failure {
-        Some(Report::Unprepared(words)) => Err(Error::Preparation(words)),
-        Some(Report::NotExecuted(errno)) => Err(Error::Command {
-            command: command.to_owned(),
-            source: std::io::Error::from_raw_os_error(errno),
-        }),
-        Some(Report::Killed(_)) | None => Ok(Outcome { ended, name, remains }),
+    match failure.and_then(|failure| failure.into_error(command)) {
+        Some(error) => Err(error),
+        None => Ok(Outcome { ended, name, remains }),
     }
 }
 

@@ -17,6 +17,7 @@ mod enter;
 mod error;
 mod follow;
 mod guard;
+mod here;
 mod isolate;
 mod leave;
 mod noting;
@@ -28,9 +29,10 @@ mod view;
 pub mod system_calls;
 
 pub use command::exec_failure_code;
-pub use enter::{Outcome, Remains, enter};
+pub use enter::{Outcome, Remains, current_directory, enter};
 pub use error::Error;
 pub use follow::{Followed, preview, rebase};
+pub use here::run_here;
 pub use plan::{Entrance, Plan, inside, plan};
 pub use size::{InvalidSize, Size};
 

@@ -51,6 +51,20 @@ pub fn sync_file_system(dir: &Root) -> Result<(), IoError> {
     rustix::fs::syncfs(fd).context("sync", dir.path())
 }
 
+/// Replaces a file like [`replace_file`], with a mode of its own: for files that others read.
+pub fn replace_public(dir: &Root, name: &str, mode: u32, content: &[u8]) -> Result<(), IoError> {
+    let aside = format!(".{name}.new");
+    // What an earlier run left aside.
+    let _ = rustix::fs::unlinkat(dir, &aside, AtFlags::empty());
+    let result = write_new(dir, &aside, mode, content)
+        .and_then(|()| rustix::fs::renameat(dir, &aside, dir, name).context("replace", dir.join(name)));
+    if result.is_err() {
+        // The error that matters is the first one.
+        let _ = rustix::fs::unlinkat(dir, &aside, AtFlags::empty());
+    }
+    result.and_then(|()| sync_dir(dir))
+}
+
 /// Replaces a file like [`replace_file`], without syncing: for directories that a reboot empties.
 pub fn replace_volatile(dir: &Root, name: &str, content: &[u8]) -> Result<(), IoError> {
     let aside = format!(".{name}.new");

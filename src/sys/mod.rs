@@ -28,7 +28,9 @@ mod xattr;
 
 pub mod terminal;
 
-pub use atomic::{replace_file, replace_volatile, sync_dir, sync_file_system, write_new, write_new_unsynced};
+pub use atomic::{
+    replace_file, replace_public, replace_volatile, sync_dir, sync_file_system, write_new, write_new_unsynced,
+};
 pub use channel::{Channel, Message};
 pub use copy::{copy_content, copy_content_to_sync};
 pub use error::{Context, IoError, io_error, with_causes};

@@ -230,6 +230,12 @@ impl Pidfd {
         Ok(pidfd)
     }
 
+    /// A copy of one of its descriptors (pidfd_getfd(2), Linux 5.6).
+    pub fn copy_of(&self, descriptor: i32) -> Result<OwnedFd, IoError> {
+        rustix::process::pidfd_getfd(&self.fd, descriptor, rustix::process::PidfdGetfdFlags::empty())
+            .context("copy descriptor", descriptor.to_string())
+    }
+
     /// Whether the process has ended (also when nobody has waited for it yet).
     pub fn has_ended(&self) -> bool {
         events_now(&self.fd, PollFlags::IN).contains(PollFlags::IN)

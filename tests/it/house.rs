@@ -16,6 +16,7 @@ const ROOMS: &[&str] = &[
     "overlay",
     "shell",
     "live",
+    "hooks",
     "image",
     "extension",
     "store",

@@ -1,5 +1,6 @@
 //! Tests of rooms together, on temporary roots and on the real kernel.
 
+mod alone;
 mod apt;
 mod changes;
 mod cli;
@@ -9,8 +10,10 @@ mod debian;
 mod diff;
 mod dpkgdb;
 mod faults;
+mod hooks;
 mod house;
 mod kernel;
+mod live;
 mod machine;
 mod man;
 mod rebase;

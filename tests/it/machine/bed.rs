@@ -117,7 +117,7 @@ impl Machine {
     }
 }
 
-fn read_steps(share: &Path) -> Vec<Step> {
+pub(crate) fn read_steps(share: &Path) -> Vec<Step> {
     let text = |path: PathBuf| Some(String::from_utf8_lossy(&std::fs::read(path).ok()?).into_owned());
     let order = text(share.join("order")).unwrap_or_default();
     let step = |name: &str| Step {

@@ -86,14 +86,14 @@ impl Planning<'_> {
                     self.plan.edits.extend(edits);
                     self.plan.findings.extend(findings);
                 }
-                None => self.tell(group),
+                None => self.tell_misplaced(group),
             }
         }
         Ok(())
     }
 
     /// What cannot be moved stays where it is.
-    fn tell(&mut self, group: &[DivertedFile]) {
+    fn tell_misplaced(&mut self, group: &[DivertedFile]) {
         for file in group {
             let places = [&file.own, &file.has].into_iter().flatten();
             let Some(then) = file.then.as_ref().filter(|then| places.clone().any(|place| place != *then))
@@ -359,7 +359,7 @@ impl Planning<'_> {
     /// Whether the directories of a path are there, or can be made without anything else going.
     fn is_reachable(&mut self, path: &Path) -> Result<bool, IoError> {
         match self.cover(path) {
-            Cover::Whiteout(_) | Cover::File => return Ok(false),
+            Cover::Whiteout(_) | Cover::File(_) => return Ok(false),
             Cover::Opaque(_) => return Ok(true),
             Cover::Nothing => {}
         }

@@ -1,0 +1,182 @@
+//! `onlay hooks run`: what hooks call. Each package manager is answered as it understands.
+
+use std::io::{BufReader, Read, Write};
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::output;
+use crate::hooks::{Frame, STOP, Situation, is_for_this_root, read_frame};
+use crate::sys::{Pid, Pidfd};
+
+/// Say what an installation comes to (for hooks)
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    caller: Caller,
+}
+
+/// Who calls, and at which moment.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Caller {
+    Apt,
+    DnfBefore,
+    DnfAfter,
+    Dnf5Before,
+    /// A libdnf5 whose hooks cannot stop anything.
+    Dnf5BeforeOld,
+    Dnf5After,
+    Zypper,
+}
+
+/// What is to be said before an installation.
+enum Before {
+    /// Nothing.
+    Nothing,
+    /// Something worth to know.
+    Tell(String),
+    /// Why it cannot be.
+    Stop(String),
+}
+
+/// Exits with [`STOP`] only where apt is to stop: whatever else goes wrong is no reason to keep a package manager from
+/// its work, and no news for whoever uses it.
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    match arguments.caller {
+        Caller::Apt => apt(),
+        Caller::DnfBefore => before_dnf(""),
+        Caller::Dnf5Before => before_dnf("error="),
+        Caller::Dnf5BeforeOld => before_old_dnf(),
+        Caller::DnfAfter | Caller::Dnf5After => {
+            say(after());
+            ExitCode::SUCCESS
+        }
+        Caller::Zypper => {
+            // libzypp has gone: nobody is there to be told.
+            let _ = zypper();
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn before() -> Before {
+    match Situation::of_this_process() {
+        Ok(Situation::Inside(name)) => {
+            Before::Tell(format!("onlay: this goes into overlay '{name}' alone; the host stays as it is"))
+        }
+        Ok(Situation::Locked) => Before::Stop(locked()),
+        Ok(Situation::UnlockedForOthers) => Before::Stop(
+            "onlay: the host is unlocked, but /usr is read-only for this process: 'onlay shell --live' opens a shell \
+             in which it can be written"
+                .to_owned(),
+        ),
+        Ok(Situation::Kept | Situation::Temporary) | Err(_) => Before::Nothing,
+    }
+}
+
+fn after() -> Option<String> {
+    let is_temporary = matches!(Situation::of_this_process(), Ok(Situation::Temporary));
+    is_temporary.then(|| {
+        "onlay: this is temporary, until the host is locked or rebooted; 'onlay lock --save NAME' keeps it as an overlay"
+            .to_owned()
+    })
+}
+
+/// The ways to install something on a host that is read-only: a command, and what it does. Those that this program has are named.
+const WAYS: &[(&str, &str)] = &[
+    ("shell", "opens a view of it that can be written, for you alone"),
+    ("unlock", "makes it writable for all until it is locked or rebooted"),
+    ("ext", "adds an extension to it"),
+    ("layer", "puts packages into what it boots next"),
+];
+
+fn locked() -> String {
+    let definition = crate::cli::definition();
+    let has = |command: &str| definition.find_subcommand(command).is_some();
+    let ways = WAYS.iter().filter(|(command, _)| has(command));
+    let ways: Vec<String> = ways.map(|(command, what)| format!("'onlay {command}' {what}")).collect();
+    format!("onlay: /usr of this host is read-only, so nothing was installed: {}", ways.join("; "))
+}
+
+fn say(words: Option<String>) {
+    if let Some(words) = words {
+        output::say(&words);
+    }
+}
+
+/// More than apt's settings and the names of all packages of a distribution.
+const LARGEST: u64 = 64 << 20;
+
+/// apt has one hook, before: all is said there.
+fn apt() -> ExitCode {
+    let mut told = Vec::new();
+    // Without them, it is about this root.
+    let _ = std::io::stdin().take(LARGEST).read_to_end(&mut told);
+    if !is_for_this_root(&String::from_utf8_lossy(&told)) {
+        return ExitCode::SUCCESS;
+    }
+    match before() {
+        Before::Stop(words) => {
+            output::say(&words);
+            return ExitCode::from(STOP);
+        }
+        Before::Tell(words) => output::say(&words),
+        Before::Nothing => say(after()),
+    }
+    ExitCode::SUCCESS
+}
+
+/// dnf takes what is on stdout for an error.
+fn before_dnf(beginning: &str) -> ExitCode {
+    match before() {
+        Before::Stop(words) => {
+            // Who does not read it, does not stop.
+            let _ = output::print(&format!("{beginning}{words}\n"));
+        }
+        Before::Tell(words) => output::say(&words),
+        Before::Nothing => {}
+    }
+    ExitCode::SUCCESS
+}
+
+fn before_old_dnf() -> ExitCode {
+    match before() {
+        Before::Stop(words) | Before::Tell(words) => output::say(&words),
+        Before::Nothing => {}
+    }
+    ExitCode::SUCCESS
+}
+
+/// Answers libzypp until it is done. It takes what a plugin says for its log, so the person is told where zypper itself
+/// writes.
+fn zypper() -> std::io::Result<()> {
+    let mut input = BufReader::new(std::io::stdin());
+    while let Some(frame) = read_frame(&mut input)? {
+        match frame {
+            Frame::CommitBegin => match before() {
+                Before::Stop(words) | Before::Tell(words) => say_for_parent(&words),
+                Before::Nothing => {}
+            },
+            Frame::CommitEnd => {
+                if let Some(words) = after() {
+                    say_for_parent(&words);
+                }
+            }
+            Frame::Disconnect | Frame::Other => {}
+        }
+        std::io::stdout().write_all(Frame::ACKNOWLEDGED)?;
+        std::io::stdout().flush()?;
+        if frame == Frame::Disconnect {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a line to the stderr of the process that started this one. Where that cannot be had, nobody is told.
+fn say_for_parent(words: &str) {
+    let parent = rustix::process::getppid().and_then(|parent| Pid::from_raw(parent.as_raw_nonzero().get()));
+    let stderr = parent.and_then(|parent| Pidfd::open(parent).ok()?.copy_of(2).ok());
+    if let Some(stderr) = stderr {
+        let _ = writeln!(std::fs::File::from(stderr), "{}", output::visible(words));
+    }
+}

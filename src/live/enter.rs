@@ -1,0 +1,29 @@
+//! A private mount namespace of the host in which what is unlocked can be written, also where it is read-only for all others.
+
+use std::path::Path;
+
+use super::unlock::check_caller;
+use super::{Error, LABEL, Record};
+use crate::sys::{
+    MountFlags, MountTable, Namespaces, Propagation, Root, leave_for_new, set_flags, set_propagation,
+};
+
+/// Takes this process to a mount namespace that is a copy of the host's, in which what is unlocked can be written. What is
+/// mounted later on the host, or taken off, arrives here, too.
+pub fn enter_to_write() -> Result<Record, Error> {
+    check_caller()?;
+    // This goes to the host's namespace.
+    let Some(record) = Record::read()? else { return Err(Error::NotUnlocked) };
+    leave_for_new(Namespaces::MOUNT)?;
+    set_propagation(Path::new("/"), Propagation::Slave)?;
+    let table = MountTable::read()?;
+    let mut places = record.places.iter();
+    let is_there = |place: &Path| table.at(place).is_some_and(|on| on.point == place && on.source == LABEL);
+    if let Some(missing) = places.find(|place| !is_there(place)) {
+        return Err(Error::Broken { path: missing.clone() });
+    }
+    for place in &record.places {
+        set_flags(Root::open(place)?, MountFlags::default(), MountFlags::READ_ONLY, false, place)?;
+    }
+    Ok(record)
+}
