@@ -14,6 +14,7 @@ mod holders;
 mod lock;
 mod namespace;
 mod places;
+mod process_files;
 mod record;
 mod unlock;
 
