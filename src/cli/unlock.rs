@@ -8,10 +8,10 @@ use clap::{Args, ValueHint};
 use super::arguments::Place;
 use super::output;
 use super::report::Error;
-use crate::live::{self, Request, Storage};
+use crate::live::{self, Cover, Peer, Request, Storage};
 use crate::overlay::OverlayName;
 use crate::shell::Size;
-use crate::sys::{Context, command_line};
+use crate::sys::{Context, MountTable, command_line};
 
 /// Make /usr of the running host writable, for all its processes, until it is locked or rebooted
 ///
@@ -77,8 +77,25 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         let command = command_line(*pid).join(" ");
         output::say(&format!("onlay: process {pid} ({}) does not see it", output::visible(&command)));
     }
+    tell_extensions(&record.places)?;
     output::say(&format!("onlay: what is changed: {onlay} diff --live; back as it was: {onlay} lock"));
     Ok(ExitCode::SUCCESS)
+}
+
+/// systemd does not know its own mount under ours.
+fn tell_extensions(places: &[PathBuf]) -> Result<(), Error> {
+    for Cover { place, layers } in live::covers(&MountTable::read()?, places) {
+        let program = match &layers[..] {
+            [.., Peer::Sysext { .. }, Peer::Onlay] => "systemd-sysext",
+            [.., Peer::Confext { .. }, Peer::Onlay] => "systemd-confext",
+            _ => continue,
+        };
+        let place = output::path(&place);
+        output::say(&format!(
+            "onlay: extensions stay merged in {place}; {program} can change them when the host is locked"
+        ));
+    }
+    Ok(())
 }
 
 pub(super) fn words(places: &[PathBuf]) -> String {
