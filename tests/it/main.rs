@@ -11,6 +11,7 @@ mod dpkgdb;
 mod faults;
 mod house;
 mod kernel;
+mod live_over_overlays;
 mod machine;
 mod man;
 mod rebase;
