@@ -11,7 +11,7 @@ use super::report::Error;
 use super::unlock::{storage, until, words};
 use super::{list, output};
 use crate::host::{Base, Host};
-use crate::live::{self, Held, Holder, Record};
+use crate::live::{self, Cover, Held, Holder, Peer, Record};
 use crate::sys::MountTable;
 
 /// Show what this host is, what can be written, and the overlays over it
@@ -41,6 +41,9 @@ struct Status {
     /// The overlay that this very process is in.
     #[serde(skip_serializing_if = "Option::is_none")]
     inside: Option<String>,
+    /// Overlays that lie on directories which are unlocked together, whose they are, the lowest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    covers: Vec<Cover>,
     /// What is unlocked of the running host.
     #[serde(skip_serializing_if = "Option::is_none")]
     unlocked: Option<Unlocked>,
@@ -117,6 +120,7 @@ fn collect(place: &Place) -> Result<Status, Error> {
         packages,
         writable: host.writable().into_iter().map(|(path, is)| (path.display().to_string(), is)).collect(),
         inside: crate::shell::inside(),
+        covers: covers(&host),
         unlocked: live.unlocked,
         held_back: live.held_back,
         remains: live.remains,
@@ -130,6 +134,24 @@ struct LiveState {
     unlocked: Option<Unlocked>,
     held_back: Option<HeldBack>,
     remains: Vec<String>,
+}
+
+/// In an overlay, nothing is what it is on the host.
+fn covers(host: &Host) -> Vec<Cover> {
+    if !host.is_running || crate::shell::inside().is_some() {
+        return Vec::new();
+    }
+    live::covers(&host.mounts, &live::default_places(host))
+}
+
+/// What is unlocked is told with more words.
+fn is_ours_alone(cover: &Cover) -> bool {
+    matches!(cover.layers[..], [Peer::Onlay])
+}
+
+fn cover_in_words(cover: &Cover) -> Vec<String> {
+    let layers: Vec<String> = cover.layers.iter().map(|layer| output::visible(&layer.to_string())).collect();
+    vec![format!("Over {}:", output::path(&cover.place)), layers.join(", and on it ")]
 }
 
 /// Only root can look; others are told nothing.
@@ -219,6 +241,7 @@ fn in_words(status: &Status, place: &Place) -> String {
     }
     rows.push(vec!["Writable:".to_owned(), places(true)]);
     rows.push(vec!["Read-only:".to_owned(), places(false)]);
+    rows.extend(status.covers.iter().filter(|cover| !is_ours_alone(cover)).map(cover_in_words));
     rows.extend(status.unlocked.iter().flat_map(unlocked_in_words));
     rows.extend(status.held_back.iter().flat_map(held_back_in_words));
     for path in &status.remains {

@@ -9,10 +9,10 @@ use super::arguments::Place;
 use super::messages::Messages;
 use super::output;
 use super::report::Error;
-use crate::live::{self, Moment, Record, Request, Storage};
+use crate::live::{self, Cover, Moment, Peer, Record, Request, Storage};
 use crate::overlay::OverlayName;
 use crate::shell::Size;
-use crate::sys::{Context, Pid, command_line};
+use crate::sys::{Context, MountTable, Pid, command_line};
 
 /// Make /usr of the running host writable, for all its processes, until it is locked or rebooted
 ///
@@ -99,6 +99,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     if record.read_only {
         output::say(&format!("onlay: it can be written in '{onlay} shell --live' alone"));
     }
+    tell_extensions(&record.places)?;
     output::say(&format!("onlay: what is changed: {onlay} diff --live; back as it was: {onlay} lock"));
     Ok(ExitCode::SUCCESS)
 }
@@ -135,6 +136,22 @@ fn tell_unreached(unreached: &[Pid]) {
 /// How long it lasts.
 pub(super) fn until(record: &Record) -> &'static str {
     if record.persistent { "until it is locked, over reboots" } else { "until the next boot" }
+}
+
+/// systemd does not know its own mount under ours.
+fn tell_extensions(places: &[PathBuf]) -> Result<(), Error> {
+    for Cover { place, layers } in live::covers(&MountTable::read()?, places) {
+        let program = match &layers[..] {
+            [.., Peer::Sysext { .. }, Peer::Onlay] => "systemd-sysext",
+            [.., Peer::Confext { .. }, Peer::Onlay] => "systemd-confext",
+            _ => continue,
+        };
+        let place = output::path(&place);
+        output::say(&format!(
+            "onlay: extensions stay merged in {place}; {program} can change them when the host is locked"
+        ));
+    }
+    Ok(())
 }
 
 pub(super) fn words(places: &[PathBuf]) -> String {

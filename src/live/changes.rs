@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::lock::detach_all;
+use super::lock::uncover;
 use super::namespace::in_workshop;
 use super::unlock::check_caller;
 use super::{Error, Record};
@@ -31,7 +31,7 @@ pub fn changes(record: &Record) -> Result<Changes, Error> {
     let seen = Root::open("/")?;
     in_workshop(|| {
         let layers = record.overlay()?;
-        detach_all(&record.places)?;
+        uncover(&record.places)?;
         let host = Host::open(Path::new("/"))?;
         let files = diff(&layers, &host)?;
         let packages = packages_of_view(&seen, &host, &files)?;

@@ -1,17 +1,22 @@
 //! Who uses what was laid over the host's directories.
 //!
 //! Files of an overlay have device numbers of their own, or those of the file system below; what tells the overlay
-//! itself is its id in statfs(2), and for mapped files its device in proc_pid_maps(5). Both work in every mount
+//! itself is its id in statfs(2), and for mapped files its device in proc_pid_maps(5) (of the lowest one, where it lies
+//! on another). Both work in every mount
 //! namespace. Only files whose names begin with one of the directories are looked at: a look at a file of a network
 //! file system whose server is gone would not come back.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::num::NonZero;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::StatFs;
+use rustix::io::Errno;
 use serde::Serialize;
 
+use super::process_files::{Buffers, ProcessFiles, Wanted};
 use super::{Error, LABEL, Record};
 use crate::sys::{MountTable, Pid, command_line, processes};
 
@@ -25,7 +30,7 @@ pub struct Holder {
     /// Its unit or scope of systemd's, where it is in one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
-    /// What it uses: `root`, `cwd`, `exe`, `files`, `maps`.
+    /// What it uses: `exe`, `root`, `cwd`, `files`, `maps`.
     pub uses: Vec<&'static str>,
 }
 
@@ -42,18 +47,24 @@ pub(super) struct Marks {
     ids: Vec<(u64, String)>,
     /// "major:minor", as maps has it.
     devices: BTreeSet<String>,
+    /// Places where ours lie on another overlay, with its device.
+    upon: Vec<(String, PathBuf)>,
 }
 
 impl Marks {
     /// Of what is mounted now.
     pub(super) fn of(places: &[PathBuf], table: &MountTable) -> Marks {
-        let mut marks = Marks { places: places.to_vec(), ids: Vec::new(), devices: BTreeSet::new() };
+        let mut marks =
+            Marks { places: places.to_vec(), ids: Vec::new(), devices: BTreeSet::new(), upon: Vec::new() };
         for place in places {
             let Some(mount) = table.at(place).filter(|mount| mount.point == *place && mount.source == LABEL)
             else {
                 continue;
             };
             marks.devices.insert(as_in_maps(&mount.device));
+            if let Some(below) = table.at_below(place, mount.id).filter(|below| below.kind == "overlay") {
+                marks.upon.push((as_in_maps(&below.device), place.clone()));
+            }
             if let Ok(status) = rustix::fs::statfs(place) {
                 marks.ids.push(id(&status));
             }
@@ -64,8 +75,8 @@ impl Marks {
     /// Who uses them, in the order of their numbers.
     pub(super) fn holders(&self) -> Vec<Holder> {
         let own = Pid::own();
-        let mut found: Vec<Holder> =
-            processes().filter(|pid| *pid != own).filter_map(|pid| self.look_at(pid)).collect();
+        let others: Vec<Pid> = processes().filter(|pid| *pid != own).collect();
+        let mut found = self.holders_among(&others);
         found.sort_by_key(|holder| holder.pid);
         found
     }
@@ -73,47 +84,78 @@ impl Marks {
     /// Which of these still use them, also after they were taken off: then names say nothing of the directories any more.
     pub(super) fn still(mut self, holders: &[Holder]) -> Vec<Holder> {
         self.places = vec![PathBuf::from("/")];
-        holders.iter().filter_map(|holder| self.look_at(Pid::from_raw(holder.pid)?)).collect()
+        let pids: Vec<Pid> = holders.iter().filter_map(|holder| Pid::from_raw(holder.pid)).collect();
+        self.holders_among(&pids)
     }
 
-    fn look_at(&self, pid: Pid) -> Option<Holder> {
-        let proc = PathBuf::from(format!("/proc/{pid}"));
+    /// Who of them uses them. The kernel takes its time for each: every processor asks for some.
+    fn holders_among(&self, pids: &[Pid]) -> Vec<Holder> {
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let look_at = |part: &[Pid]| {
+            let mut buffers = Buffers::new();
+            part.iter().filter_map(|pid| self.look_at(*pid, &mut buffers)).collect::<Vec<_>>()
+        };
+        std::thread::scope(|scope| {
+            let parts = pids.chunks(pids.len().div_ceil(threads).max(FEW));
+            let started: Vec<_> = parts.map(|part| scope.spawn(move || look_at(part))).collect();
+            started.into_iter().flat_map(|thread| thread.join().expect("it does not panic")).collect()
+        })
+    }
+
+    fn look_at(&self, pid: Pid, buffers: &mut Buffers) -> Option<Holder> {
+        let files = ProcessFiles::open(pid)?;
+        let is_below = |target: &[u8]| {
+            let target = Path::new(OsStr::from_bytes(target));
+            self.places.iter().any(|place| target.starts_with(place))
+        };
+        let is_on_ours = |status: &StatFs| self.ids.contains(&id(status));
+        let wanted = Wanted { name: &is_below, file_system: &is_on_ours };
         let mut uses = Vec::new();
-        for name in ["root", "cwd", "exe"] {
-            if self.is_ours(&proc.join(name)) {
-                uses.push(name);
+        for (name, link) in [("exe", c"exe"), ("root", c"root"), ("cwd", c"cwd")] {
+            match files.leads_to(link, &wanted, buffers) {
+                Ok(true) => uses.push(name),
+                // A thread of the kernel, or one that has ended: those have nothing open and nothing mapped.
+                Err(Errno::NOENT) if name == "exe" => return None,
+                Ok(false) | Err(_) => {}
             }
         }
-        let files = std::fs::read_dir(proc.join("fd")).into_iter().flatten().flatten();
-        if files.into_iter().any(|file| self.is_ours(&file.path())) {
+        if files.has_open(&wanted, buffers) {
             uses.push("files");
         }
-        if self.is_mapped(&proc) {
+        if files.has_mapped(|line| self.is_mapped(line), buffers) {
             uses.push("maps");
         }
         (!uses.is_empty()).then(|| Holder {
             pid: pid.as_raw(),
             command: command_line(pid).join(" "),
-            unit: unit(&proc),
+            unit: unit(&PathBuf::from(format!("/proc/{pid}"))),
             uses,
         })
     }
 
-    fn is_ours(&self, link: &Path) -> bool {
-        let is_below = |target: PathBuf| self.places.iter().any(|place| target.starts_with(place));
-        std::fs::read_link(link).is_ok_and(is_below)
-            && rustix::fs::statfs(link).is_ok_and(|status| self.ids.contains(&id(&status)))
+    /// Whether a line of maps is of a file of theirs: ADDRESSES MODE OFFSET DEVICE INODE PATH.
+    fn is_mapped(&self, line: &[u8]) -> bool {
+        let mut fields = line.splitn(6, |byte| *byte == b' ');
+        let Some(device) = fields.nth(3).and_then(|device| std::str::from_utf8(device).ok()) else {
+            return false;
+        };
+        let mut path = || Path::new(OsStr::from_bytes(fields.nth(1).unwrap_or_default().trim_ascii_start()));
+        self.devices.contains(device) || (!self.upon.is_empty() && self.is_mapped_through(device, path()))
     }
 
-    fn is_mapped(&self, proc: &Path) -> bool {
-        let Ok(text) = std::fs::read(proc.join("maps")) else { return false };
-        // ADDRESSES MODE OFFSET DEVICE INODE PATH
-        text.split(|byte| *byte == b'\n').any(|line| {
-            let device = line.split(|byte| *byte == b' ').nth(3).unwrap_or_default();
-            std::str::from_utf8(device).is_ok_and(|device| self.devices.contains(device))
-        })
+    /// What is mapped through two overlays has the device of the lower one. Then its path, too, is that in the mount of
+    /// its own by which ours reaches what it lies on: without the place.
+    fn is_mapped_through(&self, device: &str, path: &Path) -> bool {
+        let is_below = |place: &PathBuf| {
+            let inside = path.strip_prefix("/").unwrap_or(path);
+            !path.starts_with(place) && place.join(inside).symlink_metadata().is_ok()
+        };
+        self.upon.iter().any(|(lower, place)| lower == device && is_below(place))
     }
 }
+
+/// So many are looked at sooner than a thread is started.
+const FEW: usize = 32;
 
 /// mountinfo has device numbers as decimal, maps as hexadecimal.
 fn as_in_maps(device: &str) -> String {
@@ -133,7 +175,7 @@ pub(super) const SCOPE: &str = ".scope";
 pub(super) fn unit(proc: &Path) -> Option<String> {
     let text = std::fs::read(proc.join("cgroup")).ok()?;
     let line = text.split(|byte| *byte == b'\n').find(|line| line.starts_with(b"0::"))?;
-    let path = Path::new(std::ffi::OsStr::from_bytes(&line[3..]));
+    let path = Path::new(OsStr::from_bytes(&line[3..]));
     let is_unit = |name: &str| [".service", SCOPE].iter().any(|ending| name.ends_with(ending));
     path.iter().rev().filter_map(|part| part.to_str()).find(|name| is_unit(name)).map(str::to_owned)
 }

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 
 use super::holders::{self, Holder, Marks, SCOPE};
 use super::namespace::{in_namespace_of, others};
+use super::peers::{Peer, stacked};
 use super::record::Live;
 use super::unlock::{check_caller, clear};
 use super::{Error, LABEL, Record, boot, kept};
 use crate::event::{Event, Events};
 use crate::host::Host;
 use crate::overlay::{OverlayName, Overlays, adopt, adopt_seen, directory_name, note_base};
-use crate::sys::{MountTable, Root, detach_path, sync_file_system};
+use crate::sys::{IoError, Mount, MountTable, Root, detach_path, sync_file_system, unmount_path};
 use crate::tool::systemctl::Systemctl;
+use crate::tool::systemd_sysext::SystemdSysext;
 
 /// What was locked.
 #[derive(Debug)]
@@ -32,25 +34,29 @@ pub struct Ending {
     pub restart: bool,
 }
 
-/// Takes all off. What was changed is still there, and can be asked for again, where it cannot be saved.
+/// Takes all off. What was changed is still there, and can be asked for again, where it cannot be saved. Extensions that
+/// systemd has merged over ours are taken off before, and merged again over what is then visible.
 pub fn lock(live: &Live, record: Record, ending: &Ending, events: &mut dyn Events) -> Result<Locked, Error> {
     check_caller()?;
     let restarter = if ending.restart { Some(Systemctl::find()?) } else { None };
     let saving = ending.save.as_ref().map(|save| overlays_without(save, events)).transpose()?;
-    let table = MountTable::read()?;
-    for place in &record.places {
-        refuse_covered(&table, place)?;
-    }
-    let marks = Marks::of(&record.places, &table);
-    let mut holders = marks.holders();
-    take_off(&record)?;
-    if let (Some(overlays), Some((name, _))) = (saving, &ending.save) {
-        save(&record, &overlays, name)?;
-    }
-    // Until here a reboot brings it back, and from here on it does not.
-    if let Some(state) = kept::state_of(&record).filter(|_| record.persistent) {
-        kept::forget(state)?;
-    }
+    let mergers = mergers_over(&MountTable::read()?, &record.places)?;
+    let uncovered = mergers.iter().try_for_each(SystemdSysext::unmerge);
+    let locked = uncovered.map_err(Error::from).and_then(|()| {
+        let holders = take_off_from(&record)?;
+        if let (Some(overlays), Some((name, _))) = (saving, &ending.save) {
+            save(&record, &overlays, name)?;
+        }
+        // Until here a reboot brings it back, and from here on it does not.
+        if let Some(state) = kept::state_of(&record).filter(|_| record.persistent) {
+            kept::forget(state)?;
+        }
+        Ok(holders)
+    });
+    // Whatever came of it: extensions that were merged are merged.
+    let merged = mergers.iter().try_for_each(SystemdSysext::merge);
+    let (marks, mut holders) = locked?;
+    merged?;
     if let Some(systemctl) = restarter {
         restart(&systemctl, &holders)?;
         holders = marks.still(&holders);
@@ -110,6 +116,14 @@ fn forget_unit(events: &mut dyn Events) {
     }
 }
 
+/// Takes our overlays off, and tells who uses them still.
+fn take_off_from(record: &Record) -> Result<(Marks, Vec<Holder>), Error> {
+    let marks = Marks::of(&record.places, &MountTable::read()?);
+    let holders = if is_released(record)? { Vec::new() } else { marks.holders() };
+    take_off(record)?;
+    Ok((marks, holders))
+}
+
 /// The overlays of a state directory, which must not have one of that name.
 fn overlays_without(
     (name, state): &(OverlayName, PathBuf),
@@ -155,40 +169,77 @@ fn is_restarted(unit: &str) -> bool {
     !spared && !unit.ends_with(SCOPE)
 }
 
-/// What lies on ours must go first.
-fn refuse_covered(table: &MountTable, place: &Path) -> Result<(), Error> {
-    let on_place = table.all().iter().filter(|mount| mount.point == place);
-    let is_laid = on_place.clone().any(|mount| mount.source == LABEL);
-    match table.at(place).filter(|mount| is_laid && mount.source != LABEL) {
-        Some(mount) => {
-            let whose = format!(
-                "'{}' ({}), which lies on what is to be taken off",
-                mount.source.display(),
-                mount.kind
-            );
-            Err(Error::Covered { path: place.to_owned(), whose })
+/// By what that must be taken off which lies on ours: what cannot be put back afterwards is refused.
+fn mergers_over(table: &MountTable, places: &[PathBuf]) -> Result<Vec<SystemdSysext>, Error> {
+    let (mut sysext, mut confext) = (false, false);
+    for place in places {
+        let stack = stacked(table, place);
+        let Some(ours) = stack.iter().position(|mount| mount.source == LABEL) else { continue };
+        for mount in &stack[ours + 1..] {
+            match Peer::of(mount) {
+                Peer::Onlay => {}
+                Peer::Sysext { .. } if !has_upper(mount) => sysext = true,
+                Peer::Confext { .. } if !has_upper(mount) => confext = true,
+                other => {
+                    let whose = format!("'{other}', which lies on what is to be taken off");
+                    return Err(Error::Covered { path: place.clone(), whose });
+                }
+            }
         }
-        None => Ok(()),
     }
+    let wanted = [(sysext, false), (confext, true)].into_iter().filter(|(is_wanted, _)| *is_wanted);
+    Ok(wanted.map(|(_, is_for_settings)| SystemdSysext::find(is_for_settings)).collect::<Result<_, _>>()?)
+}
+
+/// Whether it was merged to be written, and what was written may go with it.
+fn has_upper(mount: &Mount) -> bool {
+    mount.super_option("upperdir").is_some()
 }
 
 /// Detaches our overlays, in this namespace and all that have them of their own.
 pub(super) fn take_off(record: &Record) -> Result<(), Error> {
-    detach_all(&record.places)?;
+    take_off_by(&record.places, detach_path)
+}
+
+/// Takes our overlays off if nobody uses them, which the kernel knows at once; otherwise some of them are left.
+fn is_released(record: &Record) -> Result<bool, Error> {
+    match take_off_by(&record.places, unmount_path) {
+        Err(Error::Io(error)) if error.errno() == Some(libc::EBUSY) => Ok(false),
+        other => other.map(|()| true),
+    }
+}
+
+/// A way to take off what is mounted at a path.
+type Unmount = fn(&Path) -> Result<(), IoError>;
+
+fn take_off_by(places: &[PathBuf], unmount: Unmount) -> Result<(), Error> {
+    take_off_here(places, unmount)?;
     for pid in others()? {
-        let has_ours = MountTable::seen_by(pid)
-            .is_ok_and(|table| record.places.iter().any(|place| is_ours(&table, place)));
+        let has_ours =
+            MountTable::seen_by(pid).is_ok_and(|table| places.iter().any(|place| is_ours(&table, place)));
         if has_ours {
-            in_namespace_of(pid, || detach_all(&record.places))?.transpose()?;
+            in_namespace_of(pid, || take_off_here(places, unmount))?.transpose()?;
         }
     }
     Ok(())
 }
 
-pub(super) fn detach_all(places: &[PathBuf]) -> Result<(), Error> {
+/// Detaches our overlays in this namespace, with what lies on them: nobody else sees it.
+pub(super) fn uncover(places: &[PathBuf]) -> Result<(), Error> {
     for place in places.iter().rev() {
-        while is_ours(&MountTable::read()?, place) {
+        while stacked(&MountTable::read()?, place).iter().any(|mount| mount.source == LABEL) {
             detach_path(place)?;
+        }
+    }
+    Ok(())
+}
+
+fn take_off_here(places: &[PathBuf], unmount: Unmount) -> Result<(), Error> {
+    let mut table = MountTable::read()?;
+    for place in places.iter().rev() {
+        while is_ours(&table, place) {
+            unmount(place)?;
+            table = MountTable::read()?;
         }
     }
     Ok(())

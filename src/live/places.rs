@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::peers::{Peer, stacked};
 use super::{Error, LABEL};
 use crate::host::Host;
-use crate::overlay::is_kernel_window;
-use crate::sys::{Mount, MountTable};
+use crate::overlay::{is_kernel_window, lower_of};
+use crate::sys::MountTable;
 
 /// Where programs and libraries of packages are: /usr, and on a host that has not merged them into it, what is beside it.
 const SOFTWARE: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/opt"];
@@ -76,30 +77,29 @@ fn without_nested(mut places: Vec<PathBuf>) -> Vec<PathBuf> {
     kept
 }
 
-/// What lies on a directory by another's hand would be hidden, or hide ours.
+/// What lies on a directory by another's hand would be hidden, or hide ours. Extensions that are merged stay below.
 fn refuse_covered(host: &Host, place: &Path) -> Result<(), Error> {
-    let mount = host.mounts.at(place).filter(|mount| mount.point == place && mount.kind == "overlay");
-    match mount.and_then(whose) {
-        Some(whose) => Err(Error::Covered { path: place.to_owned(), whose }),
-        None => Ok(()),
-    }
+    let Some(mount) = stacked(&host.mounts, place).pop() else { return Ok(()) };
+    let whose = match Peer::of(mount) {
+        Peer::Onlay => "an unlock of Onlay's that was broken off",
+        Peer::OstreeUnlock => "'ostree admin unlock', which made it writable until the next boot",
+        Peer::OstreeHotfix => {
+            "'ostree admin unlock --hotfix', which made it writable until another deployment is booted"
+        }
+        // The layers of extensions cannot be reached, and no overlay lies on two.
+        Peer::Sysext { .. } if is_too_deep(host, place) => {
+            "systemd-sysext over an overlay: 'systemd-sysext unmerge' takes that off"
+        }
+        Peer::Confext { .. } if is_too_deep(host, place) => {
+            "systemd-confext over an overlay: 'systemd-confext unmerge' takes that off"
+        }
+        Peer::Sysext { .. } | Peer::Confext { .. } | Peer::Other { .. } => return Ok(()),
+    };
+    Err(Error::Covered { path: place.to_owned(), whose: whose.to_owned() })
 }
 
-/// Whose an overlay on a directory is, where that is known.
-fn whose(mount: &Mount) -> Option<String> {
-    let upper = mount.super_option("upperdir").unwrap_or_default().to_string_lossy().into_owned();
-    if mount.source == LABEL {
-        Some("an unlock of Onlay's that was broken off".to_owned())
-    } else if upper.contains("ostree-unlock-ovl") {
-        Some("'ostree admin unlock', which made it writable until the next boot".to_owned())
-    } else if mount.source == "sysext" || mount.source == "confext" {
-        Some(format!(
-            "systemd-{}: take it off before ('systemd-{0} unmerge'), and put it on after ('systemd-{0} merge')",
-            mount.source.display()
-        ))
-    } else {
-        None
-    }
+fn is_too_deep(host: &Host, place: &Path) -> bool {
+    lower_of(&host.mounts, place).paths != [place]
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::boot;
 use super::kept;
-use super::lock::{detach_all, take_off};
+use super::lock::{take_off, uncover};
 use super::namespace::in_workshop;
 use super::record::Live;
 use super::unlock::{check_caller, clear, lay, put_all_together};
@@ -192,7 +192,7 @@ pub fn suspend() -> Result<(), Error> {
         // Who boots another base then must know what this one had. Where it cannot be noted, following asks more.
         let _ = in_workshop(|| {
             let layers = record.overlay()?;
-            detach_all(&record.places)?;
+            uncover(&record.places)?;
             Ok(note_base_of(&layers, &Host::open(Path::new("/"))?)?)
         });
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::boot::{self, BootUnit};
 use super::kept;
-use super::lock::{detach_all, take_off};
+use super::lock::{take_off, uncover};
 use super::namespace::{go_to_host, in_namespace_of, in_workshop, others};
 use super::record::{Live, ram_path};
 use super::{Error, LABEL, Record, Storage, places};
@@ -157,7 +157,7 @@ fn plan(host: &Host, request: &Request) -> Result<(Record, Option<BootUnit>), Er
 /// Has what was laid come back at boot. It is on disk before it is said to be there.
 fn keep(unit: &BootUnit, record: &Record, state: &Path) -> Result<(), Error> {
     in_workshop(|| {
-        detach_all(&record.places)?;
+        uncover(&record.places)?;
         unit.install()?;
         // What is noted now is known also where the machine loses its power; and where it cannot be noted, following
         // another base asks more.

@@ -40,5 +40,5 @@ pub use rebase::{
 };
 pub use record::Record;
 pub use running::{Left, Mode, Presence, Running, RunningOverlay, User, view_label};
-pub use stack::{Lower, lower_of};
+pub use stack::{Lower, layers_of, lower_of};
 pub use transplant::{adopt, held_beyond, lend};

@@ -55,7 +55,7 @@ fn depth(table: &MountTable, mount: &Mount, beneath: usize) -> usize {
 
 /// The layers of a mounted overlay, topmost first: its upper, then its lowers. A relative path, as
 /// `ostree admin unlock` leaves it, is relative to the directory that holds the mount point.
-fn layers_of(mount: &Mount) -> Vec<PathBuf> {
+pub fn layers_of(mount: &Mount) -> Vec<PathBuf> {
     let beside = mount.point.parent().unwrap_or(Path::new("/"));
     let upper = mount.super_option("upperdir").map(|text| split(&text)).unwrap_or_default();
     let single = mount.super_options.split(',').filter_map(|option| option.strip_prefix("lowerdir="));

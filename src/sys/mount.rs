@@ -207,10 +207,20 @@ pub fn enter_root(root: impl AsFd) -> Result<(), IoError> {
     rustix::process::chdir("/").context("enter", slash)
 }
 
-/// Detaches what is mounted at a path, in this mount namespace.
+/// Detaches what is mounted at a path, in this mount namespace; who uses it goes on using it.
 pub fn detach_path(path: &Path) -> Result<(), IoError> {
+    unmount(path, UnmountFlags::DETACH)
+}
+
+/// Unmounts what is mounted at a path, in this mount namespace and where that propagates to; EBUSY where it is used in
+/// any of them.
+pub fn unmount_path(path: &Path) -> Result<(), IoError> {
+    unmount(path, UnmountFlags::empty())
+}
+
+fn unmount(path: &Path, flags: UnmountFlags) -> Result<(), IoError> {
     let name = CString::new(path.as_os_str().as_encoded_bytes())
         .map_err(|_| Errno::INVAL)
         .context("unmount", path)?;
-    rustix::mount::unmount(&*name, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).context("unmount", path)
+    rustix::mount::unmount(&*name, flags | UnmountFlags::NOFOLLOW).context("unmount", path)
 }

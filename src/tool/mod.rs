@@ -5,6 +5,7 @@
 pub mod cache_makers;
 pub mod systemctl;
 pub mod systemd_nspawn;
+pub mod systemd_sysext;
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +27,27 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// It ended with a failure.
+    #[error("'{command}' ended with {status}: {words}")]
+    Failed {
+        /// Its name and arguments.
+        command: String,
+        /// How it ended.
+        status: std::process::ExitStatus,
+        /// The last that it said.
+        words: String,
+    },
 }
+
+/// The last lines of what a program said, as one.
+fn last_words(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(LAST)..].join("; ")
+}
+
+/// How many lines are the last ones.
+const LAST: usize = 3;
 
 fn find(program: &'static str) -> Result<PathBuf, Error> {
     find_any(program).ok_or(Error::Missing { program })

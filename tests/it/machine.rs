@@ -37,6 +37,13 @@ fn the_host_is_unlocked_and_locked_again() {
     assert_all_passed(&machine.boot("machine/unlocked.sh"));
 }
 
+/// systemd-sysext and systemd-confext have merged extensions before, or merge them meanwhile.
+#[test]
+fn the_host_is_unlocked_beside_extensions_of_systemd() {
+    let Some(machine) = Machine::make() else { return };
+    assert_all_passed(&machine.boot("machine/extensions.sh"));
+}
+
 /// The machine is switched off under an overlay in use, gets a package, and then another image of /usr.
 #[test]
 fn an_overlay_outlives_boots_and_changes_of_its_base() {

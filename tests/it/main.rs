@@ -14,6 +14,7 @@ mod hooks;
 mod house;
 mod kernel;
 mod live;
+mod live_over_overlays;
 mod machine;
 mod man;
 mod rebase;
