@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::StatFs;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Error, LABEL, Record};
 use crate::sys::{MountTable, Pid, command_line, processes};
@@ -35,7 +35,7 @@ pub fn holders(record: &Record) -> Result<Vec<Holder>, Error> {
 }
 
 /// The overlays, by what tells their files.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Marks {
     places: Vec<PathBuf>,
     /// `f_type` and `f_fsid`.
@@ -74,6 +74,12 @@ impl Marks {
     pub(super) fn still(mut self, holders: &[Holder]) -> Vec<Holder> {
         self.places = vec![PathBuf::from("/")];
         holders.iter().filter_map(|holder| self.look_at(Pid::from_raw(holder.pid)?)).collect()
+    }
+
+    /// Who uses them at all, though they were taken off: as long as somebody does, they live.
+    pub(super) fn survivors(mut self) -> Vec<Holder> {
+        self.places = vec![PathBuf::from("/")];
+        self.holders()
     }
 
     fn look_at(&self, pid: Pid) -> Option<Holder> {
