@@ -155,6 +155,9 @@ fn live_hint(error: &live::Error) -> Option<String> {
              '{onlay} lock --discard' discards it"
         )),
         live::Error::Damaged { .. } => Some(format!("'{onlay} lock --discard' discards what it was about")),
+        live::Error::StillUsed { .. } => {
+            Some(format!("end it, and then '{onlay} unlock --resume'; or reboot"))
+        }
         live::Error::NoSystemd => Some("without --persistent, it lasts until the next boot".into()),
         live::Error::Fleeting { what: "this program", .. } => {
             Some("copy it to /usr/local/bin, or wherever it is there at boot".into())

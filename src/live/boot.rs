@@ -22,6 +22,10 @@ const AT_BOOT: &str = "onlay-unlock.service";
 /// Takes off at shutdown what is laid.
 const AT_SHUTDOWN: &str = "onlay-unlocked.service";
 
+/// Says what is kept, below a state directory.
+const KEPT: &str = "live/kept.json";
+const CONDITION: &str = "ConditionPathExists=";
+
 /// Where systemd looks for what the administrator wants.
 const DIRECTORY: &str = "/etc/systemd/system";
 const WANTED: &str = "sysinit.target.wants";
@@ -62,6 +66,10 @@ impl BootUnit {
                 reason: "the layers would lie below themselves",
             });
         }
+        if let Some(kept) = kept_by_unit().filter(|kept| *kept != state.join(KEPT)) {
+            let why = format!("it is kept in another state directory, '{}'", kept.display());
+            return Err(Error::Held { why });
+        }
         let text = at_boot(&program, state).ok_or_else(|| Error::Unsuitable {
             path: state.to_owned(),
             reason: "systemd takes only paths that are text on one line",
@@ -87,9 +95,16 @@ impl BootUnit {
     }
 }
 
-/// Whether the unit at boot is there.
-pub(super) fn is_installed() -> bool {
-    Path::new(DIRECTORY).join(AT_BOOT).exists()
+/// What the unit at boot is about, where that is there.
+fn kept_by_unit() -> Option<PathBuf> {
+    let text = std::fs::read_to_string(Path::new(DIRECTORY).join(AT_BOOT)).ok()?;
+    let kept = text.lines().find_map(|line| line.strip_prefix(CONDITION))?.replace("%%", "%");
+    Some(PathBuf::from(kept)).filter(|kept| kept.exists())
+}
+
+/// Whether the unit at boot is there, though nothing is kept that it could lay.
+pub(super) fn is_without_use() -> bool {
+    Path::new(DIRECTORY).join(AT_BOOT).exists() && kept_by_unit().is_none()
 }
 
 /// Takes the unit at boot away. Says whether there was one.
@@ -149,7 +164,7 @@ pub(super) fn off_duty() -> Result<(), IoError> {
 /// The text of the unit at boot; `None` for paths that it cannot name.
 fn at_boot(program: &Path, state: &Path) -> Option<String> {
     let (command, mounts) = (command(program, state)?, format!("{} {}", quoted(state)?, quoted(program)?));
-    let kept = state.join("live/kept.json");
+    let kept = state.join(KEPT);
     let kept = kept.to_str()?.replace('%', "%%");
     Some(format!(
         "# Made by 'onlay unlock --persistent', removed by 'onlay lock'.
@@ -158,13 +173,16 @@ Description=Lay again what was unlocked of the host
 Documentation=man:onlay-unlock(8)
 DefaultDependencies=no
 ConditionKernelCommandLine=!{SWITCH}
-ConditionPathExists={kept}
+{CONDITION}{kept}
 RequiresMountsFor={mounts}
 After=local-fs.target
-Before=sysinit.target systemd-sysusers.service systemd-tmpfiles-setup.service systemd-sysext.service
-Before=systemd-confext.service ldconfig.service systemd-update-done.service systemd-hwdb-update.service
+# Not before systemd-sysusers.service and systemd-hwdb-update.service: local file systems come after those.
+Before=sysinit.target systemd-tmpfiles-setup.service systemd-sysext.service systemd-confext.service
+Before=ldconfig.service systemd-update-done.service
 Conflicts=shutdown.target
 Before=shutdown.target
+IgnoreOnIsolate=yes
+RefuseManualStop=yes
 
 [Service]
 Type=oneshot
@@ -194,6 +212,7 @@ After=local-fs.target
 Before=sysinit.target
 Conflicts=shutdown.target
 Before=shutdown.target
+IgnoreOnIsolate=yes
 RefuseManualStop=yes
 
 [Service]
@@ -245,6 +264,14 @@ fn existing(host: &Host, path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_systemd_nothing_comes_back() {
+        let mounts = crate::sys::MountTable::parse("1 0 8:1 / / rw - ext4 /dev/sda rw\n");
+        let host = Host { root: Root::open("/").expect("it opens"), is_running: false, mounts };
+        let planned = BootUnit::plan(&host, Path::new("/var/lib/onlay"), &["/usr".into()]);
+        assert!(matches!(planned, Err(Error::NoSystemd)));
+    }
 
     #[test]
     fn units_name_paths_as_systemd_reads_them() {

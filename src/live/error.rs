@@ -56,6 +56,14 @@ pub enum Error {
         /// What it would come to, in words.
         lines: Vec<String>,
     },
+    /// Layers that were taken off live in a process, and cannot be laid a second time.
+    #[error("process {pid} ({command}) still uses what was taken off before")]
+    StillUsed {
+        /// Its number.
+        pid: i32,
+        /// What it was started with.
+        command: String,
+    },
     /// A record makes no sense.
     #[error("'{}' is damaged, or of a later onlay", path.display())]
     Damaged {

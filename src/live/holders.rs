@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::StatFs;
 use rustix::io::Errno;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::process_files::{Buffers, ProcessFiles, Wanted};
 use super::{Error, LABEL, Record};
@@ -40,7 +40,7 @@ pub fn holders(record: &Record) -> Result<Vec<Holder>, Error> {
 }
 
 /// The overlays, by what tells their files.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Marks {
     places: Vec<PathBuf>,
     /// `f_type` and `f_fsid`.
@@ -86,6 +86,12 @@ impl Marks {
         self.places = vec![PathBuf::from("/")];
         let pids: Vec<Pid> = holders.iter().filter_map(|holder| Pid::from_raw(holder.pid)).collect();
         self.holders_among(&pids)
+    }
+
+    /// Who uses them at all, though they were taken off: as long as somebody does, they live.
+    pub(super) fn survivors(mut self) -> Vec<Holder> {
+        self.places = vec![PathBuf::from("/")];
+        self.holders()
     }
 
     /// Who of them uses them. The kernel takes its time for each: every processor asks for some.

@@ -3,7 +3,7 @@
 //! It is written when all is laid, and removed before the layers are cleared: so it never speaks of layers that are not
 //! whole. What else is in `STATE/live` is what a reboot or a crash left of an unlock that has ended, and is worth nothing.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::record::{read_file, remove_file, why_held};
@@ -30,13 +30,20 @@ pub struct Held {
 pub(super) fn read(state: &Path) -> Result<Option<Record>, Error> {
     let Some(folder) = open(state)? else { return Ok(None) };
     let Some(record) = read_file(&folder, RECORD)? else { return Ok(None) };
-    let is_here =
-        matches!(&record.storage, Storage::Disk { path } if path.parent() == Some(&state.join(FOLDER)));
-    if is_here && record.persistent {
+    if record.persistent && is_in(&record, &folder) {
         Ok(Some(record))
     } else {
         Err(Error::Damaged { path: folder.join(RECORD) })
     }
+}
+
+/// Whether layers are in a directory, by whatever path.
+fn is_in(record: &Record, folder: &Root) -> bool {
+    let parent = match &record.storage {
+        Storage::Disk { path } => path.parent().and_then(|parent| Root::open(parent).ok()),
+        Storage::Ram { .. } => None,
+    };
+    parent.is_some_and(|parent| parent.is_same(folder).unwrap_or_default())
 }
 
 /// Keeps it from now on.
@@ -93,15 +100,18 @@ fn why_not_tried() -> String {
 pub fn remains(state: &Path, unlocked: Option<&Record>) -> Result<Vec<PathBuf>, Error> {
     let Some(folder) = open(state)? else { return Ok(Vec::new()) };
     let known = match read(state) {
-        Ok(kept) => kept.into_iter().chain(unlocked.cloned()).map(|record| record.directory()),
+        Ok(kept) => kept.into_iter().chain(unlocked.cloned()),
         // Nobody can tell which of them are worth something.
         Err(Error::Damaged { .. }) => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let known: Vec<PathBuf> = known.collect();
-    let entries = folder.entries()?.into_iter().map(|entry| folder.join(entry.name));
-    let mut found: Vec<PathBuf> = entries.filter(|path| !known.contains(path)).collect();
-    found.retain(|path| path.file_name() != Some(OsStr::new(RECORD)));
+    // By their names, which no two have: more than one path may lead here.
+    let known: Vec<OsString> = known
+        .filter_map(|record| Some(record.directory().file_name()?.to_owned()))
+        .chain([RECORD.into()])
+        .collect();
+    let entries = folder.entries()?.into_iter().filter(|entry| !known.contains(&entry.name));
+    let mut found: Vec<PathBuf> = entries.map(|entry| folder.join(entry.name)).collect();
     found.sort();
     Ok(found)
 }
@@ -226,6 +236,11 @@ mod tests {
         assert_eq!(read(state).expect("readable").as_ref(), Some(&kept));
         assert_eq!(state_of(&kept), Some(state));
         assert_eq!(remains(state, Some(&now)).expect("readable"), [layers("3-3")]);
+        // Also by another path to it.
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(state, &link).expect("a link");
+        assert_eq!(read(&link).expect("readable").as_ref(), Some(&kept));
+        assert_eq!(remains(&link, Some(&now)).expect("readable"), [link.join("live/3-3")]);
         let mut told = Vec::new();
         clear_remains(state, Some(&now), &mut told).expect("cleared");
         assert_eq!(told, [Event::Cleared { what: layers("3-3") }]);

@@ -96,7 +96,7 @@ pub fn clear_remains(live: &Live, state: &Path, events: &mut dyn Events) -> Resu
     let record = live.record()?;
     let mut was = !kept::remains(state, record.as_ref())?.is_empty();
     kept::clear_remains(state, record.as_ref(), events)?;
-    if record.is_none() && kept::held(state)?.is_none() && boot::is_installed() {
+    if record.is_none() && kept::held(state)?.is_none() && boot::is_without_use() {
         forget_unit(events);
         was = true;
     }

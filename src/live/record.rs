@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::holders::{Holder, Marks};
 use super::namespace::go_to_host;
 use super::{Error, LABEL};
 use crate::host::Base;
@@ -18,8 +19,10 @@ const RECORD: &str = "record.json";
 const LOCK: &str = "lock";
 /// Where layers in RAM are mounted.
 const RAM: &str = "ram";
-/// Why what is kept was not laid at this boot, in words.
+/// Why what is kept is not laid, in words.
 const HELD: &str = "held";
+/// What tells the files of overlays that were taken off, and whose layers are kept.
+const FORMER: &str = "former.json";
 
 /// A bound of what is read.
 const LARGEST: u64 = 1 << 20;
@@ -163,7 +166,22 @@ impl Live {
 
     /// What was held back is laid.
     pub(super) fn forget_hold(&self) -> Result<(), IoError> {
+        remove_file(&self.folder, FORMER)?;
         remove_file(&self.folder, HELD)
+    }
+
+    /// Writes down what tells the files of overlays that are about to be taken off, and whose layers are kept.
+    pub(super) fn write_former(&self, marks: &Marks) -> Result<(), IoError> {
+        let text = serde_json::to_vec(marks).expect("marks are strings and numbers");
+        replace_volatile(&self.folder, FORMER, &text)
+    }
+
+    /// Who uses files of overlays that were taken off, and whose layers are kept: the kernel would mount those a second
+    /// time, and two mounts that write one layer ruin it.
+    pub(super) fn survivors(&self) -> Vec<Holder> {
+        let marks = self.folder.read(FORMER, LARGEST).ok();
+        let marks = marks.and_then(|text| serde_json::from_slice::<Marks>(&text).ok());
+        marks.map(Marks::survivors).unwrap_or_default()
     }
 
     /// Writes down why what is kept is not laid, until the next boot or until it is.

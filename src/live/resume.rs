@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::boot;
+use super::holders::Marks;
 use super::kept;
 use super::lock::{take_off, uncover};
 use super::namespace::in_workshop;
@@ -75,6 +76,9 @@ fn is_laid(record: &Record) -> Result<bool, Error> {
 }
 
 fn resume_kept(live: &Live, state: &Path, record: &Record, moment: Moment) -> Result<Resumed, Error> {
+    if let Some(holder) = live.survivors().into_iter().next() {
+        return Err(Error::StillUsed { pid: holder.pid, command: holder.command });
+    }
     let host = Host::open(Path::new("/"))?;
     let layers = record.overlay()?;
     clear_draft(&layers.dir)?;
@@ -195,10 +199,15 @@ pub fn suspend() -> Result<(), Error> {
             uncover(&record.places)?;
             Ok(note_base_of(&layers, &Host::open(Path::new("/"))?)?)
         });
+        // Over a soft-reboot, processes may live that want to.
+        live.write_former(&Marks::of(&record.places, &MountTable::read()?))?;
     }
     take_off(&record)?;
-    if !record.persistent {
+    live.forget()?;
+    if record.persistent {
+        live.hold_back("it was taken off, as the host went down")?;
+    } else {
         clear(&record)?;
     }
-    Ok(live.forget()?)
+    Ok(())
 }

@@ -59,7 +59,7 @@ fn an_overlay_outlives_boots_and_changes_of_its_base() {
 }
 
 /// An unlock in passing is lost with the power; a persistent one comes back at boot, follows a base that goes with it,
-/// and is held back over one that does not.
+/// and is held back over one that does not. Soft-reboots end both, and the persistent one begins again.
 #[test]
 fn a_persistent_unlock_comes_back_at_boot() {
     let Some(machine) = Machine::make() else { return };
@@ -71,4 +71,5 @@ fn a_persistent_unlock_comes_back_at_boot() {
     assert_all_passed(&machine.boot("machine/persistent.sh"));
     machine.change("dpkg --purge onlay-base");
     assert_all_passed(&machine.boot("machine/persistent.sh"));
+    assert_all_passed(&machine.boot("machine/soft_reboot.sh"));
 }

@@ -17,6 +17,9 @@ as_the_base() {
     test ! -e /usr/bin/onlay-probe
     refuse dpkg-query --show onlay-probe
     test -z "$(dpkg --audit)"
+}
+
+verified() {
     test -z "$(dpkg --verify)"
     apt-get -q -s check
 }
@@ -94,7 +97,10 @@ persistent() {
     onlay unlock --persistent --dry-run | grep 'until it is locked, over reboots'
     onlay unlock --persistent 2>&1 | tee /results/said
     grep 'unlocked /etc /opt /usr .* until it is locked, over reboots; changes are in /var/lib/onlay/live/' /results/said
+    # Neither is anything wrong in it, nor does it wait for what waits for it.
     systemd-analyze verify --man=no "$unit"
+    systemd-analyze verify --man=no default.target 2>&1 | tee /results/said
+    refuse grep cycle /results/said
     test "$(stat -c %a "$unit")" = 644
     apt-get -q update
     # A package with a service of its own, and the next version of one that the base starts.
@@ -211,18 +217,29 @@ saved() {
     onlay rm kept
 }
 
+# Layers that somebody still uses are not laid a second time; a damaged record is held back.
 damaged() {
     onlay unlock --persistent
-    echo x >/usr/bin/x
-    systemctl reload-or-restart cron
-    echo '{' >"$live/kept.json"
+    cp /bin/sleep /usr/bin/sleep-live
+    systemd-run --quiet --unit=survivor sleep-live infinity
+    refuse systemctl stop onlay-unlock
     onlay unlock --suspend
     nothing_laid
+    onlay status | grep 'was taken off'
+    refuse onlay unlock --resume 2>&1 | grep 'process .*sleep-live infinity. still uses'
+    nothing_laid
+    systemctl stop survivor
+    onlay unlock --resume
+    test -e /usr/bin/sleep-live
+    onlay unlock --suspend
+    echo '{' >"$live/kept.json"
+    onlay unlock --resume 2>&1 | grep 'kept.json.* is damaged'
     onlay status | grep 'kept.json.* is damaged'
-    systemctl restart onlay-unlock || true
+    refuse systemctl start onlay-unlock
     refuse onlay unlock
     refuse onlay lock --save other
     refuse onlay lock
+    test "$(ls "$live" | wc -l)" = 2
     onlay lock --discard
     nothing_kept
 }
@@ -242,8 +259,9 @@ case $boot in
     ;;
 2)
     step power-took-it power_took_it
+    step verified verified
     step killed killed
-    step damaged damaged
+    step not-twice-and-not-damaged damaged
     step persistent persistent
     finish
     ;;
@@ -272,6 +290,7 @@ case $boot in
     step held-back held_back
     step saved saved
     step as-the-base as_the_base
+    step verified verified
     ;;
 esac
 finish

@@ -139,6 +139,46 @@ deep() {
     onlay rm shallow deep
 }
 
+# The host itself is unlocked over reboots when the power is cut, or about to be.
+unlock_persistently() {
+    onlay unlock --persistent
+    dpkg --install /var/local/repository/onlay-tool_*.deb
+    onlay-strace --version | head -n 1
+}
+
+start_unlock() {
+    onlay unlock --persistent &
+    sleep "0.$((RANDOM % 10))"
+}
+
+# What was unlocked is there before services are; and what was about to be is there wholly or not at all.
+unlock_found_whole() {
+    if grep onlay-live /proc/self/mountinfo || [ "$refusal" = EOPNOTSUPP ]; then
+        onlay status | grep 'until it is locked, over reboots'
+        test "$(grep -c onlay-live /proc/self/mountinfo)" = 5
+        touch /usr/bin/written
+    fi
+    if [ "$refusal" = EOPNOTSUPP ]; then
+        onlay-strace --version | head -n 1
+        dpkg --verify onlay-tool
+        is_on_layers "$(cat /run/crond.pid)"
+    fi
+    test -z "$(dpkg --audit)"
+    onlay lock --discard || true
+    refuse onlay lock
+    refuse grep onlay-live /proc/[0-9]*/mountinfo
+    refuse touch /usr/bin/written
+    test -z "$(ls /var/lib/onlay/live)"
+    test ! -e /etc/systemd/system/onlay-unlock.service
+    refuse dpkg-query --show onlay-tool
+    test -z "$(dpkg --audit)"
+}
+
+is_on_layers() {
+    test "$(stat -f -c %i "/proc/$1/root/usr")" = "$(stat -f -c %i /usr)"
+    test "$(stat -f -c %i "/proc/$1/exe")" = "$(stat -f -c %i /usr)"
+}
+
 found_whole() {
     # That it was one, with the kernel's own word.
     dmesg | grep 'EXT4-fs (vdc): recovery complete'
@@ -226,13 +266,17 @@ case $boot in
     step kernel-is-content kernel_is_content
     step deep deep
     step in-use in_use
+    # One of them on each kernel.
+    if [ "$refusal" = EOPNOTSUPP ]; then step unlock-persistently unlock_persistently; fi
     finish
     sync /results/*
+    if [ "$refusal" != EOPNOTSUPP ]; then start_unlock; fi
     # To whoever holds the plug.
     echo cut >/dev/ttyS1
     sleep infinity
     ;;
 2)
+    step unlock-found-whole unlock_found_whole
     step idle idle
     step found-whole found_whole
     step base-changed base_changed
