@@ -12,19 +12,23 @@ mod changes;
 mod enter;
 mod error;
 mod holders;
+mod left;
 mod lock;
 mod namespace;
 mod places;
 mod record;
+mod traces;
 mod unlock;
 
 pub use changes::{Changes, changes, measure};
 pub use enter::enter_to_write;
 pub use error::Error;
 pub use holders::{Holder, holders};
+pub use left::{Left, MOST};
 pub use lock::{Ending, Locked, lock};
 pub use places::{default_places, is_laid};
 pub use record::{Live, Record, Storage};
+pub use traces::{Traces, traces};
 pub use unlock::{Request, Unlocked, unlock};
 
 /// What mountinfo(5) shows as the source of our overlays.
