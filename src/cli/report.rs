@@ -171,7 +171,9 @@ fn hooks_hint(error: &hooks::Error) -> Option<String> {
              '{onlay} unlock' makes it writable for a while, and the hook goes with that"
         )),
         hooks::Error::ReadOnly { .. } => Some("try again with sudo".into()),
-        hooks::Error::Program { .. } => Some("give another place with --program".into()),
+        hooks::Error::Program { .. } => {
+            Some("copy it to a place like /usr/local/bin, or give another with --program".into())
+        }
         hooks::Error::Io(error) => io_hint(error),
         hooks::Error::NoManager | hooks::Error::Unable { .. } => None,
     }
