@@ -150,7 +150,9 @@ fn live_hint(error: &live::Error) -> Option<String> {
             Some(format!("'{onlay} lock' takes off what is left of it"))
         }
         live::Error::NotUnlocked => Some(format!("'{onlay} unlock' unlocks it")),
-        live::Error::NoHost(_) => Some("run it on the host itself, not in a container or a chroot".into()),
+        live::Error::NoHost(_) | live::Error::NotTheHost => {
+            Some("run it on the host itself, not in a container or a chroot".into())
+        }
         live::Error::Exists { name } => Some(format!("give another name, or '{onlay} rm {name}' first")),
         live::Error::Behind { name } => Some(format!("'{onlay} rebase {name}' lets it follow")),
         live::Error::Overlay(error) => overlay_hint(error),

@@ -108,7 +108,7 @@ fn unlocked() -> Result<Option<Unlocked>, Error> {
     }
     let record = match Record::read() {
         // In a container that shows us no process 1.
-        Err(live::Error::NoHost(_)) => None,
+        Err(live::Error::NoHost(_) | live::Error::NotTheHost) => None,
         other => other?,
     };
     let Some(record) = record else { return Ok(None) };
