@@ -1,17 +1,20 @@
 //! `onlay lock`.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::arguments::Place;
 use super::messages::Messages;
-use super::output;
+use super::output::{self, JsonPath};
 use super::report::Error;
 use super::unlock::{refuse_other_root, storage, words};
-use crate::live::{self, Ending, Holder, Live, Record};
+use crate::live::{self, Ending, Holder, Left, Live, Record, Traces};
 use crate::overlay::{OverlayName, Packages};
+use crate::sys::with_causes;
 
 /// Take off what 'onlay unlock' laid over the host, also while processes use it
 ///
@@ -30,8 +33,42 @@ pub(super) struct Arguments {
     #[arg(long)]
     restart: bool,
     /// Say what would be done, and stop
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     dry_run: bool,
+    /// Print what was done as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` shows.
+#[derive(Debug, Serialize)]
+struct Done<'a> {
+    /// The directories.
+    places: &'a [PathBuf],
+    /// The overlay that what was changed is now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    saved: Option<String>,
+    /// Who still uses files of it.
+    holders: &'a [Holder],
+    /// What packages that are gone have left in /var.
+    left: Vec<LeftRow<'a>>,
+}
+
+/// One of what was left, in JSON.
+#[derive(Debug, Serialize)]
+struct LeftRow<'a> {
+    path: JsonPath<'a>,
+    /// The package, or the user, whose it was.
+    of: &'a str,
+    entries: u64,
+    bytes: u64,
+}
+
+impl<'a> From<&'a Left> for LeftRow<'a> {
+    fn from(left: &'a Left) -> LeftRow<'a> {
+        let Left { path, of, entries, bytes } = left;
+        LeftRow { path: path.as_path().into(), of, entries: *entries, bytes: *bytes }
+    }
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
@@ -47,6 +84,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     if is_changed && !arguments.discard && arguments.save.is_none() && !is_agreed(&record)? {
         return Err(Error::NotAgreed);
     }
+    let traces = if is_changed { traces(&record) } else { None };
     let live = Live::open()?;
     let Some(record) = live.record()? else { return Err(live::Error::NotUnlocked.into()) };
     let ending = ending(place, arguments);
@@ -57,6 +95,14 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     };
     output::say(&format!("onlay: locked {}{what}", words(&locked.record.places)));
     tell_holders(&locked.holders);
+    let left = traces.map(|traces| traces.left()).unwrap_or_default();
+    tell_left(&left);
+    if arguments.json {
+        let saved = arguments.save.as_ref().map(ToString::to_string);
+        let left = left.iter().map(LeftRow::from).collect();
+        let done = Done { places: &locked.record.places, saved, holders: &locked.holders, left };
+        output::print_json(&done)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -104,13 +150,55 @@ fn what_became(arguments: &Arguments, is_changed: bool) -> String {
     }
 }
 
+/// Where packages may leave something. That this cannot be found out is no reason not to lock.
+fn traces(record: &Record) -> Option<Traces> {
+    match live::traces(record) {
+        Ok(traces) => Some(traces),
+        Err(error) => {
+            let reason = with_causes(&error);
+            output::say(&format!("onlay: what packages leave in /var cannot be told: {reason}"));
+            None
+        }
+    }
+}
+
+/// So much of what was left is listed.
+const LISTED: usize = 20;
+
+fn tell_left(left: &[Left]) {
+    if left.is_empty() {
+        return;
+    }
+    output::say("onlay: packages that are gone have left this in /var:");
+    output::say_lines(&left_table(left));
+    if left.len() > LISTED {
+        output::say(&format!("onlay: and {} more, which --json lists", left.len() - LISTED));
+    }
+}
+
+fn left_table(left: &[Left]) -> String {
+    let row = |left: &Left| {
+        let more = if left.entries >= live::MOST { " or more" } else { "" };
+        let holds = format!("{}{more}", output::holds(left.entries, left.bytes));
+        vec![output::path(&left.path), output::visible(&left.of), holds]
+    };
+    let head = ["PATH", "OF", "HOLDS"].map(str::to_owned).to_vec();
+    let rows: Vec<_> = std::iter::once(head).chain(left.iter().take(LISTED).map(row)).collect();
+    output::table(&rows)
+}
+
 fn dry_run(record: &Record, is_changed: bool, save: Option<&OverlayName>) -> Result<ExitCode, Error> {
     let mut text = format!("would lock {}\n", words(&record.places));
     if is_changed {
         let verb = save.map_or("discard".to_owned(), |name| format!("make overlay '{name}' of"));
         text.push_str(&format!("would {verb} {}\n", summary(record)?));
     }
-    output::print(&(text + &table(&live::holders(record)?))).map(|()| ExitCode::SUCCESS)
+    text.push_str(&table(&live::holders(record)?));
+    let left = live::traces(record)?.left();
+    if !left.is_empty() {
+        text.push_str(&format!("would leave in /var:\n{}", left_table(&left)));
+    }
+    output::print(&text).map(|()| ExitCode::SUCCESS)
 }
 
 /// Asks, with what would be lost; nobody can be asked without a terminal.

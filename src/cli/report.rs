@@ -166,7 +166,9 @@ fn live_hint(error: &live::Error) -> Option<String> {
             Some(format!("'{onlay} lock' takes off what is left of it"))
         }
         live::Error::NotUnlocked => Some(format!("'{onlay} unlock' unlocks it")),
-        live::Error::NoHost(_) => Some("run it on the host itself, not in a container or a chroot".into()),
+        live::Error::NoHost(_) | live::Error::NotTheHost => {
+            Some("run it on the host itself, not in a container or a chroot".into())
+        }
         live::Error::Exists { name } => Some(format!("give another name, or '{onlay} rm {name}' first")),
         live::Error::Behind { name } => Some(format!("'{onlay} rebase {name}' lets it follow")),
         live::Error::Overlay(error) => overlay_hint(error),
@@ -187,7 +189,9 @@ fn hooks_hint(error: &hooks::Error) -> Option<String> {
              '{onlay} unlock' makes it writable for a while, and the hook goes with that"
         )),
         hooks::Error::ReadOnly { .. } => Some("try again with sudo".into()),
-        hooks::Error::Program { .. } => Some("give another place with --program".into()),
+        hooks::Error::Program { .. } => {
+            Some("copy it to a place like /usr/local/bin, or give another with --program".into())
+        }
         hooks::Error::Io(error) => io_hint(error),
         hooks::Error::NoManager | hooks::Error::Unable { .. } => None,
     }

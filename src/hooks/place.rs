@@ -106,6 +106,7 @@ fn can_stop(root: &Root) -> bool {
 /// written.
 pub fn install(root: &Root, program: &Path, asked: &[Manager], dry_run: bool) -> Result<Vec<Hook>, Error> {
     let found = find(root, program)?;
+    check_owner(root, program)?;
     for manager in asked {
         if !found.iter().any(|hook| hook.manager == *manager) {
             return Err(Error::Unable { manager: *manager, reason: "it is not installed" });
@@ -133,6 +134,20 @@ pub fn install(root: &Root, program: &Path, asked: &[Manager], dry_run: bool) ->
         }
     }
     Ok(missing)
+}
+
+/// Whoever could put another program in its place would have the package manager run that as root. One that is not there
+/// yet, in a tree that is to be an image, cannot be judged.
+fn check_owner(root: &Root, program: &Path) -> Result<(), Error> {
+    let Ok(resolved) = root.resolve(program) else { return Ok(()) };
+    for path in program.ancestors().chain(resolved.ancestors()) {
+        let stat = root.stat(path)?;
+        if stat.st_uid != 0 || stat.st_mode & 0o002 != 0 {
+            let reason = "others than root could put another in its place";
+            return Err(Error::Program { path: program.to_owned(), reason });
+        }
+    }
+    Ok(())
 }
 
 /// Takes the hooks of these package managers away, or of all; all of them, or none. Gives those that were there.

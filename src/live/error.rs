@@ -25,6 +25,9 @@ pub enum Error {
     /// The caller's root is not the host's, or process 1 cannot be reached.
     #[error("the host cannot be reached from here")]
     NoHost(#[source] IoError),
+    /// Process 1, as it is seen, is in a namespace of a service.
+    #[error("the host cannot be reached from here: process 1 is not the host's")]
+    NotTheHost,
     /// It is unlocked.
     #[error("the host is unlocked since {since}, by {by}")]
     Unlocked {

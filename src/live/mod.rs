@@ -17,6 +17,7 @@ mod enter;
 mod error;
 mod holders;
 mod kept;
+mod left;
 mod lock;
 mod namespace;
 mod peers;
@@ -24,6 +25,7 @@ mod places;
 mod process_files;
 mod record;
 mod resume;
+mod traces;
 mod unlock;
 
 pub use changes::{Changes, changes, measure};
@@ -31,11 +33,13 @@ pub use enter::enter_to_write;
 pub use error::Error;
 pub use holders::{Holder, holders};
 pub use kept::{Held, held, remains};
+pub use left::{Left, MOST};
 pub use lock::{Ending, Locked, clear_remains, lock, lock_held};
 pub use peers::{Cover, Peer, covers};
 pub use places::{default_places, is_laid};
 pub use record::{Live, Record, Storage};
 pub use resume::{Moment, Resumed, resume, suspend};
+pub use traces::{Traces, traces};
 pub use unlock::{Request, Unlocked, unlock};
 
 /// What mountinfo(5) shows as the source of our overlays.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Error;
 use crate::sys::{
-    Context, IoError, Namespace, Namespaces, Pid, Propagation, join, leave_for_new, processes,
+    Context, IoError, MountTable, Namespace, Namespaces, Pid, Propagation, join, leave_for_new, processes,
     set_propagation,
 };
 
@@ -21,7 +21,11 @@ pub(super) fn go_to_host() -> Result<(), Error> {
         let (ours, its) = (identity("/")?, identity("/proc/1/root/.")?);
         if ours == its { Ok(()) } else { join(&host) }
     };
-    go().map_err(Error::NoHost)
+    go().map_err(Error::NoHost)?;
+    // In a PID namespace of a unit's own (PrivatePIDs=), process 1 is the unit's, and what it sees of /run is the host's: what
+    // is laid there would be there alone, and be told of to the host.
+    let run = MountTable::read()?.at(Path::new("/run")).is_some_and(|mount| mount.is_slave);
+    if run { Err(Error::NotTheHost) } else { Ok(()) }
 }
 
 fn identity(path: &str) -> Result<(u64, u64), IoError> {

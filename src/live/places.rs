@@ -49,6 +49,10 @@ fn resolved(host: &Host, path: &Path) -> Result<PathBuf, Error> {
     if host.root.open_dir(&found).is_err() {
         return Err(unsuitable("it is not a directory"));
     }
+    if found.to_str().is_none() {
+        // It could not be written down.
+        return Err(unsuitable("its name is not UTF-8"));
+    }
     if found == Path::new("/") {
         return Err(unsuitable("name directories in it"));
     }

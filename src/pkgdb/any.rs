@@ -8,6 +8,8 @@ use std::time::Duration;
 use super::compare::Versions;
 use super::{Error, Package, dpkg, rpm};
 use crate::host::PackageSystem;
+use crate::package::Identity;
+use crate::package::header::{File, Header};
 use crate::sys::{Context, Root};
 
 /// Where a database is.
@@ -164,6 +166,28 @@ impl AnyDatabase {
                 Ok(Listed { packages: database.present().map(dpkg::Entry::package).collect(), unreadable: 0 })
             }
         }
+    }
+
+    /// The paths of a package that is installed, links on the way resolved where dpkg's database is.
+    pub fn files_of(&self, package: &Package) -> Result<Vec<PathBuf>, Error> {
+        let mut files = Vec::new();
+        match self {
+            AnyDatabase::Rpm(database) => database.each_named(&package.name, &mut |_, blob| {
+                // What cannot be read is no package that anybody was told of.
+                let Ok(header) = Header::parse(blob) else { return Ok(()) };
+                if Identity::of(blob) == package.identity {
+                    files.extend(header.files().filter(File::is_installed).map(|file| file.path()));
+                }
+                Ok(())
+            })?,
+            AnyDatabase::Dpkg(database) => {
+                let is_it = |entry: &&dpkg::Entry| entry.package() == *package;
+                for entry in database.present().filter(is_it) {
+                    database.each_location(entry, &mut |location| files.push(location.to_owned()))?;
+                }
+            }
+        }
+        Ok(files)
     }
 
     /// The name of a package that has each of these paths below the root that the database is about, under whichever

@@ -23,6 +23,8 @@ pub struct Mount {
     pub point: PathBuf,
     /// Flags of the mount.
     pub options: String,
+    /// Whether what is mounted on it in another namespace arrives here, and not the other way (mount_namespaces(7)).
+    pub is_slave: bool,
     /// Kind of file system, such as `ext4` or `fuse.sshfs`.
     pub kind: String,
     /// What was mounted: a device, a share, or a word.
@@ -60,11 +62,12 @@ impl Mount {
         let root = unescape(fields.next()?.as_bytes()).into();
         let point = unescape(fields.next()?.as_bytes()).into();
         let options = fields.next()?.to_owned();
+        let is_slave = fields.any(|field| field.starts_with("master:"));
         let mut fields = second.split(' ');
         let kind = fields.next()?.to_owned();
         let source = unescape(fields.next()?.as_bytes());
         let super_options = fields.next().unwrap_or_default().to_owned();
-        Some(Mount { id, parent, device, root, point, options, kind, source, super_options })
+        Some(Mount { id, parent, device, root, point, options, is_slave, kind, source, super_options })
     }
 }
 

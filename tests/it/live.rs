@@ -22,3 +22,13 @@ fn every_refusal_of_the_kernel_leaves_all_or_nothing() {
 fn full_file_systems_and_others_at_the_same_time_lose_nothing() {
     alone::check("trixie", "live/full.sh", |_, _| {});
 }
+
+#[test]
+fn what_packages_have_left_is_listed() {
+    alone::check("trixie", "live/left.sh", |_, _| {});
+}
+
+#[test]
+fn what_packages_of_rpm_have_left_is_listed() {
+    alone::check("rpm-sqlite", "live/left.sh", |_, _| {});
+}

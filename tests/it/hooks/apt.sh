@@ -133,6 +133,20 @@ of_others() {
     test ! -e "$hook"
     tell onlay hooks install --program '/a b'
     says 'a hook cannot name the program'
+    # A program that somebody else could replace is nothing that root should be made to run.
+    cp /usr/bin/onlay /tmp/onlay
+    mkdir /var/tmp/of-user
+    cp /usr/bin/onlay /var/tmp/of-user/
+    chown 1000 /var/tmp/of-user
+    ln -s /var/tmp/of-user/onlay /usr/local/bin/link
+    for program in /tmp/onlay /var/tmp/of-user/onlay /usr/local/bin/link; do
+        tell onlay hooks install --program "$program"
+        test "$code" = 1
+        says 'others than root could put another in its place'
+    done
+    tell /tmp/onlay hooks install
+    says 'others than root could put another in its place'
+    test ! -e "$hook"
     # In a tree that is to be an image, with the program where it will be.
     mkdir -p /tmp/tree/usr/bin /tmp/tree/etc/apt
     touch /tmp/tree/usr/bin/apt-get

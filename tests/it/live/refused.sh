@@ -120,7 +120,25 @@ from_apart() {
     clean
 }
 
+# As a unit with PrivatePIDs=: its process 1 is not the host's, but its /run is. Where the host cannot be reached, nothing of it
+# may be said to be unlocked.
+with_processes_of_its_own() {
+    local apart=(unshare --mount --propagation slave --pid --fork --mount-proc)
+    refuse "${apart[@]}" onlay unlock /opt >/results/said 2>&1
+    grep 'the host cannot be reached from here' /results/said
+    clean
+    onlay unlock /opt
+    touch /opt/x
+    refuse "${apart[@]}" onlay lock --discard
+    refuse "${apart[@]}" onlay run -- true
+    "${apart[@]}" onlay status
+    test -e /opt/x
+    onlay lock --discard
+    clean
+}
+
 mount -o remount,bind,ro /usr
+step with-processes-of-its-own with_processes_of_its_own
 step while-unlocking while_unlocking
 step while-locking while_locking
 step unreached unreached

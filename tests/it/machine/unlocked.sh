@@ -175,6 +175,14 @@ from_a_sandbox() {
     touch /usr/bin/onlay-seen
     unshare --mount onlay lock --discard
     refuse touch /usr/bin/x
+    # From where the host cannot be reached, nothing is said to be unlocked.
+    systemd-run --quiet --wait -p PrivatePIDs=yes true
+    local setting
+    for setting in PrivatePIDs=yes PrivateUsers=yes RestrictNamespaces=yes SystemCallFilter=~@mount:EPERM CapabilityBoundingSet=~CAP_SYS_ADMIN; do
+        refuse systemd-run --quiet --wait -p "$setting" -p PrivateMounts=yes onlay unlock
+        test ! -e /run/onlay/live/record.json
+    done
+    refuse touch /usr/bin/x
     refuse grep onlay-live /proc/[0-9]*/mountinfo
 }
 
