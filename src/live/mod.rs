@@ -30,7 +30,7 @@ pub use kept::{Held, held, remains};
 pub use lock::{Ending, Locked, clear_remains, lock, lock_held};
 pub use places::default_places;
 pub use record::{Live, Record, Storage};
-pub use resume::{Moment, Resumed, resume, suspend};
+pub use resume::{Moment, Resumed, changes_held, preview, resume, suspend};
 pub use unlock::{Request, Unlocked, unlock};
 
 /// What mountinfo(5) shows as the source of our overlays.
