@@ -26,7 +26,7 @@ use crate::sys::{FileKind, with_causes};
 pub(super) struct Arguments {
     /// The overlay [default: default]
     name: Option<OverlayName>,
-    /// What is changed on the host since it was unlocked, instead of an overlay
+    /// What is changed on the host since it was unlocked, or would be by what is held back, instead of an overlay
     #[arg(long, conflicts_with = "name")]
     live: bool,
     /// List packages alone
@@ -101,8 +101,11 @@ fn read(place: &Place, name: &OverlayName, must_have_packages: bool) -> Result<F
 
 fn read_live(place: &Place) -> Result<Found, Error> {
     refuse_other_root(place, "diff --live")?;
-    let record = Record::read()?.ok_or(live::Error::NotUnlocked)?;
-    let live::Changes { files: changes, packages } = live::changes(&record)?;
+    let found = match Record::read()? {
+        Some(record) => live::changes(&record)?,
+        None => live::changes_held(&place.state)?,
+    };
+    let live::Changes { files: changes, packages } = found;
     Ok(Found { changes, packages })
 }
 

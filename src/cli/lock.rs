@@ -11,8 +11,8 @@ use super::arguments::Place;
 use super::messages::Messages;
 use super::output::{self, JsonPath};
 use super::report::Error;
-use super::unlock::{refuse_other_root, storage, words};
-use crate::live::{self, Ending, Holder, Left, Live, Record, Traces};
+use super::unlock::{refuse_other_root, words};
+use crate::live::{self, Changes, Ending, Holder, Left, Live, Record, Traces};
 use crate::overlay::{OverlayName, Packages};
 use crate::sys::with_causes;
 
@@ -113,27 +113,30 @@ fn lock_what_is_not_laid(place: &Place, arguments: &Arguments) -> Result<ExitCod
         let is_done = !arguments.dry_run && live::clear_remains(&Live::open()?, &place.state, &mut messages)?;
         return if is_done { Ok(ExitCode::SUCCESS) } else { Err(live::Error::NotUnlocked.into()) };
     };
-    let measured = held.record.as_ref().and_then(|record| live::measure(record).ok()).unwrap_or_default();
-    let holds = match &held.record {
-        Some(record) => {
-            format!("{} in {}", output::holds(measured.entries, measured.bytes), storage(&record.storage))
-        }
-        None => "all of it".to_owned(),
-    };
     if arguments.dry_run {
         let verb =
             arguments.save.as_ref().map_or("discard".to_owned(), |name| format!("make overlay '{name}' of"));
-        return output::print(&format!("would {verb} what is held back: {holds}\n"))
-            .map(|()| ExitCode::SUCCESS);
+        let text = format!("would {verb} what is held back: {}\n", sum_held(place));
+        return output::print(&text).map(|()| ExitCode::SUCCESS);
     }
-    let is_changed = held.record.is_none() || measured.entries > 0;
-    if is_changed && !arguments.discard && arguments.save.is_none() && !ask(&format!("held back: {holds}"))? {
+    let measured = held.record.as_ref().and_then(|record| live::measure(record).ok());
+    let is_changed = measured.is_none_or(|measured| measured.entries > 0);
+    let mut is_agreed = !is_changed || arguments.discard || arguments.save.is_some();
+    if !is_agreed && is_person_there() {
+        is_agreed = ask(&format!("held back: {}", sum_held(place)))?;
+    }
+    if !is_agreed {
         return Err(Error::NotAgreed);
     }
     let ending = ending(place, arguments);
     live::lock_held(&Live::open()?, &place.state, &ending, &mut messages)?;
     output::say(&format!("onlay: what was held back {}", what_became(arguments, is_changed)));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is held back, in words; what is damaged cannot be looked into.
+fn sum_held(place: &Place) -> String {
+    live::changes_held(&place.state).map_or("all of it".to_owned(), |changes| sum(&changes))
 }
 
 fn ending(place: &Place, arguments: &Arguments) -> Ending {
@@ -213,10 +216,8 @@ fn is_person_there() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
+/// Asks whoever is there.
 fn ask(about: &str) -> Result<bool, Error> {
-    if !is_person_there() {
-        return Ok(false);
-    }
     output::say(&format!("onlay: {about}"));
     output::ask("Discard that? [y/N] ");
     let mut answer = String::new();
@@ -225,14 +226,17 @@ fn ask(about: &str) -> Result<bool, Error> {
 }
 
 fn summary(record: &Record) -> Result<String, Error> {
-    let changes = live::changes(record)?;
+    Ok(sum(&live::changes(record)?))
+}
+
+fn sum(changes: &Changes) -> String {
     let packages = changes.packages.as_ref().map(Packages::changes).unwrap_or_default();
     let names: Vec<&str> = packages.iter().map(|compared| &*compared.package().name).collect();
     let packages = match names.len() {
         0 => String::new(),
         count => format!(", {count} packages ({})", output::visible(&names.join(", "))),
     };
-    Ok(format!("{} files and directories{packages}", changes.files.len()))
+    format!("{} files and directories{packages}", changes.files.len())
 }
 
 fn tell_holders(holders: &[Holder]) {

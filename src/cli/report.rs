@@ -151,8 +151,8 @@ fn live_hint(error: &live::Error) -> Option<String> {
         live::Error::Inside { .. } => Some("leave it first".into()),
         live::Error::Unlocked { .. } => Some(format!("'{onlay} lock' locks it; '{onlay} status' shows more")),
         live::Error::Held { .. } | live::Error::Unsound { .. } => Some(format!(
-            "'{onlay} unlock --resume' unlocks it as far as that can be done; '{onlay} lock --save NAME' makes it an overlay, \
-             '{onlay} lock --discard' discards it"
+            "'{onlay} unlock --resume' unlocks it as far as that can be done, with --dry-run it says what that comes to; \
+             '{onlay} lock --save NAME' makes it an overlay, '{onlay} lock --discard' discards it"
         )),
         live::Error::Damaged { .. } => Some(format!("'{onlay} lock --discard' discards what it was about")),
         live::Error::StillUsed { .. } => {

@@ -41,7 +41,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     read_only: bool,
     /// Lay again what is persistent and was held back; another base is followed as far as that can be done
-    #[arg(long, conflicts_with_all = ["places", "on_disk", "size", "from", "persistent", "read_only", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["places", "on_disk", "size", "from", "persistent", "read_only"])]
     resume: bool,
     /// With --resume: nobody can be asked, so that another base is followed only where nothing breaks
     #[arg(long, hide = true, requires = "resume")]
@@ -61,7 +61,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         return Ok(ExitCode::SUCCESS);
     }
     if arguments.resume {
-        return resume(place, arguments.at_boot);
+        return if arguments.dry_run { preview(place) } else { resume(place, arguments.at_boot) };
     }
     let absolute = |path: &PathBuf| std::path::absolute(path).context("find", path);
     let request = Request {
@@ -124,6 +124,15 @@ fn resume(place: &Place, at_boot: bool) -> Result<ExitCode, Error> {
     ));
     tell_unreached(&resumed.unreached);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says what laying it again would come to.
+fn preview(place: &Place) -> Result<ExitCode, Error> {
+    let lines = live::preview(&place.state)?;
+    let base = if lines.is_empty() { "the same" } else { "another one" };
+    let lines = lines.iter().map(|line| output::visible(line) + "\n");
+    let text = format!("would lay it again; the base is {base}\n") + &lines.collect::<String>();
+    output::print(&text).map(|()| ExitCode::SUCCESS)
 }
 
 fn tell_unreached(unreached: &[Pid]) {

@@ -54,10 +54,10 @@ pub enum Error {
         why: String,
     },
     /// Following another base would leave something to mend.
-    #[error("the base has changed, and following it needs a person's eyes: {}", lines.join("; "))]
+    #[error("the base has changed, and following it breaks something: {}", breaks.join("; "))]
     Unsound {
-        /// What it would come to, in words.
-        lines: Vec<String>,
+        /// What, in words.
+        breaks: Vec<String>,
     },
     /// Layers that were taken off live in a process, and cannot be laid a second time.
     #[error("process {pid} ({command}) still uses what was taken off before")]

@@ -38,7 +38,7 @@ pub use lock::{Ending, Locked, clear_remains, lock, lock_held};
 pub use peers::{Cover, Peer, covers};
 pub use places::{default_places, is_laid};
 pub use record::{Live, Record, Storage};
-pub use resume::{Moment, Resumed, resume, suspend};
+pub use resume::{Moment, Resumed, changes_held, preview, resume, suspend};
 pub use traces::{Traces, traces};
 pub use unlock::{Request, Unlocked, unlock};
 

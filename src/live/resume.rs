@@ -15,10 +15,11 @@ use super::lock::{take_off, uncover};
 use super::namespace::in_workshop;
 use super::record::Live;
 use super::unlock::{check_caller, clear, lay, put_all_together};
-use super::{Error, LABEL, Record};
+use super::{Changes, Error, LABEL, Record};
 use crate::host::{Base, Host};
 use crate::overlay::{
-    Rebase, When, Wishes, clear_draft, forget_pending, is_followed, note_base_of, pending, run_directory,
+    Overlay, Rebase, When, Wishes, clear_draft, diff, forget_pending, is_followed, note_base_of,
+    packages_of_view, pending, run_directory,
 };
 use crate::sys::{
     MountFlags, MountTable, Pid, Root, Tree, attach, clone_tree, detach_path, new_filesystem, with_causes,
@@ -76,16 +77,14 @@ fn is_laid(record: &Record) -> Result<bool, Error> {
 }
 
 fn resume_kept(live: &Live, state: &Path, record: &Record, moment: Moment) -> Result<Resumed, Error> {
-    if let Some(holder) = live.survivors().into_iter().next() {
-        return Err(Error::StillUsed { pid: holder.pid, command: holder.command });
-    }
+    refuse_survivors(live)?;
     let host = Host::open(Path::new("/"))?;
     let layers = record.overlay()?;
     clear_draft(&layers.dir)?;
     let mut followed = Vec::new();
     let mut now = Record { base: host.base(), ..record.clone() };
     if now.base != record.base && !is_followed(&layers.dir, &now.base)? {
-        (now.base, followed) = follow(&host, record, moment)?;
+        (now.base, followed) = follow(record, moment)?;
     }
     if now == *record {
         // What a power cut kept the last shutdown from noting.
@@ -135,21 +134,73 @@ fn start_what_is_new() {
 }
 
 /// Lets the layers follow the base that the host has now. Gives that, and what a person should know.
-fn follow(host: &Host, record: &Record, moment: Moment) -> Result<(Base, Vec<String>), Error> {
-    let trees = put_all_together(host, record, &Root::open(record.directory())?, None)?;
+fn follow(record: &Record, moment: Moment) -> Result<(Base, Vec<String>), Error> {
+    let rebase = plan(record)?;
+    let breaks = rebase.breaks();
+    if moment == Moment::Boot && !breaks.is_empty() {
+        return Err(Error::Unsound { breaks });
+    }
+    in_workshop(|| Ok(rebase.apply(&record.overlay()?, &Host::open(Path::new("/"))?)?))?;
+    Ok((rebase.base().clone(), rebase.lines(When::Done)))
+}
+
+/// What following the base that the host has now comes to.
+fn plan(record: &Record) -> Result<Rebase, Error> {
+    with_view(record, |layers, host, view| Ok(Rebase::plan(layers, host, view, &Wishes::default())?))
+}
+
+/// What laying again what is kept in a state directory would come to, in words; nothing where the base is the same.
+pub fn preview(state: &Path) -> Result<Vec<String>, Error> {
+    let (_live, record) = open_held(state)?;
+    let base = Host::open(Path::new("/"))?.base();
+    if base == record.base || is_followed(&record.overlay()?.dir, &base)? {
+        return Ok(Vec::new());
+    }
+    Ok(plan(&record)?.lines(When::Planned))
+}
+
+/// What the layers that are held back change of the host as it is.
+pub fn changes_held(state: &Path) -> Result<Changes, Error> {
+    let (_live, record) = open_held(state)?;
+    with_view(&record, |layers, host, view| {
+        let files = diff(layers, host)?;
+        let packages = packages_of_view(view, host, &files)?;
+        Ok(Changes { files, packages })
+    })
+}
+
+/// What is held back in a state directory, which nobody lays meanwhile.
+fn open_held(state: &Path) -> Result<(Live, Record), Error> {
+    check_caller()?;
+    let live = Live::open()?;
+    if let Some(record) = live.record()? {
+        return Err(Error::Unlocked { since: record.since, by: record.by });
+    }
+    let record = kept::read(state)?.ok_or(Error::NotUnlocked)?;
+    refuse_survivors(&live)?;
+    Ok((live, record))
+}
+
+fn refuse_survivors(live: &Live) -> Result<(), Error> {
+    match live.survivors().into_iter().next() {
+        Some(holder) => Err(Error::StillUsed { pid: holder.pid, command: holder.command }),
+        None => Ok(()),
+    }
+}
+
+/// Reads layers, the host that they are over, and the whole as it is seen with them on it, while nobody lays them. They
+/// are mounted by nobody after that.
+fn with_view<T>(
+    record: &Record,
+    read: impl FnOnce(&Overlay, &Host, &Root) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let host = Host::open(Path::new("/"))?;
+    let trees = put_all_together(&host, record, &Root::open(record.directory())?, None)?;
     in_workshop(|| {
-        let host = Host::open(Path::new("/"))?;
-        let layers = record.overlay()?;
         let view = View::put_together(record, trees)?;
-        let planned = Rebase::plan(&layers, &host, &view.root, &Wishes::default());
-        // Before a layer is changed, nobody may have it mounted.
+        let done = read(&record.overlay()?, &Host::open(Path::new("/"))?, &view.root);
         view.take_down()?;
-        let rebase = planned?;
-        if moment == Moment::Boot && !rebase.is_sound() {
-            return Err(Error::Unsound { lines: rebase.lines(When::Planned) });
-        }
-        rebase.apply(&layers, &host)?;
-        Ok((rebase.base().clone(), rebase.lines(When::Done)))
+        done
     })
 }
 

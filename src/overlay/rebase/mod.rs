@@ -169,11 +169,11 @@ impl Rebase {
         Ok(rebase)
     }
 
-    /// Whether it leaves nothing behind that somebody must mend: packages whose needs are not met, files that went with
-    /// the base.
-    pub fn is_sound(&self) -> bool {
-        let is_missing = |finding: &Finding| matches!(finding, Finding::Missing { .. });
-        self.broken.0.is_empty() && !self.findings.iter().any(is_missing)
+    /// What it leaves behind that somebody must mend, in words: packages whose needs are not met, files that went with the
+    /// base.
+    pub fn breaks(&self) -> Vec<String> {
+        let missing = self.findings.iter().filter(|finding| matches!(finding, Finding::Missing { .. }));
+        self.broken.0.iter().cloned().chain(missing.map(Finding::to_string)).collect()
     }
 
     /// The base that the overlay follows.

@@ -172,7 +172,22 @@ without_it() {
     refuse onlay unlock
     refuse onlay lock
     refuse systemctl is-active onlay-unlock
-    onlay unlock --resume 2>&1 | grep 'again, until it is locked'
+    onlay unlock --resume --dry-run | grep 'the base is the same'
+}
+
+# Whatever instant it is killed at while it follows another base and lays that, the next one does it.
+follows_when_killed() {
+    local delay
+    echo '# another base' >>/etc/hosts
+    touch /var/lib/dpkg/status
+    onlay unlock --resume --dry-run | grep 'the base is another one'
+    for delay in 02 03 04 05 06 07 08 10 12 14 17 20 25 30; do
+        timeout --signal=KILL "0.$delay" onlay unlock --resume || true
+    done
+    onlay unlock --resume
+    grep 'another base' /etc/hosts
+    test "$(grep -c onlay-live /proc/self/mountinfo)" = 5
+    test "$(ls "$live"/[0-9]*)" = layers
 }
 
 works() {
@@ -199,12 +214,17 @@ more() {
 held_back() {
     as_the_base
     systemctl list-units --failed --no-legend --plain | grep onlay-unlock
-    journalctl --boot --unit=onlay-unlock | grep 'base has changed, and following it needs'
+    journalctl --boot --unit=onlay-unlock | grep 'following it breaks something: .*onlay-needy.* needs onlay-base'
     onlay status | tee /results/said
     grep 'Held back: */etc /opt /usr' /results/said
-    grep 'onlay-needy' /results/said
+    grep 'onlay-needy.* needs onlay-base' /results/said
     onlay unlock 2>&1 | grep 'held back'
     refuse onlay lock
+    onlay lock --dry-run | grep 'would discard what is held back: .* files and directories, .* packages (.*onlay-needy'
+    onlay unlock --resume --dry-run | grep 'onlay-needy:amd64 1.0 stays'
+    onlay diff --live | grep 'added .*/usr/bin/onlay-probe'
+    onlay diff --live --packages | grep 'added *onlay-needy'
+    nothing_laid
 }
 
 # Nothing is lost: it goes on as an overlay, which follows as overlays do.
@@ -275,6 +295,7 @@ case $boot in
     ;;
 4)
     step without-it without_it
+    step follows-when-killed follows_when_killed
     step works works
     step packages-are-whole whole
     finish
