@@ -65,7 +65,10 @@ pub fn lock(live: &Live, record: Record, ending: &Ending, events: &mut dyn Event
 /// Takes our overlays off, and tells who uses them still.
 fn take_off_from(record: &Record) -> Result<(Marks, Vec<Holder>), Error> {
     let marks = Marks::of(&record.places, &MountTable::read()?);
-    let holders = if is_released(record)? { Vec::new() } else { marks.holders() };
+    if is_released(record)? {
+        return Ok((marks, Vec::new()));
+    }
+    let holders = marks.holders();
     take_off(record)?;
     Ok((marks, holders))
 }
