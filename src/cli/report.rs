@@ -171,6 +171,10 @@ fn live_hint(error: &live::Error) -> Option<String> {
         }
         live::Error::Exists { name } => Some(format!("give another name, or '{onlay} rm {name}' first")),
         live::Error::Behind { name } => Some(format!("'{onlay} rebase {name}' lets it follow")),
+        live::Error::Covered { path, whose } if whose.contains("ostree admin unlock") => Some(format!(
+            "'umount --lazy {}' takes that off, with what was changed since; a reboot does so, too",
+            path.display()
+        )),
         live::Error::Overlay(error) => overlay_hint(error),
         live::Error::Io(error) => io_hint(error),
         live::Error::Tool(tool::Error::Missing { program: "systemctl" }) => {

@@ -32,6 +32,7 @@ impl Situation {
         let is_read_only = status.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY);
         Ok(match (is_read_only, is_laid(&usr)?) {
             (false, false) => Situation::Kept,
+            (false, true) if is_persistent() => Situation::Kept,
             (false, true) => Situation::Temporary,
             (true, false) => Situation::Locked,
             (true, true) => Situation::UnlockedForOthers,
@@ -41,4 +42,9 @@ impl Situation {
 
 fn is_laid(usr: &Path) -> Result<bool, IoError> {
     Ok(live::is_laid(&MountTable::read()?, usr))
+}
+
+/// Whether what is unlocked comes back at boot. Where that cannot be known, it is not promised.
+fn is_persistent() -> bool {
+    live::Record::read().is_ok_and(|record| record.is_some_and(|record| record.persistent))
 }

@@ -119,7 +119,10 @@ fn forget_unit(events: &mut dyn Events) {
 /// Takes our overlays off, and tells who uses them still.
 fn take_off_from(record: &Record) -> Result<(Marks, Vec<Holder>), Error> {
     let marks = Marks::of(&record.places, &MountTable::read()?);
-    let holders = if is_released(record)? { Vec::new() } else { marks.holders() };
+    if is_released(record)? {
+        return Ok((marks, Vec::new()));
+    }
+    let holders = marks.holders();
     take_off(record)?;
     Ok((marks, holders))
 }

@@ -1,4 +1,4 @@
-//! Onlay on kernels older than ours, which name an overlay's layers in ways of their own: Debian's 6.1 and 6.12, in
+//! Onlay in emulated machines: on a host that boots by OSTree, and on kernels older than ours, which name an overlay's layers in ways of their own: Debian's 6.1 and 6.12, in
 //! an emulated machine. There they are real, where the tests of faults only inject what they answer.
 //!
 //! An emulator without help of the processor is some ten times slower than the machine below, so one boot has many
@@ -15,6 +15,13 @@ fn linux_6_1() {
 #[test]
 fn linux_6_12() {
     check("linux-6.12");
+}
+
+/// A host of OSTree's, beside the real `ostree admin unlock`.
+#[test]
+fn ostree() {
+    let Some(machine) = Machine::make_with_ostree() else { return };
+    assert_all_passed(&machine.boot("vm/ostree.sh"));
 }
 
 fn check(kernel: &str) {

@@ -46,6 +46,17 @@ impl Machine {
         Some(machine)
     }
 
+    /// Makes one that an emulator boots into a deployment of OSTree's; `None` after saying loudly why it cannot be made.
+    pub(crate) fn make_with_ostree() -> Option<Machine> {
+        let (tree, kernel) = (debian::tree("ostree")?, debian::tree("linux-6.12")?);
+        if !debian::has("qemu-system-x86_64") {
+            return None;
+        }
+        let machine = Machine { place: debian::place(), engine: Engine::Emulator { kernel: kernel.clone() } };
+        expect_success(machine.run("vm/boot.sh", "prepare-ostree").arg(kernel).arg(tree).arg(debian::ONLAY));
+        Some(machine)
+    }
+
     fn make_from(tree: &Path, engine: Engine) -> Machine {
         let machine = Machine { place: debian::place(), engine };
         let repository = machine.path().join("repository");

@@ -1,9 +1,11 @@
 #!/bin/bash
 # The machine of machine/bed.sh in an emulator, with a kernel of scripts/test-trees. In a mount namespace of its own:
 #
-#   boot.sh prepare DIR KERNEL        makes what the kernel begins with
-#   boot.sh boot DIR KERNEL [WORD…]   runs DIR/share/checks.sh, until the machine is off or asks that its power be
-#                                     cut; the WORDs are more of what the kernel is told
+#   boot.sh prepare DIR KERNEL               makes what the kernel begins with
+#   boot.sh prepare-ostree DIR KERNEL TREE ONLAY
+#                                            the same for a host of OSTree's, whose disk is a copy of the tree's
+#   boot.sh boot DIR KERNEL [WORD…]          runs DIR/share/checks.sh, until the machine is off or asks that its power
+#                                            be cut; the WORDs are more of what the kernel is told
 #
 # The kernels have no way to share a directory: what is in DIR/share goes in and comes out on a disk.
 set -eu
@@ -47,12 +49,12 @@ needless=(
 # end. What it gave to its disks is kept; what it only had in memory is lost.
 run_until_off() {
     local disk words=(console=ttyS0 quiet panic=-1 mitigations=off onlay.test.checks)
-    words+=(systemd.unit=onlay-checks.service systemd.wants=cron.service systemd.wants=probe.service)
+    words+=(systemd.unit=onlay-checks.service $(cat "$dir/words"))
     words+=(systemd.show_status=no "${needless[@]/#/systemd.mask=}" "${more[@]}")
     local machine=(-accel tcg -m 1024 -nodefaults -display none -no-reboot)
     # An old processor is emulated faster than a new one. QEMU 7.2 has a cmpxchg16b on which Linux 6.12 dies.
     machine+=(-cpu "qemu64,-cx16")
-    for disk in root usr var results; do
+    for disk in $(cat "$dir/disks") results; do
         machine+=(-drive "file=$dir/$disk.ext4,format=raw,if=virtio,cache=unsafe")
     done
     rm -f "$dir/cut" "$dir/pid"
@@ -69,11 +71,42 @@ run_until_off() {
     wait $!
 }
 
+# What is needed of machine/bed.sh's machine.
+set_up_ostree() {
+    local disk=$dir/disk etc
+    mkdir -p "$disk"
+    mount -o loop,noatime "$dir/ostree.ext4" "$disk"
+    etc=$(echo "$disk"/ostree/deploy/debian/deploy/*.0/etc)
+    cat >"$etc/systemd/system/onlay-checks.service" <<'END'
+[Unit]
+SuccessAction=poweroff
+FailureAction=poweroff
+[Service]
+Type=exec
+ExecStart=/bin/bash /results/checks.sh
+RuntimeMaxSec=330
+END
+    install "$1" "$here/../machine/steps.sh" "$disk/ostree/deploy/debian/var/usrlocal/bin/"
+    # As a boot loader would read it.
+    sed -n 's/^options //p' "$disk"/boot/loader/entries/*.conf | tr ' ' '\n' | grep -v '^init=' >"$dir/words"
+    umount "$disk"
+}
+
 case $verb in
 prepare)
+    echo root usr var >"$dir/disks"
+    echo systemd.wants=cron.service systemd.wants=probe.service >"$dir/words"
     make_initramfs
     # Without one, no file system is whole after a power cut.
     for disk in root var; do tune2fs -O has_journal "$dir/$disk.ext4" >/dev/null; done
+    ;;
+prepare-ostree)
+    echo ostree >"$dir/disks"
+    cp --sparse=always --reflink=auto "$4/disk.ext4" "$dir/ostree.ext4"
+    set_up_ostree "$5"
+    mkdir "$dir/initramfs"
+    cp --archive "$4/prepare-root/." "$dir/initramfs/"
+    make_initramfs
     ;;
 boot)
     rm -f "$dir/results.ext4"

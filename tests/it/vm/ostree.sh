@@ -1,0 +1,102 @@
+#!/bin/bash
+# A host of OSTree's unlocked and locked, beside the real `ostree admin unlock`, in both orders.
+# shellcheck source=tests/it/machine/steps.sh
+. /usr/local/bin/steps.sh
+
+# Over it: WORDS
+over_usr() {
+    onlay status | grep "^Over /usr: *$1\$"
+}
+
+locked() {
+    refuse touch /usr/bin/x
+    refuse grep -E 'onlay-live|ostree-unlock' /proc/[0-9]*/mountinfo
+    refuse sh -c 'onlay status | grep ^Over'
+    test ! -e /usr/bin/ours
+    test ! -e /usr/bin/theirs
+}
+
+booted() {
+    test -e /run/ostree-booted
+    ostree admin status
+    onlay status | tee /results/said
+    grep 'ostree deployment [0-9a-f]*\.0' /results/said
+    locked
+}
+
+alone() {
+    onlay unlock 2>&1 | tee /results/said
+    grep 'unlocked /etc /usr .*/var/opt until' /results/said
+    dpkg-query --show >/results/packages
+    dpkg --remove strace
+    echo ours >/usr/bin/ours
+    onlay diff --live --packages | grep 'removed *strace'
+    refuse sh -c 'ostree admin status | grep Unlocked'
+    onlay lock --discard
+    dpkg-query --show | diff /results/packages -
+    strace --version
+    locked
+}
+
+# It hides ours behind what the deployment has, and says nothing; what we say stays right, and nothing is lost.
+theirs_over_ours() {
+    onlay unlock
+    echo ours >/usr/bin/ours
+    ostree admin unlock
+    test ! -e /usr/bin/ours
+    echo theirs >/usr/bin/theirs
+    ostree admin status | grep 'Unlocked: development'
+    over_usr 'onlay unlock, and on it ostree admin unlock'
+    onlay status | grep 'Unlocked: .* /usr'
+    onlay diff --live >/results/diff
+    grep 'added .*/usr/bin/ours' /results/diff
+    refuse grep theirs /results/diff
+    onlay lock --discard 2>&1 | tee /results/said
+    grep "'/usr' is covered by 'ostree admin unlock', which lies on" /results/said
+    grep 'umount --lazy /usr' /results/said
+    umount --lazy /usr
+    grep ours /usr/bin/ours
+    refuse over_usr '.*'
+    onlay lock --save kept
+    locked
+    onlay diff kept | grep 'added .*/usr/bin/ours'
+    # It believes that its own is there still.
+    rm -r /run/ostree/deployment-state
+}
+
+ours_over_theirs() {
+    ostree admin unlock
+    echo theirs >/usr/bin/theirs
+    over_usr 'ostree admin unlock'
+    onlay status --json | tr -d ' \n' | grep '"place":"/usr","layers":\[{"by":"ostree-unlock"}\]'
+    onlay unlock 2>&1 | tee /results/said
+    grep "'/usr' is covered by 'ostree admin unlock'" /results/said
+    grep 'umount --lazy /usr' /results/said
+    refuse grep onlay-live /proc/self/mountinfo
+    grep theirs /usr/bin/theirs
+    onlay unlock /etc
+    onlay lock --discard
+    umount --lazy /usr
+    onlay unlock --from kept
+    grep ours /usr/bin/ours
+    test ! -e /usr/bin/theirs
+    onlay lock --discard
+    locked
+}
+
+hotfix() {
+    rm -rf /run/ostree/deployment-state
+    ostree admin unlock --hotfix
+    ostree admin status | grep 'Unlocked: hotfix'
+    over_usr 'ostree admin unlock --hotfix'
+    onlay unlock 2>&1 | tee /results/said
+    grep "'/usr' is covered by 'ostree admin unlock --hotfix'" /results/said
+}
+
+step booted booted
+step alone alone
+step theirs-over-ours theirs_over_ours
+step ours-over-theirs ours_over_theirs
+step hotfix hotfix
+finish
+systemctl poweroff --force --force
