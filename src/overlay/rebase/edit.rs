@@ -5,9 +5,10 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
+use super::shown::Shown;
 use crate::overlay::attributes::{Named, copy_attributes};
 use crate::overlay::changes::place::Place;
 use crate::overlay::copy::{copy_one, make_whiteout, set_times};
@@ -37,6 +38,8 @@ pub(super) enum Edit {
         /// Mode, owner and attributes stay those of what is here.
         keeps_attributes: bool,
     },
+    /// A directory or a link is made where there is nothing.
+    Make(Shown),
     /// What lies below is hidden.
     Hide,
     /// A directory that hid all that lies below it hides only these names.
@@ -63,7 +66,9 @@ pub(super) fn apply(edits: &[(PathBuf, Edit)], upper: &Root, lower: &Root) -> Re
     for (path, edit) in edits {
         let Some(name) = path.file_name() else { continue };
         let parent = path.parent().unwrap_or(Path::new(""));
-        if matches!(edit, Edit::Hide | Edit::Write(_) | Edit::Rename(_) | Edit::Bring { .. }) {
+        let makes =
+            |edit| matches!(edit, &Edit::Write(_) | Edit::Rename(_) | Edit::Bring { .. } | Edit::Make(_));
+        if makes(edit) || *edit == Edit::Hide {
             make_parents(upper, lower, parent)?;
         }
         above.move_to(parent);
@@ -93,7 +98,7 @@ pub(super) fn order(edits: &mut [(PathBuf, Edit)]) {
     let rank = |edit: &Edit| match edit {
         Edit::Unveil(_) | Edit::Veil => 0,
         Edit::Rename(_) => 2,
-        Edit::Bring { .. } | Edit::Hide => 3,
+        Edit::Bring { .. } | Edit::Make(_) | Edit::Hide => 3,
         Edit::Prune => LAST,
         _ => 1,
     };
@@ -132,6 +137,7 @@ fn apply_one(edit: &Edit, dir: &Root, covered: Option<&Root>, name: &OsStr) -> R
             Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
             Err(error) => Err(error).context("remove", dir.join(name)),
         },
+        Edit::Make(shown) => make(shown, dir, name),
         Edit::Hide => {
             if dir.lstat(name)?.is_some() {
                 unlink(dir, name)?;
@@ -148,6 +154,29 @@ fn apply_one(edit: &Edit, dir: &Root, covered: Option<&Root>, name: &OsStr) -> R
             };
             write_file(content, (from, name_of), (dir, name))
         }
+    }
+}
+
+fn make(shown: &Shown, dir: &Root, name: &OsStr) -> Result<(), IoError> {
+    let (uid, gid) = match shown {
+        Shown::Directory { owner, .. } => {
+            dir.make_dir(name, 0o700)?;
+            *owner
+        }
+        Shown::Link { target, owner } => {
+            rustix::fs::symlinkat(target, dir, name).context("create", dir.join(name))?;
+            *owner
+        }
+    };
+    let (owner, group) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+    rustix::fs::chownat(dir, name, owner, group, AtFlags::SYMLINK_NOFOLLOW)
+        .context("set owner of", dir.join(name))?;
+    match shown {
+        Shown::Directory { mode, .. } => {
+            rustix::fs::chmodat(dir, name, Mode::from_raw_mode(*mode), AtFlags::empty())
+                .context("set mode of", dir.join(name))
+        }
+        Shown::Link { .. } => Ok(()),
     }
 }
 

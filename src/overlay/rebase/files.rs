@@ -2,7 +2,7 @@
 
 mod moves;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use super::diverted::Diverted;
 use super::edit::{self, Edit};
 use super::fate::{Facts, Fate, Owners, decide};
 use super::seen::{Attributes, Had, SeenFiles};
+use super::shown::Shown;
 use super::{Finding, caches};
 use crate::overlay::attributes::Named;
 use crate::overlay::changes::marks::Opaque;
@@ -68,6 +69,7 @@ pub(super) fn plan(
     seen: &SeenFiles,
     owned: &dyn Ownership,
     diverted: &Diverted,
+    shown: &BTreeMap<PathBuf, Shown>,
 ) -> Result<LayerPlan, pkgdb::Error> {
     let mut planning = Planning {
         layer,
@@ -86,6 +88,7 @@ pub(super) fn plan(
         }
     }
     planning.plan_diverted(diverted, seen)?;
+    planning.make_shown(shown)?;
     planning.tell_covering_directories();
     planning.show_needed(owned)?;
     planning.hide_refused(owned)?;
@@ -301,6 +304,20 @@ impl Planning<'_> {
             }
         }
         Cover::Nothing
+    }
+
+    /// Makes what the overlay has shown through, and the base has no more.
+    fn make_shown(&mut self, shown: &BTreeMap<PathBuf, Shown>) -> Result<(), IoError> {
+        for (whole, shown) in shown {
+            let Some(path) = self.layer.inside(whole).filter(|path| !self.nodes.contains_key(path)) else {
+                continue;
+            };
+            let is_shown = matches!(self.cover(&path), Cover::Nothing) && self.is_reachable(&path)?;
+            if is_shown && self.lower_has(&path)?.0 == Content::Absent {
+                self.plan.edits.push((path, Edit::Make(shown.clone())));
+            }
+        }
+        Ok(())
     }
 
     /// Opens what hides files that are to be seen.

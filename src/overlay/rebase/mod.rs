@@ -18,8 +18,9 @@ mod files;
 mod packages;
 mod room;
 mod seen;
+mod shown;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -150,12 +151,15 @@ impl Rebase {
                 rebase.findings.push(Finding::Missing { path, package });
             }
         }
+        let noted = if seen.is_known() { shown::read(&layers)? } else { BTreeMap::new() };
+        let shown = noted.into_iter().filter(|(path, _)| packages.named.contains(path)).collect();
         for (side, upper) in sides.into_iter().zip(read) {
             let layer = side.layer();
             rebase.pending.extend(caches::commands(|path| {
                 layer.inside(path).is_some_and(|inside| upper.has_file(&inside))
             }));
-            let mut planned = files::plan(layer, &upper, &seen, packages.owned.as_ref(), &packages.diverted)?;
+            let mut planned =
+                files::plan(layer, &upper, &seen, packages.owned.as_ref(), &packages.diverted, &shown)?;
             accounts::plan(&layer, &layers, &seen, &mut planned)?;
             planned.edits.extend(packages::edits(&layer, &packages.database, &names)?);
             edit::order(&mut planned.edits);
@@ -418,6 +422,7 @@ fn note(
         let inside = diversions.places.iter().filter_map(|path| Some((path.clone(), layer.inside(path)?)));
         is_new |= seen.note_also(&side.lower, inside)?;
     }
+    note_shown(sides, layers, host)?;
     if is_new {
         seen::note_diversions(layers, &diversions.of_base)?;
         for side in sides {
@@ -429,6 +434,22 @@ fn note(
         packages::note(&host.root, layers, (base, manifest))?;
     }
     Ok(())
+}
+
+/// Notes what packages of the overlay have as directories and links in the base alone.
+fn note_shown(sides: &[Side], layers: &Root, host: &Host) -> Result<(), Error> {
+    let listed = packages::listed(&host.root, |directory| {
+        let side = sides.iter().find(|side| side.has(directory))?;
+        let mut place = Place::at(&side.upper, &side.layer().inside(directory)?);
+        place.dir().ok()?.try_clone().ok()
+    })?;
+    let mut found = BTreeMap::new();
+    for side in sides {
+        let layer = side.layer();
+        let inside = listed.iter().filter_map(|path| Some((path.clone(), layer.inside(path)?)));
+        shown::find(&side.upper, &side.lower, inside, &mut found)?;
+    }
+    Ok(shown::note(layers, &found)?)
 }
 
 /// What the uppers have under a path of the view.

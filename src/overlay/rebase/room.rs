@@ -37,6 +37,7 @@ impl Room {
         let mut place = Place::top(lower);
         for (path, edit) in edits {
             match edit {
+                Edit::Make(_) => self.bytes += BLOCK,
                 Edit::Write(content) => self.bytes += content.len() as u64,
                 Edit::Offer(_) | Edit::Refresh | Edit::Bring { .. } => {
                     let source = if let Edit::Bring { from, .. } = edit { from } else { path };

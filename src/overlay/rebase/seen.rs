@@ -11,7 +11,8 @@
 //! the base, as JSON, on one line LF
 //! then for each name: KIND [ATTRIBUTES VALUE] NUL PATH NUL
 //!   a          nothing was there
-//!   h          something large that is now hidden by a whiteout, whatever it was
+//!   h          something large that is now hidden by a whiteout, whatever it was; where something is diverted, that is
+//!              noted, too
 //!   d          a directory
 //!   f SHA-256  a regular file
 //!   l TARGET   a symbolic link
@@ -19,7 +20,8 @@
 //! ```
 //! ATTRIBUTES is a SHA-256 over mode, owner and extended attributes. Each SHA-256 is 64 hexadecimal digits.
 //! PATH is from the root of the view and may be any bytes. A file that is cut off or damaged is taken
-//! for one that knows nothing: that asks more questions later, but answers none wrongly.
+//! for one that knows nothing: that asks more questions later, but answers none wrongly. Beside it, `diversions` is a copy
+//! of that base's table of them.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -178,6 +180,11 @@ impl SeenFiles {
         }
     }
 
+    /// Whether anything was noted.
+    pub(in crate::overlay) fn is_known(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// What the base had under a path; `None` where that was not noted.
     pub(in crate::overlay) fn get(&self, path: &Path) -> Option<&Had> {
         self.0.get(path)
@@ -330,6 +337,9 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
+    use rustix::fs::FileType::CharacterDevice;
+    use rustix::fs::Mode;
+
     use super::*;
     use crate::host::BaseKind;
 
@@ -396,6 +406,17 @@ mod tests {
         assert_eq!(get(&seen, "/etc/link"), Some(Had::Content(link, attributes("link"))));
         assert_ne!(attributes("link"), attributes("both"));
         assert_eq!(get(&seen, "/etc/new"), Some(Had::Nothing));
+        rustix::fs::mknodat(open(&upper.join("etc")), "gone", CharacterDevice, Mode::empty(), 0)
+            .expect("a whiteout");
+        fs::write(lower.join("etc/gone"), "text").expect("a file");
+        assert!(seen.note(&open(&upper), &open(&lower), Path::new("/")).expect("readable"));
+        assert_eq!(get(&seen, "/etc/gone"), Some(Had::Hidden));
+        let also =
+            || ["etc/gone", "etc/none"].map(|path| (Path::new("/").join(path), path.into())).into_iter();
+        assert!(seen.note_also(&open(&lower), also()).expect("readable"));
+        assert!(matches!(get(&seen, "/etc/gone"), Some(Had::Content(Content::File(_), _))));
+        assert_eq!(get(&seen, "/etc/none"), Some(Had::Nothing));
+        assert!(!seen.note_also(&open(&lower), also()).expect("readable"));
         fs::write(lower.join("etc/both"), "another").expect("a file");
         assert!(!seen.note(&open(&upper), &open(&lower), Path::new("/")).expect("readable"));
         assert_eq!(get(&seen, "/etc/both"), Some(text));

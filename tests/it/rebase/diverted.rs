@@ -34,7 +34,7 @@ fn bed(packages: &[&str]) -> Option<Bed> {
         let target = bed.host().join(format!("srv/made/wrap_{version}.deb"));
         sh(script, &[&bed.lab.path(format!("wrap-{version}")), &target, version.as_ref()]);
     }
-    bed.on_host(&bed.install(packages));
+    bed.on_host(&format!("echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/fast; {}", bed.install(packages)));
     Some(bed)
 }
 
@@ -272,4 +272,13 @@ fn what_is_in_the_way_is_told() {
     let said = bed.follow();
     assert!(said.contains(&format!("{PATH}: belongs at {TARGET} now, by what is diverted")), "{said}");
     assert_eq!(bed.inside(&format!("cat {PATH} {TARGET}/file")), "2\nown\n");
+}
+
+#[test]
+fn what_was_removed_with_its_directory_stays_removed() {
+    let Some(bed) = bed(&["foo_1"]) else { return };
+    bed.inside("rm -r /usr/lib/foo");
+    bed.on_host(&format!("{LOCAL}; {}", install("baz_1")));
+    let said = bed.follow();
+    assert_eq!(bed.inside("ls /usr/lib/foo 2>/dev/null || true"), "", "{said}");
 }

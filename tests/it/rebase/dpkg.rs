@@ -50,3 +50,32 @@ fn a_hold_that_cannot_be_kept_is_told() {
     let said = bed.follow();
     assert!(said.contains("foo:all 1 went with the base, though it was on hold here"), "{said}");
 }
+
+#[test]
+fn directories_and_links_of_a_package_that_stays_are_there() {
+    let Some(bed) = Bed::new(&DPKG, &["foo_1"]) else { return };
+    for version in ["1", "2"] {
+        let script = "mkdir -p \"$1/DEBIAN\" \"$1/usr/lib/dirs/empty/below\" \"$1/var/lib/dirs\"; cd \"$1\"
+            ln -s /usr/lib/foo usr/lib/dirs/link; ln -s dirs usr/lib/dirs-link; echo \"$3\" >usr/lib/dirs/file; chmod 750 var/lib/dirs
+            printf 'Package: dirs\\nVersion: %s\\nArchitecture: all\\nMaintainer: a <a@b>\\nDescription: a\\n' \"$3\" >DEBIAN/control
+            dpkg-deb --root-owner-group --build . \"$2\" >/dev/null";
+        let target = bed.host().join(format!("srv/made/dirs_{version}.deb"));
+        sh(script, &[&bed.lab.path(format!("dirs-{version}")), &target, version.as_ref()]);
+    }
+    let look = "cd /usr/lib; find dirs dirs-link /var/lib/dirs -printf '%p %m %u %l\\n' | sort";
+    bed.on_host(&bed.install(&["dirs_1"]));
+    let before = bed.inside(&format!("{}; {look}", bed.install(&["dirs_2"])));
+    bed.on_host("dpkg --purge dirs");
+    let said = bed.follow();
+    assert_eq!(bed.inside(look), before, "{said}");
+    // What a person removed is not made.
+    bed.on_host(&bed.install(&["dirs_1"]));
+    bed.touch();
+    bed.inside("rm /usr/lib/dirs-link; rmdir /usr/lib/dirs/empty/below");
+    bed.on_host("dpkg --purge dirs");
+    bed.follow();
+    assert_eq!(
+        bed.inside("cd /usr/lib; ls -d dirs-link dirs/empty/below dirs/link 2>/dev/null || true"),
+        "dirs/link\n"
+    );
+}

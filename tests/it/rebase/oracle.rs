@@ -209,6 +209,14 @@ impl<'a> Scenario<'a> {
             }
         }
         let mut script = String::new();
+        // What the overlay has removed, and the host has purged, leaves nothing on either.
+        for key in keys.iter().filter(is_changed) {
+            let is_left = after.lines("remainders").iter().any(|line| *line == format!("c {key}"));
+            let is_gone = !after.packages.contains_key(*key) && !round.ours.packages.contains_key(*key);
+            if self.roots.flavour.system == System::Dpkg && is_gone && !is_left {
+                script += &format!("dpkg --purge {key}\n");
+            }
+        }
         for (name, version) in gone {
             let remainder = after.lines("remainders").iter().any(|line| *line == format!("c {name}"));
             script += &match self.roots.flavour.system {
@@ -293,7 +301,7 @@ fn judge_rest(round: &Round<'_>, seen: &Look, plain: &Look) -> Vec<String> {
             }
         }
     }
-    for kind in ["remainders", "alternatives", "audit"] {
+    for kind in ["remainders", "alternatives", "diverted", "audit"] {
         if seen.lines(kind) != plain.lines(kind) {
             wrong.push(format!("{kind}: {:?}, not {:?}", seen.lines(kind), plain.lines(kind)));
         }

@@ -55,6 +55,24 @@ struct Decided {
     is_clash: bool,
 }
 
+/// What comes of that in a layer. Paths are from its root.
+#[derive(Default)]
+struct Planned {
+    edits: Vec<(PathBuf, Edit)>,
+    findings: Vec<Finding>,
+    /// Where the base's file is to be seen.
+    uncovered: Vec<PathBuf>,
+}
+
+impl Planned {
+    /// Whether a file is moved to where another is moved from: no order of theirs would be safe.
+    fn has_chain(&self) -> bool {
+        let renamed: BTreeSet<&PathBuf> =
+            self.edits.iter().filter_map(|(_, edit)| edit.renamed_from()).collect();
+        self.edits.iter().any(|(path, edit)| edit.renamed_from().is_some() && renamed.contains(path))
+    }
+}
+
 impl Decided {
     fn put(&mut self, place: &Path, then: Then) {
         self.is_clash |= self.then.insert(place.to_owned(), then).is_some();
@@ -80,11 +98,12 @@ impl Planning<'_> {
             if inside == 0 {
                 continue;
             }
-            let edits = if inside == places.len() { self.plan_group(group, diverted, seen)? } else { None };
-            match edits {
-                Some((edits, findings)) => {
-                    self.plan.edits.extend(edits);
-                    self.plan.findings.extend(findings);
+            let planned = if inside == places.len() { self.plan_group(group, diverted, seen)? } else { None };
+            match planned {
+                Some(planned) => {
+                    self.plan.edits.extend(planned.edits);
+                    self.plan.findings.extend(planned.findings);
+                    self.uncovered.extend(planned.uncovered);
                 }
                 None => self.tell_misplaced(group),
             }
@@ -95,25 +114,25 @@ impl Planning<'_> {
     /// What cannot be moved stays where it is.
     fn tell_misplaced(&mut self, group: &[DivertedFile]) {
         for file in group {
-            let places = [&file.own, &file.has].into_iter().flatten();
-            let Some(then) = file.then.as_ref().filter(|then| places.clone().any(|place| place != *then))
-            else {
+            let Some(then) = file.then.as_ref().filter(|then| self.layer.inside(then).is_some()) else {
                 continue;
             };
-            if self.layer.inside(then).is_some() {
+            let is_elsewhere = |place: &PathBuf| place != then;
+            let is_there = |place: &PathBuf| self.layer.inside(place).is_none() || self.node(place).is_some();
+            let is_own_elsewhere = file.own.as_ref().is_some_and(|own| is_elsewhere(own) && is_there(own));
+            if is_own_elsewhere || file.has.as_ref().is_some_and(is_elsewhere) {
                 self.plan.findings.push(Finding::Misplaced { path: file.path.clone(), place: then.clone() });
             }
         }
     }
 
     /// `None` where something is in the way.
-    #[expect(clippy::type_complexity, reason = "edits and findings, as a layer's plan has them")]
     fn plan_group(
         &mut self,
         group: &[DivertedFile],
         diverted: &Diverted,
         seen: &SeenFiles,
-    ) -> Result<Option<(Vec<(PathBuf, Edit)>, Vec<Finding>)>, pkgdb::Error> {
+    ) -> Result<Option<Planned>, pkgdb::Error> {
         let places: BTreeSet<&PathBuf> = group.iter().flat_map(DivertedFile::places).collect();
         for place in &places {
             let is_directory = self.node(place).is_some_and(|node| node.status.is_dir());
@@ -125,27 +144,25 @@ impl Planning<'_> {
         for file in group {
             self.decide_on(file, group, diverted, seen, &mut decided)?;
         }
-        let mut edits = Vec::new();
+        let mut planned = Planned::default();
         for (place, ending) in &decided.saved {
-            edits.push((self.inside(place), Edit::Save(ending.clone())));
+            planned.edits.push((self.inside(place), Edit::Save(ending.clone())));
         }
         for place in places {
-            self.carry_out(place, &decided, &mut edits)?;
+            self.carry_out(place, &decided, &mut planned)?;
         }
-        let renamed: BTreeSet<&PathBuf> = edits.iter().filter_map(|(_, edit)| edit.renamed_from()).collect();
-        let is_chain =
-            edits.iter().any(|(path, edit)| edit.renamed_from().is_some() && renamed.contains(path));
-        if decided.is_clash || is_chain {
+        if decided.is_clash || planned.has_chain() {
             return Ok(None);
         }
-        for (path, edit) in &edits {
+        for (path, edit) in &planned.edits {
             if matches!(edit, Edit::Rename(_) | Edit::Bring { .. } | Edit::Hide)
                 && !self.is_reachable(path)?
             {
                 return Ok(None);
             }
         }
-        Ok(Some((edits, decided.findings)))
+        planned.findings = decided.findings;
+        Ok(Some(planned))
     }
 
     fn decide_on(
@@ -181,7 +198,10 @@ impl Planning<'_> {
                 match decide(&facts) {
                     // It need not be brought.
                     Fate::Drop
-                        if file.then.is_some() && content == has && attributes == Some(own_attributes) =>
+                        if file.then.is_some()
+                            && file.then != file.has
+                            && content == has
+                            && attributes == Some(own_attributes) =>
                     {
                         Then::Own(own.clone())
                     }
@@ -269,10 +289,12 @@ impl Planning<'_> {
         &mut self,
         place: &PathBuf,
         decided: &Decided,
-        edits: &mut Vec<(PathBuf, Edit)>,
+        planned: &mut Planned,
     ) -> Result<(), IoError> {
         let path = self.inside(place);
-        let is_below = self.base_has(Some(place))?.0 != Content::Absent;
+        let is_covered = matches!(self.cover(&path), Cover::Whiteout(_) | Cover::File(_));
+        let is_below = !is_covered && self.base_has(Some(place))?.0 != Content::Absent;
+        let edits = &mut planned.edits;
         let is_left = self.node(place).is_some() && !decided.uses(place);
         let bring = |from: PathBuf, keeps_attributes| Edit::Bring { from, keeps_attributes };
         match decided.then.get(place).unwrap_or(&Then::Nothing) {
@@ -282,7 +304,7 @@ impl Planning<'_> {
                 if is_left {
                     edits.push((path.clone(), Edit::Drop));
                 }
-                self.uncovered.insert(path.clone());
+                planned.uncovered.push(path.clone());
             }
             Then::Theirs(from) => edits.push((path.clone(), bring(self.inside(from), false))),
             Then::Refreshed(from, own) => {
@@ -315,7 +337,10 @@ impl Planning<'_> {
         };
         let Some(node) = self.node(own) else {
             let was_moved = file.had.as_ref().is_some_and(|had| self.node(had).is_some());
+            let is_seen = matches!(self.cover(&self.inside(own)), Cover::Nothing);
             return Ok(match &file.had {
+                // Its directory was removed.
+                _ if !is_seen => Mine::Removed,
                 Some(had) if had == own => Mine::Untouched,
                 _ if was_moved => Mine::Removed,
                 _ => Mine::Unmoved,
@@ -357,7 +382,7 @@ impl Planning<'_> {
     }
 
     /// Whether the directories of a path are there, or can be made without anything else going.
-    fn is_reachable(&mut self, path: &Path) -> Result<bool, IoError> {
+    pub(super) fn is_reachable(&mut self, path: &Path) -> Result<bool, IoError> {
         match self.cover(path) {
             Cover::Whiteout(_) | Cover::File(_) => return Ok(false),
             Cover::Opaque(_) => return Ok(true),

@@ -1,7 +1,8 @@
 //! Packages of dpkg: the database has many files, most of them about one package.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::diversions::{Moving, Whose};
@@ -16,7 +17,7 @@ use crate::package::digest::{Algorithm, FileDigest};
 use crate::pkgdb;
 use crate::pkgdb::dpkg::merge::{self, Decided, Input, Known};
 use crate::pkgdb::dpkg::{
-    Database, Diversions, Entry, InstalledFile, Key, Want, differing, diversions, stem,
+    Aliases, Database, Diversions, Entry, InstalledFile, Key, Want, differing, diversions, stem,
 };
 use crate::pkgdb::merge::{Decision, Side, Wishes as Choices};
 use crate::sys::{Context, FileKind, IoError, Root};
@@ -57,6 +58,7 @@ pub(super) fn plan(sides: &Sides<'_>, base: &Base, wishes: &Wishes) -> Result<Op
         let mut moving = Moving::of([of_ours, &had, has, &plan.tables.diversions], &theirs.aliases);
         moving.look_at(|key| side_taken(&plan.packages, key), own, &theirs)?;
         planned.kept = kept_configuration(&plan.packages, &ours, &moving)?;
+        planned.named = named(&plan.packages, &ours)?;
         let mut claims = AllClaims::new(theirs.directory(), moving, sides.names);
         claims.gather(&plan.packages, &ours, &theirs)?;
         claims.put_into(&mut planned);
@@ -271,6 +273,34 @@ fn kept_configuration(
                 let place = moving.place_then(&key.name, &file).unwrap_or(file.location);
                 found.push((place, key.name.clone()));
             }
+        }
+    }
+    Ok(found)
+}
+
+/// All that packages name which stay.
+fn named(packages: &[Decided], ours: &Database) -> Result<HashSet<PathBuf>, pkgdb::Error> {
+    let mut found = HashSet::new();
+    for Decided { key, .. } in
+        packages.iter().filter(|decided| decided.outcome.decision == Decision::KeepOurs)
+    {
+        if let Some(entry) = ours.entries.get(key) {
+            found.extend(ours.files(entry)?.into_iter().map(|file| file.location));
+        }
+    }
+    Ok(found)
+}
+
+/// The paths in the lists of a directory `info/`.
+pub(super) fn listed(info: &Root, aliases: &Aliases) -> Result<BTreeSet<PathBuf>, IoError> {
+    let mut found = BTreeSet::new();
+    for entry in info.entries()? {
+        let is_list = Path::new(&entry.name).extension() == Some(OsStr::new("list"));
+        let stat = if is_list { info.lstat(&entry.name)? } else { None };
+        if stat.is_some_and(|stat| FileKind::of(&stat) == FileKind::File) {
+            let list = info.read(&entry.name, 256 << 20)?;
+            let lines = list.split(|&byte| byte == b'\n').filter(|line| line.len() > 1 && line[0] == b'/');
+            found.extend(lines.map(|line| aliases.resolve(Path::new(OsStr::from_bytes(line)))));
         }
     }
     Ok(found)

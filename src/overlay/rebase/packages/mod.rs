@@ -46,6 +46,8 @@ pub(super) struct Planned {
     /// What kept packages have that may lie in the base alone, and which package it is. Of dpkg's, that is
     /// configuration alone, which it does not write where it is there: all else it unpacks anew.
     pub(super) kept: Vec<(PathBuf, String)>,
+    /// What kept packages name, of which directories and links may be in the base alone, since dpkg makes neither anew.
+    pub(super) named: HashSet<PathBuf>,
     /// What a person should know.
     pub(super) lines: Vec<Line>,
     /// What is wrong then that was not before, in words.
@@ -107,6 +109,7 @@ impl Default for Planned {
             later: None,
             pending: Vec::new(),
             kept: Vec::new(),
+            named: HashSet::new(),
             lines: Vec::new(),
             broken: Vec::new(),
             remedy: "",
@@ -271,6 +274,16 @@ pub(super) fn is_own(host: &Host, has: impl Fn(&Path) -> bool) -> bool {
         let beside = tables.iter().filter(|_| system.kind == "dpkg");
         has(&system.database) || beside.into_iter().any(|name| has(&system.database.with_file_name(name)))
     })
+}
+
+/// The paths of dpkg's packages that an overlay has as its own; `own` finds a directory of its layers.
+pub(super) fn listed(
+    host: &Root,
+    own: impl FnOnce(&Path) -> Option<Root>,
+) -> Result<BTreeSet<PathBuf>, Error> {
+    let system = PackageSystem::find(host).filter(|system| system.kind == "dpkg");
+    let info = system.and_then(|system| own(&system.database.with_file_name("info")));
+    info.map_or(Ok(BTreeSet::new()), |info| Ok(dpkg::listed(&info, &pkgdb::dpkg::Aliases::of(host)?)?))
 }
 
 /// What is diverted on a base and in an overlay over it.

@@ -69,8 +69,11 @@ pub(super) fn findings(
     if found.is_empty() {
         return Vec::new();
     }
+    // What the host has not finished was not so in the overlay, and no one on the host sees to it there.
+    let is_finished = |finding: &Finding| !matches!(finding.problem, Problem::Unfinished { .. });
+    let on_host = Installed::of(theirs, native).problems().into_iter().filter(is_finished);
     let before: BTreeSet<Finding> =
-        [ours, theirs].into_iter().flat_map(|side| Installed::of(side, native).problems()).collect();
+        Installed::of(ours, native).problems().into_iter().chain(on_host).collect();
     found.into_iter().filter(|finding| !before.contains(finding)).collect()
 }
 

@@ -83,8 +83,18 @@ impl Three<'_> {
                 ours.and(theirs).map(|entry| MergedEntry { entry: entry.clone(), side: Side::Theirs })
             }
             _ => {
-                let entry = if side == Side::Ours { self.ours } else { self.theirs };
-                entry.map(|entry| MergedEntry { entry: entry.clone(), side })
+                let (entry, other) = match side {
+                    Side::Ours => (self.ours, self.theirs),
+                    Side::Theirs => (self.theirs, self.ours),
+                };
+                let mut entry = entry?.clone();
+                // Also what is not there can be put on hold.
+                let is_new = self.base.and_then(|base| base.marks).is_none_or(|base| base.want != Want::Hold);
+                if is_new && entry.is_present() && other.is_some_and(|other| other.status.want == Want::Hold)
+                {
+                    entry = wanted(entry, Want::Hold);
+                }
+                Some(MergedEntry { entry, side })
             }
         }
     }
@@ -140,14 +150,19 @@ impl Three<'_> {
                 adopt(&mut entry.stanza, &ours.stanza, "Conffiles");
             }
         }
-        entry.status.want = want(base, our.want, their.want);
-        let status = entry.status.to_string();
-        if entry.stanza.text("Status") != Some(&status) {
-            entry.stanza.set("Status", status.as_bytes());
-        }
-        let entry = Entry::parse(entry.stanza).expect("all of its fields have been read before");
-        MergedEntry { entry, side }
+        let want = want(base, our.want, their.want);
+        MergedEntry { entry: wanted(entry, want), side }
     }
+}
+
+/// An entry of which something else is wanted.
+fn wanted(mut entry: Entry, want: Want) -> Entry {
+    entry.status.want = want;
+    let status = entry.status.to_string();
+    if entry.stanza.text("Status") != Some(&status) {
+        entry.stanza.set("Status", status.as_bytes());
+    }
+    Entry::parse(entry.stanza).expect("all of its fields have been read before")
 }
 
 fn is_as_known(known: &Known, entry: &Entry) -> bool {

@@ -169,6 +169,11 @@ fn a_hold_is_a_difference_of_its_own() {
     // The host's upgrade comes; the hold stays.
     let plan = of(&["a 1"], &[held], &["a 2"]);
     assert_eq!(status(&plan), ["a 2 hold ok installed"]);
+    // It may be on a package that only the other has.
+    let absent = "a 1;Status: hold ok config-files";
+    assert_eq!(status(&of(&[], &["a 1"], &[absent])), ["a 1 hold ok installed"]);
+    assert_eq!(status(&of(&[], &[absent], &["a 1"])), ["a 1 hold ok installed"]);
+    assert_eq!(status(&of(&[absent], &["a 1"], &[absent])), ["a 1 install ok installed"]);
     // Without knowing who did it, a hold is kept.
     let (ours, theirs) = (Fake::of(&["a 1"]), Fake::of(&[held]));
     let base = Base::of_packages(&[ours.contents.entries[&key("a")].package()]);
@@ -295,6 +300,17 @@ fn dependencies_are_met_as_by_dpkg() {
             plan.findings.iter().any(|finding| matches!(finding.problem, Problem::Missing { .. }));
         assert_eq!(is_missing, !is_met, "{needed} by {provider}: {:?}", plan.findings);
     }
+}
+
+#[test]
+fn what_the_host_has_not_configured_is_told_once() {
+    let broken = "a 2;Status: install ok half-configured";
+    let told = |ours: &[&str]| {
+        let plan = of(&["a 1"], ours, &[broken]);
+        plan.findings.iter().map(Finding::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&["a 1", "b 1"]), ["a:amd64 is not configured (install ok half-configured)"]);
+    assert_eq!(told(&[broken, "b 1"]), [""; 0]);
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub(super) struct Package {
     is_traced: bool,
     alternatives: Vec<(String, String)>,
     becomes: Vec<(bool, String, String)>,
+    /// Paths of others' files, where those go instead, and whether they do so or do so no more.
+    pub(super) diverts: Vec<(String, String, bool)>,
 }
 
 /// `NAME`, or `NAME OPERATOR VERSION`.
@@ -127,6 +129,12 @@ pub(super) fn all(system: System) -> Vec<Package> {
 }
 
 impl Package {
+    /// Whether it diverts files, or has some that another of these packages does.
+    pub(super) fn meets_diversions(&self, all: &[Package]) -> bool {
+        let mut diverted = all.iter().flat_map(|package| &package.diverts);
+        !self.diverts.is_empty() || diverted.any(|(path, ..)| self.files.contains_key(path))
+    }
+
     fn add(&mut self, what: &str, words: &[&str]) {
         match what {
             "file" | "conf" => {
@@ -149,6 +157,9 @@ impl Package {
             "user" => self.users.push(words[0].to_owned()),
             "trace" => self.is_traced = true,
             "alternative" => self.alternatives.push((words[0].to_owned(), words[1].to_owned())),
+            "divert" | "undivert" => {
+                self.diverts.push((words[0].to_owned(), words[1].to_owned(), what == "divert"));
+            }
             "becomes-link" | "becomes-dir" => {
                 let is_link = what == "becomes-link";
                 self.becomes.push((is_link, words[0].to_owned(), words[1].to_owned()));
@@ -233,6 +244,15 @@ impl Package {
         let after = self.after();
         if !after.is_empty() {
             add("postinst", after);
+        }
+        for (path, target, is_diverted) in &self.diverts {
+            let own = format!("dpkg-divert --quiet --package {} --rename --divert {target}", self.name);
+            if *is_diverted {
+                add("preinst", format!("{own} --add {path}\n"));
+                add("postrm", format!("[ \"$1\" != remove ] || {own} --remove {path}\n"));
+            } else {
+                add("postinst", format!("{own} --remove {path}\n"));
+            }
         }
         for (name, path) in &self.alternatives {
             let text = format!("update-alternatives --quiet --remove {name} {path}");

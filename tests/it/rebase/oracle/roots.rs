@@ -34,7 +34,7 @@ pub(super) const DPKG: Flavour = Flavour {
         echo == verify; dpkg --verify $(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\\n' 'lx-*' | sed -n 's/^.i  *//p')
         echo == held; apt-mark showhold; echo == auto; apt-mark showauto 'lx-*'
         echo == alternatives; update-alternatives --query lx-view
-        echo == audit; dpkg --audit",
+        echo == diverted; dpkg-divert --list '/usr/lib/lx/*'; echo == audit; dpkg --audit",
     solve: "apt-get -qq check",
     verify: "dpkg --verify",
     touch: "touch /var/lib/dpkg/status",

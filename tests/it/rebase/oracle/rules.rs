@@ -181,7 +181,12 @@ impl Round<'_> {
 
     /// How many packages may have a file, in whatever version.
     fn owners(&self, path: &str) -> usize {
-        self.all.iter().filter(|package| package.files.contains_key(stem(path))).count()
+        let stem = stem(path);
+        let may_have = |package: &&Package| {
+            let is_target = package.diverts.iter().any(|(_, target, _)| target == stem);
+            is_target || package.files.contains_key(stem)
+        };
+        self.all.iter().filter(may_have).count()
     }
 
     /// Whether two packages that do not go together have a file.
@@ -191,7 +196,17 @@ impl Round<'_> {
 
     fn owners_there(&self, path: &str) -> usize {
         let there = self.packages();
-        self.of(&there).into_iter().filter(|package| package.files.contains_key(path)).count()
+        let there = self.of(&there);
+        // Where a package's file of this name is: elsewhere if another diverts it.
+        let place = |package: &Package, name: &String| -> String {
+            let others = there.iter().filter(|other| other.name != package.name);
+            let diverted = others
+                .flat_map(|other| &other.diverts)
+                .find(|(from, _, is_diverted)| *is_diverted && from == name);
+            diverted.map_or(name, |(_, target, _)| target).clone()
+        };
+        let has = |package: &&&Package| package.files.keys().any(|name| place(package, name) == path);
+        there.iter().filter(has).count()
     }
 }
 

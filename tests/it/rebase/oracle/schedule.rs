@@ -86,7 +86,12 @@ fn add_user(number: u16) -> String {
 }
 
 fn install_any(rng: &mut Rng, system: System, packages: &[Package]) -> String {
-    let package = &packages[rng.usize(..packages.len())];
+    // Packages of which one diverts others' files meet often enough only where they are sought.
+    let meet: Vec<&Package> = packages.iter().filter(|package| package.meets_diversions(packages)).collect();
+    let package = match rng.choice(meet).filter(|_| rng.u8(..3) == 0) {
+        Some(package) => package,
+        None => &packages[rng.usize(..packages.len())],
+    };
     install(rng, system, package)
 }
 
