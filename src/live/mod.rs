@@ -12,6 +12,7 @@ mod changes;
 mod error;
 mod holders;
 mod lock;
+mod mergers;
 mod namespace;
 mod peers;
 mod places;

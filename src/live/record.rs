@@ -16,6 +16,8 @@ use crate::sys::{IoError, Lock, Root, replace_volatile};
 const FOLDER: &str = "live";
 const RECORD: &str = "record.json";
 const LOCK: &str = "lock";
+/// By which programs extensions are to be merged again.
+const UNMERGED: &str = "unmerged";
 /// Where layers in RAM are mounted.
 const RAM: &str = "ram";
 
@@ -127,10 +129,31 @@ impl Live {
     }
 
     pub(super) fn forget(&self) -> Result<(), IoError> {
-        match rustix::fs::unlinkat(&self.folder, RECORD, rustix::fs::AtFlags::empty()) {
+        self.remove(RECORD)
+    }
+
+    fn remove(&self, name: &str) -> Result<(), IoError> {
+        match rustix::fs::unlinkat(&self.folder, name, rustix::fs::AtFlags::empty()) {
             Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
-            Err(error) => Err(crate::sys::io_error("remove", self.folder.join(RECORD), error)),
+            Err(error) => Err(crate::sys::io_error("remove", self.folder.join(name), error)),
         }
+    }
+
+    /// Notes whose extensions are taken off for a while. Who is killed then leaves that to the next one.
+    pub(super) fn note_unmerged(&self, programs: &[&str]) -> Result<(), IoError> {
+        replace_volatile(&self.folder, UNMERGED, programs.join("\n").as_bytes())
+    }
+
+    /// What was noted.
+    pub(super) fn unmerged(&self) -> Result<Vec<String>, IoError> {
+        match self.folder.read(UNMERGED, LARGEST) {
+            Err(error) if error.is_not_found() => Ok(Vec::new()),
+            other => other.map(|text| String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()),
+        }
+    }
+
+    pub(super) fn forget_unmerged(&self) -> Result<(), IoError> {
+        self.remove(UNMERGED)
     }
 
     /// Where layers in RAM are mounted; the directory is made when missing.
