@@ -16,6 +16,8 @@ use rustix::fs::StatFs;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::lock::{bare, covered_among};
+use super::namespace::in_workshop;
 use super::process_files::{Buffers, ProcessFiles, Wanted};
 use super::{Error, LABEL, Record};
 use crate::sys::{MountTable, Pid, command_line, processes};
@@ -36,7 +38,15 @@ pub struct Holder {
 
 /// Who uses what is laid over the host's directories now.
 pub fn holders(record: &Record) -> Result<Vec<Holder>, Error> {
-    Ok(Marks::of(&record.places, &MountTable::read()?).holders())
+    let table = MountTable::read()?;
+    if covered_among(&table, &record.places).is_none() {
+        return Ok(Marks::of(&record.places, &table).holders());
+    }
+    let marks = in_workshop(|| {
+        bare(&record.places)?;
+        Ok(Marks::of(&record.places, &MountTable::read()?))
+    })?;
+    Ok(marks.holders())
 }
 
 /// The overlays, by what tells their files.

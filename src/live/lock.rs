@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::holders::{self, Holder, Marks, SCOPE};
+use super::mergers::Mergers;
 use super::namespace::{in_namespace_of, others};
-use super::peers::{Peer, stacked};
+use super::peers::stacked;
 use super::record::Live;
 use super::unlock::{check_caller, clear};
 use super::{Error, LABEL, Record, boot, kept};
@@ -14,7 +15,6 @@ use crate::host::Host;
 use crate::overlay::{OverlayName, Overlays, adopt, adopt_seen, directory_name, note_base};
 use crate::sys::{IoError, Mount, MountTable, Root, detach_path, sync_file_system, unmount_path};
 use crate::tool::systemctl::Systemctl;
-use crate::tool::systemd_sysext::SystemdSysext;
 
 /// What was locked.
 #[derive(Debug)]
@@ -40,9 +40,9 @@ pub fn lock(live: &Live, record: Record, ending: &Ending, events: &mut dyn Event
     check_caller()?;
     let restarter = if ending.restart { Some(Systemctl::find()?) } else { None };
     let saving = ending.save.as_ref().map(|save| overlays_without(save, events)).transpose()?;
-    let mergers = mergers_over(&MountTable::read()?, &record.places)?;
-    let uncovered = mergers.iter().try_for_each(SystemdSysext::unmerge);
-    let locked = uncovered.map_err(Error::from).and_then(|()| {
+    let mergers = Mergers::over(&MountTable::read()?, &record.places, live)?;
+    let uncovered = mergers.take_off(live);
+    let locked = uncovered.and_then(|()| {
         let holders = take_off_from(&record)?;
         if let (Some(overlays), Some((name, _))) = (saving, &ending.save) {
             save(&record, &overlays, name)?;
@@ -54,7 +54,7 @@ pub fn lock(live: &Live, record: Record, ending: &Ending, events: &mut dyn Event
         Ok(holders)
     });
     // Whatever came of it: extensions that were merged are merged.
-    let merged = mergers.iter().try_for_each(SystemdSysext::merge);
+    let merged = mergers.put_on(live);
     let (marks, mut holders) = locked?;
     merged?;
     if let Some(systemctl) = restarter {
@@ -172,33 +172,6 @@ fn is_restarted(unit: &str) -> bool {
     !spared && !unit.ends_with(SCOPE)
 }
 
-/// By what that must be taken off which lies on ours: what cannot be put back afterwards is refused.
-fn mergers_over(table: &MountTable, places: &[PathBuf]) -> Result<Vec<SystemdSysext>, Error> {
-    let (mut sysext, mut confext) = (false, false);
-    for place in places {
-        let stack = stacked(table, place);
-        let Some(ours) = stack.iter().position(|mount| mount.source == LABEL) else { continue };
-        for mount in &stack[ours + 1..] {
-            match Peer::of(mount) {
-                Peer::Onlay => {}
-                Peer::Sysext { .. } if !has_upper(mount) => sysext = true,
-                Peer::Confext { .. } if !has_upper(mount) => confext = true,
-                other => {
-                    let whose = format!("'{other}', which lies on what is to be taken off");
-                    return Err(Error::Covered { path: place.clone(), whose });
-                }
-            }
-        }
-    }
-    let wanted = [(sysext, false), (confext, true)].into_iter().filter(|(is_wanted, _)| *is_wanted);
-    Ok(wanted.map(|(_, is_for_settings)| SystemdSysext::find(is_for_settings)).collect::<Result<_, _>>()?)
-}
-
-/// Whether it was merged to be written, and what was written may go with it.
-fn has_upper(mount: &Mount) -> bool {
-    mount.super_option("upperdir").is_some()
-}
-
 /// Detaches our overlays, in this namespace and all that have them of their own.
 pub(super) fn take_off(record: &Record) -> Result<(), Error> {
     take_off_by(&record.places, detach_path)
@@ -235,6 +208,24 @@ pub(super) fn uncover(places: &[PathBuf]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Detaches what lies on our overlays in this namespace: nobody else sees it.
+pub(super) fn bare(places: &[PathBuf]) -> Result<(), Error> {
+    while let Some(place) = covered_among(&MountTable::read()?, places) {
+        detach_path(&place)?;
+    }
+    Ok(())
+}
+
+/// A place where something lies on ours.
+pub(super) fn covered_among(table: &MountTable, places: &[PathBuf]) -> Option<PathBuf> {
+    let is_covered = |place: &&PathBuf| {
+        let stack = stacked(table, place);
+        let is_ours = |mount: &&Mount| mount.source == LABEL;
+        stack.iter().any(is_ours) && !stack.last().is_some_and(is_ours)
+    };
+    places.iter().find(is_covered).cloned()
 }
 
 fn take_off_here(places: &[PathBuf], unmount: Unmount) -> Result<(), Error> {

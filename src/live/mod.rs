@@ -19,6 +19,7 @@ mod holders;
 mod kept;
 mod left;
 mod lock;
+mod mergers;
 mod namespace;
 mod peers;
 mod places;

@@ -17,6 +17,8 @@ use crate::sys::{IoError, Lock, MountTable, Root, replace_volatile};
 const FOLDER: &str = "live";
 const RECORD: &str = "record.json";
 const LOCK: &str = "lock";
+/// By which programs extensions are to be merged again.
+const UNMERGED: &str = "unmerged";
 /// Where layers in RAM are mounted.
 const RAM: &str = "ram";
 /// Why what is kept is not laid, in words.
@@ -187,6 +189,23 @@ impl Live {
     /// Writes down why what is kept is not laid, until the next boot or until it is.
     pub(super) fn hold_back(&self, why: &str) -> Result<(), IoError> {
         replace_volatile(&self.folder, HELD, why.as_bytes())
+    }
+
+    /// Notes whose extensions are taken off for a while. Who is killed then leaves that to the next one.
+    pub(super) fn note_unmerged(&self, programs: &[&str]) -> Result<(), IoError> {
+        replace_volatile(&self.folder, UNMERGED, programs.join("\n").as_bytes())
+    }
+
+    /// What was noted.
+    pub(super) fn unmerged(&self) -> Result<Vec<String>, IoError> {
+        match self.folder.read(UNMERGED, LARGEST) {
+            Err(error) if error.is_not_found() => Ok(Vec::new()),
+            other => other.map(|text| String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()),
+        }
+    }
+
+    pub(super) fn forget_unmerged(&self) -> Result<(), IoError> {
+        remove_file(&self.folder, UNMERGED)
     }
 
     /// Where layers in RAM are mounted; the directory is made when missing.

@@ -5,7 +5,10 @@ use std::process::{Command, Stdio};
 
 use super::Error;
 
-/// One of the two programs.
+/// The two programs that there are.
+pub const PROGRAMS: [&str; 2] = ["systemd-sysext", "systemd-confext"];
+
+/// One of them.
 #[derive(Debug)]
 pub struct SystemdSysext {
     program: &'static str,
@@ -13,10 +16,14 @@ pub struct SystemdSysext {
 }
 
 impl SystemdSysext {
-    /// Finds the one for programs (`sysext`) or the one for settings (`confext`).
-    pub fn find(is_for_settings: bool) -> Result<SystemdSysext, Error> {
-        let program = if is_for_settings { "systemd-confext" } else { "systemd-sysext" };
+    /// Finds one by its name.
+    pub fn find(program: &'static str) -> Result<SystemdSysext, Error> {
         Ok(SystemdSysext { program, path: super::find(program)? })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.program
     }
 
     /// Takes all extensions off.
@@ -24,9 +31,9 @@ impl SystemdSysext {
         self.run("unmerge")
     }
 
-    /// Lays all extensions that there are over what is visible.
-    pub fn merge(&self) -> Result<(), Error> {
-        self.run("merge")
+    /// Lays all extensions that there are over what is visible, whatever of them is merged already.
+    pub fn refresh(&self) -> Result<(), Error> {
+        self.run("refresh")
     }
 
     fn run(&self, verb: &str) -> Result<(), Error> {

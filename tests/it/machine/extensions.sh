@@ -89,12 +89,17 @@ locked_then_refreshed() {
 unlocked_then_merged() {
     onlay unlock
     echo changed >/usr/bin/changed
+    sleep 1000 &
+    local sleeper=$!
+    await test /proc/$sleeper/exe -ef /usr/bin/sleep
     systemd-sysext merge
+    onlay lock --dry-run | grep "^$sleeper .*exe.*maps"
     one
     grep changed /usr/bin/changed
     refuse touch /usr/bin/x
     over /usr 'onlay unlock, and on it systemd-sysext (one)'
     onlay diff --live | grep 'added .*/usr/bin/changed'
+    kill "$sleeper"
     extension two
     systemd-sysext refresh
     two
@@ -134,6 +139,25 @@ written_extensions_are_left() {
     locked_and_unmerged
 }
 
+# Whatever instant it is killed at, the next one finishes it.
+killed() {
+    local delay
+    onlay unlock
+    systemd-sysext merge
+    for delay in $(seq 4 4 80); do
+        timeout --signal=KILL "0.0$(printf %02d "$delay")" onlay lock --discard || true
+        onlay lock --discard || true
+        refuse grep onlay-live /proc/[0-9]*/mountinfo
+        one
+        systemd-sysext unmerge
+        onlay unlock
+        systemd-sysext merge
+    done
+    onlay lock --discard
+    systemd-sysext unmerge
+    locked_and_unmerged
+}
+
 settings() {
     systemd-confext merge
     grep one /etc/one
@@ -164,5 +188,6 @@ step locked-then-refreshed locked_then_refreshed
 step unlocked-then-merged unlocked_then_merged
 step lock-keeps-them-merged lock_keeps_them_merged
 step written-extensions written_extensions_are_left
+step killed killed
 step settings settings
 finish
