@@ -55,13 +55,13 @@ impl BootUnit {
         }
         let directory = existing(host, Path::new(DIRECTORY));
         if !host.mounts.at(&directory).is_some_and(crate::sys::Mount::is_writable) {
-            return Err(Error::Unsuitable {
+            return Err(Error::NotPersistent {
                 path: directory,
                 reason: "systemd's unit is to be there, and it is read-only",
             });
         }
         if places.iter().any(|place| existing(host, state).starts_with(place)) {
-            return Err(Error::Unsuitable {
+            return Err(Error::NotPersistent {
                 path: state.to_owned(),
                 reason: "the layers would lie below themselves",
             });
@@ -70,7 +70,7 @@ impl BootUnit {
             let why = format!("it is kept in another state directory, '{}'", kept.display());
             return Err(Error::Held { why });
         }
-        let text = at_boot(&program, state).ok_or_else(|| Error::Unsuitable {
+        let text = at_boot(&program, state).ok_or_else(|| Error::NotPersistent {
             path: state.to_owned(),
             reason: "systemd takes only paths that are text on one line",
         })?;
@@ -95,16 +95,21 @@ impl BootUnit {
     }
 }
 
+/// Where the unit at boot is.
+pub(super) fn unit() -> PathBuf {
+    Path::new(DIRECTORY).join(AT_BOOT)
+}
+
 /// What the unit at boot is about, where that is there.
 fn kept_by_unit() -> Option<PathBuf> {
-    let text = std::fs::read_to_string(Path::new(DIRECTORY).join(AT_BOOT)).ok()?;
+    let text = std::fs::read_to_string(unit()).ok()?;
     let kept = text.lines().find_map(|line| line.strip_prefix(CONDITION))?.replace("%%", "%");
     Some(PathBuf::from(kept)).filter(|kept| kept.exists())
 }
 
 /// Whether the unit at boot is there, though nothing is kept that it could lay.
 pub(super) fn is_without_use() -> bool {
-    Path::new(DIRECTORY).join(AT_BOOT).exists() && kept_by_unit().is_none()
+    unit().exists() && kept_by_unit().is_none()
 }
 
 /// Takes the unit at boot away. Says whether there was one.
@@ -250,7 +255,7 @@ fn program(host: &Host) -> Result<PathBuf, Error> {
         let found = std::fs::symlink_metadata(part).context("examine", part)?;
         if found.uid() != 0 || found.mode() & 0o022 != 0 {
             let reason = "others than root may write it, and root would run it at boot";
-            return Err(Error::Unsuitable { path: part.to_owned(), reason });
+            return Err(Error::NotPersistent { path: part.to_owned(), reason });
         }
     }
     Ok(path)

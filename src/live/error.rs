@@ -76,6 +76,14 @@ pub enum Error {
     /// Nobody would lay it again at boot.
     #[error("systemd does not run this host, and nobody else would unlock it at boot")]
     NoSystemd,
+    /// What is needed at boot cannot be made, or must not be relied on.
+    #[error("this cannot be persistent: '{}': {reason}", path.display())]
+    NotPersistent {
+        /// What is in the way.
+        path: PathBuf,
+        /// Why.
+        reason: &'static str,
+    },
     /// Something that is needed at boot will not be there.
     #[error("{what} is not there at the next boot: '{}': {reason}", path.display())]
     Fleeting {

@@ -98,6 +98,7 @@ pub fn clear_remains(live: &Live, state: &Path, events: &mut dyn Events) -> Resu
     kept::clear_remains(state, record.as_ref(), events)?;
     if record.is_none() && kept::held(state)?.is_none() && boot::is_without_use() {
         forget_unit(events);
+        events.tell(Event::Cleared { what: boot::unit() });
         was = true;
     }
     Ok(was)

@@ -166,7 +166,7 @@ impl Live {
         remove_file(&self.folder, RECORD)
     }
 
-    /// What was held back is laid.
+    /// What was held back is laid, or ended.
     pub(super) fn forget_hold(&self) -> Result<(), IoError> {
         remove_file(&self.folder, FORMER)?;
         remove_file(&self.folder, HELD)

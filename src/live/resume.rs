@@ -6,7 +6,7 @@
 //! mend, all is held back: nothing is laid, nothing is lost, and it is said why.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::boot;
 use super::holders::Marks;
@@ -59,6 +59,7 @@ pub fn resume(state: &Path, moment: Moment) -> Result<Option<Resumed>, Error> {
             return Err(Error::Unlocked { since: record.since, by: record.by });
         }
         // Somebody who laid it was killed.
+        live.write_former(&Marks::of(&record.places, &MountTable::read()?))?;
         take_off(&record)?;
         live.forget()?;
     }
@@ -70,10 +71,14 @@ pub fn resume(state: &Path, moment: Moment) -> Result<Option<Resumed>, Error> {
     resumed
 }
 
+/// Whether all is there, and as it was meant.
 fn is_laid(record: &Record) -> Result<bool, Error> {
     let table = MountTable::read()?;
-    let is_on = |place| table.at(place).is_some_and(|mount| mount.point == *place && mount.source == LABEL);
-    Ok(record.places.iter().all(|place| is_on(place)))
+    let is_on = |place: &PathBuf| {
+        let mount = table.at(place).filter(|mount| mount.point == *place && mount.source == LABEL);
+        mount.is_some_and(|mount| mount.flags().read_only == record.read_only)
+    };
+    Ok(record.places.iter().all(is_on))
 }
 
 fn resume_kept(live: &Live, state: &Path, record: &Record, moment: Moment) -> Result<Resumed, Error> {

@@ -74,6 +74,8 @@ pub fn unlock(request: &Request, events: &mut dyn Events) -> Result<Unlocked, Er
     let (record, unit) = plan(&host, request)?;
     kept::clear_remains(&request.state, None, events)?;
     let from = request.from.as_ref().map(|name| Lender::open(name, &request.state, &host)).transpose()?;
+    // Layers that were taken off are nobody's any more: these are others.
+    live.forget_hold()?;
     live.write(&record)?;
     let left_out = from.as_ref().map_or(Ok(0), |from| held_beyond(&from.overlay.dir, &record.places))?;
     let lent = from.as_ref().map(|from| &from.overlay.dir);

@@ -37,10 +37,10 @@ refused() {
     refused_with 'this program is not there at the next boot' /run/onlay-copy unlock --persistent
     cp /usr/bin/onlay /root/onlay
     chmod 777 /root/onlay
-    refused_with "'/root/onlay' cannot be unlocked: others than root may write it" /root/onlay unlock --persistent
+    refused_with "cannot be persistent: '/root/onlay': others than root may write it" /root/onlay unlock --persistent
     mount --bind /etc /etc
     mount -o remount,bind,ro /etc
-    refused_with "'/etc/systemd/system' cannot be unlocked: .* read-only" onlay unlock --persistent
+    refused_with "cannot be persistent: '/etc/systemd/system': .* read-only" onlay unlock --persistent
     umount /etc
     mount -t tmpfs none /etc/systemd/system
     refused_with "systemd's directory is not there .* in RAM" onlay unlock --persistent
@@ -181,7 +181,7 @@ follows_when_killed() {
     echo '# another base' >>/etc/hosts
     touch /var/lib/dpkg/status
     onlay unlock --resume --dry-run | grep 'the base is another one'
-    for delay in 02 03 04 05 06 07 08 10 12 14 17 20 25 30; do
+    for delay in 02 05 10 15 20 25 30 35 40 45 50 60 70; do
         timeout --signal=KILL "0.$delay" onlay unlock --resume || true
     done
     onlay unlock --resume
@@ -262,6 +262,16 @@ damaged() {
     test "$(ls "$live" | wc -l)" = 2
     onlay lock --discard
     nothing_kept
+    # What a crash could leave of it is a unit that does nothing, and layers that nobody knows of.
+    onlay unlock --persistent
+    onlay unlock --suspend
+    rm "$live/kept.json"
+    systemctl start onlay-unlock
+    nothing_laid
+    onlay status | grep "Remains: *$live"
+    onlay lock 2>&1 | grep -c 'cleared what'
+    nothing_kept
+    refuse onlay lock
 }
 
 await test -e /run/probe.pid
