@@ -408,7 +408,7 @@ mod tests {
         assert_eq!(get(&seen, "/etc/new"), Some(Had::Nothing));
         rustix::fs::mknodat(open(&upper.join("etc")), "gone", CharacterDevice, Mode::empty(), 0)
             .expect("a whiteout");
-        fs::write(lower.join("etc/gone"), "text").expect("a file");
+        fs::write(lower.join("etc/gone"), "large ".repeat(20_000)).expect("a file");
         assert!(seen.note(&open(&upper), &open(&lower), Path::new("/")).expect("readable"));
         assert_eq!(get(&seen, "/etc/gone"), Some(Had::Hidden));
         let also =
