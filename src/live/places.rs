@@ -43,6 +43,11 @@ pub(super) fn choose(host: &Host, asked: &[PathBuf]) -> Result<Vec<PathBuf>, Err
     Ok(places)
 }
 
+/// Refuses directories that another program has laid something over meanwhile.
+pub(super) fn refuse_covered_again(host: &Host, places: &[PathBuf]) -> Result<(), Error> {
+    places.iter().try_for_each(|place| refuse_covered(host, place))
+}
+
 fn resolved(host: &Host, path: &Path) -> Result<PathBuf, Error> {
     let found = host.root.resolve(path)?;
     let unsuitable = |reason| Error::Unsuitable { path: path.to_owned(), reason };

@@ -12,7 +12,8 @@ use super::boot;
 use super::holders::Marks;
 use super::kept;
 use super::lock::{take_off, uncover};
-use super::namespace::in_workshop;
+use super::namespace::{go_to_host, in_workshop};
+use super::places;
 use super::record::Live;
 use super::unlock::{check_caller, clear, lay, put_all_together};
 use super::{Changes, Error, LABEL, Record};
@@ -84,6 +85,7 @@ fn is_laid(record: &Record) -> Result<bool, Error> {
 fn resume_kept(live: &Live, state: &Path, record: &Record, moment: Moment) -> Result<Resumed, Error> {
     refuse_survivors(live)?;
     let host = Host::open(Path::new("/"))?;
+    places::refuse_covered_again(&host, &record.places)?;
     let layers = record.overlay()?;
     clear_draft(&layers.dir)?;
     let mut followed = Vec::new();
@@ -117,7 +119,8 @@ fn lay_again(host: &Host, record: &Record, live: &Live) -> Result<Vec<Pid>, Erro
             Ok(unreached)
         }
         Err(error) => {
-            if take_off(record).is_ok() {
+            // It may have come up in a namespace that could not be left.
+            if go_to_host().and_then(|()| take_off(record)).is_ok() {
                 live.forget()?;
             }
             Err(error)

@@ -175,6 +175,17 @@ without_it() {
     onlay unlock --resume --dry-run | grep 'the base is the same'
 }
 
+# What another program has laid over the base meanwhile is neither hidden nor taken for the base.
+covered() {
+    local by=/run/ostree-unlock-ovl.x
+    mkdir -p $by/{up,work}
+    mount -t overlay overlay /usr -o lowerdir=/usr,upperdir=$by/up,workdir=$by/work
+    refused_with "'/usr' is covered by 'ostree admin unlock'" onlay unlock --resume
+    onlay status | grep 'is covered by'
+    umount --lazy /usr
+    nothing_laid
+}
+
 # Whatever instant it is killed at while it follows another base and lays that, the next one does it.
 follows_when_killed() {
     local delay
@@ -305,6 +316,7 @@ case $boot in
     ;;
 4)
     step without-it without_it
+    step covered covered
     step follows-when-killed follows_when_killed
     step works works
     step packages-are-whole whole
