@@ -180,14 +180,16 @@ fn tell_left(left: &[Left]) {
 }
 
 fn left_table(left: &[Left]) -> String {
-    let row = |left: &Left| {
-        let more = if left.entries >= live::MOST { " or more" } else { "" };
-        let holds = format!("{}{more}", output::holds(left.entries, left.bytes));
-        vec![output::path(&left.path), output::visible(&left.of), holds]
-    };
+    let row = |left: &Left| vec![output::path(&left.path), output::visible(&left.of), held_by(left)];
     let head = ["PATH", "OF", "HOLDS"].map(str::to_owned).to_vec();
     let rows: Vec<_> = std::iter::once(head).chain(left.iter().take(LISTED).map(row)).collect();
     output::table(&rows)
+}
+
+/// What one of them takes.
+pub(super) fn held_by(left: &Left) -> String {
+    let more = if left.entries >= live::MOST { " or more" } else { "" };
+    format!("{}{more}", output::holds(left.entries, left.bytes))
 }
 
 fn dry_run(record: &Record, is_changed: bool, save: Option<&OverlayName>) -> Result<ExitCode, Error> {

@@ -7,11 +7,12 @@ use clap::Args;
 use serde::Serialize;
 
 use super::arguments::Place;
+use super::lock::held_by;
 use super::report::Error;
 use super::unlock::{storage, until, words};
 use super::{list, output};
 use crate::host::{Base, Host};
-use crate::live::{self, Cover, Held, Holder, Peer, Record};
+use crate::live::{self, Cover, Held, Holder, Left, Peer, Record};
 use crate::sys::MountTable;
 
 /// Show what this host is, what can be written, and the overlays over it
@@ -53,6 +54,9 @@ struct Status {
     /// Directories that unlocks have left that ended without 'onlay lock'.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     remains: Vec<String>,
+    /// What packages have left in /var that went with an unlock as the host went down.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left: Vec<Left>,
     overlays: Vec<list::Row>,
 }
 
@@ -124,6 +128,7 @@ fn collect(place: &Place) -> Result<Status, Error> {
         unlocked: live.unlocked,
         held_back: live.held_back,
         remains: live.remains,
+        left: live.left,
         overlays,
     })
 }
@@ -134,6 +139,7 @@ struct LiveState {
     unlocked: Option<Unlocked>,
     held_back: Option<HeldBack>,
     remains: Vec<String>,
+    left: Vec<Left>,
 }
 
 /// In an overlay, nothing is what it is on the host.
@@ -166,15 +172,16 @@ fn live_state(place: &Place) -> Result<LiveState, Error> {
     };
     let remains = live::remains(&place.state, record.as_ref())?;
     let remains = remains.iter().map(|path| path.display().to_string()).collect();
+    let left = live::left(&place.state)?;
     let Some(record) = record else {
-        return Ok(LiveState { unlocked: None, held_back: held_back(place)?, remains });
+        return Ok(LiveState { unlocked: None, held_back: held_back(place)?, remains, left });
     };
     let whole = record.is_whole(&MountTable::read()?);
     // Where it was broken off, there may be nothing to measure.
     let measured = if whole { live::measure(&record)? } else { live::measure(&record).unwrap_or_default() };
     let holders = live::holders(&record)?;
     let unlocked = Unlocked { record, whole, entries: measured.entries, bytes: measured.bytes, holders };
-    Ok(LiveState { unlocked: Some(unlocked), held_back: None, remains })
+    Ok(LiveState { unlocked: Some(unlocked), held_back: None, remains, left })
 }
 
 fn held_back(place: &Place) -> Result<Option<HeldBack>, Error> {
@@ -250,6 +257,16 @@ fn in_words(status: &Status, place: &Place) -> String {
             output::visible(path)
         );
         rows.push(vec!["Remains:".to_owned(), what]);
+    }
+    for (number, left) in status.left.iter().enumerate() {
+        let head = if number == 0 { "Left in /var:" } else { "" };
+        let of = output::visible(&left.of);
+        let what = format!(
+            "{}, {}, of {of}, which went as the host went down",
+            output::path(&left.path),
+            held_by(left)
+        );
+        rows.push(vec![head.to_owned(), what]);
     }
     if let Some(name) = &status.inside {
         rows.push(vec!["Inside:".to_owned(), format!("overlay '{name}'")]);

@@ -57,7 +57,7 @@ pub(super) struct Arguments {
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
     refuse_other_root(place, "unlock")?;
     if arguments.suspend {
-        live::suspend()?;
+        live::suspend(&place.state)?;
         return Ok(ExitCode::SUCCESS);
     }
     if arguments.resume {

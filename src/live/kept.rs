@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::record::{read_file, remove_file, why_held};
-use super::{Error, Record, Storage};
+use super::{Error, Left, Record, Storage};
 use crate::event::{Event, Events};
 use crate::host::Host;
 use crate::overlay::{self, Overlays};
@@ -16,6 +16,10 @@ use crate::sys::{FileKind, Root, replace_file, sync_dir};
 /// The directory of a state directory that holds layers over the running host.
 pub(super) const FOLDER: &str = "live";
 const RECORD: &str = "kept.json";
+/// What packages have left in /var that went with an unlock as the host went down.
+const LEFT: &str = "left.json";
+/// More than this is none of ours.
+const LARGEST: u64 = 16 << 20;
 
 /// What is kept, but is not laid now.
 #[derive(Debug)]
@@ -108,7 +112,7 @@ pub fn remains(state: &Path, unlocked: Option<&Record>) -> Result<Vec<PathBuf>, 
     // By their names, which no two have: more than one path may lead here.
     let known: Vec<OsString> = known
         .filter_map(|record| Some(record.directory().file_name()?.to_owned()))
-        .chain([RECORD.into()])
+        .chain([RECORD.into(), LEFT.into()])
         .collect();
     let entries = folder.entries()?.into_iter().filter(|entry| !known.contains(&entry.name));
     let mut found: Vec<PathBuf> = entries.map(|entry| folder.join(entry.name)).collect();
@@ -130,6 +134,36 @@ pub(super) fn clear_remains(
 pub(super) fn clear_damaged(state: &Path, events: &mut dyn Events) -> Result<(), Error> {
     forget(state)?;
     clear_remains(state, None, events)
+}
+
+/// Notes for those who come after a reboot what packages have left.
+pub(super) fn note_left(state: &Path, left: &[Left]) -> Result<(), Error> {
+    if left.is_empty() {
+        return forget_left(state);
+    }
+    let folder = state.join(FOLDER);
+    Root::open("/")?.make_dirs(&folder, 0o700)?;
+    // A name that is no text is not told.
+    let left: Vec<&Left> = left.iter().filter(|left| left.path.to_str().is_some()).collect();
+    let text = serde_json::to_vec_pretty(&left).expect("paths that are text, strings and numbers");
+    Ok(replace_file(&Root::open(&folder)?, LEFT, &text)?)
+}
+
+/// What was noted of that, as far as it is still there. What cannot be understood tells nothing.
+pub fn left(state: &Path) -> Result<Vec<Left>, Error> {
+    let Some(folder) = open(state)? else { return Ok(Vec::new()) };
+    let text = match folder.read(LEFT, LARGEST) {
+        Err(error) if error.is_not_found() => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut left: Vec<Left> = serde_json::from_slice(&text).unwrap_or_default();
+    left.retain(|left| left.path.symlink_metadata().is_ok());
+    Ok(left)
+}
+
+/// What was left before is told no more.
+pub(super) fn forget_left(state: &Path) -> Result<(), Error> {
+    open(state)?.map_or(Ok(()), |folder| Ok(remove_file(&folder, LEFT)?))
 }
 
 fn clear_all(state: &Path, remains: Vec<PathBuf>, events: &mut dyn Events) -> Result<(), Error> {

@@ -8,12 +8,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use super::Traces;
 use super::traces::LASTING;
 use rustix::fs::{AtFlags, CWD, FileType, Statx, StatxFlags, statx};
 
 /// Something that was left.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
     /// Where.
     pub path: PathBuf,

@@ -33,7 +33,7 @@ pub use changes::{Changes, changes, measure};
 pub use enter::enter_to_write;
 pub use error::Error;
 pub use holders::{Holder, holders};
-pub use kept::{Held, held, remains};
+pub use kept::{Held, held, left, remains};
 pub use left::{Left, MOST};
 pub use lock::{Ending, Locked, clear_remains, lock, lock_held};
 pub use peers::{Cover, Peer, covers};

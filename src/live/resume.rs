@@ -16,7 +16,7 @@ use super::namespace::{go_to_host, in_workshop};
 use super::places;
 use super::record::Live;
 use super::unlock::{check_caller, clear, lay, put_all_together};
-use super::{Changes, Error, LABEL, Record};
+use super::{Changes, Error, LABEL, Record, traces};
 use crate::host::{Base, Host};
 use crate::overlay::{
     Overlay, Rebase, When, Wishes, clear_draft, diff, forget_pending, is_followed, note_base_of,
@@ -245,8 +245,8 @@ impl View {
 }
 
 /// Takes off what is laid, since the host goes down: for good, or until the next boot where it is kept. Nothing to do is
-/// as good as done.
-pub fn suspend() -> Result<(), Error> {
+/// as good as done. What packages that go have left in /var is noted in the state directory.
+pub fn suspend(state: &Path) -> Result<(), Error> {
     check_caller()?;
     let live = Live::open()?;
     boot::off_duty()?;
@@ -261,12 +261,14 @@ pub fn suspend() -> Result<(), Error> {
         // Over a soft-reboot, processes may live that want to.
         live.write_former(&Marks::of(&record.places, &MountTable::read()?))?;
     }
+    let traces = if record.persistent { None } else { traces(&record).ok() };
     take_off(&record)?;
     live.forget()?;
     if record.persistent {
         live.hold_back("it was taken off, as the host went down")?;
     } else {
         clear(&record)?;
+        kept::note_left(state, &traces.map(|traces| traces.left()).unwrap_or_default())?;
     }
     Ok(())
 }

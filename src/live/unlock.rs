@@ -73,6 +73,7 @@ pub fn unlock(request: &Request, events: &mut dyn Events) -> Result<Unlocked, Er
     let host = Host::open(Path::new("/"))?;
     let (record, unit) = plan(&host, request)?;
     kept::clear_remains(&request.state, None, events)?;
+    kept::forget_left(&request.state)?;
     let from = request.from.as_ref().map(|name| Lender::open(name, &request.state, &host)).transpose()?;
     // Layers that were taken off are nobody's any more: these are others.
     live.forget_hold()?;

@@ -19,6 +19,20 @@ unlock() {
     await systemctl is-active onlay-unlocked
 }
 
+# What packages leave in /var is told when they have gone with the reboot.
+unlock_and_leave() {
+    unlock "$@"
+    mkdir /var/log/onlay-tool
+    touch /var/log/onlay-tool/log
+}
+
+left_is_told() {
+    onlay status | grep 'Left in /var: */var/log/onlay-tool, 2 .*, of onlay-tool, which went as the host went down'
+    onlay status --json | grep '"path": "/var/log/onlay-tool"'
+    rm -r /var/log/onlay-tool
+    refuse grep 'Left in' <(onlay status)
+}
+
 # What stops all that a target does not want is no shutdown.
 another_target() {
     systemctl isolate multi-user.target
@@ -70,18 +84,19 @@ start=$(($(cat /run/starts 2>/dev/null || echo 0) + 1))
 echo "$start" >/run/starts
 case $start in
 1)
-    step unlock-in-passing unlock
+    step unlock-in-passing unlock_and_leave
     step another-target another_target
     soft_reboot
     ;;
 2)
     step nothing-in-passing nothing_laid
+    step left-is-told left_is_told
     step unlock-on-disk unlock --on-disk
     soft_reboot
     ;;
 3)
     step nothing-on-disk nothing_laid
-    step no-layers test -z "$(ls /var/lib/onlay/live)"
+    step no-layers test -z "$(ls /var/lib/onlay/live)" # nor a word of what is there no more
     step by-hand what_systemd_does
     soft_reboot
     ;;
