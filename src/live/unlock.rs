@@ -54,7 +54,7 @@ pub struct Unlocked {
     pub left_out: u64,
 }
 
-/// Layers are all of the same features as those of named overlays, and nothing of them is worth anything after a crash.
+/// Layers are all of the same features as those of named overlays: one may become the other, over another base.
 const FEATURES: Features = Features { index: false, redirect_dir: false, metacopy: false, volatile: false };
 
 /// Unlocks directories of the host: all of them, or none.
@@ -92,16 +92,23 @@ pub fn unlock(request: &Request, events: &mut dyn Events) -> Result<Unlocked, Er
         }
         Err(error) => {
             // The error that matters is the first one; what is left is told by `onlay status`, and 'onlay lock' takes it off.
-            if take_off(&record).is_ok() && clear(&record).is_ok() {
-                if record.persistent {
-                    // Without what is kept, it does nothing.
-                    let _ = boot::uninstall();
-                }
+            if undo(&record, &request.state).is_ok() {
                 live.forget()?;
             }
             Err(error)
         }
     }
+}
+
+/// Takes off and clears what was laid only in part, or could not be kept.
+fn undo(record: &Record, state: &Path) -> Result<(), Error> {
+    take_off(record)?;
+    if record.persistent {
+        kept::forget(state)?;
+        // Without what is kept, it does nothing.
+        let _ = boot::uninstall();
+    }
+    clear(record)
 }
 
 /// An overlay that nobody is in, or enters, meanwhile.
