@@ -53,7 +53,7 @@ pub fn resume(state: &Path, moment: Moment) -> Result<Option<Resumed>, Error> {
     check_caller()?;
     let live = Live::open()?;
     if let Some(record) = live.record()? {
-        if is_laid(&record)? {
+        if record.is_whole(&MountTable::read()?) {
             return Ok(None);
         }
         if !record.persistent {
@@ -70,16 +70,6 @@ pub fn resume(state: &Path, moment: Moment) -> Result<Option<Resumed>, Error> {
         live.hold_back(&with_causes(error))?;
     }
     resumed
-}
-
-/// Whether all is there, and as it was meant.
-fn is_laid(record: &Record) -> Result<bool, Error> {
-    let table = MountTable::read()?;
-    let is_on = |place: &PathBuf| {
-        let mount = table.at(place).filter(|mount| mount.point == *place && mount.source == LABEL);
-        mount.is_some_and(|mount| mount.flags().read_only == record.read_only)
-    };
-    Ok(record.places.iter().all(is_on))
 }
 
 fn resume_kept(live: &Live, state: &Path, record: &Record, moment: Moment) -> Result<Resumed, Error> {

@@ -54,7 +54,7 @@ pub struct Unlocked {
     pub left_out: u64,
 }
 
-/// Layers are all of the same features as those of named overlays, and nothing of them is worth anything after a crash.
+/// Layers are all of the same features as those of named overlays: one may become the other, over another base.
 const FEATURES: Features = Features { index: false, redirect_dir: false, metacopy: false, volatile: false };
 
 /// Unlocks directories of the host: all of them, or none.
@@ -93,12 +93,7 @@ pub fn unlock(request: &Request, events: &mut dyn Events) -> Result<Unlocked, Er
         }
         Err(error) => {
             // The error that matters is the first one; what is left is told by `onlay status`, and 'onlay lock' takes it off.
-            // It may have come up in a namespace that could not be left.
-            if go_to_host().and_then(|()| take_off(&record)).and_then(|()| clear(&record)).is_ok() {
-                if record.persistent {
-                    // Without what is kept, it does nothing.
-                    let _ = boot::uninstall();
-                }
+            if undo(&record, &request.state).is_ok() {
                 live.forget()?;
             }
             Err(error)
@@ -110,6 +105,19 @@ fn there_already(record: Record) -> Result<Error, Error> {
     let is_whole = record.is_whole(&MountTable::read()?);
     let Record { since, by, .. } = record;
     Ok(if is_whole { Error::Unlocked { since, by } } else { Error::BrokenOff { since, by } })
+}
+
+/// Takes off and clears what was laid only in part, or could not be kept.
+fn undo(record: &Record, state: &Path) -> Result<(), Error> {
+    // It may have come up in a namespace that could not be left.
+    go_to_host()?;
+    take_off(record)?;
+    if record.persistent {
+        kept::forget(state)?;
+        // Without what is kept, it does nothing.
+        let _ = boot::uninstall();
+    }
+    clear(record)
 }
 
 /// An overlay that nobody is in, or enters, meanwhile.
