@@ -150,10 +150,13 @@ fn again(rng: &mut Rng, system: System, seen: &Look) -> String {
 /// What only some package systems have.
 fn other(rng: &mut Rng, system: System, packages: &[Package], who: Who) -> String {
     let name = &packages[rng.usize(..packages.len())].name;
-    match (system, rng.u8(..if who == Who::Host { 3 } else { 4 })) {
+    let own = "dpkg-divert --local --rename --divert /usr/lib/lx/base/program.own";
+    match (system, rng.u8(..if who == Who::Host { 3 } else { 6 })) {
         (System::Dpkg, 0) => "apt-get -qy autoremove".to_owned(),
         (System::Dpkg, 1) => format!("apt-mark hold {name}"),
         (System::Dpkg, 2) => format!("apt-mark unhold {name}"),
+        (System::Dpkg, 3) => format!("{own} --add /usr/lib/lx/base/program"),
+        (System::Dpkg, 4) => format!("{own} --remove /usr/lib/lx/base/program"),
         (System::Dpkg, _) => "update-alternatives --set lx-view /usr/bin/lx-view-a".to_owned(),
         (System::Rpm, _) => "rpmdb --verifydb".to_owned(),
     }
