@@ -6,7 +6,7 @@
 //! mend, all is held back: nothing is laid, nothing is lost, and it is said why.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::boot;
 use super::holders::Marks;
@@ -16,7 +16,7 @@ use super::namespace::{go_to_host, in_workshop};
 use super::places;
 use super::record::Live;
 use super::unlock::{check_caller, clear, lay, put_all_together};
-use super::{Changes, Error, LABEL, Record, traces};
+use super::{Changes, Error, Record, traces};
 use crate::host::{Base, Host};
 use crate::overlay::{
     Overlay, Rebase, When, Wishes, clear_draft, diff, forget_pending, is_followed, note_base_of,

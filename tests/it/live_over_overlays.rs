@@ -31,7 +31,7 @@ fn a_host_whose_root_is_an_overlay() {
 
 /// Where SELinux is at work, what has no label can be used by nobody. Elsewhere labels can be written and read all the same.
 #[test]
-fn a_layer_has_label_mode_owner_and_access_list_of_what_it_covers() {
+fn a_layer_has_label_mode_and_owner_of_what_it_covers() {
     let Some(lab) = Lab::with_private_mounts() else { return };
     let covered = lab.path("covered");
     make_dir(&covered, 0o750);
