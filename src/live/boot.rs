@@ -26,6 +26,10 @@ const AT_SHUTDOWN: &str = "onlay-unlocked.service";
 const KEPT: &str = "live/kept.json";
 const CONDITION: &str = "ConditionPathExists=";
 
+/// Carries /etc over into the deployment that is booted next, as the host goes down. What starts after it stops before it:
+/// so it finds the host's own /etc, and nothing that was unlocked.
+const OSTREE_FINALIZE: &str = "ostree-finalize-staged.service";
+
 /// Where systemd looks for what the administrator wants.
 const DIRECTORY: &str = "/etc/systemd/system";
 const WANTED: &str = "sysinit.target.wants";
@@ -180,7 +184,7 @@ DefaultDependencies=no
 ConditionKernelCommandLine=!{SWITCH}
 {CONDITION}{kept}
 RequiresMountsFor={mounts}
-After=local-fs.target
+After=local-fs.target {OSTREE_FINALIZE}
 # Not before systemd-sysusers.service and systemd-hwdb-update.service: local file systems come after those.
 Before=sysinit.target systemd-tmpfiles-setup.service systemd-sysext.service systemd-confext.service
 Before=ldconfig.service systemd-update-done.service
@@ -213,7 +217,7 @@ Description=Take off at shutdown what is unlocked of the host
 Documentation=man:onlay-unlock(8)
 DefaultDependencies=no
 RequiresMountsFor={mounts}
-After=local-fs.target
+After=local-fs.target {OSTREE_FINALIZE}
 Before=sysinit.target
 Conflicts=shutdown.target
 Before=shutdown.target
@@ -287,10 +291,12 @@ mod tests {
             "RequiresMountsFor=\"/var/a b/50%%/\\\"$x\\\"\" \"/usr/bin/onlay\"",
             "ConditionPathExists=/var/a b/50%%/\"$x\"/live/kept.json",
             "ConditionKernelCommandLine=!onlay.unlock=no",
+            "After=local-fs.target ostree-finalize-staged.service",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
         assert_eq!(at_boot(Path::new("/usr/bin/onlay"), Path::new("/a\nExecStart=/b")), None);
-        assert!(at_shutdown(Path::new("/usr/bin/onlay"), state).is_some());
+        let text = at_shutdown(Path::new("/usr/bin/onlay"), state).expect("text");
+        assert!(text.contains("\nAfter=local-fs.target ostree-finalize-staged.service\n"), "{text}");
     }
 }
