@@ -11,7 +11,8 @@ background() {
     refuse onlay rm background
     # A later command is in the same view, and may end it: it is inside.
     inside background -- 'pkill -f "^sleep 555"'
-    refuse pgrep -f '^sleep 555'
+    # It was told to end, and takes its time.
+    await refuse pgrep -f '^sleep 555'
     await onlay rm background
 }
 
