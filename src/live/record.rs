@@ -112,6 +112,7 @@ impl Record {
 
     /// What is unlocked now; `None` where nothing is. Goes to the host's mount namespace.
     pub fn read() -> Result<Option<Record>, Error> {
+        refuse_inside()?;
         go_to_host()?;
         let folder = match Root::open(Path::new(RUN).join(FOLDER)) {
             Err(error) if error.is_not_found() => return Ok(None),
@@ -119,6 +120,11 @@ impl Record {
         };
         read(&folder)
     }
+}
+
+/// From inside an overlay the host is not to be reached: its mount namespace is that of process 1, which is seen there.
+fn refuse_inside() -> Result<(), Error> {
+    crate::shell::inside().map_or(Ok(()), |name| Err(Error::Inside { name }))
 }
 
 /// By whose hand: sudo(8) and run0(1) tell who is behind root.
@@ -144,6 +150,7 @@ pub(super) fn read_file(folder: &Root, name: &str) -> Result<Option<Record>, Err
 impl Live {
     /// Opens the folder, made when missing, and keeps all others out. Goes to the host's mount namespace.
     pub fn open() -> Result<Live, Error> {
+        refuse_inside()?;
         go_to_host()?;
         let run = run_directory()?;
         run.make_dir(FOLDER, 0o700)?;
