@@ -128,6 +128,9 @@ fn shell_hint(error: &shell::Error) -> Option<String> {
             "in a container, give it CAP_SYS_ADMIN; in a systemd unit, see CapabilityBoundingSet=".into(),
         ),
         shell::Error::Inside { .. } => Some("leave it first; overlays do not nest".into()),
+        shell::Error::HostUnlocked => Some(format!(
+            "'{onlay} lock' locks it ('--save NAME' keeps what was changed as an overlay); '{onlay} shell --temp' goes over the host as it is"
+        )),
         shell::Error::OtherMode { name, .. } => {
             Some(format!("'{onlay} shell {name}' joins it as it is; or wait until it is left"))
         }
@@ -149,7 +152,10 @@ fn live_hint(error: &live::Error) -> Option<String> {
     match error {
         live::Error::NotRoot => Some("try again with sudo".into()),
         live::Error::Inside { .. } => Some("leave it first".into()),
-        live::Error::Unlocked { .. } => Some(format!("'{onlay} lock' locks it; '{onlay} status' shows more")),
+        live::Error::Unlocked { .. } => Some(format!(
+            "'{onlay} lock' locks it; '{onlay} status' shows more; to unlock it otherwise and keep what was changed: \
+             '{onlay} lock --save NAME', then '{onlay} unlock --from NAME'"
+        )),
         live::Error::Held { .. } | live::Error::Unsound { .. } => Some(format!(
             "'{onlay} unlock --resume' unlocks it as far as that can be done, with --dry-run it says what that comes to; \
              '{onlay} lock --save NAME' makes it an overlay, '{onlay} lock --discard' discards it"

@@ -17,6 +17,11 @@ pub enum Error {
     /// Root without the capability to mount (in a container, a restricted unit).
     #[error("root may not mount here: CAP_SYS_ADMIN is missing")]
     NoCapability,
+    /// What is kept would lie over what is gone when the host is locked.
+    #[error(
+        "the host is unlocked, and an overlay that is kept would lie over what is gone when it is locked"
+    )]
+    HostUnlocked,
     /// The caller is in an overlay already.
     #[error("this is overlay '{name}' already")]
     Inside {

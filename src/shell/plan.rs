@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::{Error, Request, Size};
 use crate::host::{Base, Host};
 use crate::overlay::{
-    self, Mode, Overlay, OverlayName, Overlays, Part, Presence, RunningOverlay, view_label,
+    self, LIVE_LABEL, Mode, Overlay, OverlayName, Overlays, Part, Presence, RunningOverlay, view_label,
 };
-use crate::sys::{Pid, has_capability};
+use crate::sys::{Mount, Pid, has_capability};
 
 /// How an overlay will be entered.
 #[derive(Debug)]
@@ -74,11 +74,22 @@ impl Plan {
         match kept.map(|overlays| overlays.get(name)) {
             Some(Ok(overlay)) => {
                 overlay.check_root(self.host.root.path())?;
+                self.refuse_unlocked()?;
                 Ok(Entrance::Reenter(overlay))
             }
-            None | Some(Err(overlay::Error::NotFound { .. })) => Ok(Entrance::Create),
+            None | Some(Err(overlay::Error::NotFound { .. })) => {
+                self.refuse_unlocked()?;
+                Ok(Entrance::Create)
+            }
             Some(Err(error)) => Err(error.into()),
         }
+    }
+
+    /// What is kept would lie over files, and a package database, that are gone when the host is locked.
+    fn refuse_unlocked(&self) -> Result<(), Error> {
+        let is_unlocked =
+            |mount: &Mount| mount.source == LIVE_LABEL && mount.point.starts_with(self.host.root.path());
+        if self.host.mounts.all().iter().any(is_unlocked) { Err(Error::HostUnlocked) } else { Ok(()) }
     }
 }
 

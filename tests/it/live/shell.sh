@@ -94,9 +94,18 @@ unlocked_for_all() {
     onlay unlock
     onlay run -- touch /usr/bin/by-run
     touch /usr/bin/by-run
-    exits 1 onlay shell trial -- onlay run -- true
+    exits 1 onlay shell --temp -- onlay run -- true
+    # From inside an overlay, the host is neither locked nor told of.
+    exits 1 onlay shell --temp -- onlay lock --discard 2>&1 | tee /results/said
+    grep "this is overlay '.*', not the host" /results/said
+    grep -q onlay-live /proc/self/mountinfo
+    # What is kept would lie over a package database that goes.
+    exits 1 onlay shell trial -- true 2>&1 | tee /results/said
+    grep 'the host is unlocked, and an overlay that is kept would lie over what is gone' /results/said
+    exits 1 onlay rebase trial
+    test ! -e /var/lib/onlay/overlays/trial
     # An overlay over it, whose root is made of the unlocked host's layers.
-    inside trial -- 'test -e /usr/bin/by-run; echo x >/usr/bin/by-overlay'
+    inside --temp -- 'test -e /usr/bin/by-run; echo x >/usr/bin/by-overlay'
     test ! -e /usr/bin/by-overlay
     # What lies on it by another's hand is not written through.
     mount -t tmpfs over /opt
@@ -105,7 +114,6 @@ unlocked_for_all() {
     umount /opt
     onlay run -- true
     onlay lock --discard
-    onlay rm trial
 }
 
 mount -o remount,bind,ro /usr
