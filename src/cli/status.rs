@@ -199,10 +199,13 @@ fn held_back_in_words(held: &HeldBack) -> Vec<Vec<String>> {
         let holds = output::holds(held.entries, held.bytes);
         rows.push(vec![String::new(), format!("{holds} in {}", storage(&record.storage))]);
     }
-    rows.push(vec![
-        String::new(),
-        format!("unlock again: {onlay} unlock --resume; make it an overlay: {onlay} lock --save NAME; discard: {onlay} lock --discard"),
-    ]);
+    let ways = match &held.record {
+        Some(_) => {
+            format!("unlock again: {onlay} unlock --resume; make it an overlay: {onlay} lock --save NAME; ")
+        }
+        None => String::new(),
+    };
+    rows.push(vec![String::new(), format!("{ways}discard: {onlay} lock --discard")]);
     rows
 }
 

@@ -9,6 +9,7 @@ use super::arguments::Place;
 use super::messages::Messages;
 use super::output;
 use super::report::Error;
+use crate::host::Host;
 use crate::live::{self, Cover, Moment, Peer, Record, Request, Storage};
 use crate::overlay::OverlayName;
 use crate::shell::Size;
@@ -77,24 +78,30 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     let unlocked = live::unlock(&request, &mut Messages { quiet: false })?;
     let record = &unlocked.record;
     let places = words(&record.places);
-    if arguments.dry_run {
-        let text =
-            format!("would unlock {places} {}; changes would be in {}\n", until(record), record.storage);
-        return output::print(&text).map(|()| ExitCode::SUCCESS);
-    }
     let onlay = output::program();
-    let how = if record.read_only { "laid read-only layers over" } else { "unlocked" };
-    output::say(&format!(
-        "onlay: {how} {places} {}; changes are in {}",
-        until(record),
-        storage(&record.storage)
-    ));
     if let (Some(name), 1..) = (&arguments.from, unlocked.left_out) {
         let left = output::names(unlocked.left_out);
         output::say(&format!(
             "onlay: '{name}' holds {left} elsewhere, which are left out: {onlay} diff {name}"
         ));
     }
+    if let Some(database) = live::database_beside(&Host::open(Path::new("/"))?, &record.places) {
+        output::say(&format!(
+            "onlay: the package database {} stays the host's own: install no package now, or it is wrong after 'lock'",
+            output::path(&database)
+        ));
+    }
+    if arguments.dry_run {
+        let text =
+            format!("would unlock {places} {}; changes would be in {}\n", until(record), record.storage);
+        return output::print(&text).map(|()| ExitCode::SUCCESS);
+    }
+    let how = if record.read_only { "laid read-only layers over" } else { "unlocked" };
+    output::say(&format!(
+        "onlay: {how} {places} {}; changes are in {}",
+        until(record),
+        storage(&record.storage)
+    ));
     tell_unreached(&unlocked.unreached);
     if record.read_only {
         output::say(&format!("onlay: it can be written in '{onlay} shell --live' alone"));

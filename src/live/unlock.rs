@@ -64,7 +64,9 @@ pub fn unlock(request: &Request, events: &mut dyn Events) -> Result<Unlocked, Er
         go_to_host()?;
         let host = Host::open(Path::new("/"))?;
         let (record, _) = plan(&host, request)?;
-        return Ok(Unlocked { record, unreached: Vec::new(), left_out: 0 });
+        let from = Lender::of(request, &host)?;
+        let left_out = from.map_or(Ok(0), |from| held_beyond(&from.overlay.dir, &record.places))?;
+        return Ok(Unlocked { record, unreached: Vec::new(), left_out });
     }
     let live = Live::open()?;
     if let Some(record) = live.record()? {
@@ -74,7 +76,7 @@ pub fn unlock(request: &Request, events: &mut dyn Events) -> Result<Unlocked, Er
     let (record, unit) = plan(&host, request)?;
     kept::clear_remains(&request.state, None, events)?;
     kept::forget_left(&request.state)?;
-    let from = request.from.as_ref().map(|name| Lender::open(name, &request.state, &host)).transpose()?;
+    let from = Lender::of(request, &host)?;
     // Layers that were taken off are nobody's any more: these are others.
     live.forget_hold()?;
     live.write(&record)?;
@@ -127,6 +129,11 @@ struct Lender {
 }
 
 impl Lender {
+    /// The one that is asked for.
+    fn of(request: &Request, host: &Host) -> Result<Option<Lender>, Error> {
+        request.from.as_ref().map(|name| Lender::open(name, &request.state, host)).transpose()
+    }
+
     fn open(name: &OverlayName, state: &Path, host: &Host) -> Result<Lender, Error> {
         let not_found = || overlay::Error::NotFound { name: name.clone() };
         let overlay = Overlays::open(state)?.ok_or_else(not_found)?.get(name)?;
