@@ -139,32 +139,23 @@ deep() {
     onlay rm shallow deep
 }
 
-# The host itself is unlocked over reboots when the power is cut, or about to be.
+# The host itself is unlocked over reboots when the power is cut.
 unlock_persistently() {
     onlay unlock --persistent
     dpkg --install /var/local/repository/onlay-tool_*.deb
     onlay-strace --version | head -n 1
 }
 
-start_unlock() {
-    onlay unlock --persistent &
-    sleep "0.$((RANDOM % 10))"
-}
-
-# What was unlocked is there before services are; and what was about to be is there wholly or not at all.
+# What was unlocked is there before services are.
 unlock_found_whole() {
-    if grep onlay-live /proc/self/mountinfo || [ "$refusal" = EOPNOTSUPP ]; then
-        onlay status | grep 'until it is locked, over reboots'
-        test "$(grep -c onlay-live /proc/self/mountinfo)" = 5
-        touch /usr/bin/written
-    fi
-    if [ "$refusal" = EOPNOTSUPP ]; then
-        onlay-strace --version | head -n 1
-        dpkg --verify onlay-tool
-        is_on_layers "$(cat /run/crond.pid)"
-    fi
+    onlay status | grep 'until it is locked, over reboots'
+    test "$(grep -c onlay-live /proc/self/mountinfo)" = 5
+    touch /usr/bin/written
+    onlay-strace --version | head -n 1
+    dpkg --verify onlay-tool
+    is_on_layers "$(cat /run/crond.pid)"
     test -z "$(dpkg --audit)"
-    onlay lock --discard || true
+    onlay lock --discard
     refuse onlay lock
     refuse grep onlay-live /proc/[0-9]*/mountinfo
     refuse touch /usr/bin/written
@@ -266,17 +257,15 @@ case $boot in
     step kernel-is-content kernel_is_content
     step deep deep
     step in-use in_use
-    # One of them on each kernel.
     if [ "$refusal" = EOPNOTSUPP ]; then step unlock-persistently unlock_persistently; fi
     finish
     sync /results/*
-    if [ "$refusal" != EOPNOTSUPP ]; then start_unlock; fi
     # To whoever holds the plug.
     echo cut >/dev/ttyS1
     sleep infinity
     ;;
 2)
-    step unlock-found-whole unlock_found_whole
+    if [ "$refusal" = EOPNOTSUPP ]; then step unlock-found-whole unlock_found_whole; fi
     step idle idle
     step found-whole found_whole
     step base-changed base_changed
