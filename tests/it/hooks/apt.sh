@@ -5,21 +5,6 @@
 
 hook=/etc/apt/apt.conf.d/10onlay
 
-# Runs a command that may fail; what it says is in /results/said, and its exit code in $code.
-tell() {
-    code=0
-    "$@" >/results/said 2>&1 || code=$?
-    cat /results/said
-}
-
-says() {
-    grep -F -- "$1" /results/said
-}
-
-silent() {
-    refuse grep onlay: /results/said
-}
-
 installed() {
     onlay hooks status | grep 'apt *absent'
     onlay hooks install --dry-run | grep "would install the hook of apt: $hook"

@@ -5,20 +5,6 @@
 
 actions=/etc/dnf/libdnf5-plugins/actions.d
 
-tell() {
-    code=0
-    "$@" >/results/said 2>&1 || code=$?
-    cat /results/said
-}
-
-says() {
-    grep -F -- "$1" /results/said
-}
-
-silent() {
-    refuse grep onlay: /results/said
-}
-
 installed() {
     tell onlay hooks install dnf5
     says "installed the hook of dnf5: $actions/onlay.actions"

@@ -6,20 +6,6 @@
 zypp=/usr/lib/zypp/plugins
 dnf=/usr/lib/python3/dist-packages/dnf-plugins
 
-tell() {
-    code=0
-    "$@" >/results/said 2>&1 || code=$?
-    cat /results/said
-}
-
-says() {
-    grep -F -- "$1" /results/said
-}
-
-silent() {
-    refuse grep onlay: /results/said
-}
-
 absent() {
     refuse rpm --query lab-tool
 }

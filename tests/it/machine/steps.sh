@@ -28,6 +28,22 @@ refuse() {
 # bash inherits it in overlays, too.
 export -f refuse
 
+# Runs a command that may fail; what it says is in /results/said, and its exit code in $code.
+tell() {
+    code=0
+    "$@" >/results/said 2>&1 || code=$?
+    cat /results/said
+}
+
+says() {
+    grep -F -- "$1" /results/said
+}
+
+# Nothing was said by us.
+silent() {
+    refuse grep onlay: /results/said
+}
+
 # Runs in an overlay, the rest of the line as a shell script: inside OPTIONS… -- SCRIPT.
 inside() {
     local options=()
