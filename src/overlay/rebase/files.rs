@@ -180,15 +180,15 @@ impl Planning<'_> {
             Fate::Keep => return Ok(()),
             Fate::KeepOver | Fate::KeepAlone | Fate::KeepAway if changes_by_itself(&whole) => return Ok(()),
             Fate::KeepOver => {
-                self.tell(Finding::KeptOver { path: whole });
+                self.plan.findings.push(Finding::KeptOver { path: whole });
                 return Ok(());
             }
             Fate::KeepAway => {
-                self.tell(Finding::KeptAway { path: whole });
+                self.plan.findings.push(Finding::KeptAway { path: whole });
                 return Ok(());
             }
             Fate::KeepAlone => {
-                self.tell(Finding::KeptAlone { path: whole });
+                self.plan.findings.push(Finding::KeptAlone { path: whole });
                 return Ok(());
             }
             Fate::KeepAndOffer => Edit::Offer(beside(offer)?),
@@ -212,7 +212,8 @@ impl Planning<'_> {
         Ok(())
     }
 
-    fn tell(&mut self, finding: Finding) {
+    /// Many names may lie below one that is told.
+    fn tell_once(&mut self, finding: Finding) {
         if !self.plan.findings.contains(&finding) {
             self.plan.findings.push(finding);
         }
@@ -260,19 +261,17 @@ impl Planning<'_> {
 
     /// A directory that keeps something of the overlay's hides what the base has in its place, if that is none.
     fn tell_covering_directories(&mut self) {
-        let gone: HashSet<PathBuf> = self
-            .plan
-            .edits
-            .iter()
-            .filter(|(_, edit)| matches!(edit, Edit::Drop))
-            .map(|(path, _)| path.clone())
-            .collect();
+        if self.covering.is_empty() {
+            return;
+        }
+        let dropped = self.plan.edits.iter().filter(|(_, edit)| matches!(edit, Edit::Drop));
+        let gone: HashSet<PathBuf> = dropped.map(|(path, _)| path.clone()).collect();
         for path in std::mem::take(&mut self.covering) {
             let stays = |(below, node): (&PathBuf, &&Node)| {
                 below.starts_with(&path) && !node.status.is_dir() && !node.whiteout && !gone.contains(below)
             };
             if self.nodes.iter().any(stays) {
-                self.tell(Finding::KeptOver { path: self.layer.point.join(path) });
+                self.plan.findings.push(Finding::KeptOver { path: self.layer.point.join(path) });
             }
         }
     }
@@ -346,7 +345,9 @@ impl Planning<'_> {
                     }
                 }
                 Cover::File(above) if self.goes(&above) => {}
-                Cover::File(above) => self.tell(Finding::KeptOver { path: self.layer.point.join(above) }),
+                Cover::File(above) => {
+                    self.tell_once(Finding::KeptOver { path: self.layer.point.join(above) });
+                }
             }
         }
         Ok(())
