@@ -13,7 +13,7 @@ use super::Error;
 use super::kept::{SWITCH, why_fleeting};
 use super::record::remove_file;
 use crate::host::Host;
-use crate::sys::{Context, IoError, Root, replace_file, replace_volatile, sync_dir};
+use crate::sys::{Context, IoError, Root, replace_public, replace_volatile, sync_dir};
 use crate::tool;
 use crate::tool::systemctl::Systemctl;
 
@@ -86,10 +86,7 @@ impl BootUnit {
         let root = Root::open("/")?;
         root.make_dirs(Path::new(DIRECTORY).join(WANTED), 0o755)?;
         let directory = root.open_dir(DIRECTORY)?;
-        replace_file(&directory, AT_BOOT, self.text.as_bytes())?;
-        let file = directory.open_file(AT_BOOT)?;
-        rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(0o644))
-            .context("change mode of", directory.join(AT_BOOT))?;
+        replace_public(&directory, AT_BOOT, 0o644, self.text.as_bytes())?;
         let wanted = directory.open_dir(WANTED)?;
         match rustix::fs::symlinkat(format!("../{AT_BOOT}"), &wanted, AT_BOOT) {
             Ok(()) | Err(rustix::io::Errno::EXIST) => {}
