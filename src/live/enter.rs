@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::peers::laid;
 use super::unlock::check_caller;
-use super::{Error, LABEL, Record};
+use super::{Error, Record};
 use crate::sys::{
     MountFlags, MountTable, Namespaces, Propagation, Root, leave_for_new, set_flags, set_propagation,
 };
@@ -17,9 +18,7 @@ pub fn enter_to_write() -> Result<Record, Error> {
     leave_for_new(Namespaces::MOUNT)?;
     set_propagation(Path::new("/"), Propagation::Slave)?;
     let table = MountTable::read()?;
-    let mut places = record.places.iter();
-    let is_there = |place: &Path| table.at(place).is_some_and(|on| on.point == place && on.source == LABEL);
-    if let Some(missing) = places.find(|place| !is_there(place)) {
+    if let Some(missing) = record.places.iter().find(|place| laid(&table, place).is_none()) {
         return Err(Error::Broken { path: missing.clone() });
     }
     for place in &record.places {

@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use super::lock::{bare, covered_among};
 use super::namespace::in_workshop;
+use super::peers::laid;
 use super::process_files::{Buffers, ProcessFiles, Wanted};
-use super::{Error, LABEL, Record};
+use super::{Error, Record};
 use crate::sys::{MountTable, Pid, command_line, processes};
 
 /// A process that uses files or directories of an overlay.
@@ -67,10 +68,7 @@ impl Marks {
         let mut marks =
             Marks { places: places.to_vec(), ids: Vec::new(), devices: BTreeSet::new(), upon: Vec::new() };
         for place in places {
-            let Some(mount) = table.at(place).filter(|mount| mount.point == *place && mount.source == LABEL)
-            else {
-                continue;
-            };
+            let Some(mount) = laid(table, place) else { continue };
             marks.devices.insert(as_in_maps(&mount.device));
             if let Some(below) = table.at_below(place, mount.id).filter(|below| below.kind == "overlay") {
                 marks.upon.push((as_in_maps(&below.device), place.clone()));

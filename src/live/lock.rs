@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::holders::{self, Holder, Marks, SCOPE};
 use super::mergers::Mergers;
 use super::namespace::{in_namespace_of, others};
-use super::peers::stacked;
+use super::peers::{laid, stacked};
 use super::record::Live;
 use super::unlock::{check_caller, clear};
 use super::{Error, LABEL, Record, boot, kept};
@@ -192,8 +192,8 @@ type Unmount = fn(&Path) -> Result<(), IoError>;
 fn take_off_by(places: &[PathBuf], unmount: Unmount) -> Result<(), Error> {
     take_off_here(places, unmount)?;
     for pid in others()? {
-        let has_ours =
-            MountTable::seen_by(pid).is_ok_and(|table| places.iter().any(|place| is_ours(&table, place)));
+        let has_ours = MountTable::seen_by(pid)
+            .is_ok_and(|table| places.iter().any(|place| laid(&table, place).is_some()));
         if has_ours {
             in_namespace_of(pid, || take_off_here(places, unmount))?.transpose()?;
         }
@@ -232,14 +232,10 @@ pub(super) fn covered_among(table: &MountTable, places: &[PathBuf]) -> Option<Pa
 fn take_off_here(places: &[PathBuf], unmount: Unmount) -> Result<(), Error> {
     let mut table = MountTable::read()?;
     for place in places.iter().rev() {
-        while is_ours(&table, place) {
+        while laid(&table, place).is_some() {
             unmount(place)?;
             table = MountTable::read()?;
         }
     }
     Ok(())
-}
-
-fn is_ours(table: &MountTable, place: &Path) -> bool {
-    table.at(place).is_some_and(|mount| mount.point == place && mount.source == LABEL)
 }

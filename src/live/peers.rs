@@ -90,6 +90,11 @@ pub fn covers(table: &MountTable, places: &[PathBuf]) -> Vec<Cover> {
     places.iter().filter_map(cover).collect()
 }
 
+/// Our overlay on a directory, where nothing lies on it.
+pub(super) fn laid<'a>(table: &'a MountTable, place: &Path) -> Option<&'a Mount> {
+    table.at(place).filter(|mount| mount.point == place && mount.source == LABEL)
+}
+
 /// The overlays that are mounted on a directory, the lowest first.
 pub(super) fn stacked<'a>(table: &'a MountTable, place: &Path) -> Vec<&'a Mount> {
     let mut found: Vec<&Mount> = Vec::new();
