@@ -9,7 +9,6 @@ use super::arguments::Place;
 use super::messages::Messages;
 use super::output;
 use super::report::Error;
-use crate::host::Host;
 use crate::live::{self, Cover, Moment, Peer, Record, Request, Storage};
 use crate::overlay::OverlayName;
 use crate::shell::Size;
@@ -85,10 +84,10 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
             "onlay: '{name}' holds {left} elsewhere, which are left out: {onlay} diff {name}"
         ));
     }
-    if let Some(database) = live::database_beside(&Host::open(Path::new("/"))?, &record.places) {
+    if let Some(database) = &unlocked.database {
         output::say(&format!(
             "onlay: the package database {} stays the host's own: install no package now, or it is wrong after 'lock'",
-            output::path(&database)
+            output::path(database)
         ));
     }
     if arguments.dry_run {

@@ -37,7 +37,7 @@ pub use kept::{Held, held, left, remains};
 pub use left::{Left, MOST};
 pub use lock::{Ending, Locked, clear_remains, lock, lock_held};
 pub use peers::{Cover, Peer, covers};
-pub use places::{database_beside, default_places, is_laid};
+pub use places::{default_places, is_laid};
 pub use record::{Live, Record, Storage};
 pub use resume::{Moment, Resumed, changes_held, preview, resume, suspend};
 pub use traces::{Traces, traces};

@@ -43,9 +43,8 @@ pub(super) fn choose(host: &Host, asked: &[PathBuf]) -> Result<Vec<PathBuf>, Err
     Ok(places)
 }
 
-/// The package database, where it stays the host's own while places that packages install into are unlocked: it would
-/// speak of packages whose files are gone when those are locked.
-pub fn database_beside(host: &Host, places: &[PathBuf]) -> Option<PathBuf> {
+/// The package database, where it lies beside places that packages install into.
+pub(super) fn database_beside(host: &Host, places: &[PathBuf]) -> Option<PathBuf> {
     let is_software = |place: &PathBuf| SOFTWARE.iter().any(|software| place.starts_with(software));
     let database = host.root.resolve(host.package_system()?.database).ok()?;
     let is_beside = !places.iter().any(|place| database.starts_with(place));

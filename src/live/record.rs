@@ -123,7 +123,7 @@ impl Record {
 }
 
 /// From inside an overlay the host is not to be reached: its mount namespace is that of process 1, which is seen there.
-fn refuse_inside() -> Result<(), Error> {
+pub(super) fn refuse_inside() -> Result<(), Error> {
     crate::shell::inside().map_or(Ok(()), |name| Err(Error::Inside { name }))
 }
 

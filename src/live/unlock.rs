@@ -7,7 +7,7 @@ use super::boot::{self, BootUnit};
 use super::kept;
 use super::lock::{take_off, uncover};
 use super::namespace::{go_to_host, in_namespace_of, in_workshop, others};
-use super::record::{Live, ram_path};
+use super::record::{Live, ram_path, refuse_inside};
 use super::{Error, LABEL, Record, Storage, places};
 use crate::event::Events;
 use crate::host::Host;
@@ -15,7 +15,7 @@ use crate::overlay::{
     self, Overlay, OverlayName, Overlays, Presence, directory_name, held_beyond, lend, lower_of, new_upper,
     note_packages_of,
 };
-use crate::shell::{self, Size};
+use crate::shell::Size;
 use crate::sys::{
     Context, Features, IoError, Lock, Mount, MountFlags, MountTable, OverlaySpec, Pid, Root, Tree, attach,
     clone_tree, detach_path, has_capability, mount_overlay, new_filesystem, set_flags, sync_file_system,
@@ -52,6 +52,9 @@ pub struct Unlocked {
     pub unreached: Vec<Pid>,
     /// How many names of the overlay that it began with lie elsewhere.
     pub left_out: u64,
+    /// The package database, where it stays the host's own while places that packages install into are unlocked: it would
+    /// speak of packages whose files are gone when those are locked.
+    pub database: Option<PathBuf>,
 }
 
 /// Layers are all of the same features as those of named overlays: one may become the other, over another base.
@@ -66,7 +69,8 @@ pub fn unlock(request: &Request, events: &mut dyn Events) -> Result<Unlocked, Er
         let (record, _) = plan(&host, request)?;
         let from = Lender::of(request, &host)?;
         let left_out = from.map_or(Ok(0), |from| held_beyond(&from.overlay.dir, &record.places))?;
-        return Ok(Unlocked { record, unreached: Vec::new(), left_out });
+        let database = places::database_beside(&host, &record.places);
+        return Ok(Unlocked { record, unreached: Vec::new(), left_out, database });
     }
     let live = Live::open()?;
     if let Some(record) = live.record()? {
@@ -74,6 +78,7 @@ pub fn unlock(request: &Request, events: &mut dyn Events) -> Result<Unlocked, Er
     }
     let host = Host::open(Path::new("/"))?;
     let (record, unit) = plan(&host, request)?;
+    let database = places::database_beside(&host, &record.places);
     kept::clear_remains(&request.state, None, events)?;
     kept::forget_left(&request.state)?;
     let from = Lender::of(request, &host)?;
@@ -91,7 +96,7 @@ pub fn unlock(request: &Request, events: &mut dyn Events) -> Result<Unlocked, Er
     match laid {
         Ok(unreached) => {
             boot::take_off_at_shutdown(&host, &request.state);
-            Ok(Unlocked { record, unreached, left_out })
+            Ok(Unlocked { record, unreached, left_out, database })
         }
         Err(error) => {
             // The error that matters is the first one; what is left is told by `onlay status`, and 'onlay lock' takes it off.
@@ -155,10 +160,7 @@ pub(super) fn check_caller() -> Result<(), Error> {
     if !has_capability("CAP_SYS_ADMIN") {
         return Err(Error::NoCapability);
     }
-    match shell::inside() {
-        Some(name) => Err(Error::Inside { name }),
-        None => Ok(()),
-    }
+    refuse_inside()
 }
 
 fn plan(host: &Host, request: &Request) -> Result<(Record, Option<BootUnit>), Error> {
