@@ -87,6 +87,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         private_network: false,
         no_rebase: false,
         unguarded: false,
+        shared: None,
         command: Vec::new(),
         state: place.state.clone(),
         root: place.root.clone(),

@@ -104,6 +104,7 @@ fn request(place: &Place, arguments: Arguments) -> Request {
         private_network: arguments.no_net,
         no_rebase: arguments.no_rebase,
         unguarded: arguments.unguarded,
+        shared: None,
         command: arguments.command,
         state: place.state.clone(),
         root: place.root.clone(),

@@ -361,6 +361,9 @@ fn mount_view(plan: &Plan, kept: &Root, ram: &Root, events: &mut dyn Events) -> 
         Mode::Booted => {}
     }
     view::hide_state(&root, ram, &request.state, host_root)?;
+    if let Some(shared) = &request.shared {
+        view::show_shared(&root, shared)?;
+    }
     Ok(root)
 }
 

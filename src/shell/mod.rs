@@ -41,6 +41,9 @@ use std::path::PathBuf;
 
 use crate::overlay::{Mode, OverlayName};
 
+/// Where a command inside finds what its caller shares with it.
+pub const SHARED: &str = "/run/onlay/shared";
+
 /// What a caller wants to enter, and how.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -60,6 +63,8 @@ pub struct Request {
     pub no_rebase: bool,
     /// Without the protections of the host.
     pub unguarded: bool,
+    /// A directory of the caller's that is seen inside as [`SHARED`], to be written by both.
+    pub shared: Option<PathBuf>,
     /// What to run; empty is a shell.
     pub command: Vec<OsString>,
     /// Where Onlay keeps its state.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Mode as FileMode};
 use rustix::io::Errno;
 
+use super::SHARED;
 use super::plan::INSIDE;
 use crate::host::Host;
 use crate::overlay::{
@@ -296,6 +297,14 @@ pub(super) fn hide_state(view: &Root, ram: &Root, state: &Path, root: &Path) -> 
     let nothing = clone_tree(ram.open_child("nothing".as_ref())?, &state, false)?;
     set_flags(&nothing, MountFlags::READ_ONLY, MountFlags::default(), false, &state)?;
     mount_in(view, inside, nothing).map(|_| ())
+}
+
+/// Shows a directory of the caller's inside, as [`SHARED`].
+pub(super) fn show_shared(view: &Root, shared: &Path) -> Result<(), IoError> {
+    let inside = Path::new(SHARED).strip_prefix("/").expect("it is absolute");
+    view.make_dirs(inside, 0o700)?;
+    let tree = clone_tree(Root::open(shared)?, shared, false)?;
+    mount_in(view, inside, tree).map(|_| ())
 }
 
 /// The host's resolver configuration often is a link into /run.
