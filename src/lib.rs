@@ -10,6 +10,7 @@ pub mod live;
 pub mod overlay;
 pub mod package;
 pub mod pkgdb;
+pub mod resolve;
 pub mod shell;
 pub mod sys;
 pub mod tool;

@@ -17,6 +17,7 @@ const ROOMS: &[&str] = &[
     "shell",
     "live",
     "hooks",
+    "resolve",
     "image",
     "extension",
     "store",

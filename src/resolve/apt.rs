@@ -1,0 +1,64 @@
+//! apt-get(8).
+
+use super::{last_lines, lines_after, preamble};
+use crate::shell::SHARED;
+
+/// Lists of packages that are older than the repository's name archives that are gone: then new ones are fetched, for this
+/// once. `Sandbox::User`: the user for downloads cannot write here.
+pub(super) fn script(recommends: bool) -> String {
+    format!(
+        "{preamble}\
+         attempt() {{\n\
+         apt-get -q -y --no-remove --download-only install -- \"$@\" >plan\n\
+         }}\n\
+         export APT_CONFIG={SHARED}/conf\n\
+         cat >conf <<END\n\
+         Dir::Cache::archives \"{SHARED}/\";\n\
+         APT::Sandbox::User \"root\";\n\
+         APT::Install-Recommends \"{recommends}\";\n\
+         APT::Install-Suggests \"false\";\n\
+         END\n\
+         attempt \"$@\" && exit\n\
+         grep -q '{REMOVED}' plan && exit 1\n\
+         apt-get -q -y update >updated 2>&1\n\
+         exec 2>words\n\
+         attempt \"$@\"\n",
+        preamble = preamble(),
+    )
+}
+
+/// How a list of packages begins that would go.
+const REMOVED: &str = "The following packages will be REMOVED:";
+
+/// The packages that are listed with an indent.
+pub(super) fn removed(plan: &str) -> Vec<String> {
+    let Some((_, rest)) = plan.split_once(REMOVED) else { return Vec::new() };
+    let list = rest.trim_start_matches('\n').lines().take_while(|line| line.starts_with("  "));
+    list.flat_map(str::split_whitespace).map(|name| name.trim_end_matches('*').to_owned()).collect()
+}
+
+/// Errors of apt begin with `E:`; what cannot be had of dependencies is told without a mark.
+pub(super) fn reason(words: &str) -> String {
+    let errors = lines_after(words, &["E: "]);
+    if errors.is_empty() { last_lines(words) } else { errors.join("; ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn removals_are_read_from_the_plan() {
+        let plan = "Reading package lists...\nThe following packages will be REMOVED:\n  chrony libfoo1*\n  ntp\n\
+                    The following NEW packages will be installed:\n  systemd-timesyncd\n";
+        assert_eq!(removed(plan), ["chrony", "libfoo1", "ntp"]);
+        assert!(removed("The following NEW packages will be installed:\n  hello\n").is_empty());
+    }
+
+    #[test]
+    fn the_reason_is_what_is_marked_as_an_error() {
+        let words = "W: Some lists are old\nE: Unable to locate package nothere\nE: And another\n";
+        assert_eq!(reason(words), "Unable to locate package nothere; And another");
+        assert_eq!(reason("\nnot marked\n"), "not marked");
+    }
+}

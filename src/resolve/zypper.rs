@@ -1,0 +1,68 @@
+//! zypper(8): its words as XML (`--xmlout`).
+
+use super::{last_lines, preamble};
+use crate::shell::SHARED;
+
+pub(super) fn script(recommends: bool) -> String {
+    let recommends = if recommends { "--recommends" } else { "--no-recommends" };
+    format!(
+        "{preamble}\
+         zypper --xmlout --non-interactive --pkg-cache-dir {SHARED} \
+         install --download-only --auto-agree-with-licenses {recommends} -- \"$@\" >plan\n",
+        preamble = preamble(),
+    )
+}
+
+/// The packages in `<to-remove>` of a summary.
+pub(super) fn removed(plan: &str) -> Vec<String> {
+    let Some((_, rest)) = plan.split_once("<to-remove>") else { return Vec::new() };
+    let list = rest.split("</to-remove>").next().unwrap_or(rest);
+    let packages = list.split("<solvable ").skip(1).filter(|tag| tag.starts_with("type=\"package\""));
+    packages.filter_map(|tag| attribute(tag, "name")).collect()
+}
+
+/// Errors and problems of the solver are messages.
+pub(super) fn reason(plan: &str) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for message in plan.split("<message type=\"").skip(1) {
+        let Some((kind, rest)) = message.split_once("\">") else { continue };
+        if kind == "error" || kind == "warning" {
+            let text = rest.split("</message>").next().unwrap_or(rest);
+            said.push(unescaped(text).split_whitespace().collect::<Vec<_>>().join(" "));
+        }
+    }
+    if said.is_empty() { last_lines(plan) } else { said.join("; ") }
+}
+
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
+    rest.split('"').next().map(unescaped)
+}
+
+fn unescaped(text: &str) -> String {
+    let plain = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'");
+    plain.replace("&amp;", "&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn removals_are_read_from_the_summary() {
+        let plan = "<stream><install-summary packages-to-change=\"2\"><to-install>\
+                    <solvable type=\"package\" name=\"new\" edition=\"1-1\" arch=\"noarch\"/></to-install><to-remove>\n\
+                    <solvable type=\"package\" name=\"old&amp;gone\" edition=\"1-1\" arch=\"noarch\"/>\
+                    <solvable type=\"pattern\" name=\"base\" edition=\"1-1\" arch=\"noarch\"/></to-remove></stream>";
+        assert_eq!(removed(plan), ["old&gone"]);
+        assert!(removed("<stream></stream>").is_empty());
+    }
+
+    #[test]
+    fn the_reason_is_what_it_says_of_errors() {
+        let plan = "<message type=\"info\">Loading repository data...</message>\n\
+                    <message type=\"error\">No provider of &apos;nothere&apos;\nfound.</message>";
+        assert_eq!(reason(plan), "No provider of 'nothere' found.");
+        assert_eq!(reason("cut off"), "cut off");
+    }
+}
