@@ -40,7 +40,7 @@ pub(super) fn on_live_host(
     refuse_other_root(place, verb)?;
     // Before the namespace changes, and with it where this process is.
     let directory = shell::current_directory();
-    let record = live::enter_to_write()?;
+    let record = live::enter_to_write(&place.state)?;
     if !quiet {
         output::say(&format!(
             "onlay: this is the live host: {} can be written here, and all of the host sees it",

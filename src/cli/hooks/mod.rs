@@ -105,7 +105,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         Verb::Install(arguments) => install(&Root::open(&place.root)?, arguments),
         Verb::Remove(arguments) => remove(&Root::open(&place.root)?, arguments),
         Verb::Status(arguments) => status(&Root::open(&place.root)?, arguments),
-        Verb::Run(arguments) => Ok(run::run(arguments)),
+        Verb::Run(arguments) => Ok(run::run(&place.state, arguments)),
     }
 }
 
