@@ -136,7 +136,13 @@ pub(super) fn tell_of_unit() -> Result<(), tool::Error> {
 pub(super) fn tell_of_no_unit() -> Result<(), tool::Error> {
     let systemctl = Systemctl::find()?;
     systemctl.reload()?;
-    systemctl.stop(&[AT_BOOT])
+    systemctl.stop(&[AT_BOOT])?;
+    systemctl.reset_failed(&[AT_BOOT])
+}
+
+/// Has systemd know that what the unit at boot could not do has been done by hand.
+pub(super) fn tell_of_resumption() -> Result<(), tool::Error> {
+    Systemctl::find()?.reset_failed(&[AT_BOOT])
 }
 
 /// Has systemd take off at shutdown what is laid now. Where that cannot be, a reboot still does it.

@@ -91,8 +91,10 @@ fn resume_kept(live: &Live, state: &Path, record: &Record, moment: Moment) -> Re
     }
     let unreached = lay_again(&host, &now, live)?;
     boot::take_off_at_shutdown(&host, state);
-    if moment == Moment::Boot {
-        start_what_is_new();
+    match moment {
+        Moment::Boot => start_what_is_new(),
+        // Where it cannot be told, it is laid all the same.
+        Moment::Asked => drop(boot::tell_of_resumption()),
     }
     Ok(Resumed { record: now, followed, unreached })
 }

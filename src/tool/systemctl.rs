@@ -39,6 +39,25 @@ impl Systemctl {
         self.run(&["--no-block", "stop"], units).map(drop)
     }
 
+    /// Has it stop units, and waits for that.
+    pub fn stop_wholly(&self, units: &[&str]) -> Result<(), Error> {
+        self.run(&["stop"], units).map(drop)
+    }
+
+    /// The units that are active though their files are gone.
+    pub fn without_files(&self) -> Result<Vec<String>, Error> {
+        let mut command = self.command();
+        command.args(["list-units", "--all", "--state=not-found", "--plain", "--no-legend", "--full"]);
+        let output = command.stderr(Stdio::null()).output();
+        let output = output.map_err(|source| Error::NotStarted { program: PROGRAM, source })?;
+        Ok(active_without_files(&String::from_utf8_lossy(&output.stdout)))
+    }
+
+    /// Has it forget that units have failed.
+    pub fn reset_failed(&self, units: &[&str]) -> Result<(), Error> {
+        self.run(&["reset-failed"], units).map(drop)
+    }
+
     /// The targets that it is about to reach.
     pub fn targets_ahead(&self) -> Result<Vec<String>, Error> {
         let mut command = self.command();
