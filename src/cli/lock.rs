@@ -28,8 +28,8 @@ pub(super) struct Arguments {
     /// Make what was changed an overlay of this name, for 'onlay shell'
     #[arg(long, value_name = "NAME")]
     save: Option<OverlayName>,
-    /// Restart the services whose processes use files of it; not the message bus, users' managers and the service that
-    /// this runs in
+    /// Restart the services whose processes use files of it, and stop those whose units go with it; not the message bus,
+    /// users' managers and the service that this runs in
     #[arg(long)]
     restart: bool,
     /// Say what would be done, and stop
@@ -52,6 +52,8 @@ struct Done<'a> {
     holders: &'a [Holder],
     /// What packages that are gone have left in /var.
     left: Vec<LeftRow<'a>>,
+    /// Units that went with it, and were stopped.
+    stopped: &'a [String],
 }
 
 /// One of what was left, in JSON.
@@ -100,7 +102,12 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     if arguments.json {
         let saved = arguments.save.as_ref().map(ToString::to_string);
         let left = left.iter().map(LeftRow::from).collect();
-        let done = Done { places: &locked.record.places, saved, holders: &locked.holders, left };
+    if !locked.stopped.is_empty() {
+        let units = output::visible(&locked.stopped.join(" "));
+        output::say(&format!("onlay: stopped {units}: what was taken off had the unit files"));
+    }
+        let live::Locked { record, holders, stopped } = &locked;
+        let done = Done { places: &record.places, saved, holders, stopped, left };
         output::print_json(&done)?;
     }
     Ok(ExitCode::SUCCESS)

@@ -95,9 +95,29 @@ fn targets_ahead(jobs: &str) -> Vec<String> {
     jobs.lines().filter_map(target).collect()
 }
 
+/// Of a list of units (UNIT LOAD ACTIVE SUB DESCRIPTION), those that are active though there is nothing to load.
+fn active_without_files(units: &str) -> Vec<String> {
+    let unit = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (unit, load, active) = (words.next()?, words.next()?, words.next()?);
+        (load == "not-found" && active == "active").then(|| unit.to_owned())
+    };
+    units.lines().filter_map(unit).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn units_without_files_are_those_that_are_active() {
+        let units = "auditd.service not-found inactive dead auditd.service\n\
+                     probe.service  not-found active   running probe.service\n\
+                     cron.service   loaded    active   running Regular jobs\n\
+                     probe.socket   not-found active   listening probe.socket\n";
+        assert_eq!(active_without_files(units), ["probe.service", "probe.socket"]);
+        assert!(active_without_files("").is_empty());
+    }
 
     #[test]
     fn targets_are_found_among_jobs() {

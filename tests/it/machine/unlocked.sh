@@ -119,8 +119,21 @@ lock_and_restart() {
     mv /usr/bin/sleep.new /usr/bin/sleep
     systemctl restart sandbox-strict
     before=$(main_pid strict)
-    onlay lock --discard --restart 2>&1 | tee /results/said
+    # A service and a socket of a package: what cannot be started again is stopped.
+    cp /usr/bin/sleep /usr/bin/sleep-live
+    printf '[Service]\nExecStart=/usr/bin/sleep-live infinity\n' >/etc/systemd/system/passing.service
+    printf '[Socket]\nListenStream=/run/passing\n' >/etc/systemd/system/passing.socket
+    systemctl daemon-reload
+    systemctl start passing.socket passing.service
+    onlay lock --discard --restart --json 2>/results/said >/results/json
+    cat /results/said
     refuse grep sandbox-strict /results/said
+    grep 'stopped passing.service passing.socket: ' /results/said
+    grep '"passing.socket"' /results/json
+    refuse grep sleep-live /results/json
+    refuse systemctl is-active passing.service
+    refuse systemctl is-active passing.socket
+    test -z "$(systemctl list-units --all --no-legend --plain 'passing*')"
     test "$before" != "$(main_pid strict)"
     systemctl is-active sandbox-strict
 }
