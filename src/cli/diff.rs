@@ -105,7 +105,10 @@ fn read_live(place: &Place) -> Result<Found, Error> {
         Some(record) => live::changes(&record)?,
         None => live::changes_held(&place.state)?,
     };
-    let live::Changes { files: changes, packages } = found;
+    let live::Changes { files: changes, packages, is_behind } = found;
+    if is_behind {
+        output::say(&format!("onlay: {}", wrong_way_round()));
+    }
     Ok(Found { changes, packages })
 }
 
@@ -118,6 +121,15 @@ fn look(place: &Place, overlay: &Overlay, must_have_packages: bool) -> Result<Fo
         output::say(&format!(
             "onlay: the base has changed since '{name}' was last entered: what an update brought is listed the wrong \
              way round until '{onlay} rebase {name}' or '{onlay} shell {name}'"
+/// What is said where what is held back is compared with another base than its own.
+pub(super) fn wrong_way_round() -> String {
+    format!(
+        "the base has changed since it was unlocked: what an update brought is counted the wrong way round until \
+         '{} unlock --resume'",
+        output::program()
+    )
+}
+
         ));
     }
     let packages = match packages(overlay, &host, &changes, &place.state) {

@@ -8,6 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::arguments::Place;
+use super::diff::wrong_way_round;
 use super::messages::Messages;
 use super::output::{self, JsonPath};
 use super::report::Error;
@@ -123,14 +124,20 @@ fn lock_what_is_not_laid(place: &Place, arguments: &Arguments) -> Result<ExitCod
     if arguments.dry_run {
         let verb =
             arguments.save.as_ref().map_or("discard".to_owned(), |name| format!("make overlay '{name}' of"));
-        let text = format!("would {verb} what is held back: {}\n", sum_held(place));
+        let (sum, note) = sum_held(place);
+        let note = note.map(|note| note + "\n").unwrap_or_default();
+        let text = format!("would {verb} what is held back: {sum}\n{note}");
         return output::print(&text).map(|()| ExitCode::SUCCESS);
     }
     let measured = held.record.as_ref().and_then(|record| live::measure(record).ok());
     let is_changed = measured.is_none_or(|measured| measured.entries > 0);
     let mut is_agreed = !is_changed || arguments.discard || arguments.save.is_some();
     if !is_agreed && is_person_there() {
-        is_agreed = ask(&format!("held back: {}", sum_held(place)))?;
+        let (sum, note) = sum_held(place);
+        if let Some(note) = note {
+            output::say(&format!("onlay: {note}"));
+        }
+        is_agreed = ask(&format!("held back: {sum}"))?;
     }
     if !is_agreed {
         return Err(Error::NotAgreed);
@@ -141,9 +148,12 @@ fn lock_what_is_not_laid(place: &Place, arguments: &Arguments) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is held back, in words; what is damaged cannot be looked into.
-fn sum_held(place: &Place) -> String {
-    live::changes_held(&place.state).map_or("all of it".to_owned(), |changes| sum(&changes))
+/// What is held back, in words, and what is to be known of that; what is damaged cannot be looked into.
+fn sum_held(place: &Place) -> (String, Option<String>) {
+    match live::changes_held(&place.state) {
+        Ok(changes) => (sum(&changes), changes.is_behind.then(wrong_way_round)),
+        Err(_) => ("all of it".to_owned(), None),
+    }
 }
 
 fn ending(place: &Place, arguments: &Arguments) -> Ending {

@@ -17,6 +17,9 @@ pub struct Changes {
     pub files: Vec<Change>,
     /// `None` where the host has no database of packages.
     pub packages: Option<Packages>,
+    /// Whether they are compared with another base than that which they were made over: what an update brought is then
+    /// among them, the wrong way round.
+    pub is_behind: bool,
 }
 
 /// How much was changed.
@@ -35,6 +38,6 @@ pub fn changes(record: &Record) -> Result<Changes, Error> {
         let host = Host::open(Path::new("/"))?;
         let files = diff(&layers, &host)?;
         let packages = packages_of_view(&seen, &host, &files)?;
-        Ok(Changes { files, packages })
+        Ok(Changes { files, packages, is_behind: false })
     })
 }

@@ -165,7 +165,9 @@ pub fn changes_held(state: &Path) -> Result<Changes, Error> {
     with_view(&record, |layers, host, view| {
         let files = diff(layers, host)?;
         let packages = packages_of_view(view, host, &files)?;
-        Ok(Changes { files, packages })
+        let base = host.base();
+        let is_behind = base != record.base && !is_followed(&layers.dir, &base)?;
+        Ok(Changes { files, packages, is_behind })
     })
 }
 

@@ -237,7 +237,10 @@ held_back() {
     grep 'onlay-needy.* needs onlay-base' /results/said
     onlay unlock 2>&1 | grep 'held back'
     refuse onlay lock
-    onlay lock --dry-run | grep 'would discard what is held back: .* files and directories, .* packages (.*onlay-needy'
+    onlay lock --dry-run >/results/said
+    grep 'would discard what is held back: .* packages (.*onlay-needy' /results/said
+    grep 'is counted the wrong way round' /results/said
+    onlay diff --live 2>&1 >/dev/null | grep 'is counted the wrong way round'
     onlay unlock --resume --dry-run | grep 'onlay-needy:amd64 1.0 stays'
     onlay diff --live | grep 'added .*/usr/bin/onlay-probe'
     onlay diff --live --packages | grep 'added *onlay-needy'
@@ -265,14 +268,14 @@ damaged() {
     onlay status | grep 'was taken off'
     refuse onlay unlock --resume 2>&1 | grep 'process .*sleep-live infinity. still uses'
     nothing_laid
-    systemctl stop survivor
-    onlay unlock --resume
-    test -e /usr/bin/sleep-live
     refuse systemctl start onlay-unlock
     systemctl is-failed onlay-unlock
+    systemctl stop survivor
+    onlay unlock --resume
+    nothing_failed
+    test -e /usr/bin/sleep-live
     onlay unlock --suspend
     echo '{' >"$live/kept.json"
-    nothing_failed
     onlay unlock --resume 2>&1 | grep 'kept.json.* is damaged'
     onlay status | grep 'kept.json.* is damaged'
     refuse systemctl start onlay-unlock
