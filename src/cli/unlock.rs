@@ -176,6 +176,12 @@ pub(super) fn words(places: &[PathBuf]) -> String {
 pub(super) fn storage(storage: &Storage) -> String {
     output::visible(&storage.to_string())
 }
+/// What is unlocked of the host that overlays lie on, as far as the caller can know.
+pub(super) fn unlocked(place: &Place) -> Option<Record> {
+    let is_running = place.root == Path::new("/") && crate::shell::inside().is_none();
+    is_running.then(|| Record::read_here().ok().flatten()).flatten()
+}
+
 
 /// What is unlocked is the running host.
 pub(super) fn refuse_other_root(place: &Place, verb: &'static str) -> Result<(), Error> {

@@ -27,6 +27,21 @@ pub fn measure(record: &Record) -> Result<Measure, Error> {
     Ok(overlay::measure(&Root::open(record.directory())?)?)
 }
 
+/// How many entries are changed: as many as [`changes`] finds.
+pub fn count(record: &Record) -> Result<usize, Error> {
+    below(record, || Ok(diff(&record.overlay()?, &Host::open(Path::new("/"))?)?.len()))?
+}
+
+/// Does something in a mount namespace of its own in which nothing of what is unlocked is seen: there the host is as it is
+/// below.
+pub fn below<T>(record: &Record, work: impl FnOnce() -> T) -> Result<T, Error> {
+    check_caller()?;
+    in_workshop(|| {
+        uncover(&record.places)?;
+        Ok(work())
+    })
+}
+
 /// Compares the host as it is with what it is unlocked over.
 pub fn changes(record: &Record) -> Result<Changes, Error> {
     check_caller()?;

@@ -157,7 +157,11 @@ saved_and_back() {
     inside kept -- 'onlay-probe; refuse dpkg --status strace; test "$(stat -c %h /usr/bin/onlay-probe)" = 2
         grep mine /etc/onlay-probe.conf; test -z "$(dpkg --audit)"; echo here >/var/beyond'
     onlay unlock --from kept 2>&1 | tee /results/said
-    grep 'elsewhere, which are left out' /results/said
+    # It lies over what is below, and is compared with that.
+    onlay diff kept >/results/kept.unlocked 2>&1
+    diff /results/kept /results/kept.unlocked
+    onlay list | grep '^kept .*, unlocked$'
+    grep 'elsewhere, which is left out' /results/said
     onlay-probe
     refuse dpkg --status strace
     test ! -e /var/beyond
