@@ -160,7 +160,12 @@ fn live_hint(error: &live::Error) -> Option<String> {
             "'{onlay} unlock --resume' unlocks it as far as that can be done, with --dry-run it says what that comes to; \
              '{onlay} lock --save NAME' makes it an overlay, '{onlay} lock --discard' discards it"
         )),
-        live::Error::Damaged { .. } => Some(format!("'{onlay} lock --discard' discards what it was about")),
+        live::Error::Damaged { .. } => Some(format!(
+            "'{onlay} lock --save NAME' makes what it was about an overlay, '{onlay} lock --discard' discards it"
+        )),
+        live::Error::Unclear { .. } => Some(format!(
+            "what is to be saved is in 'layers/*/upper' of a directory there; '{onlay} lock --discard' discards all of them"
+        )),
         live::Error::StillUsed { .. } => {
             Some(format!("end it, and then '{onlay} unlock --resume'; or reboot"))
         }

@@ -199,13 +199,12 @@ fn held_back_in_words(held: &HeldBack) -> Vec<Vec<String>> {
         let holds = output::holds(held.entries, held.bytes);
         rows.push(vec![String::new(), format!("{holds} in {}", storage(&record.storage))]);
     }
-    let ways = match &held.record {
-        Some(_) => {
-            format!("unlock again: {onlay} unlock --resume; make it an overlay: {onlay} lock --save NAME; ")
-        }
-        None => String::new(),
-    };
-    rows.push(vec![String::new(), format!("{ways}discard: {onlay} lock --discard")]);
+    let again = held.record.as_ref().map(|_| format!("unlock again: {onlay} unlock --resume; "));
+    let ways = format!(
+        "{}make it an overlay: {onlay} lock --save NAME; discard: {onlay} lock --discard",
+        again.unwrap_or_default()
+    );
+    rows.push(vec![String::new(), ways]);
     rows
 }
 

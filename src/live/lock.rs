@@ -73,7 +73,8 @@ pub fn lock(live: &Live, record: Record, ending: &Ending, events: &mut dyn Event
     Ok(Locked { record, holders, stopped })
 }
 
-/// Ends what is kept in a state directory while nothing of it is laid. Gives what is known of it.
+/// Ends what is kept in a state directory while nothing of it is laid. Gives what is known of it. Where the record is
+/// damaged, the layers tell themselves what can be saved.
 pub fn lock_held(
     live: &Live,
     state: &Path,
@@ -89,6 +90,7 @@ pub fn lock_held(
             forget_unit(events);
             return Ok(None);
         }
+        Err(Error::Damaged { .. }) => kept::rescued(state)?,
         Err(error) => return Err(error),
     };
     lock(live, record, ending, events).map(|locked| Some(locked.record))

@@ -359,6 +359,11 @@ pub fn note_base_of(overlay: &Overlay, host: &Host) -> Result<(), Error> {
     }
     let layers = overlay.dir.open_child(OsStr::new(layers::DIRECTORY))?;
     note(&Side::all(all, host)?, &layers, SeenFiles::read(&layers, base)?, (base, None), host)
+/// The base that layers were last seen over, by what they say themselves; `overlay` is the directory that has them.
+pub fn last_seen(overlay: &Root) -> Option<Base> {
+    seen::base(&overlay.open_child(OsStr::new(layers::DIRECTORY)).ok()?)
+}
+
 }
 
 fn holds_nothing(uppers: &[(PathBuf, Root)]) -> Result<bool, IoError> {
