@@ -19,7 +19,7 @@ use super::unlock::{check_caller, clear, lay, put_all_together};
 use super::{Changes, Error, Record, traces};
 use crate::host::{Base, Host};
 use crate::overlay::{
-    Overlay, Rebase, When, Wishes, clear_draft, diff, forget_pending, is_followed, note_base_of,
+    Of, Overlay, Rebase, When, Wishes, clear_draft, diff, forget_pending, is_followed, note_base_of,
     packages_of_view, pending, run_directory,
 };
 use crate::sys::{
@@ -141,7 +141,7 @@ fn follow(record: &Record, moment: Moment) -> Result<(Base, Vec<String>), Error>
         return Err(Error::Unsound { breaks });
     }
     in_workshop(|| Ok(rebase.apply(&record.overlay()?, &Host::open(Path::new("/"))?)?))?;
-    Ok((rebase.base().clone(), rebase.lines(When::Done)))
+    Ok((rebase.base().clone(), rebase.lines(When::Done, Of::Host)))
 }
 
 /// What following the base that the host has now comes to.
@@ -156,7 +156,7 @@ pub fn preview(state: &Path) -> Result<Vec<String>, Error> {
     if base == record.base || is_followed(&record.overlay()?.dir, &base)? {
         return Ok(Vec::new());
     }
-    Ok(plan(&record)?.lines(When::Planned))
+    Ok(plan(&record)?.lines(When::Planned, Of::Host))
 }
 
 /// What the layers that are held back change of the host as it is.
