@@ -91,7 +91,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     let live = Live::open()?;
     let Some(record) = live.record()? else { return Err(live::Error::NotUnlocked.into()) };
     let ending = ending(place, arguments);
-    let locked = live::lock(&live, record, &ending, &mut Messages { quiet: false })?;
+    let locked = live::lock(&live, record, &ending, &mut Messages)?;
     let what = match &arguments.save {
         None if !is_changed => "; nothing was changed".to_owned(),
         _ => format!("; what was changed {}", what_became(arguments, is_changed)),
@@ -116,7 +116,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
 
 /// Ends what is kept but was not laid at this boot; where nothing is, clears what an unlock left that ended without us.
 fn lock_what_is_not_laid(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
-    let mut messages = Messages { quiet: false };
+    let mut messages = Messages;
     let Some(held) = live::held(&place.state)? else {
         let is_done = !arguments.dry_run && live::clear_remains(&Live::open()?, &place.state, &mut messages)?;
         return if is_done { Ok(ExitCode::SUCCESS) } else { Err(live::Error::NotUnlocked.into()) };
@@ -135,7 +135,7 @@ fn lock_what_is_not_laid(place: &Place, arguments: &Arguments) -> Result<ExitCod
     if !is_agreed && is_person_there() {
         let (sum, note) = sum_held(place);
         if let Some(note) = note {
-            output::say(&format!("onlay: {note}"));
+            output::complain(&format!("onlay: {note}"));
         }
         is_agreed = ask(&format!("held back: {sum}"))?;
     }
@@ -237,7 +237,7 @@ fn is_person_there() -> bool {
 
 /// Asks whoever is there.
 fn ask(about: &str) -> Result<bool, Error> {
-    output::say(&format!("onlay: {about}"));
+    output::complain(&format!("onlay: {about}"));
     output::ask("Discard that? [y/N] ");
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).map_err(Error::Output)?;

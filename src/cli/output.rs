@@ -16,9 +16,23 @@ pub(super) fn print(text: &str) -> Result<(), Error> {
     std::io::stdout().write_all(text.as_bytes()).map_err(Error::Output)
 }
 
+/// Whether nothing is to be said but errors; set once, when it is known.
+static QUIET: OnceLock<bool> = OnceLock::new();
+
+fn is_quiet() -> bool {
+    QUIET.get().is_some_and(|quiet| *quiet)
+}
+
+/// Writes a line to stderr that may be left out.
+pub(super) fn say(line: &str) {
+    if !is_quiet() {
+        complain(line);
+    }
+}
+
 /// Writes a line to stderr. Nobody can be told where that fails (a closed pipe, a full disk), and
 /// no work stops for it. Whatever names and texts of others are in it, it stays one line.
-pub(super) fn say(line: &str) {
+pub(super) fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", visible(line));
 }
 
@@ -29,7 +43,9 @@ pub(super) fn ask(question: &str) {
 
 /// Writes lines of our own to stderr.
 pub(super) fn say_lines(lines: &str) {
-    let _ = std::io::stderr().write_all(lines.as_bytes());
+    if !is_quiet() {
+        let _ = std::io::stderr().write_all(lines.as_bytes());
+    }
 }
 
 /// A text in which control characters, which a terminal would act on, are escaped.
@@ -55,6 +71,7 @@ static PROGRAM: OnceLock<String> = OnceLock::new();
 
 /// Remembers where this run works, for hints that can be copied.
 pub(super) fn remember(place: &Place) {
+    let _ = QUIET.set(place.quiet);
     let mut words = "onlay".to_owned();
     if place.state != Path::new(DEFAULT_STATE) {
         words.push_str(&format!(" --state {}", shell_word(&place.state)));

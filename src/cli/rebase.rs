@@ -91,7 +91,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         state: place.state.clone(),
         root: place.root.clone(),
     };
-    let mut messages = Messages { quiet: false };
+    let mut messages = Messages;
     match shell::rebase(request, &wishes(arguments)?, arguments.dry_run, &mut messages)? {
         followed if arguments.json => output::print_json(&told(name.as_str(), &followed))?,
         Followed::Unchanged => {

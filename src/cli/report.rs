@@ -59,9 +59,9 @@ pub(super) fn show(error: &Error) -> ExitCode {
     if reader_has_gone {
         return ExitCode::SUCCESS;
     }
-    output::say(&format!("onlay: {}", with_causes(error)));
+    output::complain(&format!("onlay: {}", with_causes(error)));
     if let Some(hint) = hint(error) {
-        output::say(&format!("hint: {hint}"));
+        output::complain(&format!("hint: {hint}"));
     }
     ExitCode::from(code(error))
 }

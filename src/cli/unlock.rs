@@ -74,7 +74,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         state: place.state.clone(),
         dry_run: arguments.dry_run,
     };
-    let unlocked = live::unlock(&request, &mut Messages { quiet: false })?;
+    let unlocked = live::unlock(&request, &mut Messages)?;
     let record = &unlocked.record;
     let places = words(&record.places);
     let onlay = output::program();

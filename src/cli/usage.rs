@@ -24,12 +24,12 @@ pub(super) fn show(error: &clap::Error, words: &[OsString]) -> ExitCode {
         output::say_lines(&command.clone().render_help().to_string());
         return ExitCode::from(report::USAGE);
     }
-    output::say(&format!("onlay: {}", problem(error)));
+    output::complain(&format!("onlay: {}", problem(error)));
     if is_about_the_form(error.kind()) {
         let usage = command.clone().render_usage().to_string();
-        output::say(&format!("usage: {}", usage.trim_start_matches("Usage: ")));
+        output::complain(&format!("usage: {}", usage.trim_start_matches("Usage: ")));
     }
-    output::say(&format!("hint: {}", hint(error, &command)));
+    output::complain(&format!("hint: {}", hint(error, &command)));
     ExitCode::from(report::USAGE)
 }
 

@@ -36,6 +36,9 @@ written_and_seen() {
     grep new /usr/bin/by-shell
     grep new /etc/by-shell
     test ! -e /usr/bin/strace
+    onlay run --dry-run -- touch /usr/bin/by-nobody | grep 'would enter the live host, where /etc /opt /usr '
+    onlay shell --live --dry-run -- touch /usr/bin/by-nobody | grep 'would enter the live host'
+    test ! -e /usr/bin/by-nobody
     test -z "$(onlay run -- touch /usr/bin/by-run 2>&1)"
     onlay diff --live | grep 'added .*/usr/bin/by-run'
     # For nobody else, not even after it.
@@ -91,7 +94,7 @@ locked_meanwhile() {
 
 # Where the host is writable for all, it is no different there.
 unlocked_for_all() {
-    onlay unlock
+    test -z "$(onlay unlock --quiet 2>&1)"
     onlay run -- touch /usr/bin/by-run
     touch /usr/bin/by-run
     exits 1 onlay shell --temp -- onlay run -- true
@@ -114,7 +117,9 @@ unlocked_for_all() {
     grep "'/opt' is not as it was unlocked" /results/said
     umount /opt
     onlay run -- true
-    onlay lock --discard
+    # Errors are said all the same.
+    onlay unlock -q 2>&1 | grep 'the host is unlocked since'
+    test -z "$(onlay -q lock --discard 2>&1)"
 }
 
 mount -o remount,bind,ro /usr
