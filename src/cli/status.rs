@@ -39,6 +39,9 @@ struct Status {
     packages: Option<Packages>,
     /// Directory to whether it can be written.
     writable: BTreeMap<String, bool>,
+    /// Whether whoever asks may not see overlays and what is unlocked: only root may.
+    #[serde(rename = "partial", skip_serializing_if = "std::ops::Not::not")]
+    is_partial: bool,
     /// The overlay that this very process is in.
     #[serde(skip_serializing_if = "Option::is_none")]
     inside: Option<String>,
@@ -107,7 +110,8 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
 }
 
 fn collect(place: &Place) -> Result<Status, Error> {
-    let overlays = list::collect(place)?;
+    let is_root = rustix::process::geteuid().is_root();
+    let overlays = if is_root { list::collect(place)? } else { Vec::new() };
     let host = Host::open(&place.root)?;
     let release = host.os_release();
     let packages = host.package_system().map(|system| Packages {
@@ -123,6 +127,7 @@ fn collect(place: &Place) -> Result<Status, Error> {
         architecture: Host::architecture(),
         packages,
         writable: host.writable().into_iter().map(|(path, is)| (path.display().to_string(), is)).collect(),
+        is_partial: !is_root,
         inside: crate::shell::inside(),
         covers: covers(&host),
         unlocked: live.unlocked,
@@ -274,7 +279,9 @@ fn in_words(status: &Status, place: &Place) -> String {
         rows.push(vec!["Inside:".to_owned(), format!("overlay '{name}'")]);
     }
     let mut text = output::table(&rows);
-    if status.inside.is_some() {
+    if status.is_partial {
+        text.push_str("Overlays, and what is unlocked, are shown to root alone.\n");
+    } else if status.inside.is_some() {
         text.push_str("Overlays cannot be seen from inside one.\n");
     } else if status.overlays.is_empty() {
         text.push_str(&format!("There are {}.\n", output::visible(&list::none(place))));

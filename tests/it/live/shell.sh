@@ -28,6 +28,12 @@ read_only_for_all() {
     refuse touch /usr/bin/by-host
     refuse unshare --mount touch /etc/by-other
     onlay status | grep 'read-only, until'
+    # Others than root are told what all may see, and that there is more.
+    setpriv --reuid=65534 --clear-groups onlay status >/results/said
+    grep '^Read-only: .*/usr' /results/said
+    grep 'are shown to root alone' /results/said
+    refuse grep Unlocked: /results/said
+    setpriv --reuid=65534 --clear-groups onlay status --json | grep '"partial": true'
 }
 
 written_and_seen() {
