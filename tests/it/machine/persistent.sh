@@ -121,6 +121,28 @@ persistent() {
     is_persistent
 }
 
+# Where there is no room for what it needs on disk, nothing of it is there afterwards.
+full_disk() {
+    local step
+    dd if=/dev/zero of=/var/rest bs=4k count=100
+    # As much as there is, and then what its own notes have left.
+    fallocate --length "$(df --output=avail --block-size=1 /var | tail -n 1)" /var/full || true
+    dd if=/dev/zero of=/var/more bs=4k || true
+    # A block more at each step: each needs more of them than the last one.
+    for step in $(seq 100); do
+        onlay unlock --persistent 2>/results/said && break
+        cat /results/said
+        grep -i 'no space left' /results/said
+        nothing_kept
+        nothing_laid
+        truncate --size=-4096 /var/rest
+    done
+    test "$step" -gt 1
+    rm /var/full /var/rest /var/more
+    onlay lock --discard
+    nothing_kept
+}
+
 is_persistent() {
     onlay status | grep 'until it is locked, over reboots; since'
     onlay status --json | grep '"persistent": true'
@@ -280,9 +302,17 @@ damaged() {
     onlay status | grep 'kept.json.* is damaged'
     refuse systemctl start onlay-unlock
     refuse onlay unlock
-    refuse onlay lock --save other
     refuse onlay lock
     test "$(ls "$live" | wc -l)" = 2
+    # The layers tell themselves what they are.
+    onlay lock --save rescued
+    nothing_kept
+    inside rescued -- 'test -e /usr/bin/sleep-live; test -z "$(dpkg --audit)"' 2>&1 | tee /results/said
+    refuse grep 'base has changed' /results/said
+    onlay rm rescued
+    onlay unlock --persistent
+    onlay unlock --suspend
+    echo '{' >"$live/kept.json"
     onlay lock --discard
     nothing_kept
     # What a crash could leave of it is a unit that does nothing, and layers that nobody knows of.
@@ -304,15 +334,6 @@ case $boot in
 1)
     step locked-at-first nothing_laid
     step refused refused
-    # The layers tell themselves what they are.
-    onlay lock --save rescued
-    nothing_kept
-    inside rescued -- 'test -e /usr/bin/sleep-live; test -z "$(dpkg --audit)"' 2>&1 | tee /results/said
-    refuse grep 'base has changed' /results/said
-    onlay rm rescued
-    onlay unlock --persistent
-    onlay unlock --suspend
-    echo '{' >"$live/kept.json"
     step in-passing in_passing
     finish
     # No goodbye to anybody.
@@ -323,6 +344,7 @@ case $boot in
     step power-took-it power_took_it
     step verified verified
     step killed killed
+    step full-disk full_disk
     step not-twice-and-not-damaged damaged
     step persistent persistent
     finish
