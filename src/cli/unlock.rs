@@ -37,7 +37,7 @@ pub(super) struct Arguments {
     /// Keep it over reboots: laid again at boot before services start, until 'onlay lock'; changes are on disk
     #[arg(long, conflicts_with = "size")]
     persistent: bool,
-    /// Leave the host's mounts read-only: they can be written in 'onlay shell --live' alone
+    /// Leave the host's mounts read-only: what is run by 'onlay run' or in 'onlay shell --live' alone can write there
     #[arg(long)]
     read_only: bool,
     /// Lay again what is persistent and was held back; another base is followed as far as that can be done
@@ -103,7 +103,9 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     ));
     tell_unreached(&unlocked.unreached);
     if record.read_only {
-        output::say(&format!("onlay: it can be written in '{onlay} shell --live' alone"));
+        output::say(&format!(
+            "onlay: it can be written by '{onlay} run' and in '{onlay} shell --live' alone"
+        ));
     }
     tell_extensions(&record.places)?;
     output::say(&format!("onlay: what is changed: {onlay} diff --live; back as it was: {onlay} lock"));

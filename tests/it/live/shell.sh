@@ -24,7 +24,7 @@ nothing_is_unlocked() {
 
 read_only_for_all() {
     onlay unlock --read-only 2>&1 | tee /results/said
-    grep "it can be written in 'onlay shell --live' alone" /results/said
+    grep "it can be written by 'onlay run' and in 'onlay shell --live' alone" /results/said
     refuse touch /usr/bin/by-host
     refuse unshare --mount touch /etc/by-other
     onlay status | grep 'read-only, until'
