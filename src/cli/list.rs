@@ -245,9 +245,9 @@ fn state_in_words(row: &Row) -> &'static str {
 }
 
 fn holds(row: &Row) -> String {
-    match (row.entries, row.bytes) {
-        (Some(entries), Some(bytes)) => output::holds(entries, bytes),
-        _ if row.storage == "ram" => "in RAM".to_owned(),
-        _ => String::new(),
+    match row.bytes {
+        Some(bytes) => output::size(bytes),
+        None if row.storage == "ram" => "in RAM".to_owned(),
+        None => String::new(),
     }
 }

@@ -13,6 +13,7 @@ use super::messages::Messages;
 use super::output::{self, JsonPath};
 use super::report::Error;
 use super::unlock::{refuse_other_root, words};
+use crate::event::counted;
 use crate::live::{self, Changes, Ending, Holder, Left, Live, Record, Traces};
 use crate::overlay::{OverlayName, Packages};
 use crate::sys::with_causes;
@@ -51,10 +52,10 @@ struct Done<'a> {
     saved: Option<String>,
     /// Who still uses files of it.
     holders: &'a [Holder],
-    /// What packages that are gone have left in /var.
-    left: Vec<LeftRow<'a>>,
     /// Units that went with it, and were stopped.
     stopped: &'a [String],
+    /// What packages that are gone have left in /var.
+    left: Vec<LeftRow<'a>>,
 }
 
 /// One of what was left, in JSON.
@@ -80,12 +81,16 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         return Err(Error::NotRoot);
     }
     let Some(record) = Record::read()? else { return lock_what_is_not_laid(place, arguments) };
-    let is_changed = live::measure(&record).is_ok_and(|measured| measured.entries > 0);
+    let mut is_changed = live::measure(&record).is_ok_and(|measured| measured.entries > 0);
     if arguments.dry_run {
         return dry_run(&record, is_changed, arguments.save.as_ref());
     }
-    if is_changed && !arguments.discard && arguments.save.is_none() && !is_agreed(&record)? {
-        return Err(Error::NotAgreed);
+    if is_changed && !arguments.discard && arguments.save.is_none() {
+        // What the layers hold may be all as it was below.
+        is_changed = live::count(&record)? > 0;
+        if is_changed && !is_agreed(&record)? {
+            return Err(Error::NotAgreed);
+        }
     }
     let traces = if is_changed { traces(&record) } else { None };
     let live = Live::open()?;
@@ -97,16 +102,16 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         _ => format!("; what was changed {}", what_became(arguments, is_changed)),
     };
     output::say(&format!("onlay: locked {}{what}", words(&locked.record.places)));
+    if !locked.stopped.is_empty() {
+        let units = output::visible(&locked.stopped.join(" "));
+        output::say(&format!("onlay: stopped {units}: what was taken off had the unit files"));
+    }
     tell_holders(&locked.holders);
     let left = traces.map(|traces| traces.left()).unwrap_or_default();
     tell_left(&left);
     if arguments.json {
         let saved = arguments.save.as_ref().map(ToString::to_string);
         let left = left.iter().map(LeftRow::from).collect();
-    if !locked.stopped.is_empty() {
-        let units = output::visible(&locked.stopped.join(" "));
-        output::say(&format!("onlay: stopped {units}: what was taken off had the unit files"));
-    }
         let live::Locked { record, holders, stopped } = &locked;
         let done = Done { places: &record.places, saved, holders, stopped, left };
         output::print_json(&done)?;
@@ -211,9 +216,10 @@ pub(super) fn held_by(left: &Left) -> String {
 
 fn dry_run(record: &Record, is_changed: bool, save: Option<&OverlayName>) -> Result<ExitCode, Error> {
     let mut text = format!("would lock {}\n", words(&record.places));
-    if is_changed {
+    let changes = is_changed.then(|| live::changes(record)).transpose()?;
+    if let Some(changes) = changes.filter(|changes| !changes.files.is_empty()) {
         let verb = save.map_or("discard".to_owned(), |name| format!("make overlay '{name}' of"));
-        text.push_str(&format!("would {verb} {}\n", summary(record)?));
+        text.push_str(&format!("would {verb} {}\n", sum(&changes)));
     }
     text.push_str(&table(&live::holders(record)?));
     let left = live::traces(record)?.left();
@@ -228,7 +234,7 @@ fn is_agreed(record: &Record) -> Result<bool, Error> {
     if !is_person_there() {
         return Ok(false);
     }
-    ask(&format!("changed since {}: {}", record.since, summary(record)?))
+    ask(&format!("changed since {}: {}", record.since, sum(&live::changes(record)?)))
 }
 
 fn is_person_there() -> bool {
@@ -244,18 +250,14 @@ fn ask(about: &str) -> Result<bool, Error> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-fn summary(record: &Record) -> Result<String, Error> {
-    Ok(sum(&live::changes(record)?))
-}
-
 fn sum(changes: &Changes) -> String {
     let packages = changes.packages.as_ref().map(Packages::changes).unwrap_or_default();
     let names: Vec<&str> = packages.iter().map(|compared| &*compared.package().name).collect();
     let packages = match names.len() {
         0 => String::new(),
-        count => format!(", {count} packages ({})", output::visible(&names.join(", "))),
+        count => format!(", {} ({})", counted(count, "package"), output::visible(&names.join(", "))),
     };
-    format!("{} files and directories{packages}", changes.files.len())
+    format!("{}{packages}", counted(changes.files.len(), "entry"))
 }
 
 fn tell_holders(holders: &[Holder]) {

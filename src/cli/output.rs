@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::arguments::{DEFAULT_STATE, Place};
 use super::report::Error;
+use crate::event::counted;
 
 /// Writes to stdout; a reader that has gone is a quiet end, as for any filter.
 pub(super) fn print(text: &str) -> Result<(), Error> {
@@ -41,7 +42,7 @@ pub(super) fn ask(question: &str) {
     let _ = write!(std::io::stderr(), "{question}");
 }
 
-/// Writes lines of our own to stderr.
+/// Writes lines of our own to stderr that may be left out.
 pub(super) fn say_lines(lines: &str) {
     if !is_quiet() {
         let _ = std::io::stderr().write_all(lines.as_bytes());
@@ -69,7 +70,7 @@ fn push_visible(text: &mut String, letter: char) {
 /// What to type to reach the same state and root again; set once, when they are known.
 static PROGRAM: OnceLock<String> = OnceLock::new();
 
-/// Remembers where this run works, for hints that can be copied.
+/// Remembers where this run works, for hints that can be copied, and whether it is to be quiet.
 pub(super) fn remember(place: &Place) {
     let _ = QUIET.set(place.quiet);
     let mut words = "onlay".to_owned();
@@ -118,15 +119,9 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
-/// What layers hold on disk: "1 entry, 312 B", "44 entries, 3.4 MB".
+/// What a directory holds: "1 entry, 312 B", "44 entries, 3.4 MB".
 pub(super) fn holds(entries: u64, bytes: u64) -> String {
-    format!("{}, {}", names(entries), size(bytes))
-}
-
-/// "1 entry", "44 entries".
-pub(super) fn names(entries: u64) -> String {
-    let noun = if entries == 1 { "entry" } else { "entries" };
-    format!("{entries} {noun}")
+    format!("{}, {}", counted(entries, "entry"), size(bytes))
 }
 
 /// How long ago something was: "now", "5 min ago", "3 days ago".

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::output;
 use super::output::program;
+use crate::event::counted;
 use crate::sys::{IoError, MountError, with_causes};
 use crate::{hooks, live, overlay, pkgdb, shell, tool};
 
@@ -262,7 +263,7 @@ fn overlay_hint(error: &overlay::Error) -> Option<String> {
 
 fn room(room: overlay::Room) -> String {
     let size = output::size(room.bytes);
-    room.files.map_or_else(|| size.clone(), |files| format!("{size} and {files} files"))
+    room.files.map_or_else(|| size.clone(), |files| format!("{size} and {}", counted(files, "file")))
 }
 
 fn packages_hint(error: &pkgdb::Error) -> Option<String> {

@@ -118,7 +118,7 @@ fn farewell(outcome: &Outcome) -> String {
         Remains::Kept(dir) => {
             let holds = match measure(dir) {
                 Ok(measure) if measure.entries == 0 => "holds nothing yet".to_owned(),
-                Ok(measure) => format!("holds {} on disk", output::holds(measure.entries, measure.bytes)),
+                Ok(measure) => format!("holds {} on disk", output::size(measure.bytes)),
                 Err(error) => format!("cannot be measured: {}", with_causes(&error)),
             };
             format!("left '{name}', which {holds}; back: {again}; remove: {onlay} rm {name}")

@@ -79,9 +79,8 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     let places = words(&record.places);
     let onlay = output::program();
     if let (Some(name), 1..) = (&arguments.from, unlocked.left_out) {
-        let left = output::names(unlocked.left_out);
         output::say(&format!(
-            "onlay: '{name}' holds {left} elsewhere, which are left out: {onlay} diff {name}"
+            "onlay: '{name}' also holds something elsewhere, which is left out: {onlay} diff {name}"
         ));
     }
     if let Some(database) = &unlocked.database {
@@ -178,12 +177,12 @@ pub(super) fn words(places: &[PathBuf]) -> String {
 pub(super) fn storage(storage: &Storage) -> String {
     output::visible(&storage.to_string())
 }
+
 /// What is unlocked of the host that overlays lie on, as far as the caller can know.
 pub(super) fn unlocked(place: &Place) -> Option<Record> {
     let is_running = place.root == Path::new("/") && crate::shell::inside().is_none();
     is_running.then(|| Record::read_here().ok().flatten()).flatten()
 }
-
 
 /// What is unlocked is the running host.
 pub(super) fn refuse_other_root(place: &Place, verb: &'static str) -> Result<(), Error> {

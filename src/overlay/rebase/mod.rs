@@ -36,6 +36,7 @@ use super::copy::copy_tree;
 use super::diff::{uppers, without_submounts};
 use super::name::OverlayName;
 use super::{Error, Overlay, layers};
+use crate::event::counted;
 use crate::host::{Base, Host};
 use crate::sys::{FileKind, IoError, Root};
 
@@ -271,7 +272,7 @@ impl Rebase {
     fn sum(&self, when: When, of: Of) -> String {
         let it = of.it();
         let count = self.names();
-        let names = if count == 1 { "1 name".to_owned() } else { format!("{count} names") };
+        let names = counted(count, "name");
         match when {
             _ if count == 0 && self.packages.is_empty() => format!("{it} goes with it as it is"),
             When::Planned => format!("{it} would follow it: {names} would change"),

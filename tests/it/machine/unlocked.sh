@@ -88,6 +88,13 @@ install_and_look() {
     systemctl start holder
     onlay status | grep 'Unlocked: .* /usr'
     onlay status --json | grep '"unit": "holder.service"'
+    # One count for all: what is listed, where locks of package managers are not, nor directories on the way.
+    onlay diff --live >/results/live
+    refuse grep -E '/(lock|lock-frontend|Lock)$' /results/live
+    count=$(grep -vc -e '^package' -e '^$' /results/live)
+    onlay status | grep " $count entries changed, "
+    onlay status --json | grep "\"changed\": $count,"
+    onlay lock --dry-run | grep "^would discard $count entries, 1 package (onlay-probe)$"
 }
 
 not_locked_by_accident() {
@@ -152,10 +159,10 @@ saved_and_back() {
     locked_again_nothing
     refuse onlay lock --save kept
     onlay diff kept >/results/kept
-    # In a layer of the file system's own there are also the directories on the way.
-    diff <(grep -v '/$' /results/live) <(grep -v '/$' /results/kept)
+    diff /results/live /results/kept
     inside kept -- 'onlay-probe; refuse dpkg --status strace; test "$(stat -c %h /usr/bin/onlay-probe)" = 2
         grep mine /etc/onlay-probe.conf; test -z "$(dpkg --audit)"; echo here >/var/beyond'
+    onlay diff kept >/results/kept
     onlay unlock --from kept 2>&1 | tee /results/said
     # It lies over what is below, and is compared with that.
     onlay diff kept >/results/kept.unlocked 2>&1
