@@ -156,16 +156,21 @@ pub(super) fn until(record: &Record) -> &'static str {
 
 /// systemd does not know its own mount under ours.
 fn tell_extensions(places: &[PathBuf]) -> Result<(), Error> {
-    for Cover { place, layers } in live::covers(&MountTable::read()?, places) {
-        let program = match &layers[..] {
-            [.., Peer::Sysext { .. }, Peer::Onlay] => "systemd-sysext",
-            [.., Peer::Confext { .. }, Peer::Onlay] => "systemd-confext",
-            _ => continue,
-        };
-        let place = output::path(&place);
-        output::say(&format!(
-            "onlay: extensions stay merged in {place}; {program} can change them when the host is locked"
-        ));
+    let covers = live::covers(&MountTable::read()?, places);
+    let is_below = |cover: &&Cover, program: &str| match &cover.layers[..] {
+        [.., Peer::Sysext { .. }, Peer::Onlay] => program == "systemd-sysext",
+        [.., Peer::Confext { .. }, Peer::Onlay] => program == "systemd-confext",
+        _ => false,
+    };
+    for program in ["systemd-sysext", "systemd-confext"] {
+        let merged: Vec<PathBuf> =
+            covers.iter().filter(|cover| is_below(cover, program)).map(|cover| cover.place.clone()).collect();
+        if !merged.is_empty() {
+            let merged = words(&merged);
+            output::say(&format!(
+                "onlay: extensions stay merged in {merged}; {program} can change them when the host is locked"
+            ));
+        }
     }
     Ok(())
 }
