@@ -83,7 +83,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     let Some(record) = Record::read()? else { return lock_what_is_not_laid(place, arguments) };
     let mut is_changed = live::measure(&record).is_ok_and(|measured| measured.entries > 0);
     if arguments.dry_run {
-        return dry_run(&record, is_changed, arguments.save.as_ref());
+        return dry_run(&record, is_changed, arguments);
     }
     if is_changed && !arguments.discard && arguments.save.is_none() {
         // What the layers hold may be all as it was below.
@@ -214,14 +214,21 @@ pub(super) fn held_by(left: &Left) -> String {
     format!("{}{more}", output::holds(left.entries, left.bytes))
 }
 
-fn dry_run(record: &Record, is_changed: bool, save: Option<&OverlayName>) -> Result<ExitCode, Error> {
+fn dry_run(record: &Record, is_changed: bool, arguments: &Arguments) -> Result<ExitCode, Error> {
     let mut text = format!("would lock {}\n", words(&record.places));
     let changes = is_changed.then(|| live::changes(record)).transpose()?;
     if let Some(changes) = changes.filter(|changes| !changes.files.is_empty()) {
+        let save = arguments.save.as_ref();
         let verb = save.map_or("discard".to_owned(), |name| format!("make overlay '{name}' of"));
         text.push_str(&format!("would {verb} {}\n", sum(&changes)));
     }
-    text.push_str(&table(&live::holders(record)?));
+    let holders = live::holders(record)?;
+    let units = live::restartable(&holders).join(" ");
+    if arguments.restart && !units.is_empty() {
+        let units = output::visible(&units);
+        text.push_str(&format!("would restart, or stop where the unit file goes: {units}\n"));
+    }
+    text.push_str(&table(&holders));
     let left = live::traces(record)?.left();
     if !left.is_empty() {
         text.push_str(&format!("would leave in /var:\n{}", left_table(&left)));

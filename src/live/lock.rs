@@ -182,15 +182,21 @@ fn stop_what_went(systemctl: &Systemctl) -> Result<Vec<String>, Error> {
 
 /// Restarts the services among the holders' units. What systemd cannot restart shows in those who still hold.
 fn restart(systemctl: &Systemctl, holders: &[Holder], stopped: &[String]) -> Result<(), Error> {
-    let is_there = |unit: &&str| !stopped.iter().any(|stopped| stopped == unit);
-    let units = holders.iter().filter_map(|holder| holder.unit.as_deref()).filter(is_there);
-    let own = holders::unit(Path::new("/proc/self"));
-    let services: BTreeSet<&str> =
-        units.filter(|unit| is_restarted(unit) && Some(*unit) != own.as_deref()).collect();
+    let mut services = restartable(holders);
+    services.retain(|unit| !stopped.iter().any(|stopped| stopped == unit));
     if !services.is_empty() {
-        systemctl.try_restart(&services.into_iter().collect::<Vec<_>>())?;
+        systemctl.try_restart(&services)?;
     }
     Ok(())
+}
+
+/// The units among those of holders that can be restarted.
+pub fn restartable(holders: &[Holder]) -> Vec<&str> {
+    let own = holders::unit(Path::new("/proc/self"));
+    let units = holders.iter().filter_map(|holder| holder.unit.as_deref());
+    let services: BTreeSet<&str> =
+        units.filter(|unit| is_restarted(unit) && Some(*unit) != own.as_deref()).collect();
+    services.into_iter().collect()
 }
 
 /// A scope has nobody who could start it again; with a user's manager go all sessions of that user, and with the message

@@ -132,6 +132,7 @@ lock_and_restart() {
     printf '[Socket]\nListenStream=/run/passing\n' >/etc/systemd/system/passing.socket
     systemctl daemon-reload
     systemctl start passing.socket passing.service
+    onlay lock --dry-run --restart | grep '^would restart, or stop .*: passing.service .*sandbox-strict.service'
     onlay lock --discard --restart --json 2>/results/said >/results/json
     cat /results/said
     refuse grep sandbox-strict /results/said
