@@ -67,8 +67,8 @@ fn before(state: &Path) -> Before {
         Ok(Situation::Locked) => Before::Stop(locked(WAYS)),
         Ok(Situation::HeldBack) => Before::Stop(locked(WAYS_WHERE_HELD_BACK)),
         Ok(Situation::UnlockedForOthers) => Before::Stop(
-            "onlay: the host is unlocked, but /usr is read-only for this process: 'onlay shell --live' opens a shell \
-             in which it can be written"
+            "onlay: the host is unlocked, but /usr is read-only for this process: 'onlay run' runs it where it can \
+             be written, 'onlay shell --live' opens a shell there"
                 .to_owned(),
         ),
         Ok(Situation::Kept | Situation::Temporary) | Err(_) => Before::Nothing,
