@@ -20,6 +20,8 @@ pub(super) struct Arguments {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Caller {
     Apt,
+    /// Before dnf knows what there is to do.
+    DnfEarly,
     DnfBefore,
     DnfAfter,
     Dnf5Before,
@@ -44,6 +46,7 @@ enum Before {
 pub(super) fn run(state: &Path, arguments: &Arguments) -> ExitCode {
     match arguments.caller {
         Caller::Apt => apt(state),
+        Caller::DnfEarly => early_dnf(state),
         Caller::DnfBefore => before_dnf(state, ""),
         Caller::Dnf5Before => before_dnf(state, "error="),
         Caller::Dnf5BeforeOld => before_old_dnf(state),
@@ -147,6 +150,14 @@ fn before_dnf(state: &Path, beginning: &str) -> ExitCode {
         }
         Before::Tell(words) => output::say(&words),
         Before::Nothing => {}
+    }
+    ExitCode::SUCCESS
+}
+
+/// What is no reason to stop is told when it is known that there is something to do.
+fn early_dnf(state: &Path) -> ExitCode {
+    if let Before::Stop(words) = before(state) {
+        let _ = output::print(&format!("{words}\n"));
     }
     ExitCode::SUCCESS
 }
