@@ -87,7 +87,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     }
     if is_changed && !arguments.discard && arguments.save.is_none() {
         // What the layers hold may be all as it was below.
-        is_changed = live::count(&record)? > 0;
+        is_changed = live::count(&record).map_or(true, |count| count > 0);
         if is_changed && !is_agreed(&record)? {
             return Err(Error::NotAgreed);
         }
