@@ -312,7 +312,7 @@ impl Finding {
     fn in_words(&self, of: Of) -> String {
         let (here, own, host) = match of {
             Of::Overlay => ("in the overlay", "the overlay's", "the host"),
-            Of::Host => ("while the host was unlocked", "the one of then", "the base"),
+            Of::Host => ("while the host was unlocked", "the unlocked one", "the base"),
         };
         match self {
             Finding::KeptOver { path } => {
