@@ -128,14 +128,14 @@ full_disk() {
     # As much as there is, and then what its own notes have left.
     fallocate --length "$(df --output=avail --block-size=1 /var | tail -n 1)" /var/full || true
     dd if=/dev/zero of=/var/more bs=4k || true
-    # A block more at each step: each needs more of them than the last one.
-    for step in $(seq 100); do
+    # Two blocks more at each step: it gets further each time.
+    for step in $(seq 50); do
         onlay unlock --persistent 2>/results/said && break
         cat /results/said
         grep -i 'no space left' /results/said
         nothing_kept
         nothing_laid
-        truncate --size=-4096 /var/rest
+        truncate --size=-8192 /var/rest
     done
     test "$step" -gt 1
     rm /var/full /var/rest /var/more
