@@ -2,6 +2,17 @@
 
 use std::path::PathBuf;
 
+/// How many of something there are, in words: "1 entry", "44 entries".
+pub fn counted<N: std::fmt::Display>(count: N, noun: &str) -> String {
+    let count = count.to_string();
+    match (&*count, noun.strip_suffix('y')) {
+        ("1", _) => format!("1 {noun}"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
+        _ if noun.ends_with('s') => format!("{count} {noun}es"),
+        _ => format!("{count} {noun}s"),
+    }
+}
+
 /// Something worth a person's attention while work goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -112,5 +123,23 @@ impl Events for () {
 impl Events for Vec<Event> {
     fn tell(&mut self, event: Event) {
         self.push(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counted;
+
+    #[test]
+    fn one_is_one_and_others_are_many() {
+        for (count, noun, words) in [
+            (1_u64, "entry", "1 entry"),
+            (0, "entry", "0 entries"),
+            (2, "process", "2 processes"),
+            (1, "process", "1 process"),
+            (44, "file", "44 files"),
+        ] {
+            assert_eq!(counted(count, noun), words);
+        }
     }
 }

@@ -34,13 +34,16 @@ pub(super) struct Place {
     #[arg(long, global = true, value_name = "DIR", default_value = "/")]
     #[arg(help_heading = "Where to work", display_order = 101, value_hint = ValueHint::DirPath)]
     pub(super) root: PathBuf,
+    /// Say nothing but errors, and what is asked for
+    #[arg(long, short, global = true, display_order = 99)]
+    pub(super) quiet: bool,
 }
 
 impl Place {
     /// With absolute paths: what is said of them holds in any directory.
     pub(super) fn resolved(&self) -> Result<Place, Error> {
         let absolute = |path: &PathBuf| std::path::absolute(path).context("find", path);
-        Ok(Place { state: absolute(&self.state)?, root: absolute(&self.root)? })
+        Ok(Place { state: absolute(&self.state)?, root: absolute(&self.root)?, quiet: self.quiet })
     }
 }
 

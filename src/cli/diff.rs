@@ -9,7 +9,7 @@ use super::arguments::Place;
 use super::db;
 use super::output::{self, JsonPath};
 use super::report::Error;
-use super::unlock::refuse_other_root;
+use super::unlock::{refuse_other_root, unlocked};
 use crate::host::Host;
 use crate::live::{self, Record};
 use crate::overlay::changes::{Change, ChangeKind};
@@ -65,7 +65,8 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         Some(name) => name.clone(),
         None => "default".parse().expect("a good name"),
     };
-    let found = if arguments.live { read_live(place)? } else { read(place, &name, arguments.packages)? };
+    let found =
+        if arguments.live { read_live(place)? } else { read_below(place, &name, arguments.packages)? };
     let what = if arguments.live { "what is unlocked".to_owned() } else { format!("'{name}'") };
     let packages = found.packages.as_ref().map(Packages::changes).unwrap_or_default();
     for (count, whose) in found.unreadable().into_iter().zip(["the host", "the overlay"]) {
@@ -82,6 +83,14 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         output::print(&listing(&found, &packages, arguments.packages))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the host is unlocked, maybe with what this very overlay holds, it is compared with what lies below that.
+fn read_below(place: &Place, name: &OverlayName, must_have_packages: bool) -> Result<Found, Error> {
+    match unlocked(place) {
+        Some(record) => live::below(&record, || read(place, name, must_have_packages))?,
+        None => read(place, name, must_have_packages),
+    }
 }
 
 fn read(place: &Place, name: &OverlayName, must_have_packages: bool) -> Result<Found, Error> {
@@ -105,8 +114,20 @@ fn read_live(place: &Place) -> Result<Found, Error> {
         Some(record) => live::changes(&record)?,
         None => live::changes_held(&place.state)?,
     };
-    let live::Changes { files: changes, packages } = found;
+    let live::Changes { files: changes, packages, is_behind } = found;
+    if is_behind {
+        output::say(&format!("onlay: {}", wrong_way_round()));
+    }
     Ok(Found { changes, packages })
+}
+
+/// What is said where what is held back is compared with another base than its own.
+pub(super) fn wrong_way_round() -> String {
+    format!(
+        "the base has changed since it was unlocked: what an update brought is counted the wrong way round until \
+         '{} unlock --resume'",
+        output::program()
+    )
 }
 
 /// Files can be listed where packages cannot be read.

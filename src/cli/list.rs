@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::arguments::{DEFAULT_STATE, Place};
 use super::output;
 use super::report::Error;
+use super::unlock::unlocked;
 use crate::host::{Base, Host};
 use crate::overlay::{Mode, OverlayName, Overlays, Presence, RunningOverlay, User, measure};
 use crate::sys::with_causes;
@@ -60,6 +61,9 @@ pub(super) struct Row {
     /// The base is another one now: when it is entered next, it follows.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     behind: bool,
+    /// Whether the host is unlocked over the base.
+    #[serde(skip)]
+    unlocked: bool,
     /// Why it cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
@@ -120,13 +124,18 @@ pub(super) fn collect(place: &Place) -> Result<Vec<Row>, Error> {
     let mut rows = Vec::new();
     if let Some(overlays) = Overlays::open(&place.state)? {
         let host = Host::open(&place.root)?;
-        let base = host.base();
+        // What is unlocked may have other packages; overlays are about what is below.
+        let unlocked = unlocked(place);
+        let is_unlocked = unlocked.is_some();
+        let base = unlocked.map_or_else(|| host.base(), |record| record.base);
         for listed in overlays.list()? {
             let position =
                 running.iter().position(|found| found.name == listed.name && !found.running.temporary);
             let user = position.map(|position| running.remove(position));
             let mut row = row_on_disk(listed, user.as_ref());
-            row.behind = row.root.as_deref() == Some(host.root.path()) && row.base.as_ref() != Some(&base);
+            let is_of_host = row.root.as_deref() == Some(host.root.path());
+            row.behind = is_of_host && row.base.as_ref() != Some(&base);
+            row.unlocked = is_of_host && is_unlocked;
             rows.push(row);
         }
     }
@@ -187,6 +196,7 @@ fn row(name: &OverlayName, storage: &'static str, found: Option<&RunningOverlay>
         bytes: None,
         base: None,
         behind: false,
+        unlocked: false,
         problem: None,
         root: None,
         used_ago: String::new(),
@@ -210,6 +220,7 @@ pub(super) fn table(rows: &[Row]) -> String {
         let base = match (&row.base, &row.problem) {
             (_, Some(problem)) => problem.clone(),
             (Some(base), None) if row.behind => format!("{base}, which has changed"),
+            (Some(base), None) if row.unlocked => format!("{base}, unlocked"),
             (Some(base), None) => base.to_string(),
             (None, None) => String::new(),
         };
@@ -234,9 +245,9 @@ fn state_in_words(row: &Row) -> &'static str {
 }
 
 fn holds(row: &Row) -> String {
-    match (row.entries, row.bytes) {
-        (Some(entries), Some(bytes)) => output::holds(entries, bytes),
-        _ if row.storage == "ram" => "in RAM".to_owned(),
-        _ => String::new(),
+    match row.bytes {
+        Some(bytes) => output::size(bytes),
+        None if row.storage == "ram" => "in RAM".to_owned(),
+        None => String::new(),
     }
 }

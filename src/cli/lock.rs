@@ -8,10 +8,12 @@ use clap::Args;
 use serde::Serialize;
 
 use super::arguments::Place;
+use super::diff::wrong_way_round;
 use super::messages::Messages;
 use super::output::{self, JsonPath};
 use super::report::Error;
 use super::unlock::{refuse_other_root, words};
+use crate::event::counted;
 use crate::live::{self, Changes, Ending, Holder, Left, Live, Record, Traces};
 use crate::overlay::{OverlayName, Packages};
 use crate::sys::with_causes;
@@ -28,8 +30,8 @@ pub(super) struct Arguments {
     /// Make what was changed an overlay of this name, for 'onlay shell'
     #[arg(long, value_name = "NAME")]
     save: Option<OverlayName>,
-    /// Restart the services whose processes use files of it; not the message bus, users' managers and the service that
-    /// this runs in
+    /// Restart the services whose processes use files of it, and stop those whose units go with it; not the message bus,
+    /// users' managers and the service that this runs in
     #[arg(long)]
     restart: bool,
     /// Say what would be done, and stop
@@ -50,6 +52,8 @@ struct Done<'a> {
     saved: Option<String>,
     /// Who still uses files of it.
     holders: &'a [Holder],
+    /// Units that went with it, and were stopped.
+    stopped: &'a [String],
     /// What packages that are gone have left in /var.
     left: Vec<LeftRow<'a>>,
 }
@@ -77,30 +81,39 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         return Err(Error::NotRoot);
     }
     let Some(record) = Record::read()? else { return lock_what_is_not_laid(place, arguments) };
-    let is_changed = live::measure(&record).is_ok_and(|measured| measured.entries > 0);
+    let mut is_changed = live::measure(&record).is_ok_and(|measured| measured.entries > 0);
     if arguments.dry_run {
-        return dry_run(&record, is_changed, arguments.save.as_ref());
+        return dry_run(&record, is_changed, arguments);
     }
-    if is_changed && !arguments.discard && arguments.save.is_none() && !is_agreed(&record)? {
-        return Err(Error::NotAgreed);
+    if is_changed && !arguments.discard && arguments.save.is_none() {
+        // What the layers hold may be all as it was below.
+        is_changed = live::count(&record).map_or(true, |count| count > 0);
+        if is_changed && !is_agreed(&record)? {
+            return Err(Error::NotAgreed);
+        }
     }
     let traces = if is_changed { traces(&record) } else { None };
     let live = Live::open()?;
     let Some(record) = live.record()? else { return Err(live::Error::NotUnlocked.into()) };
     let ending = ending(place, arguments);
-    let locked = live::lock(&live, record, &ending, &mut Messages { quiet: false })?;
+    let locked = live::lock(&live, record, &ending, &mut Messages)?;
     let what = match &arguments.save {
         None if !is_changed => "; nothing was changed".to_owned(),
         _ => format!("; what was changed {}", what_became(arguments, is_changed)),
     };
     output::say(&format!("onlay: locked {}{what}", words(&locked.record.places)));
+    if !locked.stopped.is_empty() {
+        let units = output::visible(&locked.stopped.join(" "));
+        output::say(&format!("onlay: stopped {units}: what was taken off had the unit files"));
+    }
     tell_holders(&locked.holders);
     let left = traces.map(|traces| traces.left()).unwrap_or_default();
     tell_left(&left);
     if arguments.json {
         let saved = arguments.save.as_ref().map(ToString::to_string);
         let left = left.iter().map(LeftRow::from).collect();
-        let done = Done { places: &locked.record.places, saved, holders: &locked.holders, left };
+        let live::Locked { record, holders, stopped } = &locked;
+        let done = Done { places: &record.places, saved, holders, stopped, left };
         output::print_json(&done)?;
     }
     Ok(ExitCode::SUCCESS)
@@ -108,7 +121,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
 
 /// Ends what is kept but was not laid at this boot; where nothing is, clears what an unlock left that ended without us.
 fn lock_what_is_not_laid(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
-    let mut messages = Messages { quiet: false };
+    let mut messages = Messages;
     let Some(held) = live::held(&place.state)? else {
         let is_done = !arguments.dry_run && live::clear_remains(&Live::open()?, &place.state, &mut messages)?;
         return if is_done { Ok(ExitCode::SUCCESS) } else { Err(live::Error::NotUnlocked.into()) };
@@ -116,14 +129,20 @@ fn lock_what_is_not_laid(place: &Place, arguments: &Arguments) -> Result<ExitCod
     if arguments.dry_run {
         let verb =
             arguments.save.as_ref().map_or("discard".to_owned(), |name| format!("make overlay '{name}' of"));
-        let text = format!("would {verb} what is held back: {}\n", sum_held(place));
+        let (sum, note) = sum_held(place);
+        let note = note.map(|note| note + "\n").unwrap_or_default();
+        let text = format!("would {verb} what is held back: {sum}\n{note}");
         return output::print(&text).map(|()| ExitCode::SUCCESS);
     }
     let measured = held.record.as_ref().and_then(|record| live::measure(record).ok());
     let is_changed = measured.is_none_or(|measured| measured.entries > 0);
     let mut is_agreed = !is_changed || arguments.discard || arguments.save.is_some();
     if !is_agreed && is_person_there() {
-        is_agreed = ask(&format!("held back: {}", sum_held(place)))?;
+        let (sum, note) = sum_held(place);
+        if let Some(note) = note {
+            output::complain(&format!("onlay: {note}"));
+        }
+        is_agreed = ask(&format!("held back: {sum}"))?;
     }
     if !is_agreed {
         return Err(Error::NotAgreed);
@@ -134,9 +153,12 @@ fn lock_what_is_not_laid(place: &Place, arguments: &Arguments) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is held back, in words; what is damaged cannot be looked into.
-fn sum_held(place: &Place) -> String {
-    live::changes_held(&place.state).map_or("all of it".to_owned(), |changes| sum(&changes))
+/// What is held back, in words, and what is to be known of that; what is damaged cannot be looked into.
+fn sum_held(place: &Place) -> (String, Option<String>) {
+    match live::changes_held(&place.state) {
+        Ok(changes) => (sum(&changes), changes.is_behind.then(wrong_way_round)),
+        Err(_) => ("all of it".to_owned(), None),
+    }
 }
 
 fn ending(place: &Place, arguments: &Arguments) -> Ending {
@@ -192,13 +214,21 @@ pub(super) fn held_by(left: &Left) -> String {
     format!("{}{more}", output::holds(left.entries, left.bytes))
 }
 
-fn dry_run(record: &Record, is_changed: bool, save: Option<&OverlayName>) -> Result<ExitCode, Error> {
+fn dry_run(record: &Record, is_changed: bool, arguments: &Arguments) -> Result<ExitCode, Error> {
     let mut text = format!("would lock {}\n", words(&record.places));
-    if is_changed {
+    let changes = is_changed.then(|| live::changes(record)).transpose()?;
+    if let Some(changes) = changes.filter(|changes| !changes.files.is_empty()) {
+        let save = arguments.save.as_ref();
         let verb = save.map_or("discard".to_owned(), |name| format!("make overlay '{name}' of"));
-        text.push_str(&format!("would {verb} {}\n", summary(record)?));
+        text.push_str(&format!("would {verb} {}\n", sum(&changes)));
     }
-    text.push_str(&table(&live::holders(record)?));
+    let holders = live::holders(record)?;
+    let units = live::restartable(&holders).join(" ");
+    if arguments.restart && !units.is_empty() {
+        let units = output::visible(&units);
+        text.push_str(&format!("would restart, or stop where the unit file goes: {units}\n"));
+    }
+    text.push_str(&table(&holders));
     let left = live::traces(record)?.left();
     if !left.is_empty() {
         text.push_str(&format!("would leave in /var:\n{}", left_table(&left)));
@@ -211,7 +241,7 @@ fn is_agreed(record: &Record) -> Result<bool, Error> {
     if !is_person_there() {
         return Ok(false);
     }
-    ask(&format!("changed since {}: {}", record.since, summary(record)?))
+    ask(&format!("changed since {}: {}", record.since, sum(&live::changes(record)?)))
 }
 
 fn is_person_there() -> bool {
@@ -220,15 +250,11 @@ fn is_person_there() -> bool {
 
 /// Asks whoever is there.
 fn ask(about: &str) -> Result<bool, Error> {
-    output::say(&format!("onlay: {about}"));
+    output::complain(&format!("onlay: {about}"));
     output::ask("Discard that? [y/N] ");
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).map_err(Error::Output)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-fn summary(record: &Record) -> Result<String, Error> {
-    Ok(sum(&live::changes(record)?))
 }
 
 fn sum(changes: &Changes) -> String {
@@ -236,9 +262,9 @@ fn sum(changes: &Changes) -> String {
     let names: Vec<&str> = packages.iter().map(|compared| &*compared.package().name).collect();
     let packages = match names.len() {
         0 => String::new(),
-        count => format!(", {count} packages ({})", output::visible(&names.join(", "))),
+        count => format!(", {} ({})", counted(count, "package"), output::visible(&names.join(", "))),
     };
-    format!("{} files and directories{packages}", changes.files.len())
+    format!("{}{packages}", counted(changes.files.len(), "entry"))
 }
 
 fn tell_holders(holders: &[Holder]) {

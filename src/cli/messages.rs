@@ -6,17 +6,15 @@ use super::arguments::DEFAULT_STATE;
 use super::output;
 use crate::event::{Event, Events, Reach, Way};
 
-/// Prints events, unless asked to be quiet.
+/// Prints events.
 #[derive(Debug)]
-pub(super) struct Messages {
-    pub(super) quiet: bool,
-}
+pub(super) struct Messages;
 
 impl Events for Messages {
     fn tell(&mut self, event: Event) {
         // Where state always is, nobody needs to hear of it.
         let is_usual = matches!(&event, Event::StateMade { path } if path == Path::new(DEFAULT_STATE));
-        if self.quiet || is_usual {
+        if is_usual {
             return;
         }
         if let Event::Rebased { lines } = &event {

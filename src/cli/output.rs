@@ -10,15 +10,30 @@ use serde::Serialize;
 
 use super::arguments::{DEFAULT_STATE, Place};
 use super::report::Error;
+use crate::event::counted;
 
 /// Writes to stdout; a reader that has gone is a quiet end, as for any filter.
 pub(super) fn print(text: &str) -> Result<(), Error> {
     std::io::stdout().write_all(text.as_bytes()).map_err(Error::Output)
 }
 
+/// Whether nothing is to be said but errors; set once, when it is known.
+static QUIET: OnceLock<bool> = OnceLock::new();
+
+fn is_quiet() -> bool {
+    QUIET.get().is_some_and(|quiet| *quiet)
+}
+
+/// Writes a line to stderr that may be left out.
+pub(super) fn say(line: &str) {
+    if !is_quiet() {
+        complain(line);
+    }
+}
+
 /// Writes a line to stderr. Nobody can be told where that fails (a closed pipe, a full disk), and
 /// no work stops for it. Whatever names and texts of others are in it, it stays one line.
-pub(super) fn say(line: &str) {
+pub(super) fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", visible(line));
 }
 
@@ -27,9 +42,11 @@ pub(super) fn ask(question: &str) {
     let _ = write!(std::io::stderr(), "{question}");
 }
 
-/// Writes lines of our own to stderr.
+/// Writes lines of our own to stderr that may be left out.
 pub(super) fn say_lines(lines: &str) {
-    let _ = std::io::stderr().write_all(lines.as_bytes());
+    if !is_quiet() {
+        let _ = std::io::stderr().write_all(lines.as_bytes());
+    }
 }
 
 /// A text in which control characters, which a terminal would act on, are escaped.
@@ -53,8 +70,9 @@ fn push_visible(text: &mut String, letter: char) {
 /// What to type to reach the same state and root again; set once, when they are known.
 static PROGRAM: OnceLock<String> = OnceLock::new();
 
-/// Remembers where this run works, for hints that can be copied.
+/// Remembers where this run works, for hints that can be copied, and whether it is to be quiet.
 pub(super) fn remember(place: &Place) {
+    let _ = QUIET.set(place.quiet);
     let mut words = "onlay".to_owned();
     if place.state != Path::new(DEFAULT_STATE) {
         words.push_str(&format!(" --state {}", shell_word(&place.state)));
@@ -101,15 +119,9 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
-/// What layers hold on disk: "1 entry, 312 B", "44 entries, 3.4 MB".
+/// What a directory holds: "1 entry, 312 B", "44 entries, 3.4 MB".
 pub(super) fn holds(entries: u64, bytes: u64) -> String {
-    format!("{}, {}", names(entries), size(bytes))
-}
-
-/// "1 entry", "44 entries".
-pub(super) fn names(entries: u64) -> String {
-    let noun = if entries == 1 { "entry" } else { "entries" };
-    format!("{entries} {noun}")
+    format!("{}, {}", counted(entries, "entry"), size(bytes))
 }
 
 /// How long ago something was: "now", "5 min ago", "3 days ago".

@@ -9,7 +9,7 @@ use super::arguments::Place;
 use super::messages::Messages;
 use super::output;
 use super::report::Error;
-use crate::overlay::{Finding, Mode, OverlayName, When, Wishes};
+use crate::overlay::{Finding, Mode, Of, OverlayName, When, Wishes};
 use crate::pkgdb::merge::Side;
 use crate::shell::{self, Followed, Request};
 
@@ -92,7 +92,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         state: place.state.clone(),
         root: place.root.clone(),
     };
-    let mut messages = Messages { quiet: false };
+    let mut messages = Messages;
     match shell::rebase(request, &wishes(arguments)?, arguments.dry_run, &mut messages)? {
         followed if arguments.json => output::print_json(&told(name.as_str(), &followed))?,
         Followed::Unchanged => {
@@ -100,7 +100,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         }
         Followed::Rebased(rebase) => {
             let when = if arguments.dry_run { When::Planned } else { When::Done };
-            let lines = rebase.lines(when).into_iter().map(|line| output::visible(&line) + "\n");
+            let lines = rebase.lines(when, Of::Overlay).into_iter().map(|line| output::visible(&line) + "\n");
             output::print(&lines.collect::<String>())?;
         }
     }

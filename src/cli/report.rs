@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::output;
 use super::output::program;
+use crate::event::counted;
 use crate::sys::{IoError, MountError, with_causes};
 use crate::{hooks, live, overlay, pkgdb, shell, tool};
 
@@ -59,9 +60,9 @@ pub(super) fn show(error: &Error) -> ExitCode {
     if reader_has_gone {
         return ExitCode::SUCCESS;
     }
-    output::say(&format!("onlay: {}", with_causes(error)));
+    output::complain(&format!("onlay: {}", with_causes(error)));
     if let Some(hint) = hint(error) {
-        output::say(&format!("hint: {hint}"));
+        output::complain(&format!("hint: {hint}"));
     }
     ExitCode::from(code(error))
 }
@@ -160,7 +161,12 @@ fn live_hint(error: &live::Error) -> Option<String> {
             "'{onlay} unlock --resume' unlocks it as far as that can be done, with --dry-run it says what that comes to; \
              '{onlay} lock --save NAME' makes it an overlay, '{onlay} lock --discard' discards it"
         )),
-        live::Error::Damaged { .. } => Some(format!("'{onlay} lock --discard' discards what it was about")),
+        live::Error::Damaged { .. } => Some(format!(
+            "'{onlay} lock --save NAME' makes what it was about an overlay, '{onlay} lock --discard' discards it"
+        )),
+        live::Error::Unclear { .. } => Some(format!(
+            "what is to be saved is in 'layers/*/upper' of a directory there; '{onlay} lock --discard' discards all of them"
+        )),
         live::Error::StillUsed { .. } => {
             Some(format!("end it, and then '{onlay} unlock --resume'; or reboot"))
         }
@@ -257,7 +263,7 @@ fn overlay_hint(error: &overlay::Error) -> Option<String> {
 
 fn room(room: overlay::Room) -> String {
     let size = output::size(room.bytes);
-    room.files.map_or_else(|| size.clone(), |files| format!("{size} and {files} files"))
+    room.files.map_or_else(|| size.clone(), |files| format!("{size} and {}", counted(files, "file")))
 }
 
 fn packages_hint(error: &pkgdb::Error) -> Option<String> {

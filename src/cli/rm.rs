@@ -27,7 +27,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     }
     let overlays = Overlays::open(&place.state)?;
     if let Some(overlays) = overlays.as_ref().filter(|_| !arguments.dry_run) {
-        overlays.clear_remains(&mut Messages { quiet: false })?;
+        overlays.clear_remains(&mut Messages)?;
     }
     let mut failures = Vec::new();
     for name in &arguments.name {

@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     name: Option<OverlayName>,
     /// Instead of an overlay, enter the live host where it is unlocked: what is unlocked can be written here, also where it
     /// is read-only for all others
-    #[arg(long, conflicts_with_all = ["name", "temp", "size", "no_home", "isolate", "boot", "no_net", "no_rebase", "unguarded", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["name", "temp", "size", "no_home", "isolate", "boot", "no_net", "no_rebase", "unguarded"])]
     live: bool,
     /// Keep it in RAM, and nothing of it afterwards
     #[arg(long)]
@@ -52,30 +52,27 @@ pub(super) struct Arguments {
     /// services, write its disks and kernel settings
     #[arg(long)]
     unguarded: bool,
-    /// Say what would be mounted, and how it would follow the base, and stop
+    /// Say what would be mounted, and how it would follow the base, or with --live what could be written, and stop
     #[arg(long)]
     dry_run: bool,
-    /// Say nothing but errors
-    #[arg(long, short)]
-    quiet: bool,
     /// What to run inside [default: your shell]
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
 pub(super) fn run(place: &Place, arguments: Arguments) -> Result<ExitCode, Error> {
-    let quiet = arguments.quiet;
-    if arguments.live {
-        return super::run::on_live_host(place, "shell --live", arguments.command, quiet);
-    }
     let dry_run = arguments.dry_run;
+    if arguments.live {
+        return super::run::on_live_host(place, "shell --live", arguments.command, dry_run, place.quiet);
+    }
     let plan = shell::plan(request(place, arguments))?;
     if dry_run {
-        return output::print(&describe(&plan, &mut Messages { quiet })?).map(|()| ExitCode::SUCCESS);
+        return output::print(&describe(&plan, &mut Messages)?).map(|()| ExitCode::SUCCESS);
     }
-    let mut messages = Messages { quiet };
+    let mut messages = Messages;
     let outcome = shell::enter(plan, &mut messages)?;
-    if !quiet {
+    if !place.quiet {
+        // It costs a look at all that the overlay holds.
         output::say(&format!("onlay: {}", farewell(&outcome)));
     }
     Ok(as_own_end(outcome.ended))
@@ -122,7 +119,7 @@ fn farewell(outcome: &Outcome) -> String {
         Remains::Kept(dir) => {
             let holds = match measure(dir) {
                 Ok(measure) if measure.entries == 0 => "holds nothing yet".to_owned(),
-                Ok(measure) => format!("holds {} on disk", output::holds(measure.entries, measure.bytes)),
+                Ok(measure) => format!("holds {} on disk", output::size(measure.bytes)),
                 Err(error) => format!("cannot be measured: {}", with_causes(&error)),
             };
             format!("left '{name}', which {holds}; back: {again}; remove: {onlay} rm {name}")

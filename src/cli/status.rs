@@ -11,6 +11,7 @@ use super::lock::held_by;
 use super::report::Error;
 use super::unlock::{storage, until, words};
 use super::{list, output};
+use crate::event::counted;
 use crate::host::{Base, Host};
 use crate::live::{self, Cover, Held, Holder, Left, Peer, Record};
 use crate::sys::MountTable;
@@ -39,6 +40,9 @@ struct Status {
     packages: Option<Packages>,
     /// Directory to whether it can be written.
     writable: BTreeMap<String, bool>,
+    /// Whether whoever asks may not see overlays and what is unlocked: only root may.
+    #[serde(rename = "partial", skip_serializing_if = "std::ops::Not::not")]
+    is_partial: bool,
     /// The overlay that this very process is in.
     #[serde(skip_serializing_if = "Option::is_none")]
     inside: Option<String>,
@@ -67,7 +71,10 @@ struct Unlocked {
     record: Record,
     /// Whether all of it is there: not where somebody was killed while he unlocked or locked.
     whole: bool,
-    /// Names that the layers hold.
+    /// How many entries of the host are changed, as 'onlay diff --live' lists them; nothing where that cannot be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<usize>,
+    /// Names that the layers hold, those of directories on the way among them.
     entries: u64,
     /// Bytes that they take.
     bytes: u64,
@@ -107,7 +114,8 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
 }
 
 fn collect(place: &Place) -> Result<Status, Error> {
-    let overlays = list::collect(place)?;
+    let is_root = rustix::process::geteuid().is_root();
+    let overlays = if is_root { list::collect(place)? } else { Vec::new() };
     let host = Host::open(&place.root)?;
     let release = host.os_release();
     let packages = host.package_system().map(|system| Packages {
@@ -123,6 +131,7 @@ fn collect(place: &Place) -> Result<Status, Error> {
         architecture: Host::architecture(),
         packages,
         writable: host.writable().into_iter().map(|(path, is)| (path.display().to_string(), is)).collect(),
+        is_partial: !is_root,
         inside: crate::shell::inside(),
         covers: covers(&host),
         unlocked: live.unlocked,
@@ -179,8 +188,10 @@ fn live_state(place: &Place) -> Result<LiveState, Error> {
     let whole = record.is_whole(&MountTable::read()?);
     // Where it was broken off, there may be nothing to measure.
     let measured = if whole { live::measure(&record)? } else { live::measure(&record).unwrap_or_default() };
+    let changed = if measured.entries == 0 { Some(0) } else { live::count(&record).ok() };
     let holders = live::holders(&record)?;
-    let unlocked = Unlocked { record, whole, entries: measured.entries, bytes: measured.bytes, holders };
+    let (entries, bytes) = (measured.entries, measured.bytes);
+    let unlocked = Unlocked { record, whole, changed, entries, bytes, holders };
     Ok(LiveState { unlocked: Some(unlocked), held_back: None, remains, left })
 }
 
@@ -196,16 +207,15 @@ fn held_back_in_words(held: &HeldBack) -> Vec<Vec<String>> {
     let mut rows =
         vec![vec!["Held back:".to_owned(), places], vec![String::new(), output::visible(&held.why)]];
     if let Some(record) = &held.record {
-        let holds = output::holds(held.entries, held.bytes);
-        rows.push(vec![String::new(), format!("{holds} in {}", storage(&record.storage))]);
+        let holds = format!("{} in {}", output::size(held.bytes), storage(&record.storage));
+        rows.push(vec![String::new(), holds]);
     }
-    let ways = match &held.record {
-        Some(_) => {
-            format!("unlock again: {onlay} unlock --resume; make it an overlay: {onlay} lock --save NAME; ")
-        }
-        None => String::new(),
-    };
-    rows.push(vec![String::new(), format!("{ways}discard: {onlay} lock --discard")]);
+    let again = held.record.as_ref().map(|_| format!("unlock again: {onlay} unlock --resume; "));
+    let ways = format!(
+        "{}make it an overlay: {onlay} lock --save NAME; discard: {onlay} lock --discard",
+        again.unwrap_or_default()
+    );
+    rows.push(vec![String::new(), ways]);
     rows
 }
 
@@ -213,24 +223,23 @@ fn unlocked_in_words(unlocked: &Unlocked) -> Vec<Vec<String>> {
     let record = &unlocked.record;
     let since = humantime::parse_rfc3339(&record.since).map_or(record.since.clone(), output::ago);
     let how = if record.read_only { "read-only, " } else { "" };
+    let changed = unlocked.changed.map(|count| counted(count, "entry") + " changed, ").unwrap_or_default();
+    let holds = format!("{changed}{} in {}", output::size(unlocked.bytes), storage(&record.storage));
     let mut rows = vec![
         vec!["Unlocked:".to_owned(), words(&record.places)],
         vec![
             String::new(),
             format!("{how}{}; since {since}, by {}", until(record), output::visible(&record.by)),
         ],
-        vec![
-            String::new(),
-            format!("{} in {}", output::holds(unlocked.entries, unlocked.bytes), storage(&record.storage)),
-        ],
+        vec![String::new(), holds],
     ];
     if !unlocked.whole {
         let what = format!("broken off: '{} lock' takes off what is there of it", output::program());
         rows.push(vec![String::new(), what]);
     }
     if !unlocked.holders.is_empty() {
-        let count = unlocked.holders.len();
-        rows.push(vec![String::new(), format!("{count} processes use files of it")]);
+        let (count, s) = (unlocked.holders.len(), if unlocked.holders.len() == 1 { "s" } else { "" });
+        rows.push(vec![String::new(), format!("{} use{s} files of it", counted(count, "process"))]);
     }
     rows
 }
@@ -275,7 +284,9 @@ fn in_words(status: &Status, place: &Place) -> String {
         rows.push(vec!["Inside:".to_owned(), format!("overlay '{name}'")]);
     }
     let mut text = output::table(&rows);
-    if status.inside.is_some() {
+    if status.is_partial {
+        text.push_str("Overlays, and what is unlocked, are shown to root alone.\n");
+    } else if status.inside.is_some() {
         text.push_str("Overlays cannot be seen from inside one.\n");
     } else if status.overlays.is_empty() {
         text.push_str(&format!("There are {}.\n", output::visible(&list::none(place))));

@@ -37,7 +37,7 @@ pub(super) struct Arguments {
     /// Keep it over reboots: laid again at boot before services start, until 'onlay lock'; changes are on disk
     #[arg(long, conflicts_with = "size")]
     persistent: bool,
-    /// Leave the host's mounts read-only: they can be written in 'onlay shell --live' alone
+    /// Leave the host's mounts read-only: what is run by 'onlay run' or in 'onlay shell --live' alone can write there
     #[arg(long)]
     read_only: bool,
     /// Lay again what is persistent and was held back; another base is followed as far as that can be done
@@ -74,14 +74,13 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         state: place.state.clone(),
         dry_run: arguments.dry_run,
     };
-    let unlocked = live::unlock(&request, &mut Messages { quiet: false })?;
+    let unlocked = live::unlock(&request, &mut Messages)?;
     let record = &unlocked.record;
     let places = words(&record.places);
     let onlay = output::program();
     if let (Some(name), 1..) = (&arguments.from, unlocked.left_out) {
-        let left = output::names(unlocked.left_out);
         output::say(&format!(
-            "onlay: '{name}' holds {left} elsewhere, which are left out: {onlay} diff {name}"
+            "onlay: '{name}' also holds something elsewhere, which is left out: {onlay} diff {name}"
         ));
     }
     if let Some(database) = &unlocked.database {
@@ -103,7 +102,9 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     ));
     tell_unreached(&unlocked.unreached);
     if record.read_only {
-        output::say(&format!("onlay: it can be written in '{onlay} shell --live' alone"));
+        output::say(&format!(
+            "onlay: it can be written by '{onlay} run' and in '{onlay} shell --live' alone"
+        ));
     }
     tell_extensions(&record.places)?;
     output::say(&format!("onlay: what is changed: {onlay} diff --live; back as it was: {onlay} lock"));
@@ -155,16 +156,21 @@ pub(super) fn until(record: &Record) -> &'static str {
 
 /// systemd does not know its own mount under ours.
 fn tell_extensions(places: &[PathBuf]) -> Result<(), Error> {
-    for Cover { place, layers } in live::covers(&MountTable::read()?, places) {
-        let program = match &layers[..] {
-            [.., Peer::Sysext { .. }, Peer::Onlay] => "systemd-sysext",
-            [.., Peer::Confext { .. }, Peer::Onlay] => "systemd-confext",
-            _ => continue,
-        };
-        let place = output::path(&place);
-        output::say(&format!(
-            "onlay: extensions stay merged in {place}; {program} can change them when the host is locked"
-        ));
+    let covers = live::covers(&MountTable::read()?, places);
+    let is_below = |cover: &&Cover, program: &str| match &cover.layers[..] {
+        [.., Peer::Sysext { .. }, Peer::Onlay] => program == "systemd-sysext",
+        [.., Peer::Confext { .. }, Peer::Onlay] => program == "systemd-confext",
+        _ => false,
+    };
+    for program in ["systemd-sysext", "systemd-confext"] {
+        let merged: Vec<PathBuf> =
+            covers.iter().filter(|cover| is_below(cover, program)).map(|cover| cover.place.clone()).collect();
+        if !merged.is_empty() {
+            let merged = words(&merged);
+            output::say(&format!(
+                "onlay: extensions stay merged in {merged}; {program} can change them when the host is locked"
+            ));
+        }
     }
     Ok(())
 }
@@ -175,6 +181,12 @@ pub(super) fn words(places: &[PathBuf]) -> String {
 
 pub(super) fn storage(storage: &Storage) -> String {
     output::visible(&storage.to_string())
+}
+
+/// What is unlocked of the host that overlays lie on, as far as the caller can know.
+pub(super) fn unlocked(place: &Place) -> Option<Record> {
+    let is_running = place.root == Path::new("/") && crate::shell::inside().is_none();
+    is_running.then(|| Record::read_here().ok().flatten()).flatten()
 }
 
 /// What is unlocked is the running host.

@@ -16,7 +16,7 @@ pub(super) fn show(error: &clap::Error, words: &[OsString]) -> ExitCode {
             Err(error) => report::show(&Error::Output(error)),
         };
     }
-    let command = meant(words);
+    let command = meant(words, error);
     if matches!(
         error.kind(),
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
@@ -24,20 +24,23 @@ pub(super) fn show(error: &clap::Error, words: &[OsString]) -> ExitCode {
         output::say_lines(&command.clone().render_help().to_string());
         return ExitCode::from(report::USAGE);
     }
-    output::say(&format!("onlay: {}", problem(error)));
+    output::complain(&format!("onlay: {}", problem(error)));
     if is_about_the_form(error.kind()) {
         let usage = command.clone().render_usage().to_string();
-        output::say(&format!("usage: {}", usage.trim_start_matches("Usage: ")));
+        output::complain(&format!("usage: {}", usage.trim_start_matches("Usage: ")));
     }
-    output::say(&format!("hint: {}", hint(error, &command)));
+    output::complain(&format!("hint: {}", hint(error, &command)));
     ExitCode::from(report::USAGE)
 }
 
 /// The command whose words are wrong: the whole program, or the one that is named.
-fn meant(words: &[OsString]) -> clap::Command {
+fn meant(words: &[OsString], error: &clap::Error) -> clap::Command {
     let mut command = super::definition();
     command.build();
-    for word in words.iter().skip(1) {
+    let unknown = texts(error, ContextKind::InvalidSubcommand);
+    // What comes after a word that is no command is not its command.
+    let is_known = |word: &&OsString| !unknown.iter().any(|unknown| word.to_str() == Some(unknown));
+    for word in words.iter().skip(1).take_while(is_known) {
         if let Some(named) = command.find_subcommand(word).cloned() {
             command = named;
         }

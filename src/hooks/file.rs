@@ -93,7 +93,8 @@ fn dnf5(program: &str, stops: bool) -> String {
     action("pre_transaction", raising, before) + &action("post_transaction", "", "dnf5-after")
 }
 
-/// What stops is told by dnf as an error, before it downloads anything.
+/// What stops is told by dnf as an error: where its command is there for nothing but installing or removing, before it asks
+/// its repositories anything; else before it downloads packages.
 const DNF: &str = r#"import os
 import subprocess
 
@@ -103,10 +104,14 @@ import dnf
 class Onlay(dnf.Plugin):
     name = "onlay"
 
+    commands = {
+        "install", "reinstall", "upgrade", "upgrade-minimal", "downgrade", "remove", "autoremove",
+        "distro-sync", "swap",
+    }
+
     def _ask(self, moment):
-        transaction = self.base.transaction
         is_for_host = self.base.conf.installroot == "/" and not self.base.conf.downloadonly
-        if not transaction or not is_for_host or not os.access("PROGRAM", os.X_OK):
+        if not is_for_host or not os.access("PROGRAM", os.X_OK):
             return None
         try:
             return subprocess.run(
@@ -115,13 +120,25 @@ class Onlay(dnf.Plugin):
         except OSError:
             return None
 
-    def resolved(self):
-        answer = self._ask("dnf-before")
+    def _stop(self, moment):
+        answer = self._ask(moment)
         if answer is not None and answer.returncode == 0 and answer.stdout:
             raise dnf.exceptions.Error(answer.stdout.decode().strip())
 
+    def config(self):
+        command = getattr(self.cli, "command", None)
+        options = getattr(command, "opts", None)
+        is_download = getattr(options, "downloadonly", False)
+        if not is_download and not self.commands.isdisjoint(getattr(command, "aliases", ())):
+            self._stop("dnf-early")
+
+    def resolved(self):
+        if self.base.transaction:
+            self._stop("dnf-before")
+
     def transaction(self):
-        self._ask("dnf-after")
+        if self.base.transaction:
+            self._ask("dnf-after")
 "#;
 
 #[cfg(test)]

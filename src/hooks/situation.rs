@@ -17,13 +17,15 @@ pub enum Situation {
     Inside(String),
     /// Nothing can be written.
     Locked,
+    /// Nothing can be written, and what was unlocked persistently is held back.
+    HeldBack,
     /// The host is unlocked, but this process cannot write.
     UnlockedForOthers,
 }
 
 impl Situation {
-    /// Looks at the running system.
-    pub fn of_this_process() -> Result<Situation, IoError> {
+    /// Looks at the running system, and at what is kept in a state directory.
+    pub fn of_this_process(state: &Path) -> Result<Situation, IoError> {
         if let Some(name) = shell::inside() {
             return Ok(Situation::Inside(name));
         }
@@ -34,6 +36,7 @@ impl Situation {
             (false, false) => Situation::Kept,
             (false, true) if is_persistent() => Situation::Kept,
             (false, true) => Situation::Temporary,
+            (true, false) if is_held_back(state) => Situation::HeldBack,
             (true, false) => Situation::Locked,
             (true, true) => Situation::UnlockedForOthers,
         })
@@ -44,7 +47,12 @@ fn is_laid(usr: &Path) -> Result<bool, IoError> {
     Ok(live::is_laid(&MountTable::read()?, usr))
 }
 
-/// Whether what is unlocked comes back at boot. Where that cannot be known, it is not promised.
+/// Whether what is unlocked comes back at boot. Where that cannot be known, it is not promised. This process stays in its
+/// mount namespace: what it can write there is asked for again.
 fn is_persistent() -> bool {
-    live::Record::read().is_ok_and(|record| record.is_some_and(|record| record.persistent))
+    live::Record::read_here().is_ok_and(|record| record.is_some_and(|record| record.persistent))
+}
+
+fn is_held_back(state: &Path) -> bool {
+    live::held(state).is_ok_and(|held| held.is_some())
 }

@@ -136,7 +136,13 @@ pub(super) fn tell_of_unit() -> Result<(), tool::Error> {
 pub(super) fn tell_of_no_unit() -> Result<(), tool::Error> {
     let systemctl = Systemctl::find()?;
     systemctl.reload()?;
-    systemctl.stop(&[AT_BOOT])
+    systemctl.stop(&[AT_BOOT])?;
+    systemctl.reset_failed(&[AT_BOOT])
+}
+
+/// Has systemd know that what the unit at boot could not do has been done by hand.
+pub(super) fn tell_of_resumption() -> Result<(), tool::Error> {
+    Systemctl::find()?.reset_failed(&[AT_BOOT])
 }
 
 /// Has systemd take off at shutdown what is laid now. Where that cannot be, a reboot still does it.
@@ -167,6 +173,18 @@ pub(super) fn off_duty() -> Result<(), IoError> {
     }
 }
 
+/// What both units have in the middle: each is there until the shutdown, and nothing else ends it.
+const ON_DUTY: &str = "\
+Conflicts=shutdown.target
+Before=shutdown.target
+IgnoreOnIsolate=yes
+RefuseManualStop=yes
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+";
+
 /// The text of the unit at boot; `None` for paths that it cannot name.
 fn at_boot(program: &Path, state: &Path) -> Option<String> {
     let (command, mounts) = (command(program, state)?, format!("{} {}", quoted(state)?, quoted(program)?));
@@ -185,15 +203,7 @@ After=local-fs.target {OSTREE_FINALIZE}
 # Not before systemd-sysusers.service and systemd-hwdb-update.service: local file systems come after those.
 Before=sysinit.target systemd-tmpfiles-setup.service systemd-sysext.service systemd-confext.service
 Before=ldconfig.service systemd-update-done.service
-Conflicts=shutdown.target
-Before=shutdown.target
-IgnoreOnIsolate=yes
-RefuseManualStop=yes
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart={command} unlock --resume --at-boot
+{ON_DUTY}ExecStart={command} unlock --resume --at-boot
 # Also where it did not come to an end.
 ExecStopPost={command} unlock --suspend
 TimeoutStartSec=5min
@@ -216,15 +226,7 @@ DefaultDependencies=no
 RequiresMountsFor={mounts}
 After=local-fs.target {OSTREE_FINALIZE}
 Before=sysinit.target
-Conflicts=shutdown.target
-Before=shutdown.target
-IgnoreOnIsolate=yes
-RefuseManualStop=yes
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStop={command} unlock --suspend
+{ON_DUTY}ExecStop={command} unlock --suspend
 "
     ))
 }

@@ -17,11 +17,29 @@ pub struct Changes {
     pub files: Vec<Change>,
     /// `None` where the host has no database of packages.
     pub packages: Option<Packages>,
+    /// Whether they are compared with another base than that which they were made over: what an update brought is then
+    /// among them, the wrong way round.
+    pub is_behind: bool,
 }
 
 /// How much was changed.
 pub fn measure(record: &Record) -> Result<Measure, Error> {
     Ok(overlay::measure(&Root::open(record.directory())?)?)
+}
+
+/// How many entries are changed: as many as [`changes`] finds.
+pub fn count(record: &Record) -> Result<usize, Error> {
+    below(record, || Ok(diff(&record.overlay()?, &Host::open(Path::new("/"))?)?.len()))?
+}
+
+/// Does something in a mount namespace of its own in which nothing of what is unlocked is seen: there the host is as it is
+/// below.
+pub fn below<T>(record: &Record, work: impl FnOnce() -> T) -> Result<T, Error> {
+    check_caller()?;
+    in_workshop(|| {
+        uncover(&record.places)?;
+        Ok(work())
+    })
 }
 
 /// Compares the host as it is with what it is unlocked over.
@@ -35,6 +53,6 @@ pub fn changes(record: &Record) -> Result<Changes, Error> {
         let host = Host::open(Path::new("/"))?;
         let files = diff(&layers, &host)?;
         let packages = packages_of_view(&seen, &host, &files)?;
-        Ok(Changes { files, packages })
+        Ok(Changes { files, packages, is_behind: false })
     })
 }

@@ -4,17 +4,19 @@ use std::path::Path;
 
 use super::peers::laid;
 use super::unlock::check_caller;
-use super::{Error, Record};
+use super::{Error, Record, kept};
 use crate::sys::{
     MountFlags, MountTable, Namespaces, Propagation, Root, leave_for_new, set_flags, set_propagation,
 };
 
 /// Takes this process to a mount namespace that is a copy of the host's, in which what is unlocked can be written. What is
 /// mounted later on the host, or taken off, arrives here, too.
-pub fn enter_to_write() -> Result<Record, Error> {
+pub fn enter_to_write(state: &Path) -> Result<Record, Error> {
     check_caller()?;
     // This goes to the host's namespace.
-    let Some(record) = Record::read()? else { return Err(Error::NotUnlocked) };
+    let Some(record) = Record::read()? else {
+        return Err(kept::held(state)?.map_or(Error::NotUnlocked, |held| Error::Held { why: held.why }));
+    };
     leave_for_new(Namespaces::MOUNT)?;
     set_propagation(Path::new("/"), Propagation::Slave)?;
     let table = MountTable::read()?;

@@ -73,6 +73,12 @@ pub enum Error {
         /// Its file.
         path: PathBuf,
     },
+    /// A record is damaged, and the layers do not tell what it was about.
+    #[error("'{}' holds layers, and it cannot be told which of them were kept", path.display())]
+    Unclear {
+        /// What holds them.
+        path: PathBuf,
+    },
     /// Nobody would lay it again at boot.
     #[error("systemd does not run this host, and nobody else would unlock it at boot")]
     NoSystemd,

@@ -41,6 +41,23 @@ pub(super) fn read(state: &Path) -> Result<Option<Record>, Error> {
     }
 }
 
+/// A record of what is kept, made anew from the layers themselves where the old one is damaged.
+pub(super) fn rescued(state: &Path) -> Result<Record, Error> {
+    let unclear = || Error::Unclear { path: state.join(FOLDER) };
+    let folder = open(state)?.ok_or_else(unclear)?;
+    let entries = folder.entries()?;
+    let all: Vec<Root> = entries.iter().filter_map(|entry| folder.open_child(&entry.name).ok()).collect();
+    // What was kept has notes of its base; what a crash left of another unlock has none.
+    let with_base = all.iter().filter_map(|layers| Some((layers, overlay::last_seen(layers)?)));
+    let [(layers, base)] = &with_base.collect::<Vec<_>>()[..] else { return Err(unclear()) };
+    let names = layers.open_dir("layers")?.entries()?;
+    let mut places: Vec<PathBuf> =
+        names.iter().filter_map(|entry| overlay::mount_point(entry.name.to_str()?)).collect();
+    places.sort();
+    let storage = Storage::Disk { path: layers.path().to_owned() };
+    Ok(Record { persistent: true, ..Record::new(storage, false, places, base.clone()) })
+}
+
 /// Whether layers are in a directory, by whatever path.
 fn is_in(record: &Record, folder: &Root) -> bool {
     let parent = match &record.storage {
@@ -298,6 +315,20 @@ mod tests {
             let held = held(state).expect("readable").expect("something is kept");
             assert!(held.record.is_none() && held.why.contains("damaged"), "{}", held.why);
         }
+        // Nor is it known what was over which base.
+        assert!(matches!(rescued(state), Err(Error::Unclear { .. })));
+        let kept = record(state, "2-2");
+        let seen = state.join("live/2-2/layers/@seen");
+        std::fs::create_dir_all(&seen).expect("directories");
+        for name in ["usr/upper", "var-lib-dpkg/upper"] {
+            std::fs::create_dir_all(state.join("live/2-2/layers").join(name)).expect("directories");
+        }
+        std::fs::write(seen.join("packages.of"), serde_json::to_vec(&kept.base).expect("text"))
+            .expect("ours");
+        let rescued = rescued(state).expect("it tells enough itself");
+        assert_eq!((&rescued.storage, &rescued.base), (&kept.storage, &kept.base));
+        assert_eq!(rescued.places, ["/usr", "/var/lib/dpkg"].map(PathBuf::from));
+        assert_eq!(state_of(&rescued), Some(state));
         clear_damaged(state, &mut ()).expect("cleared");
         assert_eq!(std::fs::read_dir(state.join("live")).expect("it is there").count(), 0);
     }

@@ -23,6 +23,8 @@ pub struct Locked {
     pub record: Record,
     /// Who still uses what was taken off.
     pub holders: Vec<Holder>,
+    /// Units that went with it, and were stopped.
+    pub stopped: Vec<String>,
 }
 
 /// What becomes of what was changed, and of who uses it.
@@ -30,7 +32,7 @@ pub struct Locked {
 pub struct Ending {
     /// Make it an overlay of this name, below a state directory; otherwise it is discarded.
     pub save: Option<(OverlayName, PathBuf)>,
-    /// Restart the units whose processes use files of it.
+    /// Restart the units whose processes use files of it, and stop those that go with it.
     pub restart: bool,
 }
 
@@ -57,8 +59,10 @@ pub fn lock(live: &Live, record: Record, ending: &Ending, events: &mut dyn Event
     let merged = mergers.put_on(live);
     let (marks, mut holders) = locked?;
     merged?;
+    let mut stopped = Vec::new();
     if let Some(systemctl) = restarter {
-        restart(&systemctl, &holders)?;
+        stopped = stop_what_went(&systemctl)?;
+        restart(&systemctl, &holders, &stopped)?;
         holders = marks.still(&holders);
     }
     clear(&record)?;
@@ -66,10 +70,11 @@ pub fn lock(live: &Live, record: Record, ending: &Ending, events: &mut dyn Event
         forget_unit(events);
     }
     live.forget()?;
-    Ok(Locked { record, holders })
+    Ok(Locked { record, holders, stopped })
 }
 
-/// Ends what is kept in a state directory while nothing of it is laid. Gives what is known of it.
+/// Ends what is kept in a state directory while nothing of it is laid. Gives what is known of it. Where the record is
+/// damaged, the layers tell themselves what can be saved.
 pub fn lock_held(
     live: &Live,
     state: &Path,
@@ -85,6 +90,7 @@ pub fn lock_held(
             forget_unit(events);
             return Ok(None);
         }
+        Err(Error::Damaged { .. }) => kept::rescued(state)?,
         Err(error) => return Err(error),
     };
     lock(live, record, ending, events).map(|locked| Some(locked.record))
@@ -154,16 +160,43 @@ fn save(record: &Record, overlays: &Overlays, name: &OverlayName) -> Result<(), 
     Ok(note_base(name, &made.dir)?)
 }
 
-/// Restarts the services among the holders' units. What systemd cannot restart shows in those who still hold.
-fn restart(systemctl: &Systemctl, holders: &[Holder]) -> Result<(), Error> {
-    let units = holders.iter().filter_map(|holder| holder.unit.as_deref());
+/// What is active and has lost its file by what was taken off cannot be started again, only stopped: its package has gone.
+/// Gives those units.
+fn stop_what_went(systemctl: &Systemctl) -> Result<Vec<String>, Error> {
+    let before = systemctl.without_files()?;
+    systemctl.reload()?;
     let own = holders::unit(Path::new("/proc/self"));
-    let services: BTreeSet<&str> =
-        units.filter(|unit| is_restarted(unit) && Some(*unit) != own.as_deref()).collect();
+    let went = |unit: &String| {
+        let is_kind = [".service", ".socket", ".timer", ".path"].iter().any(|kind| unit.ends_with(kind));
+        is_kind && is_restarted(unit) && !before.contains(unit) && Some(unit) != own.as_ref()
+    };
+    let units: Vec<String> = systemctl.without_files()?.into_iter().filter(went).collect();
+    if !units.is_empty() {
+        let units: Vec<&str> = units.iter().map(String::as_str).collect();
+        systemctl.stop_wholly(&units)?;
+        // Who does not end well is not to be looked after, either.
+        systemctl.reset_failed(&units)?;
+    }
+    Ok(units)
+}
+
+/// Restarts the services among the holders' units. What systemd cannot restart shows in those who still hold.
+fn restart(systemctl: &Systemctl, holders: &[Holder], stopped: &[String]) -> Result<(), Error> {
+    let mut services = restartable(holders);
+    services.retain(|unit| !stopped.iter().any(|stopped| stopped == unit));
     if !services.is_empty() {
-        systemctl.try_restart(&services.into_iter().collect::<Vec<_>>())?;
+        systemctl.try_restart(&services)?;
     }
     Ok(())
+}
+
+/// The units among those of holders that can be restarted.
+pub fn restartable(holders: &[Holder]) -> Vec<&str> {
+    let own = holders::unit(Path::new("/proc/self"));
+    let units = holders.iter().filter_map(|holder| holder.unit.as_deref());
+    let services: BTreeSet<&str> =
+        units.filter(|unit| is_restarted(unit) && Some(*unit) != own.as_deref()).collect();
+    services.into_iter().collect()
 }
 
 /// A scope has nobody who could start it again; with a user's manager go all sessions of that user, and with the message

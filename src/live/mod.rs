@@ -29,13 +29,13 @@ mod resume;
 mod traces;
 mod unlock;
 
-pub use changes::{Changes, changes, measure};
+pub use changes::{Changes, below, changes, count, measure};
 pub use enter::enter_to_write;
 pub use error::Error;
 pub use holders::{Holder, holders};
 pub use kept::{Held, held, left, remains};
 pub use left::{Left, MOST};
-pub use lock::{Ending, Locked, clear_remains, lock, lock_held};
+pub use lock::{Ending, Locked, clear_remains, lock, lock_held, restartable};
 pub use peers::{Cover, Peer, covers};
 pub use places::{default_places, is_laid};
 pub use record::{Live, Record, Storage};

@@ -114,6 +114,11 @@ impl Record {
     pub fn read() -> Result<Option<Record>, Error> {
         refuse_inside()?;
         go_to_host()?;
+        Record::read_here()
+    }
+
+    /// The same, by what the caller's mount namespace has in /run: it stays where it is.
+    pub fn read_here() -> Result<Option<Record>, Error> {
         let folder = match Root::open(Path::new(RUN).join(FOLDER)) {
             Err(error) if error.is_not_found() => return Ok(None),
             other => other?,

@@ -19,7 +19,7 @@ use super::unlock::{check_caller, clear, lay, put_all_together};
 use super::{Changes, Error, Record, traces};
 use crate::host::{Base, Host};
 use crate::overlay::{
-    Overlay, Rebase, When, Wishes, clear_draft, diff, forget_pending, is_followed, note_base_of,
+    Of, Overlay, Rebase, When, Wishes, clear_draft, diff, forget_pending, is_followed, note_base_of,
     packages_of_view, pending, run_directory,
 };
 use crate::sys::{
@@ -91,8 +91,10 @@ fn resume_kept(live: &Live, state: &Path, record: &Record, moment: Moment) -> Re
     }
     let unreached = lay_again(&host, &now, live)?;
     boot::take_off_at_shutdown(&host, state);
-    if moment == Moment::Boot {
-        start_what_is_new();
+    match moment {
+        Moment::Boot => start_what_is_new(),
+        // Where it cannot be told, it is laid all the same.
+        Moment::Asked => drop(boot::tell_of_resumption()),
     }
     Ok(Resumed { record: now, followed, unreached })
 }
@@ -139,7 +141,7 @@ fn follow(record: &Record, moment: Moment) -> Result<(Base, Vec<String>), Error>
         return Err(Error::Unsound { breaks });
     }
     in_workshop(|| Ok(rebase.apply(&record.overlay()?, &Host::open(Path::new("/"))?)?))?;
-    Ok((rebase.base().clone(), rebase.lines(When::Done)))
+    Ok((rebase.base().clone(), rebase.lines(When::Done, Of::Host)))
 }
 
 /// What following the base that the host has now comes to.
@@ -154,7 +156,7 @@ pub fn preview(state: &Path) -> Result<Vec<String>, Error> {
     if base == record.base || is_followed(&record.overlay()?.dir, &base)? {
         return Ok(Vec::new());
     }
-    Ok(plan(&record)?.lines(When::Planned))
+    Ok(plan(&record)?.lines(When::Planned, Of::Host))
 }
 
 /// What the layers that are held back change of the host as it is.
@@ -163,7 +165,9 @@ pub fn changes_held(state: &Path) -> Result<Changes, Error> {
     with_view(&record, |layers, host, view| {
         let files = diff(layers, host)?;
         let packages = packages_of_view(view, host, &files)?;
-        Ok(Changes { files, packages })
+        let base = host.base();
+        let is_behind = base != record.base && !is_followed(&layers.dir, &base)?;
+        Ok(Changes { files, packages, is_behind })
     })
 }
 

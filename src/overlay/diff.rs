@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::changes::{self, Change, Measure};
+use super::changes::{self, Change, ChangeKind, Measure};
 use super::layers::{self, mount_point};
 use super::{Error, Overlay};
 use crate::host::Host;
-use crate::sys::{IoError, Root, clone_tree};
+use crate::sys::{FileKind, IoError, Root, clone_tree};
 
 /// Lists what an overlay changes, by path.
 pub fn diff(overlay: &Overlay, host: &Host) -> Result<Vec<Change>, Error> {
@@ -20,10 +20,27 @@ pub fn diff(overlay: &Overlay, host: &Host) -> Result<Vec<Change>, Error> {
         if !is_mounted(host, &point) {
             changes.retain(|change| change.path != point);
         }
-        found.extend(changes);
+        found.extend(changes.into_iter().filter(|change| !is_lock(change)));
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
+}
+
+/// Empty files by which package managers keep each other out. That one was opened says nothing.
+const LOCKS: &[&str] = &[
+    "/usr/lib/sysimage/rpm/.rpm.lock",
+    "/var/cache/apt/archives/lock",
+    "/var/lib/apt/lists/lock",
+    "/var/lib/dpkg/lock",
+    "/var/lib/dpkg/lock-frontend",
+    "/var/lib/dpkg/triggers/Lock",
+    "/var/lib/rpm/.rpm.lock",
+];
+
+fn is_lock(change: &Change) -> bool {
+    change.kind != ChangeKind::Removed
+        && (change.file, change.size) == (FileKind::File, 0)
+        && LOCKS.iter().any(|lock| change.path == Path::new(lock))
 }
 
 /// Whether the host has a file system there now.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use super::folder::RUN;
 use super::stack::{self, Lower};
 use crate::sys::{Mount, MountFlags, MountTable};
 
@@ -119,9 +120,12 @@ pub fn survey(table: &MountTable, root: &Path, own: &[PathBuf], is_dir: impl Fn(
 pub fn survey_entrance(table: &MountTable, directory: &Path, is_dir: impl Fn(&Path) -> bool) -> Vec<Part> {
     let root = Path::new("/");
     let mut parts = vec![Part::Ram(layer(table, root, directory, table.at(directory)))];
+    let is_ours = |point: &Path| point.starts_with(RUN);
     for mount in table.visible_below(directory).into_iter().filter(|mount| mount.point != directory) {
         let point = mount.point.clone();
         match mount.kind.as_str() {
+            // What is unlocked has its layers there: nobody has business with them.
+            _ if is_ours(&point) => {}
             "tmpfs" | "ramfs" | "devtmpfs" if is_dir(&point) => {
                 parts.push(Part::Ram(layer(table, root, &point, Some(mount))));
             }
@@ -286,8 +290,9 @@ mod tests {
 
     #[test]
     fn run_has_layers_in_ram() {
-        let table = MountTable::parse(TABLE);
-        let parts = survey_entrance(&table, Path::new("/run"), |_| true);
+        // What is unlocked has its layers in RAM below a directory of ours, which is not shown.
+        let table = format!("{TABLE}90 1 0:90 / /run/onlay/live/ram rw - tmpfs tmpfs rw\n");
+        let parts = survey_entrance(&MountTable::parse(&table), Path::new("/run"), |_| true);
         let expected = owned(&[
             ("/run", "ram"),
             ("/run/media/stick", "kept"),

@@ -11,7 +11,7 @@ use super::plan::{Entrance, Plan, plan};
 use super::{Error, Request};
 use crate::event::{Event, Events};
 use crate::host::Host;
-use crate::overlay::{self, Overlay, Part, Presence, Rebase, Storage, When, Wishes, assemble};
+use crate::overlay::{self, Of, Overlay, Part, Presence, Rebase, Storage, When, Wishes, assemble};
 use crate::sys::{Namespaces, Propagation, detach_path, leave_for_new, set_propagation};
 
 /// What came of it.
@@ -63,7 +63,7 @@ fn rebase_planned(
 pub fn preview(plan: &Plan, events: &mut dyn Events) -> Result<Vec<String>, Error> {
     Ok(match rebase_planned(plan, &Wishes::default(), true, events)? {
         Followed::Unchanged => Vec::new(),
-        Followed::Rebased(rebase) => rebase.lines(When::Planned),
+        Followed::Rebased(rebase) => rebase.lines(When::Planned, Of::Overlay),
     })
 }
 
@@ -122,7 +122,7 @@ const MOMENT: Duration = Duration::from_millis(200);
 /// Lets an overlay that is about to be entered follow its base. The mount namespace is ours alone.
 pub(super) fn follow(plan: &Plan, overlay: &Overlay, events: &mut dyn Events) -> Result<(), Error> {
     let rebase = rebase_here(plan, overlay, &Wishes::default(), events)?;
-    events.tell(Event::Rebased { lines: rebase.lines(When::Done) });
+    events.tell(Event::Rebased { lines: rebase.lines(When::Done, Of::Overlay) });
     Ok(())
 }
 

@@ -11,20 +11,7 @@ use super::{Context, IoError, Root};
 /// Replaces `name` in `dir` by a file with `content`: written aside, synced, renamed over the old
 /// one, and the directory synced (rename(2), fsync(2)).
 pub fn replace_file(dir: &Root, name: &str, content: &[u8]) -> Result<(), IoError> {
-    let aside = format!(".{name}.new");
-    let result = write_and_rename(dir, &aside, name, content);
-    if result.is_err() {
-        // The error that matters is the first one; a file left aside is overwritten next time.
-        let _ = rustix::fs::unlinkat(dir, &aside, AtFlags::empty());
-    }
-    result
-}
-
-fn write_and_rename(dir: &Root, aside: &str, name: &str, content: &[u8]) -> Result<(), IoError> {
-    let file = write_aside(dir, aside, content)?;
-    file.sync_all().context("sync", dir.join(aside))?;
-    rustix::fs::renameat(dir, aside, dir, name).context("replace", dir.join(name))?;
-    sync_dir(dir)
+    replace_public(dir, name, 0o600, content)
 }
 
 fn write_aside(dir: &Root, aside: &str, content: &[u8]) -> Result<File, IoError> {

@@ -39,6 +39,25 @@ impl Systemctl {
         self.run(&["--no-block", "stop"], units).map(drop)
     }
 
+    /// Has it stop units, and waits for that.
+    pub fn stop_wholly(&self, units: &[&str]) -> Result<(), Error> {
+        self.run(&["stop"], units).map(drop)
+    }
+
+    /// The units that are active though their files are gone.
+    pub fn without_files(&self) -> Result<Vec<String>, Error> {
+        let mut command = self.command();
+        command.args(["list-units", "--all", "--state=not-found", "--plain", "--no-legend", "--full"]);
+        let output = command.stderr(Stdio::null()).output();
+        let output = output.map_err(|source| Error::NotStarted { program: PROGRAM, source })?;
+        Ok(active_without_files(&String::from_utf8_lossy(&output.stdout)))
+    }
+
+    /// Has it forget that units have failed.
+    pub fn reset_failed(&self, units: &[&str]) -> Result<(), Error> {
+        self.run(&["reset-failed"], units).map(drop)
+    }
+
     /// The targets that it is about to reach.
     pub fn targets_ahead(&self) -> Result<Vec<String>, Error> {
         let mut command = self.command();
@@ -76,9 +95,29 @@ fn targets_ahead(jobs: &str) -> Vec<String> {
     jobs.lines().filter_map(target).collect()
 }
 
+/// Of a list of units (UNIT LOAD ACTIVE SUB DESCRIPTION), those that are active though there is nothing to load.
+fn active_without_files(units: &str) -> Vec<String> {
+    let unit = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (unit, load, active) = (words.next()?, words.next()?, words.next()?);
+        (load == "not-found" && active == "active").then(|| unit.to_owned())
+    };
+    units.lines().filter_map(unit).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn units_without_files_are_those_that_are_active() {
+        let units = "auditd.service not-found inactive dead auditd.service\n\
+                     probe.service  not-found active   running probe.service\n\
+                     cron.service   loaded    active   running Regular jobs\n\
+                     probe.socket   not-found active   listening probe.socket\n";
+        assert_eq!(active_without_files(units), ["probe.service", "probe.socket"]);
+        assert!(active_without_files("").is_empty());
+    }
 
     #[test]
     fn targets_are_found_among_jobs() {

@@ -22,6 +22,7 @@ fn what_makes_no_sense_is_said_once_and_with_what_helps() {
     let cases: &[(&[&str], String)] = &[
         (&["shel"], "there is no command 'shel'\nhint: did you mean 'shell'?\n".into()),
         (&["nonsense"], "there is no command 'nonsense'\nhint: 'onlay help' lists the commands\n".into()),
+        (&["bogus", "status"], "there is no command 'bogus'\nhint: 'onlay help' lists the commands\n".into()),
         (&["db", "lst"], "there is no command 'lst'\nhint: did you mean 'list'?\n".into()),
         (&["db", "nonsense"], "there is no command 'nonsense'\nhint: 'onlay db help' lists the commands\n".into()),
         (&["db", "import", "a"], "<DB> is missing\nusage: onlay db import [OPTIONS] <DIR> <DB>\nhint: 'onlay db import --help' says more\n".into()),

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{PATIENCE, Side, decisions, find};
 use crate::cli::output;
 use crate::cli::report::Error;
+use crate::event::counted;
 use crate::pkgdb::compare::{Compared, Difference, compare};
 use crate::pkgdb::{AnyDatabase, Place};
 
@@ -100,11 +101,11 @@ fn two(old: &Place, new: &Place, json: bool) -> Result<(), Error> {
 
 /// What cannot be read is compared to nothing: it could be any package.
 pub(in crate::cli) fn tell_unreadable(count: usize, whose: &str) {
-    let (headers, are) = if count == 1 { ("header", "is") } else { ("headers", "are") };
+    let (headers, are) = (counted(count, "header"), if count == 1 { "is" } else { "are" });
     if count > 0 {
         let onlay = output::program();
         output::say(&format!(
-            "onlay: {count} {headers} in the database of {whose} cannot be read, and {are} left out: {onlay} db check"
+            "onlay: {headers} in the database of {whose} cannot be read, and {are} left out: {onlay} db check"
         ));
     }
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{Database, PATIENCE, Where};
 use crate::cli::output;
 use crate::cli::report::Error;
+use crate::event::counted;
 use crate::pkgdb::{self, AnyDatabase, rpm};
 use crate::sys::{Context, Root};
 
@@ -124,8 +125,7 @@ fn count(database: &AnyDatabase) -> Result<usize, Error> {
 }
 
 fn files_in(count: usize, directory: &Path) -> String {
-    let noun = if count == 1 { "file" } else { "files" };
-    format!("{count} {noun} into {}", output::path(directory))
+    format!("{} into {}", counted(count, "file"), output::path(directory))
 }
 
 pub(super) fn import(arguments: &Import) -> Result<ExitCode, Error> {
@@ -139,8 +139,7 @@ pub(super) fn import(arguments: &Import) -> Result<ExitCode, Error> {
     if count == 0 {
         return Err(Error::NothingToImport(arguments.dir.clone()));
     }
-    let noun = if count == 1 { "package" } else { "packages" };
-    let what = format!("a database of {count} {noun} in {}", output::path(target));
+    let what = format!("a database of {} in {}", counted(count, "package"), output::path(target));
     let tell = |said: Said| said.tell(count, target, &what, arguments.json);
     if arguments.dry_run {
         return tell(Said::Planned("make"));

@@ -12,6 +12,7 @@ use super::dump::{existing, made, refuse_database};
 use super::{PATIENCE, find};
 use crate::cli::output;
 use crate::cli::report::Error;
+use crate::event::counted;
 use crate::pkgdb::dpkg::{self, merge as dpkg_merge};
 use crate::pkgdb::merge::Side;
 use crate::pkgdb::rpm::{self, Access, Opening, merge as rpm_merge, prepare};
@@ -94,12 +95,13 @@ fn of_rpm(plan: &rpm_merge::Plan, target: &Path) -> String {
         Side::Theirs => "theirs",
     };
     let (less, more) = (plan.delta.remove.len(), plan.delta.add.len());
-    format!("a database in {}: that of {which}, {less} packages less and {more} more", output::path(target))
+    let less = counted(less, "package");
+    format!("a database in {}: that of {which}, {less} less and {more} more", output::path(target))
 }
 
 fn of_dpkg(plan: &dpkg_merge::Plan, target: &Path) -> String {
     let count = plan.entries.values().filter(|entry| entry.is_present()).count();
-    format!("a database of {count} packages below {}", output::path(target))
+    format!("a database of {} below {}", counted(count, "package"), output::path(target))
 }
 
 fn write_rpm(

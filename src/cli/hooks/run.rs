@@ -1,6 +1,7 @@
 //! `onlay hooks run`: what hooks call. Each package manager is answered as it understands.
 
 use std::io::{BufReader, Read, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -19,6 +20,8 @@ pub(super) struct Arguments {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Caller {
     Apt,
+    /// Before dnf knows what there is to do.
+    DnfEarly,
     DnfBefore,
     DnfAfter,
     Dnf5Before,
@@ -40,41 +43,43 @@ enum Before {
 
 /// Exits with [`STOP`] only where apt is to stop: whatever else goes wrong is no reason to keep a package manager from
 /// its work, and no news for whoever uses it.
-pub(super) fn run(arguments: &Arguments) -> ExitCode {
+pub(super) fn run(state: &Path, arguments: &Arguments) -> ExitCode {
     match arguments.caller {
-        Caller::Apt => apt(),
-        Caller::DnfBefore => before_dnf(""),
-        Caller::Dnf5Before => before_dnf("error="),
-        Caller::Dnf5BeforeOld => before_old_dnf(),
+        Caller::Apt => apt(state),
+        Caller::DnfEarly => early_dnf(state),
+        Caller::DnfBefore => before_dnf(state, ""),
+        Caller::Dnf5Before => before_dnf(state, "error="),
+        Caller::Dnf5BeforeOld => before_old_dnf(state),
         Caller::DnfAfter | Caller::Dnf5After => {
-            say(after());
+            say(after(state));
             ExitCode::SUCCESS
         }
         Caller::Zypper => {
             // libzypp has gone: nobody is there to be told.
-            let _ = zypper();
+            let _ = zypper(state);
             ExitCode::SUCCESS
         }
     }
 }
 
-fn before() -> Before {
-    match Situation::of_this_process() {
+fn before(state: &Path) -> Before {
+    match Situation::of_this_process(state) {
         Ok(Situation::Inside(name)) => {
             Before::Tell(format!("onlay: this goes into overlay '{name}' alone; the host stays as it is"))
         }
-        Ok(Situation::Locked) => Before::Stop(locked()),
+        Ok(Situation::Locked) => Before::Stop(locked(WAYS)),
+        Ok(Situation::HeldBack) => Before::Stop(locked(WAYS_WHERE_HELD_BACK)),
         Ok(Situation::UnlockedForOthers) => Before::Stop(
-            "onlay: the host is unlocked, but /usr is read-only for this process: 'onlay shell --live' opens a shell \
-             in which it can be written"
+            "onlay: the host is unlocked, but /usr is read-only for this process: 'onlay run' runs it where it can \
+             be written, 'onlay shell --live' opens a shell there"
                 .to_owned(),
         ),
         Ok(Situation::Kept | Situation::Temporary) | Err(_) => Before::Nothing,
     }
 }
 
-fn after() -> Option<String> {
-    let is_temporary = matches!(Situation::of_this_process(), Ok(Situation::Temporary));
+fn after(state: &Path) -> Option<String> {
+    let is_temporary = matches!(Situation::of_this_process(state), Ok(Situation::Temporary));
     is_temporary.then(|| {
         "onlay: this is temporary, until the host is locked or rebooted; 'onlay lock --save NAME' keeps it as an overlay"
             .to_owned()
@@ -89,10 +94,21 @@ const WAYS: &[(&str, &str)] = &[
     ("layer", "puts packages into what it boots next"),
 ];
 
-fn locked() -> String {
+/// The same where what was unlocked persistently is held back: it has the place of another unlock.
+const WAYS_WHERE_HELD_BACK: &[(&str, &str)] = &[
+    WAYS[0],
+    ("unlock --resume", "unlocks it again with what is held back ('onlay status' says why)"),
+    WAYS[2],
+    WAYS[3],
+];
+
+fn locked(ways: &[(&str, &str)]) -> String {
     let definition = crate::cli::definition();
-    let has = |command: &str| definition.find_subcommand(command).is_some();
-    let ways = WAYS.iter().filter(|(command, _)| has(command));
+    let has = |way: &str| {
+        let command = way.split(' ').next().unwrap_or_default();
+        definition.find_subcommand(command).is_some()
+    };
+    let ways = ways.iter().filter(|(command, _)| has(command));
     let ways: Vec<String> = ways.map(|(command, what)| format!("'onlay {command}' {what}")).collect();
     format!("onlay: /usr of this host is read-only, so nothing was installed: {}", ways.join("; "))
 }
@@ -107,27 +123,27 @@ fn say(words: Option<String>) {
 const LARGEST: u64 = 64 << 20;
 
 /// apt has one hook, before: all is said there.
-fn apt() -> ExitCode {
+fn apt(state: &Path) -> ExitCode {
     let mut told = Vec::new();
     // Without them, it is about this root.
     let _ = std::io::stdin().take(LARGEST).read_to_end(&mut told);
     if !is_for_this_root(&String::from_utf8_lossy(&told)) {
         return ExitCode::SUCCESS;
     }
-    match before() {
+    match before(state) {
         Before::Stop(words) => {
             output::say(&words);
             return ExitCode::from(STOP);
         }
         Before::Tell(words) => output::say(&words),
-        Before::Nothing => say(after()),
+        Before::Nothing => say(after(state)),
     }
     ExitCode::SUCCESS
 }
 
 /// dnf takes what is on stdout for an error.
-fn before_dnf(beginning: &str) -> ExitCode {
-    match before() {
+fn before_dnf(state: &Path, beginning: &str) -> ExitCode {
+    match before(state) {
         Before::Stop(words) => {
             // Who does not read it, does not stop.
             let _ = output::print(&format!("{beginning}{words}\n"));
@@ -138,8 +154,16 @@ fn before_dnf(beginning: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn before_old_dnf() -> ExitCode {
-    match before() {
+/// What is no reason to stop is told when it is known that there is something to do.
+fn early_dnf(state: &Path) -> ExitCode {
+    if let Before::Stop(words) = before(state) {
+        let _ = output::print(&format!("{words}\n"));
+    }
+    ExitCode::SUCCESS
+}
+
+fn before_old_dnf(state: &Path) -> ExitCode {
+    match before(state) {
         Before::Stop(words) | Before::Tell(words) => output::say(&words),
         Before::Nothing => {}
     }
@@ -148,16 +172,16 @@ fn before_old_dnf() -> ExitCode {
 
 /// Answers libzypp until it is done. It takes what a plugin says for its log, so the person is told where zypper itself
 /// writes.
-fn zypper() -> std::io::Result<()> {
+fn zypper(state: &Path) -> std::io::Result<()> {
     let mut input = BufReader::new(std::io::stdin());
     while let Some(frame) = read_frame(&mut input)? {
         match frame {
-            Frame::CommitBegin => match before() {
+            Frame::CommitBegin => match before(state) {
                 Before::Stop(words) | Before::Tell(words) => say_for_parent(&words),
                 Before::Nothing => {}
             },
             Frame::CommitEnd => {
-                if let Some(words) = after() {
+                if let Some(words) = after(state) {
                     say_for_parent(&words);
                 }
             }

@@ -36,6 +36,7 @@ use super::copy::copy_tree;
 use super::diff::{uppers, without_submounts};
 use super::name::OverlayName;
 use super::{Error, Overlay, layers};
+use crate::event::counted;
 use crate::host::{Base, Host};
 use crate::sys::{FileKind, IoError, Root};
 
@@ -231,19 +232,20 @@ impl Rebase {
     }
 
     /// What a person should know, in words; the sum first, and what to mend last.
-    pub fn lines(&self, when: When) -> Vec<String> {
-        let packages = self.packages.iter().map(|line| match (&line.choice, when) {
-            (Some(choice), When::Planned) => format!("{}; {choice}", line.text),
+    pub fn lines(&self, when: When, of: Of) -> Vec<String> {
+        let packages = self.packages.iter().map(|line| match (&line.choice, when, of) {
+            (Some(choice), When::Planned, Of::Overlay) => format!("{}; {choice}", line.text),
             _ => line.text.clone(),
         });
-        let findings = self.findings.iter().map(Finding::to_string);
-        let mut lines = vec![self.sum(when)];
+        let findings = self.findings.iter().map(|finding| finding.in_words(of));
+        let mut lines = vec![self.sum(when, of)];
         lines.extend(packages.chain(findings));
         let (broken, remedy) = &self.broken;
         if !broken.is_empty() {
             let (what, mends) = if broken.len() == 1 { ("this is", "it") } else { ("these are", "them") };
+            let inside = if of == Of::Overlay { " inside" } else { "" };
             lines.push(format!(
-                "{what} wrong then, and was not before; '{remedy}' inside tells more, or mends {mends}:"
+                "{what} wrong then, and was not before; '{remedy}'{inside} tells more, or mends {mends}:"
             ));
             lines.extend(broken.iter().map(|line| format!("  {line}")));
         }
@@ -267,13 +269,14 @@ impl Rebase {
         (&self.broken.0, self.broken.1)
     }
 
-    fn sum(&self, when: When) -> String {
+    fn sum(&self, when: When, of: Of) -> String {
+        let it = of.it();
         let count = self.names();
-        let names = if count == 1 { "1 name".to_owned() } else { format!("{count} names") };
+        let names = counted(count, "name");
         match when {
-            _ if count == 0 && self.packages.is_empty() => "the overlay goes with it as it is".to_owned(),
-            When::Planned => format!("the overlay would follow it: {names} would change"),
-            When::Done => format!("the overlay follows it: {names} changed"),
+            _ if count == 0 && self.packages.is_empty() => format!("{it} goes with it as it is"),
+            When::Planned => format!("{it} would follow it: {names} would change"),
+            When::Done => format!("{it} follows it: {names} changed"),
         }
     }
 }
@@ -287,45 +290,63 @@ pub enum When {
     Done,
 }
 
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// What it is that follows a base, for the words in which that is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// An overlay, which a person enters.
+    Overlay,
+    /// What is unlocked of the host itself, where a person is.
+    Host,
+}
+
+impl Of {
+    fn it(self) -> &'static str {
+        match self {
+            Of::Overlay => "the overlay",
+            Of::Host => "what was unlocked",
+        }
+    }
+}
+
+impl Finding {
+    fn in_words(&self, of: Of) -> String {
+        let (here, own, host) = match of {
+            Of::Overlay => ("in the overlay", "the overlay's", "the host"),
+            Of::Host => ("while the host was unlocked", "the unlocked one", "the base"),
+        };
         match self {
             Finding::KeptOver { path } => {
-                write!(f, "{}: changed on both sides; the overlay's is kept", path.display())
+                format!("{}: changed on both sides; {own} is kept", path.display())
             }
             Finding::KeptAlone { path } => {
-                write!(
-                    f,
-                    "{}: changed in the overlay, gone from the host; the overlay's is kept",
-                    path.display()
-                )
+                format!("{}: changed {here}, gone from {host}; {own} is kept", path.display())
             }
             Finding::KeptAway { path } => {
-                write!(f, "{}: removed in the overlay, changed on the host; it stays removed", path.display())
+                format!("{}: removed {here}, changed on {host}; it stays removed", path.display())
             }
             Finding::Offered { path, ending } => {
                 let path = path.display();
-                write!(
-                    f,
-                    "{path}: changed on both sides; the overlay's is kept, the host's is {path}{ending}"
-                )
+                format!("{path}: changed on both sides; {own} is kept, {host}'s is {path}{ending}")
             }
             Finding::Saved { path, ending } => {
                 let path = path.display();
-                write!(
-                    f,
-                    "{path}: changed on both sides; the host's is taken, the overlay's is {path}{ending}"
-                )
+                format!("{path}: changed on both sides; {host}'s is taken, {own} is {path}{ending}")
             }
             Finding::Missing { path, package } => {
-                write!(f, "{}: of {package}, which stays, but went with the base", path.display())
+                format!("{}: of {package}, which stays, but went with the base", path.display())
             }
             Finding::Misplaced { path, place } => {
                 let (path, place) = (path.display(), place.display());
-                write!(f, "{path}: belongs at {place} now, by what is diverted, but something is in the way")
+                format!("{path}: belongs at {place} now, by what is diverted, but something is in the way")
             }
-            Finding::Accounts { words } => f.write_str(words),
+            Finding::Accounts { words } => words.clone(),
         }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.in_words(Of::Overlay))
     }
 }
 
@@ -336,6 +357,11 @@ pub fn is_followed(overlay: &Root, base: &Base) -> Result<bool, IoError> {
         Err(error) if error.is_not_found() => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// The base that layers were last seen over, by what they say themselves; `overlay` is the directory that has them.
+pub fn last_seen(overlay: &Root) -> Option<Base> {
+    seen::base(&overlay.open_child(OsStr::new(layers::DIRECTORY)).ok()?)
 }
 
 /// Notes what an overlay has seen of its base, after the last one has left it.

@@ -63,6 +63,14 @@ pub(super) fn packages(layers: &Root, base: &Base) -> Result<Option<Root>, IoErr
     }
 }
 
+/// The base that anything was noted of; `None` where nothing was, or it cannot be understood.
+pub(super) fn base(layers: &Root) -> Option<Base> {
+    let dir = layers.open_child(OsStr::new(DIRECTORY)).ok()?;
+    let of_packages = || serde_json::from_slice(&dir.read(OF, 1 << 20).ok()?).ok();
+    let of_files = || noted_base(&dir.read(FILES, LARGEST).ok()?).map(|(base, _)| base);
+    of_packages().or_else(of_files)
+}
+
 /// The base's table of diversions, noted with what lies below the overlay's files.
 const DIVERSIONS: &str = "diversions";
 

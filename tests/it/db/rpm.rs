@@ -204,7 +204,7 @@ fn three_databases_are_merged_into_one() {
     let [base, ours, theirs, merged] = ["base", "ours", "theirs", "merged"].map(|name| lab.path(name));
     let words: [&dyn AsRef<std::ffi::OsStr>; 6] = [&"merge", &base, &ours, &theirs, &"--output", &merged];
     let planned = db(&[&words[..], &[&"--dry-run"]].concat()).ok();
-    assert!(planned.contains("that of theirs, 1 packages less and 1 more"), "{planned}");
+    assert!(planned.contains("that of theirs, 1 package less and 1 more"), "{planned}");
     assert!(!merged.exists());
     assert_eq!(db(&words).code, Some(0));
     assert_eq!(listed_by_rpm(&lab, "merged"), listed_by_rpm(&lab, "expected"));

@@ -15,13 +15,20 @@ fn who_is_not_root_is_told_so() {
     let program = lab.path("program");
     fs::copy(env!("CARGO_BIN_EXE_onlay"), &program).expect("a copy that everybody may read");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("our file");
-    for words in [&["shell"][..], &["shell", "--temp"], &["list"], &["rm", "a"], &["diff"], &["status"]] {
+    let run = |words: &[&str]| {
         let mut command = crate::kernel::command(NOBODY[0]);
-        let output = command.args(&NOBODY[1..]).arg(&program).args(words).output().expect("setpriv starts");
+        command.args(&NOBODY[1..]).arg(&program).args(words).output().expect("setpriv starts")
+    };
+    for words in [&["shell"][..], &["shell", "--temp"], &["list"], &["rm", "a"], &["diff"]] {
+        let output = run(words);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{words:?}: {stderr}");
         assert!(stderr.contains("only root may") && stderr.contains("hint: try again with sudo"), "{stderr}");
     }
+    // What all may see of the host is shown, and that there may be more.
+    let output = run(&["status"]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && stdout.contains("are shown to root alone"), "{stdout}");
 }
 
 #[test]

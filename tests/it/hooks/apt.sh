@@ -69,6 +69,32 @@ unlocked() {
     refuse dpkg --status onlay-probe
 }
 
+# What one process alone may write is as temporary.
+unlocked_read_only() {
+    onlay unlock --read-only
+    tell onlay run -- apt-get -q -y install onlay-probe
+    test "$code" = 0
+    says 'this is temporary, until the host is locked or rebooted'
+    test "$(grep -c 'onlay: ' /results/said)" = 1
+    onlay lock --discard
+    refuse dpkg --status onlay-probe
+}
+
+# Another unlock is not what helps where one is held back.
+held_back() {
+    mkdir -p /var/lib/onlay/live
+    echo '{' >/var/lib/onlay/live/kept.json
+    tell apt-get -q -y install onlay-probe
+    test "$code" != 0
+    says "'onlay unlock --resume' unlocks it again with what is held back"
+    refuse grep "'onlay unlock'" /results/said
+    tell onlay run -- true
+    test "$code" = 1
+    says 'is held back'
+    refuse grep "'onlay unlock' unlocks" /results/said
+    rm /var/lib/onlay/live/kept.json
+}
+
 in_an_overlay() {
     tell inside trial -- 'apt-get -q -y install onlay-probe; onlay-probe'
     test "$code" = 0
@@ -152,6 +178,8 @@ step installed installed
 step writable on_a_writable_host
 step locked locked
 step unlocked unlocked
+step unlocked-read-only unlocked_read_only
+step held-back held_back
 step in-an-overlay in_an_overlay
 step without-the-program without_the_program
 step removed removed

@@ -46,6 +46,26 @@ full_disk() {
     rm -r /srv/small/state
 }
 
+# Where the layers do not fit on their disk, nothing is unlocked, and nothing is left of them.
+no_room_on_disk() {
+    local state=/srv/small/state step
+    mkdir -m 700 $state
+    dd if=/dev/zero of=/srv/small/full bs=4k 2>/dev/null || true
+    for step in $(seq 60); do
+        onlay --state $state unlock --on-disk /opt /srv/other 2>/results/said && break
+        cat /results/said
+        grep -i 'no space left' /results/said
+        clean
+        test ! -e /srv/other/x
+        test -z "$(find $state/live -mindepth 1 2>/dev/null)"
+        truncate --size=-4096 /srv/small/full
+    done
+    test "$step" -gt 1
+    onlay lock --discard
+    clean
+    rm -r /srv/small/full $state
+}
+
 # Where nothing can be written down, nothing is done.
 full_run() {
     onlay unlock /opt
@@ -97,8 +117,10 @@ told_any() {
     if grep onlay-live /proc/self/mountinfo; then onlay status | grep '^Unlocked:'; fi
 }
 
+mkdir /srv/other
 mount -o remount,bind,ro /usr
 step full-ram full_ram
 step full-disk full_disk
+step no-room-on-disk no_room_on_disk
 step full-run full_run
 step at-once at_once

@@ -24,10 +24,16 @@ nothing_is_unlocked() {
 
 read_only_for_all() {
     onlay unlock --read-only 2>&1 | tee /results/said
-    grep "it can be written in 'onlay shell --live' alone" /results/said
+    grep "it can be written by 'onlay run' and in 'onlay shell --live' alone" /results/said
     refuse touch /usr/bin/by-host
     refuse unshare --mount touch /etc/by-other
     onlay status | grep 'read-only, until'
+    # Others than root are told what all may see, and that there is more.
+    setpriv --reuid=65534 --clear-groups onlay status >/results/said
+    grep '^Read-only: .*/usr' /results/said
+    grep 'are shown to root alone' /results/said
+    refuse grep Unlocked: /results/said
+    setpriv --reuid=65534 --clear-groups onlay status --json | grep '"partial": true'
 }
 
 written_and_seen() {
@@ -36,6 +42,9 @@ written_and_seen() {
     grep new /usr/bin/by-shell
     grep new /etc/by-shell
     test ! -e /usr/bin/strace
+    onlay run --dry-run -- touch /usr/bin/by-nobody | grep 'would enter the live host, where /etc /opt /usr '
+    onlay shell --live --dry-run -- touch /usr/bin/by-nobody | grep 'would enter the live host'
+    test ! -e /usr/bin/by-nobody
     test -z "$(onlay run -- touch /usr/bin/by-run 2>&1)"
     onlay diff --live | grep 'added .*/usr/bin/by-run'
     # For nobody else, not even after it.
@@ -91,7 +100,7 @@ locked_meanwhile() {
 
 # Where the host is writable for all, it is no different there.
 unlocked_for_all() {
-    onlay unlock
+    test -z "$(onlay unlock --quiet 2>&1)"
     onlay run -- touch /usr/bin/by-run
     touch /usr/bin/by-run
     exits 1 onlay shell --temp -- onlay run -- true
@@ -104,8 +113,9 @@ unlocked_for_all() {
     grep 'the host is unlocked, and an overlay that is kept would lie over what is gone' /results/said
     exits 1 onlay rebase trial
     test ! -e /var/lib/onlay/overlays/trial
-    # An overlay over it, whose root is made of the unlocked host's layers.
-    inside --temp -- 'test -e /usr/bin/by-run; echo x >/usr/bin/by-overlay'
+    # An overlay over it, whose root is made of the unlocked host's layers; those are nobody's business.
+    inside --temp -- 'test -e /usr/bin/by-run; echo x >/usr/bin/by-overlay' 2>&1 | tee /results/said
+    refuse grep /run/onlay /results/said
     test ! -e /usr/bin/by-overlay
     # What lies on it by another's hand is not written through.
     mount -t tmpfs over /opt
@@ -113,7 +123,9 @@ unlocked_for_all() {
     grep "'/opt' is not as it was unlocked" /results/said
     umount /opt
     onlay run -- true
-    onlay lock --discard
+    # Errors are said all the same.
+    onlay unlock -q 2>&1 | grep 'the host is unlocked since'
+    test -z "$(onlay -q lock --discard 2>&1)"
 }
 
 mount -o remount,bind,ro /usr

@@ -99,6 +99,16 @@ EOF
     done | put /etc/fstab
 }
 
+# An extension of systemd's that is an image: make_extension DIR IMAGE
+make_extension() {
+    mkdir -p "$1/usr/bin" "$1/usr/lib/extension-release.d"
+    echo ID=_any >"$1/usr/lib/extension-release.d/extension-release.image"
+    printf '#!/bin/sh\necho image runs\n' >"$1/usr/bin/image"
+    chmod +x "$1/usr/bin/image"
+    truncate --size=1M "$2"
+    mkfs.ext4 -q -F -O '^has_journal' -d "$1" "$2"
+}
+
 case $verb in
 make)
     for image in root=512M usr=2G var=4G; do
@@ -109,6 +119,7 @@ make)
     cp --archive "$3/." "$machine/"
     install "$4" "$machine/usr/bin/onlay"
     cp --recursive "$5" "$machine/var/local/repository"
+    make_extension "$dir/extension" "$machine/var/local/image.raw"
     set_up
     umount --recursive "$machine"
     ;;

@@ -33,7 +33,7 @@ merged_then_unlocked() {
     over /opt 'systemd-sysext (one)'
     onlay status --json | tr -d ' \n' | grep '"place":"/usr","layers":\[{"by":"sysext","extensions":\["one"\]}\]'
     onlay unlock 2>&1 | tee /results/said
-    grep 'extensions stay merged in /usr; systemd-sysext can' /results/said
+    grep 'extensions stay merged in /opt /usr; systemd-sysext can' /results/said
     one
     grep one /opt/one/file
     echo changed >/usr/bin/changed
@@ -178,6 +178,36 @@ settings() {
     locked_and_unmerged
 }
 
+# Images, not directories: below ours and on it.
+images() {
+    # Loop devices come and go where the kernel makes them. It is the last step: terminals are hidden by that.
+    mount -t devtmpfs devtmpfs /dev
+    cp /var/local/image.raw /var/lib/extensions/
+    systemd-sysext merge
+    over /usr 'systemd-sysext (.*image.*)'
+    onlay unlock
+    image
+    echo changed >/usr/bin/changed
+    onlay diff --live >/results/diff
+    grep 'added .*/usr/bin/changed' /results/diff
+    refuse grep image /results/diff
+    onlay lock --discard
+    image
+    test ! -e /usr/bin/changed
+    systemd-sysext unmerge
+    onlay unlock
+    echo changed >/usr/bin/changed
+    systemd-sysext merge
+    image
+    over /usr 'onlay unlock, and on it systemd-sysext (.*image.*)'
+    onlay lock --discard
+    image
+    systemd-sysext unmerge
+    refuse image
+    locked_and_unmerged
+    refuse sh -c 'losetup --list | grep image.raw'
+}
+
 await test -e /run/probe.pid
 extension one
 step locked-at-first locked_and_unmerged
@@ -190,4 +220,5 @@ step lock-keeps-them-merged lock_keeps_them_merged
 step written-extensions written_extensions_are_left
 step killed killed
 step settings settings
+step images images
 finish

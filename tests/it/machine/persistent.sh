@@ -86,7 +86,13 @@ killed() {
     done
 }
 
+# What could not be done at boot, and was dealt with by hand, is no failure of systemd's any more.
+nothing_failed() {
+    test -z "$(systemctl list-units --failed --no-legend --plain '*unlock*')"
+}
+
 nothing_kept() {
+    nothing_failed
     refuse grep onlay-live /proc/[0-9]*/mountinfo
     test -z "$(ls "$live")"
     test ! -e "$unit"
@@ -113,6 +119,28 @@ persistent() {
     systemctl add-wants multi-user.target live
     rm /usr/bin/strace
     is_persistent
+}
+
+# Where there is no room for what it needs on disk, nothing of it is there afterwards.
+full_disk() {
+    local step
+    dd if=/dev/zero of=/var/rest bs=4k count=100
+    # As much as there is, and then what its own notes have left.
+    fallocate --length "$(df --output=avail --block-size=1 /var | tail -n 1)" /var/full || true
+    dd if=/dev/zero of=/var/more bs=4k || true
+    # Two blocks more at each step: it gets further each time.
+    for step in $(seq 50); do
+        onlay unlock --persistent 2>/results/said && break
+        cat /results/said
+        grep -i 'no space left' /results/said
+        nothing_kept
+        nothing_laid
+        truncate --size=-8192 /var/rest
+    done
+    test "$step" -gt 1
+    rm /var/full /var/rest /var/more
+    onlay lock --discard
+    nothing_kept
 }
 
 is_persistent() {
@@ -231,7 +259,10 @@ held_back() {
     grep 'onlay-needy.* needs onlay-base' /results/said
     onlay unlock 2>&1 | grep 'held back'
     refuse onlay lock
-    onlay lock --dry-run | grep 'would discard what is held back: .* files and directories, .* packages (.*onlay-needy'
+    onlay lock --dry-run >/results/said
+    grep 'would discard what is held back: .* packages (.*onlay-needy' /results/said
+    grep 'is counted the wrong way round' /results/said
+    onlay diff --live 2>&1 >/dev/null | grep 'is counted the wrong way round'
     onlay unlock --resume --dry-run | grep 'onlay-needy:amd64 1.0 stays'
     onlay diff --live | grep 'added .*/usr/bin/onlay-probe'
     onlay diff --live --packages | grep 'added *onlay-needy'
@@ -259,8 +290,11 @@ damaged() {
     onlay status | grep 'was taken off'
     refuse onlay unlock --resume 2>&1 | grep 'process .*sleep-live infinity. still uses'
     nothing_laid
+    refuse systemctl start onlay-unlock
+    systemctl is-failed onlay-unlock
     systemctl stop survivor
     onlay unlock --resume
+    nothing_failed
     test -e /usr/bin/sleep-live
     onlay unlock --suspend
     echo '{' >"$live/kept.json"
@@ -268,9 +302,17 @@ damaged() {
     onlay status | grep 'kept.json.* is damaged'
     refuse systemctl start onlay-unlock
     refuse onlay unlock
-    refuse onlay lock --save other
     refuse onlay lock
     test "$(ls "$live" | wc -l)" = 2
+    # The layers tell themselves what they are.
+    onlay lock --save rescued
+    nothing_kept
+    inside rescued -- 'test -e /usr/bin/sleep-live; test -z "$(dpkg --audit)"' 2>&1 | tee /results/said
+    refuse grep 'base has changed' /results/said
+    onlay rm rescued
+    onlay unlock --persistent
+    onlay unlock --suspend
+    echo '{' >"$live/kept.json"
     onlay lock --discard
     nothing_kept
     # What a crash could leave of it is a unit that does nothing, and layers that nobody knows of.
@@ -302,6 +344,7 @@ case $boot in
     step power-took-it power_took_it
     step verified verified
     step killed killed
+    step full-disk full_disk
     step not-twice-and-not-damaged damaged
     step persistent persistent
     finish

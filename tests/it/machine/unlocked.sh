@@ -88,6 +88,13 @@ install_and_look() {
     systemctl start holder
     onlay status | grep 'Unlocked: .* /usr'
     onlay status --json | grep '"unit": "holder.service"'
+    # One count for all: what is listed, where locks of package managers are not, nor directories on the way.
+    onlay diff --live >/results/live
+    refuse grep -E '/(lock|lock-frontend|Lock)$' /results/live
+    count=$(grep -vc -e '^package' -e '^$' /results/live)
+    onlay status | grep " $count entries changed, "
+    onlay status --json | grep "\"changed\": $count,"
+    onlay lock --dry-run | grep "^would discard $count entries, 1 package (onlay-probe)$"
 }
 
 not_locked_by_accident() {
@@ -119,8 +126,22 @@ lock_and_restart() {
     mv /usr/bin/sleep.new /usr/bin/sleep
     systemctl restart sandbox-strict
     before=$(main_pid strict)
-    onlay lock --discard --restart 2>&1 | tee /results/said
+    # A service and a socket of a package: what cannot be started again is stopped.
+    cp /usr/bin/sleep /usr/bin/sleep-live
+    printf '[Service]\nExecStart=/usr/bin/sleep-live infinity\n' >/etc/systemd/system/passing.service
+    printf '[Socket]\nListenStream=/run/passing\n' >/etc/systemd/system/passing.socket
+    systemctl daemon-reload
+    systemctl start passing.socket passing.service
+    onlay lock --dry-run --restart | grep '^would restart, or stop .*: passing.service .*sandbox-strict.service'
+    onlay lock --discard --restart --json 2>/results/said >/results/json
+    cat /results/said
     refuse grep sandbox-strict /results/said
+    grep 'stopped passing.service passing.socket: ' /results/said
+    grep '"passing.socket"' /results/json
+    refuse grep sleep-live /results/json
+    refuse systemctl is-active passing.service
+    refuse systemctl is-active passing.socket
+    test -z "$(systemctl list-units --all --no-legend --plain 'passing*')"
     test "$before" != "$(main_pid strict)"
     systemctl is-active sandbox-strict
 }
@@ -139,12 +160,16 @@ saved_and_back() {
     locked_again_nothing
     refuse onlay lock --save kept
     onlay diff kept >/results/kept
-    # In a layer of the file system's own there are also the directories on the way.
-    diff <(grep -v '/$' /results/live) <(grep -v '/$' /results/kept)
+    diff /results/live /results/kept
     inside kept -- 'onlay-probe; refuse dpkg --status strace; test "$(stat -c %h /usr/bin/onlay-probe)" = 2
         grep mine /etc/onlay-probe.conf; test -z "$(dpkg --audit)"; echo here >/var/beyond'
+    onlay diff kept >/results/kept
     onlay unlock --from kept 2>&1 | tee /results/said
-    grep 'elsewhere, which are left out' /results/said
+    # It lies over what is below, and is compared with that.
+    onlay diff kept >/results/kept.unlocked 2>&1
+    diff /results/kept /results/kept.unlocked
+    onlay list | grep '^kept .*, unlocked$'
+    grep 'elsewhere, which is left out' /results/said
     onlay-probe
     refuse dpkg --status strace
     test ! -e /var/beyond

@@ -169,7 +169,7 @@ fn lists_have_the_documented_fields() {
         assert!(line.starts_with(words), "{table}");
     }
     assert!(lines[3].contains(&format!(" {} (onlay --state", open.pid())), "{table}");
-    assert!(lines[1].contains("  0 entries, 0 B  tiny") && lines[4].ends_with("  in RAM"), "{table}");
+    assert!(lines[1].contains("  0 B      tiny") && lines[4].ends_with("  in RAM"), "{table}");
     assert_eq!(lab.onlay(&["list", "--names"]).run().ok(), "disk\nram\nshut\nwide\n");
     for stays in [in_ram, isolated, open] {
         stays.finish().ok();
