@@ -291,10 +291,7 @@ fn follow_base(plan: &Plan, kept: Option<&Kept>, events: &mut dyn Events) -> Res
         // What resists is in nobody's way here.
         events.tell(Event::NotCleared { what: error.path.clone(), reason: error.cause() });
     }
-    if plan.request.no_rebase || overlay.record.base == *plan.base() {
-        return Ok(());
-    }
-    if overlay::is_followed(&overlay.dir, plan.base())? {
+    if plan.request.no_rebase {
         return Ok(());
     }
     let overlay = Overlay { dir: reached_here(&overlay.dir, &plan.name)?, ..overlay.try_clone()? };
@@ -309,6 +306,7 @@ fn mount_in_namespace(plan: &Plan, kept: Option<&mut Kept>, events: &mut dyn Eve
     let view = match kept {
         Some(kept) => reached_here(&kept.dir, &plan.name).and_then(|dir| {
             kept.dir = dir;
+            overlay::mark_unnoted(&kept.dir)?;
             let view = mount_view(plan, &kept.dir, &ram, events)?;
             if let Some(overlay) = &mut kept.known {
                 // Not before: an overlay that could not be entered has not met its new base.

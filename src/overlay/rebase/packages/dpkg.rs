@@ -19,7 +19,7 @@ use crate::pkgdb::dpkg::merge::{self, Decided, Input, Known};
 use crate::pkgdb::dpkg::{
     Aliases, Database, Diversions, Entry, InstalledFile, Key, Want, differing, diversions, stem,
 };
-use crate::pkgdb::merge::{Decision, Side, Wishes as Choices};
+use crate::pkgdb::merge::{Decision, Reason, Side, Wishes as Choices};
 use crate::sys::{Context, FileKind, IoError, Root};
 
 /// What dpkg itself leaves beside configuration that both changed, and what it is called that is saved.
@@ -95,7 +95,7 @@ fn side_taken(packages: &[Decided], key: &Key) -> Option<Whose> {
 }
 
 /// Where apt keeps which packages it installed for others' sake.
-const APT: &str = "/var/lib/apt/extended_states";
+pub(super) const APT: &str = "/var/lib/apt/extended_states";
 
 fn refuse_in_use(database: &Database) -> Result<(), Error> {
     if database.is_in_use {
@@ -232,7 +232,8 @@ impl<'a> AllClaims<'a> {
                 Decision::KeepOurs | Decision::StayRemoved => {
                     for file in files(ours)? {
                         let (claims, path) = self.on(name, &file, Whose::Own);
-                        claims.keep(path, name);
+                        let is_same = outcome.reason == Reason::OnlyOverlayChanged;
+                        claims.keep(path, name, file.is_conffile && is_same);
                     }
                     for file in without_directories(files(theirs)?) {
                         let (claims, path) = self.on(name, &file, Whose::Has);

@@ -17,7 +17,7 @@ use crate::package::digest::FileDigest;
 use crate::package::header::{File, FileFlags};
 use crate::package::{Evr, Header, Identity};
 use crate::pkgdb::dpkg::Aliases;
-use crate::pkgdb::merge::{Decision, Side};
+use crate::pkgdb::merge::{Decision, Reason, Side};
 use crate::pkgdb::rpm::merge::{self, Catalog, Choice, Decided, Entry, Known};
 use crate::pkgdb::rpm::{Access, Database, Delta, Fingerprint, Hnum, Location, Opening, prepare};
 use crate::sys::{Context, FileKind, IoError, Root, replace_file};
@@ -153,7 +153,8 @@ fn claim(
                     if !plan.states.is_installed(Side::Ours, number, file) {
                         return;
                     }
-                    claims.keep(aliases.resolve(&file.path()), &key.name);
+                    let is_same = outcome.reason == Reason::OnlyOverlayChanged;
+                    claims.keep(aliases.resolve(&file.path()), &key.name, is_same && is_config(file));
                 })?;
                 each_file(theirs, host.as_ref(), &mut |file| {
                     // On disk its directory may be a link, through which others' files are seen.

@@ -1,0 +1,99 @@
+//! What a person should know of a rebase.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Something that a person should know of a rebase.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// Both sides changed it; the overlay's stays, and the base's is not seen.
+    KeptOver {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The overlay changed it, and the base has it no more; the overlay's stays.
+    KeptAlone {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The overlay removed it, and the base has changed it since; it stays removed.
+    KeptAway {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Both sides changed it; the overlay's stays, with the base's beside it.
+    Offered {
+        /// Where.
+        path: PathBuf,
+        /// The ending of the base's.
+        ending: String,
+    },
+    /// Both sides changed it; the base's is seen, with the overlay's beside it.
+    Saved {
+        /// Where.
+        path: PathBuf,
+        /// The ending of the overlay's.
+        ending: String,
+    },
+    /// The overlay keeps a package, of which this file lay in the old base alone and is gone with it.
+    Missing {
+        /// Where it was.
+        path: PathBuf,
+        /// Whose it is.
+        package: String,
+    },
+    /// Something is diverted on one side, and something else is in the way where the file belongs now.
+    Misplaced {
+        /// The path that is diverted, or is no more.
+        path: PathBuf,
+        /// Where its file belongs.
+        place: PathBuf,
+    },
+    /// Users or groups of both sides do not go together.
+    Accounts {
+        /// What is wrong, in words.
+        words: String,
+    },
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Finding::KeptOver { path } => {
+                write!(f, "{}: changed on both sides; the overlay's is kept", path.display())
+            }
+            Finding::KeptAlone { path } => {
+                write!(
+                    f,
+                    "{}: changed in the overlay, gone from the host; the overlay's is kept",
+                    path.display()
+                )
+            }
+            Finding::KeptAway { path } => {
+                write!(f, "{}: removed in the overlay, changed on the host; it stays removed", path.display())
+            }
+            Finding::Offered { path, ending } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path}: changed on both sides; the overlay's is kept, the host's is {path}{ending}"
+                )
+            }
+            Finding::Saved { path, ending } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path}: changed on both sides; the host's is taken, the overlay's is {path}{ending}"
+                )
+            }
+            Finding::Missing { path, package } => {
+                write!(f, "{}: of {package}, which stays, but went with the base", path.display())
+            }
+            Finding::Misplaced { path, place } => {
+                let (path, place) = (path.display(), place.display());
+                write!(f, "{path}: belongs at {place} now, by what is diverted, but something is in the way")
+            }
+            Finding::Accounts { words } => f.write_str(words),
+        }
+    }
+}
