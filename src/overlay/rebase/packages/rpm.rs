@@ -74,7 +74,8 @@ pub(super) fn plan(
         planned.remedy = if sides.view.exists("usr/bin/zypper") { "zypper verify" } else { "dnf check" };
         let written = plan.from == Side::Ours || !plan.delta.is_empty();
         planned.database = database(&location, sides.names, written);
-        planned.database.extend(auto_installed::merge(sides, &plan.packages, scratch)?);
+        let noted = seen::packages(sides.layers, &record.base)?;
+        planned.database.extend(auto_installed::merge(sides, noted.as_ref(), &plan.packages, scratch)?);
         if written {
             let writing = Writing { location, from: plan.from, delta: plan.delta };
             planned.later = Some(WrittenLater(writing));
@@ -311,6 +312,7 @@ pub(super) fn note(host: &Root, scratch: &Path, target: &Root, known: Option<&st
         Ok(manifest(&Catalog::of(&database)?))
     };
     let text = known.map_or_else(read, |known| Ok(known.to_owned()))?;
+    auto_installed::note(host, target)?;
     replace_file(target, MANIFEST, text.as_bytes())?;
     Ok(true)
 }
