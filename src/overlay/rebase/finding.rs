@@ -49,6 +49,13 @@ pub enum Finding {
         /// Where its file belongs.
         place: PathBuf,
     },
+    /// A dpkg that was broken off in the overlay has left a file, and others.
+    LeftBehind {
+        /// The first.
+        path: PathBuf,
+        /// How many others.
+        others: usize,
+    },
     /// Users or groups of both sides do not go together.
     Accounts {
         /// What is wrong, in words.
@@ -91,7 +98,20 @@ impl fmt::Display for Finding {
             }
             Finding::Misplaced { path, place } => {
                 let (path, place) = (path.display(), place.display());
-                write!(f, "{path}: belongs at {place} now, by what is diverted, but something is in the way")
+                write!(
+                    f,
+                    "{path}: belongs at {place} now, by what is diverted, but something is in the way; \
+                     when that is moved, installing the package again inside puts it there"
+                )
+            }
+            Finding::LeftBehind { path, others } => {
+                let others = if *others == 0 { String::new() } else { format!(" and {others} more") };
+                write!(
+                    f,
+                    "{}{others}: left by a dpkg that was broken off; 'dpkg --audit' inside says of which packages, which \
+                     'dpkg --configure --pending' or installing them again puts right",
+                    path.display()
+                )
             }
             Finding::Accounts { words } => f.write_str(words),
         }

@@ -113,6 +113,7 @@ impl Rebase {
                 rebase.findings.push(Finding::Missing { path, package });
             }
         }
+        rebase.findings.extend(left_behind(&names, &whiteouts));
         let noted = if seen.is_known() { shown::read(&layers)? } else { BTreeMap::new() };
         let shown = noted.into_iter().filter(|(path, _)| packages.named.contains(path)).collect();
         for (side, upper) in sides.into_iter().zip(read) {
@@ -285,6 +286,17 @@ pub fn is_followed(overlay: &Root, base: &Base) -> Result<bool, IoError> {
         Err(error) if error.is_not_found() => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// What a dpkg that was broken off inside has left.
+fn left_behind(names: &HashSet<PathBuf>, whiteouts: &HashSet<PathBuf>) -> Option<Finding> {
+    let is_left = |path: &&PathBuf| {
+        let name = path.as_os_str().as_encoded_bytes();
+        (name.ends_with(b".dpkg-new") || name.ends_with(b".dpkg-tmp")) && !whiteouts.contains(*path)
+    };
+    let left: Vec<&PathBuf> = names.iter().filter(is_left).collect();
+    let first = left.iter().min()?;
+    Some(Finding::LeftBehind { path: (*first).clone(), others: left.len() - 1 })
 }
 
 /// A larger table is none of dpkg's.

@@ -1,5 +1,6 @@
 //! What becomes of the packages of an overlay whose base has changed, and of the files of their database.
 
+mod alternatives;
 mod auto_installed;
 mod diversions;
 mod dpkg;
