@@ -36,7 +36,7 @@ pub use name::OverlayName;
 pub use packages::{Packages, Whose, packages, packages_of_view};
 pub use rebase::{
     Finding, Rebase, Room, Standing, When, Wishes, adopt_seen, clear_draft, forget_pending, is_followed,
-    mark_unnoted, note_base, note_base_of, note_packages, note_packages_of, note_touched, note_unnoted,
+    mark_unnoted, note_base, note_base_of, note_meanwhile, note_packages_of, note_touched, note_unnoted,
     pending, standing,
 };
 pub use record::Record;

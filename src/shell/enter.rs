@@ -306,7 +306,8 @@ fn mount_in_namespace(plan: &Plan, kept: Option<&mut Kept>, events: &mut dyn Eve
     let view = match kept {
         Some(kept) => reached_here(&kept.dir, &plan.name).and_then(|dir| {
             kept.dir = dir;
-            overlay::mark_unnoted(&kept.dir)?;
+            // Where a full disk keeps it, a crash would keep what is new from being noted: no more.
+            let _ = overlay::mark_unnoted(&kept.dir);
             let view = mount_view(plan, &kept.dir, &ram, events)?;
             if let Some(overlay) = &mut kept.known {
                 // Not before: an overlay that could not be entered has not met its new base.

@@ -129,7 +129,11 @@ pub(super) fn follow(plan: &Plan, overlay: &Overlay, events: &mut dyn Events) ->
     note_what_a_crash_kept(plan, overlay, &here(plan)?);
     match overlay::standing(overlay, &plan.host, plan.base())? {
         Standing::Level => return Ok(()),
-        Standing::Touched => return Ok(overlay::note_touched(overlay, &plan.host, plan.base())?),
+        Standing::Touched => {
+            // Else it is looked at again.
+            let _ = overlay::note_touched(overlay, &plan.host, plan.base());
+            return Ok(());
+        }
         Standing::Edited(paths) => events.tell(Event::BaseEdited { paths }),
         Standing::Behind => {}
     }

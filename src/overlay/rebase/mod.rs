@@ -47,7 +47,7 @@ pub use self::draft::clear_draft;
 pub(super) use self::edit::make_parents;
 pub use self::finding::Finding;
 pub use self::noting::{
-    adopt_seen, mark_unnoted, note_base, note_base_of, note_packages, note_packages_of, note_unnoted,
+    adopt_seen, mark_unnoted, note_base, note_base_of, note_meanwhile, note_packages_of, note_unnoted,
 };
 pub use self::packages::Wishes;
 pub use self::room::Room;
@@ -153,7 +153,9 @@ impl Rebase {
         match self.draft(overlay, host) {
             Ok(draft) => {
                 draft.publish()?;
-                Ok(noting::unmark(&overlay.dir)?)
+                // Where it stays, what was noted is looked at once more.
+                let _ = noting::unmark(&overlay.dir);
+                Ok(())
             }
             Err(error) => {
                 // It takes room that may be what is missing.

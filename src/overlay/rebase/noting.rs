@@ -43,8 +43,7 @@ pub fn note_unnoted(overlay: &Overlay, host: &Host) -> Result<(), Error> {
     if overlay.dir.lstat(UNNOTED)?.is_none() {
         return Ok(());
     }
-    note_base_of(overlay, host)?;
-    Ok(unmark(&overlay.dir)?)
+    if note_settled(overlay, host)? { Ok(unmark(&overlay.dir)?) } else { Ok(()) }
 }
 
 /// Notes what an overlay has seen of its base, after the last one has left it.
@@ -54,22 +53,28 @@ pub fn note_base(name: &OverlayName, dir: &Root) -> Result<(), Error> {
     }
     let overlay = Overlay::read(name, dir.try_clone()?)?;
     let host = Host::open(Path::new(&overlay.record.root))?;
-    note_base_of(&overlay, &host)?;
-    Ok(unmark(dir)?)
+    if note_settled(&overlay, &host)? { Ok(unmark(dir)?) } else { Ok(()) }
 }
 
 /// Notes what layers have seen of their base, which is the host as it is seen here.
 pub fn note_base_of(overlay: &Overlay, host: &Host) -> Result<(), Error> {
+    note_settled(overlay, host).map(drop)
+}
+
+/// Says whether there is nothing left to note.
+fn note_settled(overlay: &Overlay, host: &Host) -> Result<bool, Error> {
     let all = uppers(&overlay.dir)?;
     let base = &overlay.record.base;
     // Where the base was changed under the overlay, what it had is gone; and while its package manager is at work, what it
     // has is neither what it had nor what it will have.
-    if holds_nothing(&all)? || !is_settled(base, host) {
-        return Ok(());
+    let is_empty = holds_nothing(&all)?;
+    if is_empty || !is_settled(base, host) {
+        return Ok(is_empty);
     }
     let layers = overlay.dir.open_child(OsStr::new(layers::DIRECTORY))?;
     let of = Noted { base, manifest: None, since: entered(&overlay.dir)? };
-    note(&Side::all(all, host)?, &layers, SeenFiles::read(&layers, base)?, &of, host)
+    note(&Side::all(all, host)?, &layers, SeenFiles::read(&layers, base)?, &of, host)?;
+    Ok(true)
 }
 
 /// When an overlay was last entered, which is the time of its record. What is laid over the running host has none, and is
@@ -92,12 +97,13 @@ fn is_settled(base: &Base, host: &Host) -> bool {
     *base == host.base() && packages::refuse_in_use(&host.root, Duration::ZERO).is_ok()
 }
 
-/// Notes what packages an overlay's base has, while somebody is in it: who leaves might not come to that, and the base
-/// might be another one then.
-pub fn note_packages(name: &OverlayName, dir: &Root) -> Result<(), Error> {
+/// Notes what packages an overlay's base has, and what it covers already, while somebody is in it: who leaves might not
+/// come to that, and the base might be another one then.
+pub fn note_meanwhile(name: &OverlayName, dir: &Root) -> Result<(), Error> {
     let overlay = Overlay::read(name, dir.try_clone()?)?;
     let host = Host::open(Path::new(&overlay.record.root))?;
-    note_packages_of(&overlay, &host)
+    note_packages_of(&overlay, &host)?;
+    note_base_of(&overlay, &host)
 }
 
 /// Notes what packages the base of layers has, which is the host as it is seen here.

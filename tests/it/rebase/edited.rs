@@ -116,6 +116,29 @@ fn what_a_killed_session_has_covered_is_noted_later() {
     assert_eq!(inside(&lab, "/etc/copied /etc/mine"), "2 o ");
 }
 
+/// In a session that lasts, it is noted meanwhile: before a power cut, after which the base may be another one.
+#[test]
+fn what_a_session_has_covered_is_noted_meanwhile() {
+    let Some(lab) = Lab::open() else { return };
+    write(
+        &lab,
+        &[("etc/copied", "1\n"), ("etc/mine", "1\n"), ("etc/os-release", "ID=tiny\nIMAGE_VERSION=1\n")],
+    );
+    let script = ": >>/etc/copied; echo o >/etc/mine; echo inside; exec sleep 1000";
+    let session = lab.onlay(&["shell", "-q", "a", "--", "sh", "-c", script]).start();
+    session.wait_for("inside");
+    wait_until("it is noted", || lab.overlay("a").join("layers/@seen/stamps").exists());
+    session.kill();
+    write(
+        &lab,
+        &[("etc/copied", "2\n"), ("etc/mine", "2\n"), ("etc/os-release", "ID=tiny\nIMAGE_VERSION=2\n")],
+    );
+    wait_until("nobody is in it", || lab.onlay(&["rebase", "--dry-run", "a"]).run().code() == Some(0));
+    let told = follow(&lab).join("\n");
+    assert!(told.contains("/etc/mine: changed on both sides") && !told.contains("/etc/copied"), "{told}");
+    assert_eq!(inside(&lab, "/etc/copied /etc/mine"), "2 o ");
+}
+
 #[test]
 fn what_dpkgs_own_programs_change_is_followed() {
     let Some(bed) = Bed::new(&DPKG, &["foo_1"]) else { return };
