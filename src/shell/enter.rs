@@ -209,7 +209,7 @@ pub(super) struct Made {
     pub(super) way: Way,
     /// The process that will be the command, where it could be started before the view was ready.
     child: Option<Child>,
-    command: Command,
+    pub(super) command: Command,
 }
 
 /// An overlay on disk that is being entered.
@@ -262,7 +262,7 @@ fn make_view(
     }
     follow_base(plan, kept.as_deref(), events)?;
     let mut command = the_command(plan, directory, request);
-    if let Some(kept) = kept.as_ref().filter(|_| request.mode != Mode::Booted) {
+    if let Some(kept) = kept.as_ref() {
         command.before = overlay::pending(&kept.dir)?;
     }
     // A child that shares our mount namespace follows us into the new root (pivot_root(2)), so it
