@@ -24,6 +24,11 @@ pub enum Event {
         /// What it is.
         is: String,
     },
+    /// Files of the base were edited that this overlay covers.
+    BaseEdited {
+        /// Which, by their paths in the overlay.
+        paths: Vec<PathBuf>,
+    },
     /// An overlay has followed its base.
     Rebased {
         /// What a person should know of it, in words, the sum first.

@@ -13,7 +13,9 @@ use super::unlock::{refuse_other_root, unlocked};
 use crate::host::Host;
 use crate::live::{self, Record};
 use crate::overlay::changes::{Change, ChangeKind};
-use crate::overlay::{self, Overlay, OverlayName, Overlays, Packages, Presence, Whose, diff, packages};
+use crate::overlay::{
+    self, Overlay, OverlayName, Overlays, Packages, Presence, Standing, Whose, diff, packages,
+};
 use crate::pkgdb::compare::Compared;
 use crate::sys::{FileKind, with_causes};
 
@@ -134,10 +136,15 @@ pub(super) fn wrong_way_round() -> String {
 fn look(place: &Place, overlay: &Overlay, must_have_packages: bool) -> Result<Found, Error> {
     let host = Host::open(&place.root)?;
     let changes = diff(overlay, &host)?;
-    if overlay.record.base != host.base() {
+    let what = match overlay::standing(overlay, &host, &host.base())? {
+        Standing::Behind => Some("the base has changed"),
+        Standing::Edited(_) => Some("files of the host were edited"),
+        Standing::Level | Standing::Touched => None,
+    };
+    if let Some(happened) = what {
         let (onlay, name) = (output::program(), &overlay.name);
         output::say(&format!(
-            "onlay: the base has changed since '{name}' was last entered: what an update brought is listed the wrong \
+            "onlay: {happened} since '{name}' was last entered: what an update brought is listed the wrong \
              way round until '{onlay} rebase {name}' or '{onlay} shell {name}'"
         ));
     }

@@ -1,6 +1,6 @@
 //! `onlay list`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -11,7 +11,9 @@ use super::output;
 use super::report::Error;
 use super::unlock::unlocked;
 use crate::host::{Base, Host};
-use crate::overlay::{Mode, OverlayName, Overlays, Presence, RunningOverlay, User, measure};
+use crate::overlay::{
+    self, Mode, Overlay, OverlayName, Overlays, Presence, RunningOverlay, Standing, User, measure,
+};
 use crate::sys::with_causes;
 
 /// List overlays
@@ -67,9 +69,6 @@ pub(super) struct Row {
     /// Why it cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
-    /// The root that it lies over.
-    #[serde(skip)]
-    root: Option<PathBuf>,
     #[serde(skip)]
     used_ago: String,
     #[serde(skip)]
@@ -129,12 +128,14 @@ pub(super) fn collect(place: &Place) -> Result<Vec<Row>, Error> {
         let is_unlocked = unlocked.is_some();
         let base = unlocked.map_or_else(|| host.base(), |record| record.base);
         for listed in overlays.list()? {
+            let is_behind = listed.overlay.as_ref().is_ok_and(|overlay| is_behind(overlay, &host, &base));
             let position =
                 running.iter().position(|found| found.name == listed.name && !found.running.temporary);
             let user = position.map(|position| running.remove(position));
+            let is_of_host =
+                listed.overlay.as_ref().is_ok_and(|overlay| overlay.check_root(host.root.path()).is_ok());
             let mut row = row_on_disk(listed, user.as_ref());
-            let is_of_host = row.root.as_deref() == Some(host.root.path());
-            row.behind = is_of_host && row.base.as_ref() != Some(&base);
+            row.behind = is_behind;
             row.unlocked = is_of_host && is_unlocked;
             rows.push(row);
         }
@@ -143,11 +144,18 @@ pub(super) fn collect(place: &Place) -> Result<Vec<Row>, Error> {
     Ok(rows)
 }
 
+/// Whether it follows when it is entered next. One that cannot be read must not hide the others.
+fn is_behind(overlay: &Overlay, host: &Host, base: &Base) -> bool {
+    overlay.record.root == host.root.path().to_string_lossy()
+        && overlay::standing(overlay, host, base)
+            .is_ok_and(|standing| matches!(standing, Standing::Behind | Standing::Edited(_)))
+}
+
 fn check_root() -> Result<(), Error> {
     if rustix::process::geteuid().is_root() { Ok(()) } else { Err(Error::NotRoot) }
 }
 
-fn row_on_disk(listed: crate::overlay::Listed, user: Option<&RunningOverlay>) -> Row {
+fn row_on_disk(listed: overlay::Listed, user: Option<&RunningOverlay>) -> Row {
     let mut row = row(&listed.name, "disk", user);
     match listed.overlay {
         Ok(overlay) => {
@@ -164,7 +172,6 @@ fn row_on_disk(listed: crate::overlay::Listed, user: Option<&RunningOverlay>) ->
                 }
                 Err(error) => row.problem = Some(with_causes(&error)),
             }
-            row.root = Some(overlay.record.root.into());
             row.base = Some(overlay.record.base);
         }
         Err(error) => {
@@ -198,7 +205,6 @@ fn row(name: &OverlayName, storage: &'static str, found: Option<&RunningOverlay>
         behind: false,
         unlocked: false,
         problem: None,
-        root: None,
         used_ago: String::new(),
     }
 }

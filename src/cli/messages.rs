@@ -35,6 +35,7 @@ fn in_words(event: &Event) -> String {
         Event::BaseChanged { was, is } => {
             format!("the base has changed since this overlay was last entered: it was {was}, now it is {is}")
         }
+        Event::BaseEdited { paths } => edited(paths),
         Event::Rebased { lines } => lines.join("; "),
         Event::ReadOnlyPart { path, reason } => format!("{} is read-only inside: {reason}", path.display()),
         Event::MissingPart { path, reason } => format!("{} is not shown inside: {reason}", path.display()),
@@ -51,6 +52,16 @@ fn in_words(event: &Event) -> String {
         }
         Event::Cleared { what } => format!("cleared what an interrupted run left: {}", what.display()),
     }
+}
+
+/// Names a few: there may be hundreds.
+fn edited(paths: &[PathBuf]) -> String {
+    let few: Vec<String> = paths.iter().take(3).map(|path| path.display().to_string()).collect();
+    let more = match paths.len().saturating_sub(few.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("edited on the host since this overlay was last entered: {}{more}", few.join(", "))
 }
 
 fn entered(name: &str, way: Way, temporary: bool, reach: Reach, own: &[PathBuf]) -> String {

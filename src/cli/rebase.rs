@@ -64,7 +64,7 @@ struct PackageRow<'a> {
 /// What a person should know of a file, or of the lists of users.
 #[derive(Debug, Serialize)]
 struct FindingRow<'a> {
-    /// `kept-over`, `kept-alone`, `kept-away`, `offered`, `saved`, `missing`, `misplaced` or `accounts`.
+    /// `kept-over`, `kept-alone`, `kept-away`, `offered`, `saved`, `missing`, `misplaced`, `left-behind` or `accounts`.
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<output::JsonPath<'a>>,
@@ -139,6 +139,7 @@ fn finding(finding: &Finding) -> FindingRow<'_> {
         Finding::Saved { path, ending } => ("saved", Some(path), Some(ending), None),
         Finding::Misplaced { path, .. } => ("misplaced", Some(path), None, None),
         Finding::Missing { path, package } => ("missing", Some(path), None, Some(package)),
+        Finding::LeftBehind { path, .. } => ("left-behind", Some(path), None, None),
         Finding::Accounts { .. } => ("accounts", None, None, None),
     };
     FindingRow {

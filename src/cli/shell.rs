@@ -10,7 +10,7 @@ use super::arguments::Place;
 use super::messages::Messages;
 use super::output;
 use super::report::Error;
-use crate::overlay::{Mode, OverlayName, Part, measure};
+use crate::overlay::{self, Mode, OverlayName, Part, Standing, measure};
 use crate::shell::{self, Entrance, Outcome, Plan, Remains, Request, Size};
 use crate::sys::{Ended, raise_as_self, with_causes};
 
@@ -135,9 +135,16 @@ fn describe(plan: &Plan, messages: &mut Messages) -> Result<String, Error> {
             let user = output::visible(&running.user().to_string());
             return Ok(format!("would join '{name}' through process {user}\n"));
         }
-        Entrance::Reenter(overlay) if overlay.record.base != *plan.base() && !plan.keeps_base() => {
-            lines = shell::preview(plan, messages)?;
-            format!("would enter '{name}' over {}, which has changed\n", plan.base())
+        Entrance::Reenter(overlay) if !plan.keeps_base() => {
+            let state = match overlay::standing(&overlay, &plan.host, plan.base())? {
+                Standing::Behind => ", which has changed",
+                Standing::Edited(_) => ", which was edited",
+                Standing::Level | Standing::Touched => "",
+            };
+            if !state.is_empty() {
+                lines = shell::preview(plan, messages)?;
+            }
+            format!("would enter '{name}' over {}{state}\n", plan.base())
         }
         Entrance::Reenter(_) => format!("would enter '{name}' over {}\n", plan.base()),
         Entrance::Create => format!("would make '{name}' over {}\n", plan.base()),

@@ -26,7 +26,7 @@ use crate::event::{Event, Events};
 use crate::host::Base;
 use crate::sys::{Context, FileKind, IoError, Lock, Root, replace_file, sync_dir, unsuitable_upper};
 
-const RECORD: &str = "overlay.toml";
+pub(super) const RECORD: &str = "overlay.toml";
 const LOCK: &str = ".lock";
 
 /// All named overlays of a state directory.

@@ -35,8 +35,9 @@ pub use layers::{Layer, Part, directory_name, is_kernel_window, mount_point, sur
 pub use name::OverlayName;
 pub use packages::{Packages, Whose, packages, packages_of_view};
 pub use rebase::{
-    Finding, Of, Rebase, Room, When, Wishes, adopt_seen, clear_draft, forget_pending, is_followed, last_seen,
-    note_base, note_base_of, note_packages, note_packages_of, pending,
+    Finding, Of, Rebase, Room, Standing, When, Wishes, adopt_seen, clear_draft, forget_pending, is_followed,
+    last_seen, mark_unnoted, note_base, note_base_of, note_meanwhile, note_packages_of, note_touched,
+    note_unnoted, pending, standing,
 };
 pub use record::Record;
 pub use running::{Left, Mode, Presence, Running, RunningOverlay, User, view_label};

@@ -17,7 +17,8 @@
 //!
 //! An overlay's directory holds besides it `layers/ID/upper` and `layers/ID/work`, one pair for each
 //! file system of the host. ID is `@root` for `/`, else the mount point as systemd.unit(5) escapes
-//! paths: `var-lib`, `mnt-my\x2ddisk`.
+//! paths: `var-lib`, `mnt-my\x2ddisk`. `unnoted` is there from when it is entered until it was noted what the base has below
+//! it (`rebase/noting.rs`).
 
 use std::path::Path;
 

@@ -12,7 +12,7 @@ use super::plan::Plan;
 use super::{Error, command};
 use crate::event::Events;
 use crate::overlay;
-use crate::sys::{self, IoError, Pid, Root};
+use crate::sys::{self, Forked, IoError, Pid, Root};
 use crate::tool::systemd_nspawn::{Container, Nspawn};
 
 /// Where init may be; systemd-nspawn looks in the same places.
@@ -45,6 +45,7 @@ pub(super) fn boot(
         private_network: plan.request.private_network,
         managed: plan.host.runs_systemd() || Root::open("/")?.exists("run/systemd/system"),
     };
+    make_caches(&nspawn, &container, &made.command.before)?;
     events.tell(entered(&plan, made.way));
     let mut child = spawn(None, |_, channel| {
         // Asked to end, it powers the container off.
@@ -62,8 +63,28 @@ pub(super) fn boot(
     let noting = Noting::beside(&mut child, &plan.name, kept.as_ref(), &home, processes)?;
     let finished = child.run(None, None, false)?;
     let name = plan.name;
-    let started = Started { presence, name, usage, kept, noting, is_refreshed: false, guard: None, home };
+    let is_refreshed = !made.command.before.is_empty();
+    let started = Started { presence, name, usage, kept, noting, is_refreshed, guard: None, home };
     leave(started, finished, OsStr::new("systemd-nspawn"), events)
+}
+
+/// Makes what is to be made anew since the base has changed: before services read it. What cannot be run here is not
+/// needed here.
+fn make_caches(nspawn: &Nspawn, container: &Container<'_>, commands: &[Vec<String>]) -> Result<(), Error> {
+    for words in commands {
+        match sys::fork()? {
+            Forked::Parent(pid) => {
+                let _ = sys::wait(pid);
+            }
+            Forked::Child => {
+                if sys::die_with_parent(libc::SIGKILL).and_then(|()| sys::let_go_of_streams()).is_ok() {
+                    let _ = nspawn.execute_program(container, words);
+                }
+                sys::exit_now(127)
+            }
+        }
+    }
+    Ok(())
 }
 
 /// At the end systemd-nspawn removes what it keeps for later mounts, from RAM only: where /run is on

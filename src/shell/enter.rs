@@ -209,7 +209,7 @@ pub(super) struct Made {
     pub(super) way: Way,
     /// The process that will be the command, where it could be started before the view was ready.
     child: Option<Child>,
-    command: Command,
+    pub(super) command: Command,
 }
 
 /// An overlay on disk that is being entered.
@@ -262,7 +262,7 @@ fn make_view(
     }
     follow_base(plan, kept.as_deref(), events)?;
     let mut command = the_command(plan, directory, request);
-    if let Some(kept) = kept.as_ref().filter(|_| request.mode != Mode::Booted) {
+    if let Some(kept) = kept.as_ref() {
         command.before = overlay::pending(&kept.dir)?;
     }
     // A child that shares our mount namespace follows us into the new root (pivot_root(2)), so it
@@ -291,10 +291,7 @@ fn follow_base(plan: &Plan, kept: Option<&Kept>, events: &mut dyn Events) -> Res
         // What resists is in nobody's way here.
         events.tell(Event::NotCleared { what: error.path.clone(), reason: error.cause() });
     }
-    if plan.request.no_rebase || overlay.record.base == *plan.base() {
-        return Ok(());
-    }
-    if overlay::is_followed(&overlay.dir, plan.base())? {
+    if plan.request.no_rebase {
         return Ok(());
     }
     let overlay = Overlay { dir: reached_here(&overlay.dir, &plan.name)?, ..overlay.try_clone()? };
@@ -309,6 +306,8 @@ fn mount_in_namespace(plan: &Plan, kept: Option<&mut Kept>, events: &mut dyn Eve
     let view = match kept {
         Some(kept) => reached_here(&kept.dir, &plan.name).and_then(|dir| {
             kept.dir = dir;
+            // Where a full disk keeps it, a crash would keep what is new from being noted: no more.
+            let _ = overlay::mark_unnoted(&kept.dir);
             let view = mount_view(plan, &kept.dir, &ram, events)?;
             if let Some(overlay) = &mut kept.known {
                 // Not before: an overlay that could not be entered has not met its new base.

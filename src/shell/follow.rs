@@ -11,7 +11,7 @@ use super::plan::{Entrance, Plan, plan};
 use super::{Error, Request};
 use crate::event::{Event, Events};
 use crate::host::Host;
-use crate::overlay::{self, Of, Overlay, Part, Presence, Rebase, Storage, When, Wishes, assemble};
+use crate::overlay::{self, Of, Overlay, Part, Presence, Rebase, Standing, Storage, When, Wishes, assemble};
 use crate::sys::{Namespaces, Propagation, detach_path, leave_for_new, set_propagation};
 
 /// What came of it.
@@ -74,14 +74,18 @@ fn follow_alone(
     is_only_planned: bool,
     events: &mut dyn Events,
 ) -> Result<Followed, Error> {
-    if overlay.record.base == *plan.base() {
-        return Ok(Followed::Unchanged);
+    if !is_only_planned {
+        note_what_a_crash_kept(plan, &overlay, &plan.host);
     }
-    if overlay::is_followed(&overlay.dir, plan.base())? {
-        if !is_only_planned {
-            overlay.touch(plan.base())?;
+    match overlay::standing(&overlay, &plan.host, plan.base())? {
+        Standing::Level | Standing::Touched => {
+            if !is_only_planned && overlay.record.base != *plan.base() {
+                overlay.touch(plan.base())?;
+            }
+            return Ok(Followed::Unchanged);
         }
-        return Ok(Followed::Unchanged);
+        Standing::Edited(paths) => events.tell(Event::BaseEdited { paths }),
+        Standing::Behind => {}
     }
     leave_for_new(Namespaces::MOUNT)?;
     set_propagation(Path::new("/"), Propagation::Slave)?;
@@ -119,11 +123,30 @@ fn rebase_here(
 const ATTEMPTS: usize = 3;
 const MOMENT: Duration = Duration::from_millis(200);
 
-/// Lets an overlay that is about to be entered follow its base. The mount namespace is ours alone.
+/// Lets an overlay that is about to be entered follow its base, if that has changed or was edited. The mount namespace is
+/// ours alone.
 pub(super) fn follow(plan: &Plan, overlay: &Overlay, events: &mut dyn Events) -> Result<(), Error> {
+    note_what_a_crash_kept(plan, overlay, &here(plan)?);
+    match overlay::standing(overlay, &plan.host, plan.base())? {
+        Standing::Level => return Ok(()),
+        Standing::Touched => {
+            // Else it is looked at again.
+            let _ = overlay::note_touched(overlay, &plan.host, plan.base());
+            return Ok(());
+        }
+        Standing::Edited(paths) => events.tell(Event::BaseEdited { paths }),
+        Standing::Behind => {}
+    }
     let rebase = rebase_here(plan, overlay, &Wishes::default(), events)?;
     events.tell(Event::Rebased { lines: rebase.lines(When::Done, Of::Overlay) });
     Ok(())
+}
+
+/// What cannot be noted now is asked for when the base has changed.
+fn note_what_a_crash_kept(plan: &Plan, overlay: &Overlay, host: &Host) {
+    if overlay.record.base == *plan.base() {
+        let _ = overlay::note_unnoted(overlay, host);
+    }
 }
 
 fn plan_here(

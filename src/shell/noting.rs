@@ -1,4 +1,4 @@
-//! Noting what packages the base has, beside a session that lasts.
+//! Noting what packages the base has, and what lies below the overlay's files, beside a session that lasts.
 //!
 //! It is needed when the base has changed since, and whoever leaves notes it, too. But a session can end by a power cut,
 //! or after an update of the host. A process of its own does it: it takes longer than starting a command, and one that is
@@ -53,7 +53,7 @@ impl Noting {
             Ok(Forked::Parent(pid)) => self.process.set(Some(pid)),
             Ok(Forked::Child) => {
                 if sys::join(&self.home).is_ok() {
-                    let _ = overlay::note_packages(&self.name, &self.dir);
+                    let _ = overlay::note_meanwhile(&self.name, &self.dir);
                 }
                 sys::exit_now(0)
             }

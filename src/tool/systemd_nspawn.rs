@@ -36,11 +36,8 @@ impl Nspawn {
 
     /// Becomes it. Returns only when that failed.
     pub fn execute(&self, container: &Container<'_>) -> Error {
-        let mut command = Command::new(&self.path);
-        command.args(["--quiet", "--boot"]).arg("--directory").arg(container.directory);
-        command.arg(format!("--machine={}", machine_name(container.name)));
-        // The tree has the host's journal; one shared with the container would mix them.
-        command.args(["--link-journal=no", "--resolv-conf=bind-host", "--timezone=off"]);
+        let mut command = self.of(container);
+        command.args(["--boot", "--resolv-conf=bind-host"]);
         if container.private_network {
             command.arg("--private-network");
         }
@@ -49,6 +46,27 @@ impl Nspawn {
             command.args(["--register=no", "--keep-unit"]);
         }
         Error::NotStarted { program: PROGRAM, source: command.exec() }
+    }
+
+    /// Becomes one in which nothing is booted, but a program of the container's runs, without a network. Returns only
+    /// when that failed.
+    pub fn execute_program(&self, container: &Container<'_>, words: &[String]) -> Error {
+        let mut command = self.of(container);
+        command.args(["--as-pid2", "--console=pipe", "--private-network", "--register=no"]);
+        if !container.managed {
+            command.arg("--keep-unit");
+        }
+        command.arg("--").args(words);
+        Error::NotStarted { program: PROGRAM, source: command.exec() }
+    }
+
+    fn of(&self, container: &Container<'_>) -> Command {
+        let mut command = Command::new(&self.path);
+        command.arg("--quiet").arg("--directory").arg(container.directory);
+        command.arg(format!("--machine={}", machine_name(container.name)));
+        // The tree has the host's journal; one shared with the container would mix them.
+        command.args(["--link-journal=no", "--timezone=off"]);
+        command
     }
 }
 

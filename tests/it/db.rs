@@ -23,6 +23,25 @@ struct Answer {
 fn db(words: &[&dyn AsRef<std::ffi::OsStr>]) -> Answer {
     let mut program = command(ONLAY);
     program.arg("db").args(words.iter().map(AsRef::as_ref));
+    answer(program)
+}
+
+/// The same where nothing can be written to a directory, which is made for that. Nothing is there afterwards.
+fn db_cannot_write(directory: &Path, words: &[&dyn AsRef<std::ffi::OsStr>]) {
+    if !crate::kernel::kernel_or_skip() {
+        return;
+    }
+    std::fs::create_dir(directory).expect("our directory");
+    let mut program = command("unshare");
+    let script = "mount --bind \"$1\" \"$1\"; mount -o remount,bind,ro \"$1\"; shift; exec \"$@\"";
+    program.args(["--mount", "sh", "-ec", script, "-"]).arg(directory).args([ONLAY, "db"]);
+    program.args(words.iter().map(AsRef::as_ref));
+    let answer = answer(program);
+    assert!(answer.failed(1).contains("Read-only file system"), "{}", answer.stderr);
+    std::fs::remove_dir(directory).expect("it is empty");
+}
+
+fn answer(mut program: std::process::Command) -> Answer {
     let output = program.output().expect("the program starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it is UTF-8");
     Answer { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }

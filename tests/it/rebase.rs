@@ -5,6 +5,7 @@ mod damage;
 mod diverted;
 mod dnf;
 mod dpkg;
+mod edited;
 mod files;
 mod oracle;
 mod packages;

@@ -48,13 +48,15 @@ pub(super) fn plan(
     Ok(())
 }
 
-/// Keeps a copy of what lies below those that an upper has.
-pub(super) fn note(layer: &Layer<'_>, layers: &Root) -> Result<(), IoError> {
+/// Keeps a copy of what lies below those that an upper has, while that is what was noted.
+pub(super) fn note(layer: &Layer<'_>, layers: &Root, seen: &SeenFiles) -> Result<(), IoError> {
     for file in FILES {
         if read_in(layer, layer.upper, file)?.is_none() {
             continue;
         }
-        if let Some((theirs, _)) = read_in(layer, layer.lower, file)? {
+        if let Some((theirs, _)) = read_in(layer, layer.lower, file)?
+            && is_noted(seen, file, &theirs)
+        {
             layers.make_dir(seen::DIRECTORY, 0o700)?;
             replace_file(&layers.open_child(OsStr::new(seen::DIRECTORY))?, file, &theirs)?;
         }
@@ -80,9 +82,12 @@ fn read_noted(layers: &Root, seen: &SeenFiles, file: &str) -> Result<Option<Vec<
         Err(error) if error.is_not_found() => return Ok(None),
         other => other?,
     };
+    Ok(Some(copy).filter(|copy| is_noted(seen, file, copy)))
+}
+
+fn is_noted(seen: &SeenFiles, file: &str, text: &[u8]) -> bool {
     let noted = seen.get(&Path::new("/etc").join(file));
-    let is_it = matches!(noted, Some(Had::Content(content, _)) if *content == Content::of_bytes(&copy));
-    Ok(is_it.then_some(copy))
+    noted.and_then(Had::content) == Some(&Content::of_bytes(text))
 }
 
 /// A merged file.

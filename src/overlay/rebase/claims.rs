@@ -20,7 +20,7 @@ pub(super) trait Brought {
 /// resolved.
 #[derive(Debug)]
 pub(super) struct Claims<B> {
-    kept: HashMap<PathBuf, String>,
+    kept: HashMap<PathBuf, (String, bool)>,
     replaced: HashMap<PathBuf, (B, bool)>,
     taken: HashMap<PathBuf, Taken>,
     needed: BTreeSet<PathBuf>,
@@ -51,9 +51,10 @@ impl<B> Claims<B> {
         }
     }
 
-    /// A package of the overlay stays, in its own version.
-    pub(super) fn keep(&mut self, path: PathBuf, package: &str) {
-        self.kept.entry(path).or_insert_with(|| package.to_owned());
+    /// A package of the overlay stays, in its own version; what it has there may be configuration, of which the base's
+    /// changes only where a person changes it.
+    pub(super) fn keep(&mut self, path: PathBuf, package: &str, is_settled_config: bool) {
+        self.kept.entry(path).or_insert_with(|| (package.to_owned(), is_settled_config));
     }
 
     /// A package of the overlay goes, or gives way to the base's.
@@ -79,7 +80,7 @@ impl<B> Claims<B> {
 
     /// What kept packages have, and which.
     pub(super) fn kept(&self) -> impl Iterator<Item = (&Path, &str)> {
-        self.kept.iter().map(|(path, package)| (path.as_path(), package.as_str()))
+        self.kept.iter().map(|(path, (package, _))| (path.as_path(), package.as_str()))
     }
 }
 
@@ -94,6 +95,7 @@ impl<B: Brought> Ownership for Claims<B> {
         };
         Ok(Owners {
             kept: self.kept.contains_key(path),
+            kept_config: self.kept.get(path).is_some_and(|(_, is_settled_config)| *is_settled_config),
             replaced,
             taken: self.taken.get(path).copied(),
             refused: self.refused.contains(path),

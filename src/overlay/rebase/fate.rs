@@ -12,6 +12,7 @@
 //! | changed | as it was | the overlay's |
 //! | changed | changed in the same way | the base's |
 //! | of a package that the overlay keeps | any | the overlay's |
+//! | its configuration, unedited | edited by a person | the base's |
 //! | unedited, of a package that the base replaces or removes | any | the base's |
 //! | edited configuration | changed | the overlay's, with the base's beside it |
 //! | edited, of a package | changed, or gone | the base's, with the overlay's beside it |
@@ -41,6 +42,9 @@ pub(super) struct Facts<'a> {
 pub(super) struct Owners {
     /// A package that the overlay has as its own.
     pub(super) kept: bool,
+    /// It is configuration of such a package, which the base has as it had it before, or has not: what changed there, a
+    /// person changed.
+    pub(super) kept_config: bool,
     /// A package of the overlay whose place the base's version takes, or that is gone with the base's.
     pub(super) replaced: Option<Replaced>,
     /// A package that is taken from the base.
@@ -108,7 +112,11 @@ fn of_whiteout(facts: &Facts<'_>) -> Fate {
     // A package of the overlay did not have the file any more; the version that takes its place has.
     let went_with_a_package =
         owners.taken.is_some_and(|taken| taken.changed) && owners.replaced.is_none() && !owners.kept;
-    let is_another = facts.had.and_then(Had::content).is_some_and(|had| had != facts.has);
+    let is_another = match facts.had {
+        Some(Had::Content(had, _)) => had != facts.has,
+        Some(Had::Uncertain) => true,
+        Some(Had::Nothing | Had::Hidden) | None => false,
+    };
     match (went_with_a_package, is_another) {
         (true, _) => Fate::Drop,
         (false, true) if !owners.refused && !owners.kept => Fate::KeepAway,
@@ -118,13 +126,14 @@ fn of_whiteout(facts: &Facts<'_>) -> Fate {
 
 fn of_file(own: &Content, facts: &Facts<'_>) -> Fate {
     let owners = &facts.owners;
-    if owners.kept {
+    let is_settings = owners.kept_config && facts.had.is_some();
+    if owners.kept && (!is_settings || *facts.has == Content::Absent || facts.has == own) {
         return Fate::Keep;
     }
     let base = match facts.had {
         Some(Had::Content(content, _)) => Some(content),
         Some(Had::Nothing) => Some(&Content::Absent),
-        Some(Had::Hidden) | None => None,
+        Some(Had::Hidden | Had::Uncertain) | None => None,
     };
     if base == Some(own) {
         return of_same_content(own, facts);
@@ -155,15 +164,16 @@ fn of_same_content(own: &Content, facts: &Facts<'_>) -> Fate {
 
 fn of_two_changes(facts: &Facts<'_>) -> Fate {
     let owners = &facts.owners;
-    let config = owners.replaced.is_some_and(|replaced| replaced.config)
+    let config = owners.kept_config
+        || owners.replaced.is_some_and(|replaced| replaced.config)
         || owners.taken.is_some_and(|taken| taken.config);
     let is_owned = owners.replaced.is_some() || owners.taken.is_some();
-    let was_there = facts.had.is_some_and(|had| had.content().is_some());
+    let was_there = matches!(facts.had, Some(Had::Content(..) | Had::Uncertain));
     match facts.has {
         Content::Absent if owners.replaced.is_some() => Fate::DropAndSave,
         Content::Absent if was_there => Fate::KeepAlone,
         Content::Absent => Fate::Keep,
-        _ if owners.refused => Fate::Keep,
+        _ if owners.refused && !owners.kept_config => Fate::Keep,
         Content::Directory => Fate::KeepOver,
         _ if config => Fate::KeepAndOffer,
         _ if is_owned => Fate::DropAndSave,
@@ -186,6 +196,10 @@ mod tests {
 
     fn kept() -> Owners {
         Owners { kept: true, ..owners() }
+    }
+
+    fn kept_config() -> Owners {
+        Owners { kept_config: true, refused: true, ..kept() }
     }
 
     fn replaced(pristine: bool, config: bool) -> Owners {
@@ -213,6 +227,15 @@ mod tests {
             (&A, true, Some(&A), &absent, owners(), Fate::Drop),
             (&A, true, Some(&A), &B, both(true, true), Fate::Drop),
             (&A, true, Some(&A), &B, kept(), Fate::Keep),
+            // Configuration of such a package: what a person edits on the base counts.
+            (&A, true, Some(&A), &B, kept_config(), Fate::Drop),
+            (&A, true, Some(&A), &A, kept_config(), Fate::Keep),
+            (&A, true, Some(&A), &absent, kept_config(), Fate::Keep),
+            (&B, true, Some(&A), &A, kept_config(), Fate::Keep),
+            (&B, true, Some(&A), &C, kept_config(), Fate::KeepAndOffer),
+            (&B, true, Some(&absent), &C, kept_config(), Fate::KeepAndOffer),
+            (&B, true, Some(&A), &Content::Directory, kept_config(), Fate::KeepOver),
+            (&B, true, None, &C, kept_config(), Fate::Keep),
             // Only its mode was changed.
             (&A, false, Some(&A), &A, owners(), Fate::Keep),
             (&A, false, Some(&A), &B, taken(false, true), Fate::Refresh),
@@ -252,6 +275,22 @@ mod tests {
                 there => Had::Content(there.clone(), Attributes::none()),
             });
             let facts = Facts { own: Some(own), same_attributes, had: had.as_ref(), has, owners };
+            assert_eq!(decide(&facts), expected, "row {number}: {facts:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_uncertain_is_told() {
+        let table: &[(Option<&Content>, &Content, Owners, Fate)] = &[
+            (Some(&A), &A, owners(), Fate::Drop),
+            (Some(&A), &B, owners(), Fate::KeepOver),
+            (Some(&A), &B, kept_config(), Fate::KeepAndOffer),
+            (Some(&A), &B, taken(true, false), Fate::KeepAndOffer),
+            (Some(&A), &Content::Absent, owners(), Fate::KeepAlone),
+            (None, &A, owners(), Fate::KeepAway),
+        ];
+        for (number, &(own, has, owners, expected)) in table.iter().enumerate() {
+            let facts = Facts { own, same_attributes: true, had: Some(&Had::Uncertain), has, owners };
             assert_eq!(decide(&facts), expected, "row {number}: {facts:?}");
         }
     }

@@ -437,7 +437,7 @@ fn leads_to(needed: &BTreeSet<PathBuf>, path: &Path) -> bool {
 const BACKUPS: &[&str] = &["passwd-", "group-", "shadow-", "gshadow-", "subuid-", "subgid-"];
 
 /// Whether a path is where programs note what they do, on either side: no person has to be told that both did.
-fn changes_by_itself(path: &Path) -> bool {
+pub(super) fn changes_by_itself(path: &Path) -> bool {
     // The links of alternatives are made anew by who knows them.
     let places = ["/etc/alternatives", "/var/cache", "/var/log", "/var/tmp"];
     let is_backup = path.parent() == Some(Path::new("/etc"))

@@ -15,89 +15,44 @@ mod draft;
 mod edit;
 mod fate;
 mod files;
+mod finding;
+mod noting;
 mod packages;
 mod room;
 mod seen;
 mod shown;
+mod side;
+mod stamps;
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use self::draft::Draft;
 use self::edit::Edit;
-use self::seen::SeenFiles;
+use self::noting::Noted;
+use self::seen::{Moment, SeenFiles};
+use self::side::Side;
 use super::changes::marks::Prefix;
 use super::changes::place::Place;
 use super::changes::upper::Upper;
-use super::copy::copy_tree;
-use super::diff::{uppers, without_submounts};
-use super::name::OverlayName;
+use super::diff::uppers;
 use super::{Error, Overlay, layers};
 use crate::event::counted;
 use crate::host::{Base, Host};
-use crate::sys::{FileKind, IoError, Root};
+use crate::sys::{IoError, Root};
 
 pub use self::caches::{forget_pending, pending};
 pub use self::draft::clear_draft;
 pub(super) use self::edit::make_parents;
+pub use self::finding::Finding;
+pub use self::noting::{
+    adopt_seen, mark_unnoted, note_base, note_base_of, note_meanwhile, note_packages_of, note_unnoted,
+};
 pub use self::packages::Wishes;
 pub use self::room::Room;
-
-/// Something that a person should know of a rebase.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
-    /// Both sides changed it; the overlay's stays, and the base's is not seen.
-    KeptOver {
-        /// Where.
-        path: PathBuf,
-    },
-    /// The overlay changed it, and the base has it no more; the overlay's stays.
-    KeptAlone {
-        /// Where.
-        path: PathBuf,
-    },
-    /// The overlay removed it, and the base has changed it since; it stays removed.
-    KeptAway {
-        /// Where.
-        path: PathBuf,
-    },
-    /// Both sides changed it; the overlay's stays, with the base's beside it.
-    Offered {
-        /// Where.
-        path: PathBuf,
-        /// The ending of the base's.
-        ending: String,
-    },
-    /// Both sides changed it; the base's is seen, with the overlay's beside it.
-    Saved {
-        /// Where.
-        path: PathBuf,
-        /// The ending of the overlay's.
-        ending: String,
-    },
-    /// The overlay keeps a package, of which this file lay in the old base alone and is gone with it.
-    Missing {
-        /// Where it was.
-        path: PathBuf,
-        /// Whose it is.
-        package: String,
-    },
-    /// Something is diverted on one side, and something else is in the way where the file belongs now.
-    Misplaced {
-        /// The path that is diverted, or is no more.
-        path: PathBuf,
-        /// Where its file belongs.
-        place: PathBuf,
-    },
-    /// Users or groups of both sides do not go together.
-    Accounts {
-        /// What is wrong, in words.
-        words: String,
-    },
-}
+pub use self::stamps::note_touched;
 
 /// What is to be done so that an overlay follows its base.
 pub struct Rebase {
@@ -114,6 +69,10 @@ pub struct Rebase {
     pub findings: Vec<Finding>,
     /// The base that it was planned for.
     base: Base,
+    /// Whether that is the one that the overlay knew, of which files were edited.
+    is_same_base: bool,
+    /// When it was planned.
+    planned: Moment,
     /// What tells that base's packages another time, if that is known already.
     manifest: Option<String>,
     /// What it takes on disk.
@@ -125,6 +84,7 @@ impl Rebase {
     pub fn plan(overlay: &Overlay, host: &Host, view: &Root, wishes: &Wishes) -> Result<Rebase, Error> {
         overlay.check_root(host.root.path())?;
         let layers = overlay.dir.open_child(OsStr::new(layers::DIRECTORY))?;
+        let planned = now();
         // Before anything is read: should it change from here on, that will be noticed.
         packages::refuse_in_use(&host.root, packages::PATIENCE)?;
         let base = host.base();
@@ -143,6 +103,8 @@ impl Rebase {
             packages: packages.lines,
             broken: (packages.broken, packages.remedy),
             findings: Vec::new(),
+            is_same_base: base == overlay.record.base,
+            planned,
             base,
             manifest: packages.manifest,
             room: Room::default(),
@@ -152,6 +114,7 @@ impl Rebase {
                 rebase.findings.push(Finding::Missing { path, package });
             }
         }
+        rebase.findings.extend(left_behind(&names, &whiteouts));
         let noted = if seen.is_known() { shown::read(&layers)? } else { BTreeMap::new() };
         let shown = noted.into_iter().filter(|(path, _)| packages.named.contains(path)).collect();
         for (side, upper) in sides.into_iter().zip(read) {
@@ -189,7 +152,12 @@ impl Rebase {
     /// Does it: wholly, or not at all. Nobody is in the overlay.
     pub fn apply(&self, overlay: &Overlay, host: &Host) -> Result<(), Error> {
         match self.draft(overlay, host) {
-            Ok(draft) => Ok(draft.publish()?),
+            Ok(draft) => {
+                draft.publish()?;
+                // Where it stays, what was noted is looked at once more.
+                let _ = noting::unmark(&overlay.dir);
+                Ok(())
+            }
             Err(error) => {
                 // It takes room that may be what is missing.
                 let _ = clear_draft(&overlay.dir);
@@ -208,8 +176,9 @@ impl Rebase {
             edit::apply(edits, &side.upper, &side.lower)?;
         }
         self.write_later(&sides, host, draft.layers())?;
-        let of_base = (&self.base, self.manifest.as_deref());
-        note(&sides, draft.layers(), SeenFiles::default(), of_base, host)?;
+        let manifest = self.manifest.as_deref();
+        let of = Noted { base: &self.base, manifest, since: Some(self.planned) };
+        noting::note(&sides, draft.layers(), SeenFiles::default(), &of, host)?;
         caches::note(draft.layers(), &self.pending)?;
         draft.sync()?;
         packages::refuse_in_use(&host.root, Duration::ZERO)?;
@@ -233,7 +202,9 @@ impl Rebase {
 
     /// What a person should know, in words; the sum first, and what to mend last.
     pub fn lines(&self, when: When, of: Of) -> Vec<String> {
-        let packages = self.packages.iter().map(|line| match (&line.choice, when, of) {
+        // What stays as it was over the same packages is no news.
+        let is_news = |line: &&packages::Line| !self.is_same_base || line.choice.is_some();
+        let packages = self.packages.iter().filter(is_news).map(|line| match (&line.choice, when, of) {
             (Some(choice), When::Planned, Of::Overlay) => format!("{}; {choice}", line.text),
             _ => line.text.clone(),
         });
@@ -308,46 +279,27 @@ impl Of {
     }
 }
 
-impl Finding {
-    fn in_words(&self, of: Of) -> String {
-        let (here, own, host) = match of {
-            Of::Overlay => ("in the overlay", "the overlay's", "the host"),
-            Of::Host => ("while the host was unlocked", "the unlocked one", "the base"),
-        };
-        match self {
-            Finding::KeptOver { path } => {
-                format!("{}: changed on both sides; {own} is kept", path.display())
-            }
-            Finding::KeptAlone { path } => {
-                format!("{}: changed {here}, gone from {host}; {own} is kept", path.display())
-            }
-            Finding::KeptAway { path } => {
-                format!("{}: removed {here}, changed on {host}; it stays removed", path.display())
-            }
-            Finding::Offered { path, ending } => {
-                let path = path.display();
-                format!("{path}: changed on both sides; {own} is kept, {host}'s is {path}{ending}")
-            }
-            Finding::Saved { path, ending } => {
-                let path = path.display();
-                format!("{path}: changed on both sides; {host}'s is taken, {own} is {path}{ending}")
-            }
-            Finding::Missing { path, package } => {
-                format!("{}: of {package}, which stays, but went with the base", path.display())
-            }
-            Finding::Misplaced { path, place } => {
-                let (path, place) = (path.display(), place.display());
-                format!("{path}: belongs at {place} now, by what is diverted, but something is in the way")
-            }
-            Finding::Accounts { words } => words.clone(),
-        }
-    }
+/// How an overlay stands to the base that its host has now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It lies over what it knows.
+    Level,
+    /// The same, but files that it covers were written again with the same content.
+    Touched,
+    /// The base is the same, but these files of it were edited, which the overlay covers.
+    Edited(Vec<PathBuf>),
+    /// The base is another one.
+    Behind,
 }
 
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.in_words(Of::Overlay))
+/// Finds out how an overlay stands to a base, which is the host's. Only reads; what it takes follows the number of names in
+/// the overlay that a person could edit on the host.
+pub fn standing(overlay: &Overlay, host: &Host, base: &Base) -> Result<Standing, Error> {
+    let is_known = overlay.record.base == *base;
+    if !is_known && !is_followed(&overlay.dir, base)? {
+        return Ok(Standing::Behind);
     }
+    stamps::covered(&overlay.dir, host, base)
 }
 
 /// Whether an overlay follows this base already, though its record does not say so: since a crash came before that.
@@ -364,132 +316,25 @@ pub fn last_seen(overlay: &Root) -> Option<Base> {
     seen::base(&overlay.open_child(OsStr::new(layers::DIRECTORY)).ok()?)
 }
 
-/// Notes what an overlay has seen of its base, after the last one has left it.
-pub fn note_base(name: &OverlayName, dir: &Root) -> Result<(), Error> {
-    if holds_nothing(&uppers(dir)?)? {
-        return Ok(());
-    }
-    let overlay = Overlay::read(name, dir.try_clone()?)?;
-    let host = Host::open(Path::new(&overlay.record.root))?;
-    note_base_of(&overlay, &host)
-}
-
-/// Notes what layers have seen of their base, which is the host as it is seen here.
-pub fn note_base_of(overlay: &Overlay, host: &Host) -> Result<(), Error> {
-    let all = uppers(&overlay.dir)?;
-    let base = &overlay.record.base;
-    // Where the base was changed under the overlay, what it had is gone; and while its package manager is at work, what it
-    // has is neither what it had nor what it will have.
-    if holds_nothing(&all)? || !is_settled(base, host) {
-        return Ok(());
-    }
-    let layers = overlay.dir.open_child(OsStr::new(layers::DIRECTORY))?;
-    note(&Side::all(all, host)?, &layers, SeenFiles::read(&layers, base)?, (base, None), host)
-}
-
-fn holds_nothing(uppers: &[(PathBuf, Root)]) -> Result<bool, IoError> {
-    for (_, upper) in uppers {
-        if !upper.is_empty()? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Whether the host has the base that is known, and nobody is changing it.
-fn is_settled(base: &Base, host: &Host) -> bool {
-    *base == host.base() && packages::refuse_in_use(&host.root, Duration::ZERO).is_ok()
-}
-
-/// Notes what packages an overlay's base has, while somebody is in it: who leaves might not come to that, and the base
-/// might be another one then.
-pub fn note_packages(name: &OverlayName, dir: &Root) -> Result<(), Error> {
-    let overlay = Overlay::read(name, dir.try_clone()?)?;
-    let host = Host::open(Path::new(&overlay.record.root))?;
-    note_packages_of(&overlay, &host)
-}
-
-/// Notes what packages the base of layers has, which is the host as it is seen here.
-pub fn note_packages_of(overlay: &Overlay, host: &Host) -> Result<(), Error> {
-    let base = &overlay.record.base;
-    if !is_settled(base, host) {
-        return Ok(());
-    }
-    packages::note(&host.root, &overlay.dir.open_child(OsStr::new(layers::DIRECTORY))?, (base, None))
-}
-
-/// Copies what was noted of the base that layers lie over into an overlay that is being made over the same.
-pub fn adopt_seen(overlay: &Root, from: &Root) -> Result<(), Error> {
-    let layers = from.open_child(OsStr::new(layers::DIRECTORY))?;
-    let seen = match layers.open_child(OsStr::new(seen::DIRECTORY)) {
-        Err(error) if error.is_not_found() => return Ok(()),
-        other => other?,
+/// What a dpkg that was broken off inside has left.
+fn left_behind(names: &HashSet<PathBuf>, whiteouts: &HashSet<PathBuf>) -> Option<Finding> {
+    let is_left = |path: &&PathBuf| {
+        let name = path.as_os_str().as_encoded_bytes();
+        (name.ends_with(b".dpkg-new") || name.ends_with(b".dpkg-tmp")) && !whiteouts.contains(*path)
     };
-    let layers = overlay.open_child(OsStr::new(layers::DIRECTORY))?;
-    layers.make_dir(seen::DIRECTORY, 0o700)?;
-    Ok(copy_tree(&seen, &layers.open_child(OsStr::new(seen::DIRECTORY))?)?)
-}
-
-/// Notes what is seen of a base, and its packages, which may be known.
-fn note(
-    sides: &[Side],
-    layers: &Root,
-    mut seen: SeenFiles,
-    (base, manifest): (&Base, Option<&str>),
-    host: &Host,
-) -> Result<(), Error> {
-    let mut is_new = false;
-    for side in sides {
-        is_new |= seen.note(&side.upper, &side.lower, &side.point)?;
-    }
-    let diversions = packages::Diversions::of(&host.root, |path| read_own(sides, path))?;
-    for side in sides {
-        let layer = side.layer();
-        let inside = diversions.places.iter().filter_map(|path| Some((path.clone(), layer.inside(path)?)));
-        is_new |= seen.note_also(&side.lower, inside)?;
-    }
-    note_shown(sides, layers, host)?;
-    if is_new {
-        seen::note_diversions(layers, &diversions.of_base)?;
-        for side in sides {
-            accounts::note(&side.layer(), layers)?;
-        }
-        seen.write(layers, base)?;
-    }
-    if packages::is_own(host, |path| sides.iter().any(|side| side.has(path))) {
-        packages::note(&host.root, layers, (base, manifest))?;
-    }
-    Ok(())
-}
-
-/// Notes what packages of the overlay have as directories and links in the base alone.
-fn note_shown(sides: &[Side], layers: &Root, host: &Host) -> Result<(), Error> {
-    let listed = packages::listed(&host.root, |directory| {
-        let side = sides.iter().find(|side| side.has(directory))?;
-        let mut place = Place::at(&side.upper, &side.layer().inside(directory)?);
-        place.dir().ok()?.try_clone().ok()
-    })?;
-    let mut found = BTreeMap::new();
-    for side in sides {
-        let layer = side.layer();
-        let inside = listed.iter().filter_map(|path| Some((path.clone(), layer.inside(path)?)));
-        shown::find(&side.upper, &side.lower, inside, &mut found)?;
-    }
-    Ok(shown::note(layers, &found)?)
-}
-
-/// What the uppers have under a path of the view.
-fn read_own(sides: &[Side], path: &Path) -> Result<Option<Vec<u8>>, IoError> {
-    let Some(side) = sides.iter().find(|side| side.has(path)) else { return Ok(None) };
-    let inside = side.layer().inside(path).unwrap_or_default();
-    let mut place = Place::at(&side.upper, inside.parent().unwrap_or(Path::new("")));
-    let (dir, name) = (place.dir()?, inside.file_name().unwrap_or_default());
-    let is_file = dir.lstat(name)?.is_some_and(|stat| FileKind::of(&stat) == FileKind::File);
-    if is_file { dir.read(name, LARGEST_TABLE).map(Some) } else { Ok(None) }
+    let left: Vec<&PathBuf> = names.iter().filter(is_left).collect();
+    let first = left.iter().min()?;
+    Some(Finding::LeftBehind { path: (*first).clone(), others: left.len() - 1 })
 }
 
 /// A larger table is none of dpkg's.
 const LARGEST_TABLE: u64 = 16 << 20;
+
+/// The time, by the clock that files are marked with.
+fn now() -> Moment {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    (time.tv_sec as _, time.tv_nsec as _)
+}
 
 /// All names of an overlay, and those that are whiteouts, by their paths in the view.
 fn names(sides: &[Side], read: &[Upper]) -> (HashSet<PathBuf>, HashSet<PathBuf>) {
@@ -504,37 +349,4 @@ fn names(sides: &[Side], read: &[Upper]) -> (HashSet<PathBuf>, HashSet<PathBuf>)
         }
     }
     (names, whiteouts)
-}
-
-/// An upper and what it covers.
-struct Side {
-    point: PathBuf,
-    upper: Root,
-    lower: Root,
-    others: Vec<PathBuf>,
-}
-
-impl Side {
-    fn all(uppers: Vec<(PathBuf, Root)>, host: &Host) -> Result<Vec<Side>, Error> {
-        let points: Vec<PathBuf> = uppers.iter().map(|(point, _)| point.clone()).collect();
-        let side = |(point, upper): (PathBuf, Root)| {
-            let is_below = |other: &&PathBuf| other.starts_with(&point) && **other != point;
-            let others = points.iter().filter(is_below).cloned().collect();
-            Ok(Side { lower: without_submounts(host, &point)?, point, upper, others })
-        };
-        uppers.into_iter().map(side).collect()
-    }
-
-    /// Whether the upper has a file under a path of the view.
-    fn has(&self, path: &Path) -> bool {
-        let Some(inside) = self.layer().inside(path) else { return false };
-        let mut place = Place::at(&self.upper, inside.parent().unwrap_or(Path::new("")));
-        let name = inside.file_name().unwrap_or_default();
-        place.exists().is_ok_and(|there| there)
-            && place.dir().is_ok_and(|dir| dir.lstat(name).is_ok_and(|stat| stat.is_some()))
-    }
-
-    fn layer(&self) -> files::Layer<'_> {
-        files::Layer { point: &self.point, upper: &self.upper, lower: &self.lower, others: &self.others }
-    }
 }

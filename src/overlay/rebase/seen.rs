@@ -17,6 +17,7 @@
 //!   f SHA-256  a regular file
 //!   l TARGET   a symbolic link
 //!   o          anything else
+//!   u          something that was changed while somebody was in the overlay, who may have seen it before or after
 //! ```
 //! ATTRIBUTES is a SHA-256 over mode, owner and extended attributes. Each SHA-256 is 64 hexadecimal digits.
 //! PATH is from the root of the view and may be any bytes. A file that is cut off or damaged is taken
@@ -28,6 +29,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Stat;
 use rustix::io::Errno;
 
 use super::content::Content;
@@ -38,7 +40,7 @@ use crate::overlay::changes::place::Place;
 use crate::overlay::changes::upper::{Node, Status, Upper};
 use crate::overlay::clear::clear;
 use crate::package::Identity;
-use crate::sys::{Context, IoError, Root, Xattrs, replace_file, sync_file_system};
+use crate::sys::{Context, FileKind, IoError, Root, Xattrs, replace_file, sync_file_system};
 
 /// The directory that holds it; no mount point has a layer of that name.
 pub(in crate::overlay) const DIRECTORY: &str = "@seen";
@@ -129,6 +131,8 @@ pub(in crate::overlay) enum Had {
     Nothing,
     /// Something large that a whiteout hides.
     Hidden,
+    /// Something that was changed while somebody was in the overlay.
+    Uncertain,
     /// This.
     Content(Content, Attributes),
 }
@@ -198,12 +202,21 @@ impl SeenFiles {
         self.0.get(path)
     }
 
-    /// Notes what lies below the names of an upper that are not noted yet. Says whether there were any.
+    /// All paths of which something was noted, in their order.
+    pub(super) fn paths(&self) -> Vec<&Path> {
+        let mut paths: Vec<&Path> = self.0.keys().map(PathBuf::as_path).collect();
+        paths.sort_unstable();
+        paths
+    }
+
+    /// Notes what lies below the names of an upper that are not noted yet. What was changed since somebody may have
+    /// seen it in the overlay is not certain. Says whether there were any.
     pub(in crate::overlay) fn note(
         &mut self,
         upper: &Root,
         lower: &Root,
         point: &Path,
+        entered: Option<Moment>,
     ) -> Result<bool, IoError> {
         let known = self.0.len();
         let upper = Upper::read(upper, Prefix::Trusted)?;
@@ -212,7 +225,13 @@ impl SeenFiles {
             let whole = point.join(&path);
             let Some(name) = path.file_name().filter(|_| !self.0.contains_key(&whole)) else { continue };
             place.move_to(path.parent().unwrap_or(Path::new("")));
-            let had = if place.exists()? { look(place.dir()?, name, node.whiteout)? } else { Had::Nothing };
+            let had = if !place.exists()? {
+                Had::Nothing
+            } else if is_changed_since(place.dir()?, name, entered)? {
+                Had::Uncertain
+            } else {
+                Had::look(place.dir()?, name, node.whiteout)?
+            };
             self.0.insert(whole, had);
         }
         Ok(self.0.len() > known)
@@ -231,7 +250,7 @@ impl SeenFiles {
             let is_unknown = matches!(self.0.get(&whole), None | Some(Had::Hidden));
             let Some(name) = path.file_name().filter(|_| is_unknown) else { continue };
             place.move_to(path.parent().unwrap_or(Path::new("")));
-            let had = if place.exists()? { look(place.dir()?, name, false)? } else { Had::Nothing };
+            let had = if place.exists()? { Had::look(place.dir()?, name, false)? } else { Had::Nothing };
             self.0.insert(whole, had);
             is_new = true;
         }
@@ -264,20 +283,36 @@ impl SeenFiles {
 /// persons write, and not at all the files of large packages that were removed.
 const WORTH_A_LOOK: u64 = 64 << 10;
 
-fn look(dir: &Root, name: &OsStr, is_hidden: bool) -> Result<Had, IoError> {
-    let Some(stat) = dir.lstat(name)? else { return Ok(Had::Nothing) };
-    if is_hidden && u64::try_from(stat.st_size).is_ok_and(|size| size > WORTH_A_LOOK) {
-        return Ok(Had::Hidden);
-    }
-    Ok(Had::Content(Content::of(dir, name)?, Attributes::of(dir, name)?))
+/// A time of the kernel's coarse clock, which files are marked with: seconds since 1970, and nanoseconds.
+pub(in crate::overlay) type Moment = (i64, u64);
+
+/// When a file, or what is known of it, was last changed.
+pub(super) fn changed_at(stat: &Stat) -> Moment {
+    (stat.st_ctime as _, stat.st_ctime_nsec as _)
+}
+
+/// Of a directory that tells nothing: names come and go in it.
+fn is_changed_since(dir: &Root, name: &OsStr, moment: Option<Moment>) -> Result<bool, IoError> {
+    let Some(moment) = moment else { return Ok(false) };
+    let is_later = |stat: Stat| FileKind::of(&stat) != FileKind::Directory && changed_at(&stat) > moment;
+    Ok(dir.lstat(name)?.is_some_and(is_later))
 }
 
 impl Had {
+    /// Looks what is under a name, which an overlay may hide.
+    pub(super) fn look(dir: &Root, name: &OsStr, is_hidden: bool) -> Result<Had, IoError> {
+        let Some(stat) = dir.lstat(name)? else { return Ok(Had::Nothing) };
+        if is_hidden && u64::try_from(stat.st_size).is_ok_and(|size| size > WORTH_A_LOOK) {
+            return Ok(Had::Hidden);
+        }
+        Ok(Had::Content(Content::of(dir, name)?, Attributes::of(dir, name)?))
+    }
+
     /// What it was, where that was looked at.
     pub(in crate::overlay) fn content(&self) -> Option<&Content> {
         match self {
             Had::Content(content, _) => Some(content),
-            Had::Nothing | Had::Hidden => None,
+            Had::Nothing | Had::Hidden | Had::Uncertain => None,
         }
     }
 
@@ -285,6 +320,7 @@ impl Had {
         let (content, attributes) = match self {
             Had::Nothing => return b"a".to_vec(),
             Had::Hidden => return b"h".to_vec(),
+            Had::Uncertain => return b"u".to_vec(),
             Had::Content(content, attributes) => (content, attributes.0.to_string()),
         };
         let (kind, value) = match content {
@@ -302,6 +338,7 @@ impl Had {
         match kind {
             b'a' => return Some(Had::Nothing),
             b'h' => return Some(Had::Hidden),
+            b'u' => return Some(Had::Uncertain),
             _ => {}
         }
         let (attributes, value) = rest.split_at_checked(64)?;
@@ -364,6 +401,7 @@ mod tests {
             ("/e", Had::Nothing),
             ("/o", with(Content::Other)),
             ("/h", Had::Hidden),
+            ("/u", Had::Uncertain),
         ];
         SeenFiles(content.into_iter().map(|(path, had)| (path.into(), had)).collect())
     }
@@ -401,7 +439,7 @@ mod tests {
         fs::write(upper.join("etc/link"), "text").expect("a file");
         let open = |path: &Path| Root::open(path).expect("it opens");
         let mut seen = SeenFiles::default();
-        assert!(seen.note(&open(&upper), &open(&lower), Path::new("/")).expect("readable"));
+        assert!(seen.note(&open(&upper), &open(&lower), Path::new("/"), None).expect("readable"));
         let get = |seen: &SeenFiles, path: &str| seen.get(Path::new(path)).cloned();
         let attributes =
             |name| Attributes::of(&open(&lower.join("etc")), OsStr::new(name)).expect("readable");
@@ -417,7 +455,7 @@ mod tests {
         rustix::fs::mknodat(open(&upper.join("etc")), "gone", CharacterDevice, Mode::empty(), 0)
             .expect("a whiteout");
         fs::write(lower.join("etc/gone"), "large ".repeat(20_000)).expect("a file");
-        assert!(seen.note(&open(&upper), &open(&lower), Path::new("/")).expect("readable"));
+        assert!(seen.note(&open(&upper), &open(&lower), Path::new("/"), None).expect("readable"));
         assert_eq!(get(&seen, "/etc/gone"), Some(Had::Hidden));
         let also =
             || ["etc/gone", "etc/none"].map(|path| (Path::new("/").join(path), path.into())).into_iter();
@@ -426,7 +464,33 @@ mod tests {
         assert_eq!(get(&seen, "/etc/none"), Some(Had::Nothing));
         assert!(!seen.note_also(&open(&lower), also()).expect("readable"));
         fs::write(lower.join("etc/both"), "another").expect("a file");
-        assert!(!seen.note(&open(&upper), &open(&lower), Path::new("/")).expect("readable"));
+        assert!(!seen.note(&open(&upper), &open(&lower), Path::new("/"), None).expect("readable"));
         assert_eq!(get(&seen, "/etc/both"), Some(text));
+    }
+
+    #[test]
+    fn what_was_changed_while_somebody_was_there_is_uncertain() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let [upper, lower] = ["upper", "lower"].map(|name| dir.path().join(name));
+        for name in ["a", "b", "dir/c"] {
+            for place in [&upper, &lower] {
+                let path = place.join(name);
+                fs::create_dir_all(path.parent().expect("below")).expect("directories");
+                fs::write(path, name).expect("a file");
+            }
+        }
+        let open = |path: &Path| Root::open(path).expect("it opens");
+        let at = |name: &str| changed_at(&open(&lower).stat(name).expect("it is there"));
+        let (secs, nanos) = at("a");
+        for (moment, is_uncertain) in [(at("dir/c"), false), ((secs - 1, nanos), true)] {
+            let mut seen = SeenFiles::default();
+            seen.note(&open(&upper), &open(&lower), Path::new("/"), Some(moment)).expect("readable");
+            for name in ["/a", "/b", "/dir/c"] {
+                let had = seen.get(Path::new(name)).expect("it is noted");
+                assert_eq!(*had == Had::Uncertain, is_uncertain, "{name}");
+            }
+            let had = seen.get(Path::new("/dir")).expect("it is noted");
+            assert_ne!(*had, Had::Uncertain, "names come and go in a directory");
+        }
     }
 }

@@ -51,15 +51,33 @@ impl File {
         format!("{DIRECTORY}/{}.toml", self.table())
     }
 
-    /// Merges it. `None` where one of the two is not what libdnf5 writes: then nothing is known of it.
-    pub fn merge(self, ours: &str, theirs: &str, decisions: &Decisions) -> Option<String> {
+    /// Whether it says what packages do not: then what it said before tells who removed something.
+    pub fn is_of_its_own(self) -> bool {
+        matches!(self, File::Groups | File::Environments | File::Modules)
+    }
+
+    /// Merges it; `base` is what it said on the host before, where that is known. `None` where one of the two is not what
+    /// libdnf5 writes: then nothing is known of it.
+    pub fn merge(
+        self,
+        base: Option<&str>,
+        ours: &str,
+        theirs: &str,
+        decisions: &Decisions,
+    ) -> Option<String> {
         let (our, mut merged) = (ours.parse::<Table>().ok()?, theirs.parse::<Table>().ok()?);
+        let base = base.and_then(|base| base.parse::<Table>().ok());
         let rows = |table: &Table| table.get(self.table()).and_then(Value::as_table).cloned();
         let (our_rows, their_rows) = (rows(&our).unwrap_or_default(), rows(&merged).unwrap_or_default());
+        let base_rows = base.map(|base| rows(&base).unwrap_or_default());
         let names = our_rows.keys().chain(their_rows.keys()).cloned();
         let row = |name: String| {
-            let row = self.row(&name, our_rows.get(&name), their_rows.get(&name), decisions)?.clone();
-            Some((name, row))
+            let (our, their) = (our_rows.get(&name), their_rows.get(&name));
+            let row = match &base_rows {
+                Some(base) if self.is_of_its_own() => three_way(base.get(&name), our, their),
+                _ => self.row(&name, our, their, decisions),
+            };
+            Some((name, row?.clone()))
         };
         let rows: Table = names.filter_map(row).collect();
         for (key, value) in our {
@@ -94,9 +112,24 @@ impl File {
                 Some(Word::Ours) => ours.or(theirs),
                 _ => theirs.or(ours),
             },
-            // What one side has removed of these, nobody noted.
+            // What one side has removed of these is not known here.
             File::Groups | File::Environments | File::Modules => theirs.or(ours),
         }
+    }
+}
+
+/// What one side changed is taken; where both did, the host's, unless one of them removed it: that is decided as it is for
+/// packages.
+fn three_way<'a>(
+    base: Option<&'a Value>,
+    ours: Option<&'a Value>,
+    theirs: Option<&'a Value>,
+) -> Option<&'a Value> {
+    match (ours, theirs) {
+        _ if ours == base => theirs,
+        _ if theirs == base => ours,
+        (None, _) => None,
+        (Some(ours), theirs) => theirs.or(Some(ours)),
     }
 }
 
@@ -144,7 +177,7 @@ mod tests {
     }
 
     fn merged(which: File, ours: &str, theirs: &str) -> Table {
-        let text = which.merge(ours, theirs, &decisions()).expect("both are right");
+        let text = which.merge(None, ours, theirs, &decisions()).expect("both are right");
         text.parse().expect("it is TOML")
     }
 
@@ -190,6 +223,36 @@ mod tests {
         );
         let expected = file("groups", &[("x", ours), ("y", theirs)]);
         assert_eq!(found, expected.parse::<Table>().expect("it is TOML"));
-        assert_eq!(File::Packages.merge("[", "", &decisions()), None);
+        assert_eq!(File::Packages.merge(None, "[", "", &decisions()), None);
+    }
+
+    #[test]
+    fn groups_that_one_side_removed_are_gone() {
+        let [a, b, c] = ["packages = [\"a\"]", "packages = [\"b\"]", "packages = [\"c\"]"].map(Some);
+        for (base, ours, theirs, expected) in [
+            (a, a, None, None),
+            (a, None, a, None),
+            (a, None, b, None),
+            (a, b, None, b),
+            (a, a, b, b),
+            (a, b, a, b),
+            (a, b, c, c),
+            (None, a, None, a),
+            (None, None, a, a),
+            (None, a, b, b),
+        ] {
+            for which in [File::Groups, File::Environments, File::Modules] {
+                let of = |row: Option<&str>| {
+                    file(which.table(), &row.map(|row| ("x", row)).into_iter().collect::<Vec<_>>())
+                };
+                let found = which.merge(Some(&of(base)), &of(ours), &of(theirs), &decisions());
+                let found = found.expect("all are right").parse::<Table>().expect("it is TOML");
+                assert_eq!(
+                    found,
+                    of(expected).parse::<Table>().expect("it is TOML"),
+                    "{base:?} {ours:?} {theirs:?}"
+                );
+            }
+        }
     }
 }

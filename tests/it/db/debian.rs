@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{copy, db, locked, squeezed};
+use super::{copy, db, db_cannot_write, locked, squeezed};
 use crate::debian::{command, expect_success, tree};
 
 /// A root with a small database.
@@ -214,6 +214,7 @@ fn three_databases_are_merged_into_one() {
     let planned = db(&[&words[..], &[&"--dry-run"]].concat()).ok();
     assert_eq!(planned, format!("would make a database of 2 packages below {}\n", merged.display()));
     assert!(!merged.exists());
+    db_cannot_write(&merged, &words);
     let answer = db(&[&words[..], &[&"--json"]].concat());
     assert_eq!(answer.code, Some(0), "{}", answer.stderr);
     assert_eq!(answer.fields(&["/name", "/decision"]), ["one take-theirs", "two keep-ours"]);

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use onlay::package::Identity;
 use rusqlite::Connection;
 
-use super::{copy, db, locked, squeezed};
+use super::{copy, db, db_cannot_write, locked, squeezed};
 use crate::debian::{command, expect_success};
 use crate::rpmdb::lab::Lab;
 
@@ -206,6 +206,7 @@ fn three_databases_are_merged_into_one() {
     let planned = db(&[&words[..], &[&"--dry-run"]].concat()).ok();
     assert!(planned.contains("that of theirs, 1 package less and 1 more"), "{planned}");
     assert!(!merged.exists());
+    db_cannot_write(&merged, &words);
     assert_eq!(db(&words).code, Some(0));
     assert_eq!(listed_by_rpm(&lab, "merged"), listed_by_rpm(&lab, "expected"));
     let verified = lab.rpm("rpmdb", "merged").arg("--verifydb").status().expect("rpm starts");

@@ -87,6 +87,23 @@ keeps_changes() {
     test ! -e /usr/in-boot
 }
 
+# What programs make of the base's files is made anew before services start over another base.
+follows_the_base() {
+    # systemd would make it, too, in its own time.
+    onlay shell --quiet web -- sh -c 'echo stale >/etc/ld.so.cache; ln -s /dev/null /etc/systemd/system/ldconfig.service'
+    # It knows another base than this machine's.
+    sed -i 's/^packages = .*/packages = "dpkg:0-0.0"/' /var/lib/onlay/overlays/web/overlay.toml
+    rm -r /var/lib/onlay/overlays/web/layers/@seen
+    boot web
+    # shellcheck disable=SC2016
+    onlay shell --quiet web -- bash -exc 'ldconfig -p | grep libc.so.6
+        started=$(systemctl show --timestamp=unix --property=UserspaceTimestamp --value)
+        test "$(stat -c %Y /etc/ld.so.cache)" -le "${started#@}"'
+    onlay shell web -- poweroff
+    ended
+    test ! -e /var/lib/onlay/overlays/web/layers/@seen/pending
+}
+
 terminated() {
     boot web
     onlay shell web -- touch /usr/second-boot
@@ -131,6 +148,7 @@ step registered registered
 step mode-is-kept mode_is_kept
 step powered-off powered_off
 step keeps-changes keeps_changes
+step follows-the-base follows_the_base
 step terminated terminated
 step without-network without_network
 step run-on-a-disk run_on_a_disk

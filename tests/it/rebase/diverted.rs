@@ -277,6 +277,9 @@ fn what_is_in_the_way_is_told() {
     let said = bed.follow();
     assert!(said.contains(&format!("{PATH}: belongs at {TARGET} now, by what is diverted")), "{said}");
     assert_eq!(bed.inside(&format!("cat {PATH} {TARGET}/file")), "2\nown\n");
+    // As it says.
+    bed.inside(&format!("mv {TARGET} /srv/own; {}", install("foo_2")));
+    assert_eq!(bed.inside(&format!("cat {TARGET}")), "2\n");
 }
 
 #[test]

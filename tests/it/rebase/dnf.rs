@@ -39,3 +39,24 @@ fn dnf_knows_what_it_installed_for_others_with_ndb() {
 fn dnf_5_knows_what_it_installed_for_others() {
     follows(&UNSTABLE, "dnf5");
 }
+
+/// What libdnf5 notes of groups is no package's.
+#[test]
+fn groups_that_one_side_removed_are_gone() {
+    let Some(bed) = Bed::new(&RPM, &["foo_1", "baz_1"]) else { return };
+    let table = "/usr/lib/sysimage/libdnf5/groups.toml";
+    let write = |groups: &[&str]| {
+        let rows: Vec<String> = groups.iter().map(|group| format!("{group} = {{packages = []}}\n")).collect();
+        format!("mkdir -p ${{t%/*}}; printf 'version = \"1.0\"\n\n[groups]\n{}' >$t", rows.concat())
+    };
+    bed.on_host(&format!("t={table}; {}", write(&["left", "host", "overlay"])));
+    bed.inside(&format!("t={table}; {}; {}", write(&["left", "host", "own"]), bed.install(&["foo_2"])));
+    bed.on_host(&format!("t={table}; {}; {} baz", write(&["left", "overlay", "new"]), bed.kind.remove));
+    bed.follow();
+    let groups = bed.inside(&format!("cat {table}"));
+    for (name, is_there) in
+        [("left", true), ("own", true), ("new", true), ("host", false), ("overlay", false)]
+    {
+        assert_eq!(groups.contains(name), is_there, "{name}: {groups}");
+    }
+}

@@ -79,3 +79,47 @@ fn directories_and_links_of_a_package_that_stays_are_there() {
         "dirs/link\n"
     );
 }
+
+#[test]
+fn an_alternative_whose_choice_is_gone_is_automatic_again() {
+    let Some(bed) = Bed::new(&DPKG, &["foo_1", "baz_1"]) else { return };
+    let offer = "update-alternatives --quiet --install /usr/bin/talt talt";
+    bed.on_host(&format!("{offer} /usr/lib/foo/only-1 10; {offer} /usr/lib/baz/file 20"));
+    bed.inside("update-alternatives --quiet --set talt /usr/lib/foo/only-1");
+    bed.on_host(&format!(
+        "update-alternatives --remove talt /usr/lib/foo/only-1; {}",
+        bed.install(&["foo_2"])
+    ));
+    let said = bed.follow();
+    let told = "alternative 'talt' was set to /usr/lib/foo/only-1, which is gone; it is automatic again";
+    assert!(said.contains(told), "{said}");
+    let query = bed.inside("update-alternatives --query talt; readlink /etc/alternatives/talt");
+    assert!(query.contains("Status: auto") && query.ends_with("\n/usr/lib/baz/file\n"), "{query}");
+    // One that is still there stays chosen.
+    bed.on_host(&format!("{offer} /usr/lib/foo/file 30"));
+    bed.inside("update-alternatives --quiet --set talt /usr/lib/baz/file");
+    bed.on_host(&bed.install(&["foo_3"]));
+    let said = bed.follow();
+    assert!(!said.contains("automatic"), "{said}");
+    assert_eq!(bed.inside("readlink -f /usr/bin/talt"), "/usr/lib/baz/file\n");
+}
+
+#[test]
+fn what_an_interrupted_dpkg_has_left_is_told() {
+    let Some(bed) = Bed::new(&DPKG, &["foo_1"]) else { return };
+    let broken_off = "dpkg --unpack /srv/made/large_1.deb >/dev/null 2>&1 & \
+        until [ -e /usr/lib/large/b.dpkg-new ]; do :; done; kill -KILL $!; wait";
+    let script = "mkdir -p \"$1/DEBIAN\" \"$1/usr/lib/large\"; echo 1 >\"$1/usr/lib/large/a\"; head -c 60000000 /dev/zero >\"$1/usr/lib/large/b\"
+        printf 'Package: large\\nVersion: 1\\nArchitecture: all\\nMaintainer: a <a@b>\\nDescription: a\\n' >\"$1/DEBIAN/control\"
+        dpkg-deb -Znone --root-owner-group --build \"$1\" \"$2\" >/dev/null";
+    sh(script, &[&bed.lab.path("large"), &bed.host().join("srv/made/large_1.deb")]);
+    bed.inside(broken_off);
+    bed.on_host(&bed.install(&["foo_2"]));
+    let said = bed.follow();
+    assert!(said.contains(".dpkg-new") && said.contains("left by a dpkg that was broken off"), "{said}");
+    bed.inside(&bed.install(&["large_1"]));
+    bed.on_host(&bed.install(&["foo_3"]));
+    let said = bed.follow();
+    assert!(!said.contains("left by a dpkg"), "{said}");
+    bed.assert_sound();
+}

@@ -103,7 +103,7 @@ impl Lab {
     }
 
     /// The path of a package file for rpm: one of our own, or one of those that all tests have.
-    fn package(&self, file: &str) -> PathBuf {
+    pub(crate) fn package(&self, file: &str) -> PathBuf {
         match (self.path(file).exists(), &self.tree) {
             (true, None) => self.path(file),
             (true, Some(_)) => Path::new("/mnt").join(file),

@@ -418,33 +418,35 @@ fn every_relation_of_packages_is_heeded() {
 
 #[test]
 fn keys_of_both_sides_are_there() {
-    let Some(lab) = Lab::open() else { return };
-    let key = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/key.asc");
-    let import = |database: &str| {
-        expect_success(lab.rpm("rpm", database).arg("--import").arg(&key));
-    };
-    let up: &[&str] = &["-U"];
-    let known = "gpg-pubkey-8783d481-63ceb953.";
-    for (importers, is_there) in
-        [(&["ours"][..], true), (&["theirs"], true), (&["ours", "theirs"], true), (&[], false)]
-    {
-        set_up(&lab, &[], &[(up, &["p0-1"])], &[(up, &["p1-1"])]);
-        for side in importers {
+    for lab in [Lab::open(), Lab::with_tree("rpm-ndb")].into_iter().flatten() {
+        let key = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/key.asc");
+        fs::copy(key, lab.path("key.asc")).expect("ours");
+        let import = |database: &str| {
+            expect_success(lab.rpm("rpm", database).arg("--import").arg(lab.package("key.asc")));
+        };
+        let up: &[&str] = &["-U"];
+        let known = "gpg-pubkey-8783d481-63ceb953.";
+        for (importers, is_there) in
+            [(&["ours"][..], true), (&["theirs"], true), (&["ours", "theirs"], true), (&[], false)]
+        {
+            set_up(&lab, &[], &[(up, &["p0-1"])], &[(up, &["p1-1"])]);
+            for side in importers {
+                import(side);
+            }
+            merge(&lab, &Choice::default());
+            let keys = listed(&lab.database("merged")).into_iter().filter(|name| name == known).count();
+            assert_eq!(keys, usize::from(is_there), "{importers:?}");
+            assert_eq!(lab.says("merged", &["-q", "gpg-pubkey"]).contains("8783d481"), is_there);
+            assert_sound(&lab.database("merged"));
+        }
+        // One side takes away what both had.
+        set_up(&lab, &[], &[], &[]);
+        for side in ["base", "ours", "theirs"] {
             import(side);
         }
+        lab.change("ours", "-e", &["gpg-pubkey"]);
+        lab.change("theirs", "-U", &["p1-1"]);
         merge(&lab, &Choice::default());
-        let keys = listed(&lab.database("merged")).into_iter().filter(|name| name == known).count();
-        assert_eq!(keys, usize::from(is_there), "{importers:?}");
-        assert_eq!(lab.says("merged", &["-q", "gpg-pubkey"]).contains("8783d481"), is_there);
-        assert_sound(&lab.database("merged"));
+        assert_eq!(listed(&lab.database("merged")), ["p1-1-1.noarch", "triggers-1-1.noarch"]);
     }
-    // One side takes away what both had.
-    set_up(&lab, &[], &[], &[]);
-    for side in ["base", "ours", "theirs"] {
-        import(side);
-    }
-    lab.change("ours", "-e", &["gpg-pubkey"]);
-    lab.change("theirs", "-U", &["p1-1"]);
-    merge(&lab, &Choice::default());
-    assert_eq!(listed(&lab.database("merged")), ["p1-1-1.noarch", "triggers-1-1.noarch"]);
 }

@@ -10,7 +10,7 @@ use crate::overlay::Error;
 use crate::pkgdb::dnf::{Decisions, history, state};
 use crate::pkgdb::merge::Decision;
 use crate::pkgdb::rpm::merge::{Decided, Known};
-use crate::sys::{Context, IoError, Root};
+use crate::sys::{Context, IoError, Root, replace_file};
 
 /// Where zypp keeps the names of packages that it installed for others' sake, a line each.
 const ZYPP: &str = "/var/lib/zypp/AutoInstalled";
@@ -29,9 +29,32 @@ pub(super) fn files() -> Vec<PathBuf> {
     found
 }
 
-/// Merges those of them that the overlay has. Copies are made in `scratch`.
+/// Notes what a base says of groups and modules, which its packages do not tell.
+pub(super) fn note(host: &Root, target: &Root) -> Result<(), IoError> {
+    for file in state::File::ALL.into_iter().filter(|file| file.is_of_its_own()) {
+        let text = read(host, file.path())?;
+        if !text.is_empty() {
+            replace_file(target, &noted_name(file), text.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// What was noted of one; nothing noted is an empty file, where anything of that base was.
+fn read_noted(noted: Option<&Root>, file: state::File) -> Result<Option<String>, IoError> {
+    noted.map(|noted| read(noted, noted_name(file))).transpose()
+}
+
+fn noted_name(file: state::File) -> String {
+    let path = file.path();
+    Path::new(&path).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Merges those of them that the overlay has; `noted` is where [`note`] has written, if it has. Copies are made in
+/// `scratch`.
 pub(super) fn merge(
     sides: &Sides<'_>,
+    noted: Option<&Root>,
     packages: &[Decided],
     scratch: &Path,
 ) -> Result<Vec<(PathBuf, DatabaseFile)>, Error> {
@@ -49,7 +72,8 @@ pub(super) fn merge(
         let path = file.path();
         if sides.names.contains(Path::new(&path)) {
             let (ours, theirs) = (read(sides.view, &path)?, read(sides.host, &path)?);
-            let merged = file.merge(&ours, &theirs, &decisions);
+            let base = read_noted(noted, file)?;
+            let merged = file.merge(base.as_deref(), &ours, &theirs, &decisions);
             found.extend(merged.map(|text| (PathBuf::from(path), DatabaseFile::Content(text.into_bytes()))));
         }
     }
@@ -59,7 +83,7 @@ pub(super) fn merge(
     Ok(found)
 }
 
-fn read(root: &Root, path: &str) -> Result<String, IoError> {
+fn read(root: &Root, path: impl AsRef<Path>) -> Result<String, IoError> {
     match root.read(path, LARGEST) {
         Err(error) if error.is_not_found() => Ok(String::new()),
         other => other.map(|text| String::from_utf8_lossy(&text).into_owned()),

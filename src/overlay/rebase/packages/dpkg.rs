@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::diversions::{Moving, Whose};
-use super::{DatabaseFile, Line, Planned, Sides, Wishes, refuse_empty, refuse_unknown};
+use super::{DatabaseFile, Line, Planned, Sides, Wishes, alternatives, refuse_empty, refuse_unknown};
 use crate::host::Base;
 use crate::overlay::Error;
 use crate::overlay::attributes::Named;
@@ -19,7 +19,7 @@ use crate::pkgdb::dpkg::merge::{self, Decided, Input, Known};
 use crate::pkgdb::dpkg::{
     Aliases, Database, Diversions, Entry, InstalledFile, Key, Want, differing, diversions, stem,
 };
-use crate::pkgdb::merge::{Decision, Side, Wishes as Choices};
+use crate::pkgdb::merge::{Decision, Reason, Side, Wishes as Choices};
 use crate::sys::{Context, FileKind, IoError, Root};
 
 /// What dpkg itself leaves beside configuration that both changed, and what it is called that is saved.
@@ -52,7 +52,8 @@ pub(super) fn plan(sides: &Sides<'_>, base: &Base, wishes: &Wishes) -> Result<Op
         };
         refuse_unknown(wishes, is_known)?;
         let choices = choices(wishes, &ours, &theirs);
-        let plan = merge::plan(&base, input(&ours), input(&theirs), &choices)?;
+        let mut plan = merge::plan(&base, input(&ours), input(&theirs), &choices)?;
+        let settled = alternatives::settle(&mut plan, sides, &theirs);
         let (of_ours, has) = (&ours.tables.diversions, &theirs.tables.diversions);
         let own = Some(&ours).filter(|_| sides.names.contains(&theirs.directory().join("status")));
         let mut moving = Moving::of([of_ours, &had, has, &plan.tables.diversions], &theirs.aliases);
@@ -63,9 +64,10 @@ pub(super) fn plan(sides: &Sides<'_>, base: &Base, wishes: &Wishes) -> Result<Op
         claims.gather(&plan.packages, &ours, &theirs)?;
         claims.put_into(&mut planned);
         planned.lines = lines(&plan, &ours);
+        planned.lines.extend(settled);
         planned.broken = plan.findings.iter().map(ToString::to_string).collect();
         planned.remedy = "apt-get --fix-broken install";
-        planned.pending = alternatives(&plan, &ours);
+        planned.pending = alternatives::commands(&plan, &ours);
         planned.database = database(&plan, &theirs, sides);
         if !plan.tables.activated.is_empty() {
             planned.pending.push(["dpkg", "--triggers-only", "--pending"].map(str::to_owned).to_vec());
@@ -95,7 +97,7 @@ fn side_taken(packages: &[Decided], key: &Key) -> Option<Whose> {
 }
 
 /// Where apt keeps which packages it installed for others' sake.
-const APT: &str = "/var/lib/apt/extended_states";
+pub(super) const APT: &str = "/var/lib/apt/extended_states";
 
 fn refuse_in_use(database: &Database) -> Result<(), Error> {
     if database.is_in_use {
@@ -232,7 +234,8 @@ impl<'a> AllClaims<'a> {
                 Decision::KeepOurs | Decision::StayRemoved => {
                     for file in files(ours)? {
                         let (claims, path) = self.on(name, &file, Whose::Own);
-                        claims.keep(path, name);
+                        let is_same = outcome.reason == Reason::OnlyOverlayChanged;
+                        claims.keep(path, name, file.is_conffile && is_same);
                     }
                     for file in without_directories(files(theirs)?) {
                         let (claims, path) = self.on(name, &file, Whose::Has);
@@ -304,14 +307,6 @@ pub(super) fn listed(info: &Root, aliases: &Aliases) -> Result<BTreeSet<PathBuf>
         }
     }
     Ok(found)
-}
-
-/// What makes the links of alternatives that were merged: update-alternatives(1) alone knows which they are.
-fn alternatives(plan: &merge::Plan, ours: &Database) -> Vec<Vec<String>> {
-    let merged = plan.tables.alternatives.iter();
-    let changed = merged.filter(|(name, one)| ours.tables.alternatives.get(*name) != Some(one));
-    let command = |name: &str| ["update-alternatives", "--auto", name].map(str::to_owned).to_vec();
-    changed.filter(|(_, alternative)| !alternative.is_manual).map(|(name, _)| command(name)).collect()
 }
 
 /// What becomes of the files of the database.

@@ -1,5 +1,6 @@
 //! What becomes of the packages of an overlay whose base has changed, and of the files of their database.
 
+mod alternatives;
 mod auto_installed;
 mod diversions;
 mod dpkg;
@@ -20,7 +21,7 @@ use crate::overlay::Record;
 use crate::overlay::changes::place::Place;
 use crate::pkgdb;
 use crate::pkgdb::merge::{Decision, Outcome, Reason, Side};
-use crate::sys::{IoError, Root};
+use crate::sys::{FileKind, IoError, Root};
 
 /// Which side a person wants to win, where both changed a package.
 #[derive(Debug, Clone, Default)]
@@ -267,11 +268,29 @@ fn line(
     Some(Line { text: format!("{what}{why}"), choice })
 }
 
+/// Tables of a base's package database that change what its files are, though no package changes.
+pub(super) fn tables_of_files(host: &Root) -> Vec<PathBuf> {
+    let system = PackageSystem::find(host).filter(|system| system.kind == "dpkg");
+    let beside = |system: PackageSystem| TABLES.map(|name| system.database.with_file_name(name)).to_vec();
+    system.map(beside).unwrap_or_default()
+}
+
+const TABLES: [&str; 2] = ["diversions", "statoverride"];
+
+/// Whether a path belongs to a package database, and may be changed while packages stay: by dpkg-divert(1),
+/// dpkg-statoverride(1), update-alternatives(1), apt-mark(8) and the like.
+pub(super) fn is_edited_alone(path: &Path) -> bool {
+    let names: Vec<&str> = path.iter().rev().take(3).filter_map(|name| name.to_str()).collect();
+    match names[..] {
+        ["diversions" | "statoverride" | "arch", "dpkg", _] | [_, "alternatives", "dpkg"] => true,
+        _ => path == Path::new(dpkg::APT) || auto_installed::files().iter().any(|file| file == path),
+    }
+}
+
 /// Whether an overlay has a package database of its own, or a table of one; `has` says what files it has.
 pub(super) fn is_own(host: &Host, has: impl Fn(&Path) -> bool) -> bool {
-    let tables: &[&str] = &["diversions", "statoverride"];
     host.package_system().is_some_and(|system| {
-        let beside = tables.iter().filter(|_| system.kind == "dpkg");
+        let beside = TABLES.iter().filter(|_| system.kind == "dpkg");
         has(&system.database) || beside.into_iter().any(|name| has(&system.database.with_file_name(name)))
     })
 }
@@ -347,16 +366,19 @@ pub(super) fn edits(
         let Some(inside) = layer.inside(path) else { continue };
         let is_above = names.contains(path);
         let edit = match file {
-            DatabaseFile::Content(content) if is_below(layer, &inside, Some(content))? => Edit::Drop,
+            DatabaseFile::Content(content) if is_in(layer.lower, &inside, Some(content))? => Edit::Drop,
             // Without it, dpkg reads the same.
-            DatabaseFile::Content(content) if content.is_empty() && !is_below(layer, &inside, None)? => {
+            DatabaseFile::Content(content) if content.is_empty() && !is_in(layer.lower, &inside, None)? => {
                 Edit::Drop
+            }
+            DatabaseFile::Content(content) if is_above && is_in(layer.upper, &inside, Some(content))? => {
+                continue;
             }
             DatabaseFile::Content(content) => {
                 found.push((inside, Edit::Write(content.clone())));
                 continue;
             }
-            DatabaseFile::Gone if is_below(layer, &inside, None)? => {
+            DatabaseFile::Gone if is_in(layer.lower, &inside, None)? => {
                 found.push((inside, Edit::Hide));
                 continue;
             }
@@ -369,9 +391,9 @@ pub(super) fn edits(
     Ok(found)
 }
 
-/// Whether what a layer covers has a file; with this content, where that is asked.
-fn is_below(layer: &Layer<'_>, inside: &Path, content: Option<&[u8]>) -> Result<bool, IoError> {
-    let mut place = Place::at(layer.lower, inside.parent().unwrap_or(Path::new("")));
+/// Whether one side of a layer has a file; with this content, where that is asked.
+fn is_in(side: &Root, inside: &Path, content: Option<&[u8]>) -> Result<bool, IoError> {
+    let mut place = Place::at(side, inside.parent().unwrap_or(Path::new("")));
     let Some(name) = inside.file_name() else { return Ok(false) };
     if !place.exists()? {
         return Ok(false);
@@ -379,6 +401,9 @@ fn is_below(layer: &Layer<'_>, inside: &Path, content: Option<&[u8]>) -> Result<
     let dir = place.dir()?;
     let Some(stat) = dir.lstat(name)? else { return Ok(false) };
     let Some(content) = content else { return Ok(true) };
+    if FileKind::of(&stat) != FileKind::File {
+        return Ok(false);
+    }
     let is_as_long = u64::try_from(stat.st_size).is_ok_and(|size| size == content.len() as u64);
     Ok(is_as_long && dir.read(name, content.len() as u64)? == content)
 }

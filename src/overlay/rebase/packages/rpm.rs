@@ -17,7 +17,7 @@ use crate::package::digest::FileDigest;
 use crate::package::header::{File, FileFlags};
 use crate::package::{Evr, Header, Identity};
 use crate::pkgdb::dpkg::Aliases;
-use crate::pkgdb::merge::{Decision, Side};
+use crate::pkgdb::merge::{Decision, Reason, Side};
 use crate::pkgdb::rpm::merge::{self, Catalog, Choice, Decided, Entry, Known};
 use crate::pkgdb::rpm::{Access, Database, Delta, Fingerprint, Hnum, Location, Opening, prepare};
 use crate::sys::{Context, FileKind, IoError, Root, replace_file};
@@ -74,7 +74,8 @@ pub(super) fn plan(
         planned.remedy = if sides.view.exists("usr/bin/zypper") { "zypper verify" } else { "dnf check" };
         let written = plan.from == Side::Ours || !plan.delta.is_empty();
         planned.database = database(&location, sides.names, written);
-        planned.database.extend(auto_installed::merge(sides, &plan.packages, scratch)?);
+        let noted = seen::packages(sides.layers, &record.base)?;
+        planned.database.extend(auto_installed::merge(sides, noted.as_ref(), &plan.packages, scratch)?);
         if written {
             let writing = Writing { location, from: plan.from, delta: plan.delta };
             planned.later = Some(WrittenLater(writing));
@@ -153,7 +154,8 @@ fn claim(
                     if !plan.states.is_installed(Side::Ours, number, file) {
                         return;
                     }
-                    claims.keep(aliases.resolve(&file.path()), &key.name);
+                    let is_same = outcome.reason == Reason::OnlyOverlayChanged;
+                    claims.keep(aliases.resolve(&file.path()), &key.name, is_same && is_config(file));
                 })?;
                 each_file(theirs, host.as_ref(), &mut |file| {
                     // On disk its directory may be a link, through which others' files are seen.
@@ -310,6 +312,7 @@ pub(super) fn note(host: &Root, scratch: &Path, target: &Root, known: Option<&st
         Ok(manifest(&Catalog::of(&database)?))
     };
     let text = known.map_or_else(read, |known| Ok(known.to_owned()))?;
+    auto_installed::note(host, target)?;
     replace_file(target, MANIFEST, text.as_bytes())?;
     Ok(true)
 }

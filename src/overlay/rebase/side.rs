@@ -1,0 +1,43 @@
+//! One layer of an overlay, and what it covers.
+
+use std::path::{Path, PathBuf};
+
+use super::files;
+use crate::host::Host;
+use crate::overlay::Error;
+use crate::overlay::changes::place::Place;
+use crate::overlay::diff::without_submounts;
+use crate::sys::Root;
+
+/// An upper and what it covers.
+pub(super) struct Side {
+    pub(super) point: PathBuf,
+    pub(super) upper: Root,
+    pub(super) lower: Root,
+    others: Vec<PathBuf>,
+}
+
+impl Side {
+    pub(super) fn all(uppers: Vec<(PathBuf, Root)>, host: &Host) -> Result<Vec<Side>, Error> {
+        let points: Vec<PathBuf> = uppers.iter().map(|(point, _)| point.clone()).collect();
+        let side = |(point, upper): (PathBuf, Root)| {
+            let is_below = |other: &&PathBuf| other.starts_with(&point) && **other != point;
+            let others = points.iter().filter(is_below).cloned().collect();
+            Ok(Side { lower: without_submounts(host, &point)?, point, upper, others })
+        };
+        uppers.into_iter().map(side).collect()
+    }
+
+    /// Whether the upper has a file under a path of the view.
+    pub(super) fn has(&self, path: &Path) -> bool {
+        let Some(inside) = self.layer().inside(path) else { return false };
+        let mut place = Place::at(&self.upper, inside.parent().unwrap_or(Path::new("")));
+        let name = inside.file_name().unwrap_or_default();
+        place.exists().is_ok_and(|there| there)
+            && place.dir().is_ok_and(|dir| dir.lstat(name).is_ok_and(|stat| stat.is_some()))
+    }
+
+    pub(super) fn layer(&self) -> files::Layer<'_> {
+        files::Layer { point: &self.point, upper: &self.upper, lower: &self.lower, others: &self.others }
+    }
+}
