@@ -9,6 +9,7 @@ mod locks;
 mod merging;
 mod ndb;
 mod packages;
+mod pages;
 mod reading;
 mod versions;
 mod writing;

@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{BLOCK, Slot, SlotTable, has_right_sum, unframed};
 use crate::pkgdb::Error;
-use crate::pkgdb::rpm::{Backend, Hnum, Visit, lock};
+use crate::pkgdb::rpm::{Backend, Hnum, Visit, lock, read_at};
 use crate::sys::{Context, Root};
 
 /// An open database.
@@ -96,18 +95,4 @@ pub(in crate::pkgdb::rpm) fn check_blob(reader: &Reader, slot: &Slot) -> Result<
         Ok(_) if !has_right_sum(&frame) => Some("its checksum is wrong"),
         Ok(_) => None,
     })
-}
-
-/// Reads as much as there is; a file may be truncated while it is read.
-fn read_at(file: &File, buffer: &mut [u8], offset: u64, path: &Path) -> Result<usize, Error> {
-    let mut done = 0;
-    while done < buffer.len() {
-        match file.read_at(&mut buffer[done..], offset + done as u64) {
-            Ok(0) => break,
-            Ok(count) => done += count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error).context("read", path).map_err(Error::from),
-        }
-    }
-    Ok(done)
 }
