@@ -4,6 +4,7 @@
 mod pages;
 mod reader;
 mod schema;
+mod spare_rows;
 mod writer;
 
 pub(super) use reader::Reader;
