@@ -62,6 +62,14 @@ impl Store {
         }
     }
 
+    /// The file with the headers.
+    pub(super) fn file(&self) -> &File {
+        match self {
+            Store::Sqlite(reader) => &reader.file,
+            Store::Ndb(reader) => &reader.file,
+        }
+    }
+
     /// Whether names can only be looked up where they have been gathered.
     pub(super) fn has_no_tables(&self) -> bool {
         matches!(self, Store::Ndb(_))
