@@ -11,5 +11,6 @@ mod ndb;
 mod packages;
 mod pages;
 mod reading;
+mod tables;
 mod versions;
 mod writing;

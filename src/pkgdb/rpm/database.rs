@@ -173,6 +173,18 @@ impl Database {
         }
     }
 
+    /// The numbers of the headers that have one of these names in SQLite's table. The other format's headers are all
+    /// looked at wherever fingerprints are asked for.
+    pub(super) fn named<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<BTreeSet<Hnum>, Error> {
+        match &self.store {
+            Store::Sqlite(_) => self.numbers("Name", names.into_iter().map(str::as_bytes)),
+            Store::Ndb(_) => Ok(BTreeSet::new()),
+        }
+    }
+
     /// Shows the headers of the packages with this name.
     pub fn each_named(&self, name: &str, visit: Visit<'_>) -> Result<(), Error> {
         self.each_of(&self.numbers("Name", [name.as_bytes()])?, visit)
