@@ -113,13 +113,14 @@ impl Catalog {
         let mut found = Vec::new();
         for (number, fingerprint) in database.fingerprints()? {
             let known = fingerprint.and_then(|fingerprint| elsewhere.0.get(&fingerprint));
-            match known.filter(|known| !named.contains(&number) && !disputed.contains(&*known.name)) {
-                Some(known) => found.push((*known).clone()),
-                None => {
-                    let blob = database.blob(number)?.unwrap_or_default();
-                    found.extend(readable(&blob).ok().map(|header| Known::of(&header)));
-                }
+            if let Some(known) =
+                known.filter(|known| !named.contains(&number) && !disputed.contains(&*known.name))
+            {
+                found.push((*known).clone());
+                continue;
             }
+            let blob = database.blob(number)?.unwrap_or_default();
+            found.extend(readable(&blob).ok().map(|header| Known::of(&header)));
         }
         Ok(found)
     }
@@ -162,7 +163,7 @@ impl Catalog {
 }
 
 /// The names of which two catalogues have different packages.
-fn disputed<'a>(catalogs: [&'a Catalog; 2]) -> HashSet<&'a str> {
+fn disputed(catalogs: [&Catalog; 2]) -> HashSet<&str> {
     let [ours, theirs] = catalogs.map(Catalog::identities);
     let one_sided =
         |entry: &&Entry| ours.contains(&entry.known.identity) != theirs.contains(&entry.known.identity);

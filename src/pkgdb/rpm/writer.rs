@@ -240,13 +240,13 @@ impl Prepared {
         let shown = self.dir.join(name);
         self.remove_aside();
         let from = base.store.file();
-        let file = match ahead.and_then(|ahead| ahead.finish(from, &self.dir, name)) {
-            Some(copy) => copy,
-            None => {
-                let file = self.create(name)?;
-                copy_content_to_sync(from, &file).context("write", &shown)?;
-                file
-            }
+        let copy = ahead.and_then(|ahead| ahead.finish(from, &self.dir, name));
+        let file = if let Some(copy) = copy {
+            copy
+        } else {
+            let file = self.create(name)?;
+            copy_content_to_sync(from, &file).context("write", &shown)?;
+            file
         };
         take_owner(from, &file, &shown)?;
         match &base.store {
