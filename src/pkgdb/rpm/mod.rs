@@ -23,14 +23,12 @@ mod keys;
 mod locations;
 mod lock;
 mod needs;
+mod reading;
 mod sqlite;
 mod states;
 mod writer;
 
 use std::fmt;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 pub use ahead::Ahead;
 pub use check::{Finding, check, may_be_there_twice};
@@ -44,7 +42,6 @@ pub use writer::{Delta, Prepared, create, prepare, prepare_from};
 
 use super::Error;
 use crate::package::Identity;
-use crate::sys::Context;
 
 /// The number of a header in its database (rpm's `hnum`). Never the same again for another header, but for
 /// databases that were rebuilt.
@@ -67,18 +64,4 @@ pub struct Stored {
     pub number: Hnum,
     /// The identity of its bytes.
     pub identity: Identity,
-}
-
-/// Reads as much as there is; a file may be truncated while it is read.
-fn read_at(file: &File, buffer: &mut [u8], offset: u64, path: &Path) -> Result<usize, Error> {
-    let mut done = 0;
-    while done < buffer.len() {
-        match file.read_at(&mut buffer[done..], offset + done as u64) {
-            Ok(0) => break,
-            Ok(count) => done += count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error).context("read", path).map_err(Error::from),
-        }
-    }
-    Ok(done)
 }

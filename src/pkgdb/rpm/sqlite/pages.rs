@@ -9,7 +9,7 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::pkgdb::Error;
-use crate::pkgdb::rpm::read_at;
+use crate::pkgdb::rpm::reading::{Buffer, read_at};
 
 /// The beginning of the first page is the file's.
 const FILE_HEAD: usize = 100;
@@ -164,8 +164,8 @@ struct Pages<'a> {
     count: u32,
     /// How many may still be asked for: in a table, each is once.
     left: u32,
-    /// As many pages as are read at once at most, of which so many are held, from the first on.
-    window: Vec<u8>,
+    /// Some pages, from the first on.
+    window: Buffer,
     first: u32,
     held: u32,
     ahead: u32,
@@ -182,7 +182,7 @@ impl<'a> Pages<'a> {
         let usable = size.saturating_sub(usize::from(head[20]));
         let length = file.metadata().map_err(|error| crate::sys::io_error("examine", path, error))?.len();
         let count = u32::try_from(length.checked_div(size as u64).unwrap_or_default()).unwrap_or(u32::MAX);
-        let window = vec![0; MOST as usize * size];
+        let window = Buffer::default();
         let pages =
             Pages { file, path, size, usable, count, left: count, window, first: 1, held: 0, ahead: 1 };
         if is_whole && head.starts_with(b"SQLite format 3\0") && size.is_power_of_two() && usable >= 480 {
@@ -206,7 +206,7 @@ impl<'a> Pages<'a> {
             self.fill(number, wanted)?;
         }
         let start = (number - self.first) as usize * self.size;
-        Ok(&self.window[start..start + self.size])
+        Ok(self.window.part(start..start + self.size))
     }
 
     /// More than what is wanted is read while pages come one after the other.
@@ -214,7 +214,7 @@ impl<'a> Pages<'a> {
         let is_next = number.checked_sub(self.first + self.held).is_some_and(|skipped| skipped < NEAR);
         self.ahead = if is_next { (self.ahead * 2).min(MOST) } else { (self.ahead / 2).max(1) };
         let count = self.ahead.max(wanted).min(self.count - number + 1);
-        let window = &mut self.window[..count as usize * self.size];
+        let window = self.window.room(count as usize * self.size);
         let found = read_at(self.file, window, u64::from(number - 1) * self.size as u64, self.path)?;
         if found < window.len() {
             return Err(self.damaged("it is cut off"));
