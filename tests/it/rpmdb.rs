@@ -9,6 +9,8 @@ mod locks;
 mod merging;
 mod ndb;
 mod packages;
+mod pages;
 mod reading;
+mod tables;
 mod versions;
 mod writing;

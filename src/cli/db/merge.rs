@@ -15,8 +15,9 @@ use crate::cli::report::Error;
 use crate::event::counted;
 use crate::pkgdb::dpkg::{self, merge as dpkg_merge};
 use crate::pkgdb::merge::Side;
-use crate::pkgdb::rpm::{self, Access, Opening, merge as rpm_merge, prepare};
+use crate::pkgdb::rpm::{self, Access, Ahead, Opening, merge as rpm_merge, prepare_from};
 use crate::pkgdb::{AnyDatabase, Place};
+use crate::sys::Root;
 
 /// Merge two databases that came from one, into a new one
 ///
@@ -51,6 +52,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let target = &arguments.output;
     refuse_used(&base, target)?;
     let [base, ours, theirs] = [base.open(PATIENCE)?, ours.open(PATIENCE)?, theirs.open(PATIENCE)?];
+    let ahead = if arguments.dry_run { None } else { copy_ahead(&theirs, target) };
     let judged = judge(&base, &ours, &theirs)?;
     judged.tell_findings();
     let what = match &judged.plan {
@@ -68,7 +70,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     }
     match (&judged.plan, &ours, &theirs) {
         (Plan::Rpm(plan), AnyDatabase::Rpm(ours), AnyDatabase::Rpm(theirs)) => {
-            write_rpm(plan, ours, theirs, target)?;
+            write_rpm(plan, (ours, theirs), ahead, target)?;
         }
         (Plan::Dpkg(plan), AnyDatabase::Dpkg(ours), AnyDatabase::Dpkg(theirs)) => {
             write_dpkg(plan, ours, theirs, target)?;
@@ -77,6 +79,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     }
     output::say(&format!("onlay: made {what}"));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Begins to copy the one that will likely be changed: an overlay has seldom changed more than its host.
+fn copy_ahead(theirs: &AnyDatabase, target: &Path) -> Option<Ahead> {
+    let AnyDatabase::Rpm(theirs) = theirs else { return None };
+    let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let near =
+        [target, parent.unwrap_or(Path::new("."))].into_iter().find_map(|path| Root::open(path).ok())?;
+    Ahead::begin(theirs, &near)
 }
 
 /// Another database there would be read in place of the new one, or the new one in place of that.
@@ -106,14 +117,14 @@ fn of_dpkg(plan: &dpkg_merge::Plan, target: &Path) -> String {
 
 fn write_rpm(
     plan: &rpm_merge::Plan,
-    ours: &rpm::Database,
-    theirs: &rpm::Database,
+    (ours, theirs): (&rpm::Database, &rpm::Database),
+    ahead: Option<Ahead>,
     target: &Path,
 ) -> Result<(), Error> {
     let from = if plan.from == Side::Ours { ours } else { theirs };
     let directory = made(target)?;
     let opening = Opening { scratch: target, patience: PATIENCE, access: Access::Replace };
-    Ok(prepare(from, &plan.delta, &directory, &opening)?.commit()?)
+    Ok(prepare_from(from, ahead, &plan.delta, &directory, &opening)?.commit()?)
 }
 
 fn write_dpkg(

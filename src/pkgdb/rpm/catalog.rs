@@ -98,13 +98,24 @@ impl Catalog {
         Ok((our, their))
     }
 
-    /// What is known of all packages of a database, without a look at those that are in these catalogues, too.
+    /// What is known of all packages of a database, without a look at most of those that are in these two catalogues,
+    /// too: its tables tell their fingerprints.
+    ///
+    /// A table that tells something else than the headers could have a merge decide wrongly. Where both catalogues have
+    /// the same package, that is what comes of it, whatever was there before; where they have not, the header itself is
+    /// looked at. For one to be passed over, the tables of both digests and that of names must all tell of it what they
+    /// would of another package, which both have.
     pub fn known(database: &Database, catalogs: [&Catalog; 2]) -> Result<Vec<Known>, Error> {
         let entries = catalogs.into_iter().flat_map(Catalog::entries);
         let elsewhere = Elsewhere::of(entries.map(|entry| &entry.known));
+        let disputed = disputed(catalogs);
+        let named = database.named(disputed.iter().copied())?;
         let mut found = Vec::new();
         for (number, fingerprint) in database.fingerprints()? {
-            if let Some(known) = fingerprint.and_then(|fingerprint| elsewhere.0.get(&fingerprint)) {
+            let known = fingerprint.and_then(|fingerprint| elsewhere.0.get(&fingerprint));
+            if let Some(known) =
+                known.filter(|known| !named.contains(&number) && !disputed.contains(&*known.name))
+            {
                 found.push((*known).clone());
                 continue;
             }
@@ -149,6 +160,15 @@ impl Catalog {
             None => Ok(()),
         }
     }
+}
+
+/// The names of which two catalogues have different packages.
+fn disputed(catalogs: [&Catalog; 2]) -> HashSet<&str> {
+    let [ours, theirs] = catalogs.map(Catalog::identities);
+    let one_sided =
+        |entry: &&Entry| ours.contains(&entry.known.identity) != theirs.contains(&entry.known.identity);
+    let entries = catalogs.into_iter().flat_map(Catalog::entries).filter(one_sided);
+    entries.map(|entry| &*entry.known.name).collect()
 }
 
 /// How a header is looked at.

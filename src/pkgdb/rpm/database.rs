@@ -62,6 +62,14 @@ impl Store {
         }
     }
 
+    /// The file with the headers.
+    pub(super) fn file(&self) -> &File {
+        match self {
+            Store::Sqlite(reader) => &reader.file,
+            Store::Ndb(reader) => &reader.file,
+        }
+    }
+
     /// Whether names can only be looked up where they have been gathered.
     pub(super) fn has_no_tables(&self) -> bool {
         matches!(self, Store::Ndb(_))
@@ -162,6 +170,18 @@ impl Database {
                 let used = reader.table.used.iter().map(|slot| slot.number).max().unwrap_or_default();
                 Ok(Hnum(used.max(reader.table.next_number.saturating_sub(1))))
             }
+        }
+    }
+
+    /// The numbers of the headers that have one of these names in SQLite's table. The other format's headers are all
+    /// looked at wherever fingerprints are asked for.
+    pub(super) fn named<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<BTreeSet<Hnum>, Error> {
+        match &self.store {
+            Store::Sqlite(_) => self.numbers("Name", names.into_iter().map(str::as_bytes)),
+            Store::Ndb(_) => Ok(BTreeSet::new()),
         }
     }
 

@@ -12,6 +12,7 @@ pub mod index_rows;
 pub mod merge;
 pub mod ndb;
 
+mod ahead;
 mod at_once;
 mod catalog;
 mod check;
@@ -22,12 +23,14 @@ mod keys;
 mod locations;
 mod lock;
 mod needs;
+mod reading;
 mod sqlite;
 mod states;
 mod writer;
 
 use std::fmt;
 
+pub use ahead::Ahead;
 pub use check::{Finding, check, may_be_there_twice};
 pub use database::{Access, Database, Installed, Opening, VisitOwner};
 pub use dump::{export, import, look, read_headers};
@@ -35,7 +38,7 @@ pub use fingerprint::Fingerprint;
 pub(super) use locations::BERKELEY_DB;
 pub use locations::{Backend, Location};
 pub use lock::is_locked;
-pub use writer::{Delta, Prepared, create, prepare};
+pub use writer::{Delta, Prepared, create, prepare, prepare_from};
 
 use super::Error;
 use crate::package::Identity;

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use super::database::Store;
 use super::locations::{JOURNAL, LOG};
-use super::{Backend, Database, Hnum, Opening, Stored, lock, ndb, sqlite};
+use super::{Ahead, Backend, Database, Hnum, Opening, Stored, lock, ndb, sqlite};
 use crate::pkgdb::Error;
 use crate::sys::{Context, FileKind, RecordLock, Root, copy_content_to_sync, sync_dir};
 
@@ -79,6 +79,17 @@ pub fn prepare(
     target: &Root,
     opening: &Opening<'_>,
 ) -> Result<Prepared, Error> {
+    prepare_from(base, None, delta, target, opening)
+}
+
+/// The same from a copy of `base` that was begun ahead, where there is one.
+pub fn prepare_from(
+    base: &Database,
+    ahead: Option<Ahead>,
+    delta: &Delta,
+    target: &Root,
+    opening: &Opening<'_>,
+) -> Result<Prepared, Error> {
     let mut add = delta.add.iter().map(|blob| Ok(Cow::Borrowed(&**blob)));
     let changes =
         Changes { remove: &delta.remove, replace: &delta.replace, add: &mut add, above: delta.above };
@@ -89,7 +100,7 @@ pub fn prepare(
         Some(lock::exclusive(target, opening.patience)?)
     };
     let mut prepared = Prepared::new(base.backend(), target, lock)?;
-    prepared.write(Some(base), changes)?;
+    prepared.write_changed(base, ahead, changes)?;
     Ok(prepared)
 }
 
@@ -103,7 +114,7 @@ pub fn create<'a>(
     let changes = Changes { remove: &[], replace: &[], add: headers, above: Hnum(0) };
     let lock = lock::exclusive(target, patience)?;
     let mut prepared = Prepared::new(backend, target, Some(lock))?;
-    prepared.write(None, changes)?;
+    prepared.write_new(changes)?;
     Ok(prepared)
 }
 
@@ -218,45 +229,47 @@ impl Prepared {
         Ok(())
     }
 
-    fn write(&mut self, base: Option<&Database>, changes: Changes<'_>) -> Result<(), Error> {
+    /// Writes a changed copy beside the place where it will be.
+    fn write_changed(
+        &mut self,
+        base: &Database,
+        ahead: Option<Ahead>,
+        changes: Changes<'_>,
+    ) -> Result<(), Error> {
         let name = aside(self.backend);
-        self.remove_aside();
         let shown = self.dir.join(name);
-        let file = self.create(name)?;
-        match (base.map(|base| &base.store), self.backend) {
-            (Some(Store::Sqlite(reader)), _) => {
-                copy_content_to_sync(&reader.file, &file).context("write", &shown)?;
+        self.remove_aside();
+        let from = base.store.file();
+        let copy = ahead.and_then(|ahead| ahead.finish(from, &self.dir, name));
+        let file = if let Some(copy) = copy {
+            copy
+        } else {
+            let file = self.create(name)?;
+            copy_content_to_sync(from, &file).context("write", &shown)?;
+            file
+        };
+        take_owner(from, &file, &shown)?;
+        match &base.store {
+            Store::Sqlite(_) => {
                 park(&file).context("write", &shown)?;
-                take_owner(&reader.file, &file, &shown)?;
-                self.write_while_syncing(&file, changes)?;
+                sqlite::write(&self.dir, name, false, changes)?;
             }
-            (Some(Store::Ndb(reader)), _) => {
-                copy_content_to_sync(&reader.file, &file).context("write", &shown)?;
-                take_owner(&reader.file, &file, &shown)?;
-                ndb::write(&file, &shown, Some(reader), changes)?;
-            }
-            (None, backend) => {
-                file.set_permissions(Permissions::from_mode(0o644)).context("set mode of", &shown)?;
-                match backend {
-                    Backend::Sqlite => sqlite::write(&self.dir, name, true, changes)?,
-                    Backend::Ndb => ndb::write(&file, &shown, None, changes)?,
-                }
-            }
+            Store::Ndb(reader) => ndb::write(&file, &shown, Some(reader), changes)?,
         }
         file.sync_all().context("sync", &shown).map_err(Error::from)
     }
 
-    /// Changes the copy of a SQLite database while the disk takes what was copied.
-    fn write_while_syncing(&self, file: &File, changes: Changes<'_>) -> Result<(), Error> {
-        let name = aside(Backend::Sqlite);
-        std::thread::scope(|scope| {
-            let syncing = scope.spawn(|| file.sync_data());
-            let written = sqlite::write(&self.dir, name, false, changes);
-            // An error of the disk's is told once, to whoever asks first.
-            let synced = syncing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            written?;
-            synced.context("sync", self.dir.join(name)).map_err(Error::from)
-        })
+    fn write_new(&mut self, changes: Changes<'_>) -> Result<(), Error> {
+        let name = aside(self.backend);
+        let shown = self.dir.join(name);
+        self.remove_aside();
+        let file = self.create(name)?;
+        file.set_permissions(Permissions::from_mode(0o644)).context("set mode of", &shown)?;
+        match self.backend {
+            Backend::Sqlite => sqlite::write(&self.dir, name, true, changes)?,
+            Backend::Ndb => ndb::write(&file, &shown, None, changes)?,
+        }
+        file.sync_all().context("sync", &shown).map_err(Error::from)
     }
 
     fn remove_aside(&self) {

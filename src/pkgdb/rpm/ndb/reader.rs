@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{BLOCK, Slot, SlotTable, has_right_sum, unframed};
 use crate::pkgdb::Error;
+use crate::pkgdb::rpm::reading::{Buffer, read_at};
 use crate::pkgdb::rpm::{Backend, Hnum, Visit, lock};
 use crate::sys::{Context, Root};
 
@@ -49,7 +49,7 @@ impl Reader {
 
     /// All headers, in the order of the file.
     pub(in crate::pkgdb::rpm) fn each(&self, visit: Visit<'_>) -> Result<(), Error> {
-        let mut frame = Vec::new();
+        let mut frame = Buffer::default();
         for slot in &self.table.used {
             visit(Hnum(slot.number), self.header(slot, &mut frame)?)?;
         }
@@ -58,7 +58,7 @@ impl Reader {
 
     /// One header.
     pub(in crate::pkgdb::rpm) fn blob(&self, number: Hnum) -> Result<Option<Vec<u8>>, Error> {
-        let mut frame = Vec::new();
+        let mut frame = Buffer::default();
         match self.slot(number) {
             Some(slot) => self.header(slot, &mut frame).map(|header| Some(header.to_vec())),
             None => Ok(None),
@@ -70,15 +70,15 @@ impl Reader {
     }
 
     /// What is in a slot's blocks.
-    pub(super) fn frame(&self, slot: &Slot, frame: &mut Vec<u8>) -> Result<(), Error> {
+    fn frame<'a>(&self, slot: &Slot, frame: &'a mut Buffer) -> Result<&'a [u8], Error> {
         // The slot lies in the file, so this is not more than the file has.
-        frame.resize(slot.blocks as usize * BLOCK, 0);
-        let count = read_at(&self.file, frame, u64::from(slot.start) * BLOCK as u64, &self.path)?;
-        if count < frame.len() { Err(self.damaged(slot, "it is cut off")) } else { Ok(()) }
+        let room = frame.room(slot.blocks as usize * BLOCK);
+        let count = read_at(&self.file, room, u64::from(slot.start) * BLOCK as u64, &self.path)?;
+        if count < room.len() { Err(self.damaged(slot, "it is cut off")) } else { Ok(room) }
     }
 
-    fn header<'a>(&self, slot: &Slot, frame: &'a mut Vec<u8>) -> Result<&'a [u8], Error> {
-        self.frame(slot, frame)?;
+    fn header<'a>(&self, slot: &Slot, frame: &'a mut Buffer) -> Result<&'a [u8], Error> {
+        let frame = self.frame(slot, frame)?;
         unframed(slot.number, frame).map_err(|what| self.damaged(slot, what))
     }
 
@@ -89,25 +89,11 @@ impl Reader {
 
 /// What is wrong with the blocks of a header, checksum included.
 pub(in crate::pkgdb::rpm) fn check_blob(reader: &Reader, slot: &Slot) -> Result<Option<&'static str>, Error> {
-    let mut frame = Vec::new();
-    reader.frame(slot, &mut frame)?;
-    Ok(match unframed(slot.number, &frame) {
+    let mut frame = Buffer::default();
+    let frame = reader.frame(slot, &mut frame)?;
+    Ok(match unframed(slot.number, frame) {
         Err(what) => Some(what),
-        Ok(_) if !has_right_sum(&frame) => Some("its checksum is wrong"),
+        Ok(_) if !has_right_sum(frame) => Some("its checksum is wrong"),
         Ok(_) => None,
     })
-}
-
-/// Reads as much as there is; a file may be truncated while it is read.
-fn read_at(file: &File, buffer: &mut [u8], offset: u64, path: &Path) -> Result<usize, Error> {
-    let mut done = 0;
-    while done < buffer.len() {
-        match file.read_at(&mut buffer[done..], offset + done as u64) {
-            Ok(0) => break,
-            Ok(count) => done += count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error).context("read", path).map_err(Error::from),
-        }
-    }
-    Ok(done)
 }

@@ -1,8 +1,10 @@
 //! `rpmdb.sqlite`: headers in the table `Packages`, and 18 tables that index them
 //! ([`crate::pkgdb::rpm::index_rows`]). All versions of rpm since 4.16 write the same schema.
 
+mod pages;
 mod reader;
 mod schema;
+mod spare_rows;
 mod writer;
 
 pub(super) use reader::Reader;

@@ -4,11 +4,13 @@ use rusqlite::Connection;
 
 use crate::pkgdb::rpm::index_rows::TABLES;
 
+/// The table of headers, as SQLite notes it.
+pub(super) const PACKAGES: &str =
+    "CREATE TABLE 'Packages' (hnum INTEGER PRIMARY KEY AUTOINCREMENT,blob BLOB NOT NULL)";
+
 /// Makes all tables. Their indexes come when there is something in them, which is faster.
 pub(super) fn create(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(
-        "CREATE TABLE IF NOT EXISTS 'Packages' (hnum INTEGER PRIMARY KEY AUTOINCREMENT,blob BLOB NOT NULL)",
-    )?;
+    connection.execute_batch(PACKAGES)?;
     for table in &TABLES {
         let name = table.name;
         let key = if table.is_text { "TEXT" } else { "BLOB" };

@@ -6,10 +6,11 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Statement, params};
 
 use super::schema::{create, create_indexes};
+use super::spare_rows::SpareRows;
 use super::{Key, connect, failed, path_of};
 use crate::package::{Header, Identity};
 use crate::pkgdb::Error;
-use crate::pkgdb::rpm::index_rows::TABLES;
+use crate::pkgdb::rpm::index_rows::{TABLES, Table};
 use crate::pkgdb::rpm::writer::Changes;
 use crate::pkgdb::rpm::{Hnum, Stored};
 use crate::sys::{Root, io_error};
@@ -51,12 +52,11 @@ pub(in crate::pkgdb::rpm) fn write(
 fn apply(connection: &Connection, path: &Path, changes: Changes<'_>) -> Result<(), Error> {
     let fail = |error| failed(path, error);
     verify(connection, path, changes.remove.iter().chain(changes.replace.iter().map(|(stored, _)| stored)))?;
-    let mut inserter = Inserter::new(connection, path).map_err(fail)?;
     let removed: Vec<Hnum> = changes.remove.iter().map(|stored| stored.number).collect();
-    delete_rows(connection, &removed).map_err(fail)?;
-    delete(connection, "Packages", &removed).map_err(fail)?;
+    delete(connection, "Packages", "hnum", &removed).map_err(fail)?;
     let replaced = replace_blobs(connection, path, changes.replace)?;
-    delete_rows(connection, &replaced).map_err(fail)?;
+    let mut inserter =
+        Inserter::new(connection, path, &[removed, replaced.clone()].concat()).map_err(fail)?;
     for (stored, blob) in changes.replace.iter().filter(|(stored, _)| replaced.contains(&stored.number)) {
         inserter.index(stored.number, &Header::parse(blob)?).map_err(fail)?;
     }
@@ -64,7 +64,7 @@ fn apply(connection: &Connection, path: &Path, changes: Changes<'_>) -> Result<(
     for blob in changes.add {
         inserter.add(&blob?)?;
     }
-    Ok(())
+    inserter.delete_spare().map_err(fail)
 }
 
 /// Whether the headers are what those who want them changed believe.
@@ -85,17 +85,19 @@ fn verify<'a>(
     Ok(())
 }
 
-/// Deletes all rows of some headers: by the index on numbers where a table can be large, and else in one
-/// look at each, since it has one row for a header.
-fn delete_rows(connection: &Connection, numbers: &[Hnum]) -> rusqlite::Result<()> {
-    TABLES.iter().try_for_each(|table| delete(connection, table.name, numbers))
-}
+/// So many numbers fit in a statement that is not too long.
+pub(super) const AT_ONCE: usize = 1000;
 
-fn delete(connection: &Connection, table: &str, numbers: &[Hnum]) -> rusqlite::Result<()> {
-    // As many as fit in a statement that is not too long.
-    for numbers in numbers.chunks(1000) {
-        let list: Vec<String> = numbers.iter().map(|number| number.0.to_string()).collect();
-        connection.execute_batch(&format!("DELETE FROM \"{table}\" WHERE hnum IN ({})", list.join(",")))?;
+fn delete(
+    connection: &Connection,
+    table: &str,
+    column: &str,
+    numbers: &[impl ToString],
+) -> rusqlite::Result<()> {
+    for numbers in numbers.chunks(AT_ONCE) {
+        let list: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+        connection
+            .execute_batch(&format!("DELETE FROM \"{table}\" WHERE {column} IN ({})", list.join(",")))?;
     }
     Ok(())
 }
@@ -139,17 +141,24 @@ struct Inserter<'a> {
     connection: &'a Connection,
     path: &'a Path,
     package: Statement<'a>,
-    rows: Vec<Statement<'a>>,
+    tables: Vec<Rows<'a>>,
+}
+
+/// The same for the rows of a table.
+struct Rows<'a> {
+    table: &'static Table,
+    spare: SpareRows,
+    change: Statement<'a>,
+    insert: Statement<'a>,
 }
 
 impl<'a> Inserter<'a> {
-    fn new(connection: &'a Connection, path: &'a Path) -> rusqlite::Result<Inserter<'a>> {
-        let rows = TABLES
-            .iter()
-            .map(|table| connection.prepare(&format!("INSERT INTO \"{}\" VALUES(?1, ?2, ?3)", table.name)))
-            .collect::<Result<_, _>>()?;
+    /// The rows of headers that are gone are there to be taken over.
+    fn new(connection: &'a Connection, path: &'a Path, gone: &[Hnum]) -> rusqlite::Result<Inserter<'a>> {
+        let rows = |table| Rows::new(connection, table, gone);
+        let tables = TABLES.iter().map(rows).collect::<Result<_, _>>()?;
         let package = connection.prepare("INSERT INTO Packages VALUES(NULL, ?1)")?;
-        Ok(Inserter { connection, path, package, rows })
+        Ok(Inserter { connection, path, package, tables })
     }
 
     fn add(&mut self, blob: &[u8]) -> Result<(), Error> {
@@ -163,12 +172,40 @@ impl<'a> Inserter<'a> {
     }
 
     fn index(&mut self, number: Hnum, header: &Header<'_>) -> rusqlite::Result<()> {
-        for (table, insert) in TABLES.iter().zip(&mut self.rows) {
-            for row in table.rows(header) {
-                // rpm binds the index as a signed number.
-                insert.execute(params![Key::of(table, &row.key), number.0, row.index as i32])?;
+        self.tables.iter_mut().try_for_each(|rows| {
+            let all = rows.table.rows(header);
+            all.iter().try_for_each(|row| rows.add(&row.key, number, row.index))
+        })
+    }
+
+    /// Deletes the rows that nobody has taken over.
+    fn delete_spare(self) -> rusqlite::Result<()> {
+        let mut tables = self.tables.iter();
+        tables.try_for_each(|rows| delete(self.connection, rows.table.name, "rowid", &rows.spare.left()))
+    }
+}
+
+impl<'a> Rows<'a> {
+    fn new(connection: &'a Connection, table: &'static Table, gone: &[Hnum]) -> rusqlite::Result<Rows<'a>> {
+        let name = table.name;
+        let change = format!("UPDATE \"{name}\" SET hnum = ?1, idx = ?2 WHERE rowid = ?3 AND key = ?4");
+        Ok(Rows {
+            table,
+            spare: SpareRows::of(connection, table, gone)?,
+            change: connection.prepare(&change)?,
+            insert: connection.prepare(&format!("INSERT INTO \"{name}\" VALUES(?1, ?2, ?3)"))?,
+        })
+    }
+
+    fn add(&mut self, key: &[u8], number: Hnum, index: u32) -> rusqlite::Result<()> {
+        // rpm binds the index as a signed number.
+        let (key, index) = (Key::of(self.table, key), index as i32);
+        if let Some(taken) = self.spare.take(key.0) {
+            if self.change.execute(params![number.0, index, taken.row, key])? == 1 {
+                return Ok(());
             }
+            self.spare.give_back(&taken);
         }
-        Ok(())
+        self.insert.execute(params![key, number.0, index]).map(drop)
     }
 }
