@@ -21,6 +21,8 @@ mod error;
 mod paths;
 mod rpm;
 mod tar;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::fs::File;

@@ -93,7 +93,8 @@ impl<'a, 'f, 'v> Payload<'a, 'f, 'v> {
             let clean = |(index, file): (usize, &File<'_>)| Ok((clean_path(file)?, index));
             self.by_path = Some(self.files.iter().enumerate().map(clean).collect::<Result<_, Fault>>()?);
         }
-        let found = self.by_path.as_ref().and_then(|by_path| by_path.get(&paths::clean(path).ok()?));
+        let clean = paths::clean(path)?;
+        let found = self.by_path.as_ref().and_then(|by_path| by_path.get(&clean));
         found.copied().ok_or_else(|| Fault::of_entry(path, "is not in the header"))
     }
 

@@ -254,6 +254,3 @@ impl<R: Read> Read for Content<'_, R> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,1 +1,0 @@
-//! Archives made by hand.
