@@ -142,7 +142,8 @@ mod tests {
     use super::*;
 
     fn hex(text: &str) -> Option<String> {
-        Some(attribute(text)?.iter().map(|byte| format!("{byte:02x}")).collect())
+        let digits = |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16));
+        attribute(text)?.iter().flat_map(digits).collect()
     }
 
     /// As setcap(8) wrote them.

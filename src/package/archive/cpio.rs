@@ -137,7 +137,7 @@ mod tests {
 
     fn named(path: &str, content: &[u8]) -> Vec<u8> {
         let numbers = [1, 0o100_644, 0, 0, 1, 0, content.len(), 0, 0, 0, 0, path.len() + 1, 0];
-        let fields: String = numbers.iter().map(|number| format!("{number:08x}")).collect();
+        let fields: String = numbers.map(|number| format!("{number:08x}")).concat();
         let mut member = format!("070701{fields}{path}\0").into_bytes();
         member.resize(member.len().next_multiple_of(4), 0);
         member.extend_from_slice(content);

@@ -197,7 +197,10 @@ fn check_header(header: &Header<'_>, signature: &Header<'_>) -> Result<(), Fault
     if header.entry(tag::SOURCE_PACKAGE).is_some() || header.entry(tag::SOURCE_RPM).is_none() {
         return Err(Fault::Source);
     }
-    if [tag::NAME, tag::VERSION, tag::RELEASE, tag::ARCH].iter().any(|tag| header.string(*tag).is_none()) {
+    if [tag::NAME, tag::VERSION, tag::RELEASE, tag::ARCH]
+        .iter()
+        .any(|tag| header.string(*tag).is_none_or(<[u8]>::is_empty))
+    {
         return Err(Fault::malformed("header", "it has no name, version, release or architecture"));
     }
     Ok(())

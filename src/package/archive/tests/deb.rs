@@ -46,28 +46,32 @@ fn all_that_a_package_says_is_read() {
     assert_eq!(c.kind, Kind::Symlink("../a".into()));
 }
 
+/// A data archive in the compression that a suffix stands for.
+fn packed(suffix: &str, data: &[u8]) -> Vec<u8> {
+    use liblzma::stream::{LzmaOptions, Stream};
+    // Each encoder ends its stream when it goes.
+    let by = |mut encoder: Box<dyn Write + '_>| encoder.write_all(data).expect("memory");
+    let mut packed = Vec::new();
+    match suffix {
+        ".gz" => by(Box::new(flate2::write::GzEncoder::new(&mut packed, flate2::Compression::fast()))),
+        ".xz" => by(Box::new(liblzma::write::XzEncoder::new(&mut packed, 0))),
+        ".lzma" => {
+            let options = LzmaOptions::new_preset(0).expect("a preset");
+            let stream = Stream::new_lzma_encoder(&options).expect("an encoder");
+            by(Box::new(liblzma::write::XzEncoder::new_stream(&mut packed, stream)));
+        }
+        ".bz2" => by(Box::new(bzip2::write::BzEncoder::new(&mut packed, bzip2::Compression::fast()))),
+        ".zst" => packed = zstd::encode_all(data, 1).expect("memory"),
+        _ => packed.extend_from_slice(data),
+    }
+    packed
+}
+
 #[test]
 fn each_compression_is_read_and_bounded() {
-    use liblzma::stream::{LzmaOptions, Stream};
     let data = tar(&[member(b"./a", b'0', &vec![b'a'; 100_000])]);
     for suffix in ["", ".gz", ".xz", ".lzma", ".bz2", ".zst"] {
-        let mut packed = Vec::new();
-        match suffix {
-            ".gz" => {
-                drop(flate2::write::GzEncoder::new(&mut packed, flate2::Compression::fast()).write_all(&data))
-            }
-            ".xz" => drop(liblzma::write::XzEncoder::new(&mut packed, 0).write_all(&data)),
-            ".lzma" => {
-                let options = LzmaOptions::new_preset(0).expect("a preset");
-                let stream = Stream::new_lzma_encoder(&options).expect("an encoder");
-                drop(liblzma::write::XzEncoder::new_stream(&mut packed, stream).write_all(&data));
-            }
-            ".bz2" => {
-                drop(bzip2::write::BzEncoder::new(&mut packed, bzip2::Compression::fast()).write_all(&data))
-            }
-            ".zst" => packed = zstd::encode_all(&data[..], 1).expect("memory"),
-            _ => packed.clone_from(&data),
-        }
+        let packed = packed(suffix, &data);
         let package = |packed: &[u8]| {
             deb_with(&[member(b"control", b'0', CONTROL)], &[(&format!("data.tar{suffix}"), packed)])
         };

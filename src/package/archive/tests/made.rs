@@ -41,7 +41,7 @@ pub(super) fn pax(records: &[(&str, &[u8])]) -> Vec<u8> {
     let mut text = Vec::new();
     for (key, value) in records {
         let rest = [b" ", key.as_bytes(), b"=", value, b"\n"].concat();
-        let length = (1..).find(|length: &usize| length.to_string().len() + rest.len() == *length);
+        let length = (1..100_000).find(|length: &usize| length.to_string().len() + rest.len() == *length);
         text.extend_from_slice(length.expect("there is one").to_string().as_bytes());
         text.extend_from_slice(&rest);
     }
@@ -62,7 +62,7 @@ pub(super) fn tar(members: &[Vec<u8>]) -> Vec<u8> {
 pub(super) fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut ar = b"!<arch>\n".to_vec();
     for (name, content) in members {
-        write!(ar, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, "100644", content.len())
+        writeln!(ar, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`", 0, 0, 0, "100644", content.len())
             .expect("memory");
         ar.extend_from_slice(content);
         ar.resize(ar.len().next_multiple_of(2), b'\n');
@@ -116,10 +116,8 @@ fn text(word: &str) -> Value {
 /// A header of these files.
 pub(super) fn header(files: &[File]) -> Builder {
     let split = |file: &File| file.path.rfind('/').map_or(0, |slash| slash + 1);
-    let digest = |file: &File| match file.is(0o100_000) {
-        true => Algorithm::Sha256.digest(file.content).expect("memory can be read").to_string().into_bytes(),
-        false => Vec::new(),
-    };
+    let digest =
+        |file: &File| if file.is(0o100_000) { sha256(file.content).into_bytes() } else { Vec::new() };
     let target = |file: &File| if file.is(0o120_000) { file.content } else { b"" };
     let all = |value: fn(&File) -> u32| Value::Int32(files.iter().map(value).collect());
     Builder::new()
@@ -132,8 +130,8 @@ pub(super) fn header(files: &[File]) -> Builder {
         .add(tag::SIZE, Value::Int32(vec![7]))
         .add(tag::SOURCE_RPM, text("maker-3-1.src.rpm"))
         .add(tag::POST_IN, text("true"))
-        .add(tag::BASENAMES, strings(files.iter().map(|file| file.path[split(file)..].as_bytes())))
-        .add(tag::DIRNAMES, strings(files.iter().map(|file| file.path[..split(file)].as_bytes())))
+        .add(tag::BASENAMES, strings(files.iter().map(|file| &file.path.as_bytes()[split(file)..])))
+        .add(tag::DIRNAMES, strings(files.iter().map(|file| &file.path.as_bytes()[..split(file)])))
         .add(tag::DIR_INDEXES, Value::Int32((0..files.len() as u32).collect()))
         .add(tag::FILE_MODES, Value::Int16(files.iter().map(|file| file.mode).collect()))
         .add(tag::FILE_SIZES, all(|file| file.content.len() as u32))
