@@ -5,6 +5,7 @@ use std::io::{self, Read};
 
 use md5::Md5;
 use sha1::Sha1;
+use sha2::digest::DynDigest;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
 /// How a digest is made. The numbers are OpenPGP's (RFC 9580, 9.5), which rpm uses.
@@ -51,31 +52,59 @@ impl Algorithm {
     }
 
     /// The digest of all that a reader gives.
-    pub fn digest(self, reader: impl Read) -> io::Result<FileDigest> {
-        match self {
-            Algorithm::Md5 => self.digest_by::<Md5>(reader),
-            Algorithm::Sha1 => self.digest_by::<Sha1>(reader),
-            Algorithm::Sha224 => self.digest_by::<Sha224>(reader),
-            Algorithm::Sha256 => self.digest_by::<Sha256>(reader),
-            Algorithm::Sha384 => self.digest_by::<Sha384>(reader),
-            Algorithm::Sha512 => self.digest_by::<Sha512>(reader),
-        }
-    }
-
-    fn digest_by<D: Digest>(self, mut reader: impl Read) -> io::Result<FileDigest> {
-        let mut digest = D::new();
+    pub fn digest(self, mut reader: impl Read) -> io::Result<FileDigest> {
+        let mut digester = Digester::new(self);
         let mut buffer = vec![0; 64 * 1024];
         loop {
             match reader.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(length) => digest.update(&buffer[..length]),
+                Ok(0) => return Ok(digester.finish()),
+                Ok(length) => digester.update(&buffer[..length]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    fn hasher(self) -> Box<dyn DynDigest + Send> {
+        match self {
+            Algorithm::Md5 => Box::new(Md5::new()),
+            Algorithm::Sha1 => Box::new(Sha1::new()),
+            Algorithm::Sha224 => Box::new(Sha224::new()),
+            Algorithm::Sha256 => Box::new(Sha256::new()),
+            Algorithm::Sha384 => Box::new(Sha384::new()),
+            Algorithm::Sha512 => Box::new(Sha512::new()),
+        }
+    }
+}
+
+/// A digest in the making, of bytes that come piece by piece.
+pub struct Digester {
+    algorithm: Algorithm,
+    hasher: Box<dyn DynDigest + Send>,
+}
+
+impl Digester {
+    /// One that has seen nothing yet.
+    pub fn new(algorithm: Algorithm) -> Digester {
+        Digester { algorithm, hasher: algorithm.hasher() }
+    }
+
+    /// Takes the next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+    }
+
+    /// The digest of all that came.
+    pub fn finish(self) -> FileDigest {
         let mut bytes = [0; 64];
-        bytes[..self.length()].copy_from_slice(&digest.finalize());
-        Ok(FileDigest { algorithm: self, bytes })
+        bytes[..self.algorithm.length()].copy_from_slice(&self.hasher.finalize());
+        FileDigest { algorithm: self.algorithm, bytes }
+    }
+}
+
+impl fmt::Debug for Digester {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digester({:?})", self.algorithm)
     }
 }
 
@@ -99,6 +128,13 @@ impl FileDigest {
             *byte = u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok()?;
         }
         Some(FileDigest { algorithm, bytes })
+    }
+
+    /// A digest that is known as bytes; `None` where they are not exactly one's.
+    pub fn from_bytes(algorithm: Algorithm, digest: &[u8]) -> Option<FileDigest> {
+        let mut bytes = [0; 64];
+        bytes.get_mut(..algorithm.length())?.copy_from_slice(digest.get(..algorithm.length())?);
+        (digest.len() == algorithm.length()).then_some(FileDigest { algorithm, bytes })
     }
 
     /// How it was made.
@@ -151,6 +187,8 @@ mod tests {
             let made = algorithm.digest(&b"abc"[..]).expect("memory can be read");
             assert_eq!(made.to_string(), digest);
             assert_eq!(FileDigest::parse(algorithm, digest.as_bytes()), Some(made));
+            assert_eq!(FileDigest::from_bytes(algorithm, made.bytes()), Some(made));
+            assert_eq!(FileDigest::from_bytes(algorithm, &made.bytes()[1..]), None);
             assert_eq!(FileDigest::parse(algorithm, digest.to_uppercase().as_bytes()), Some(made));
             assert_eq!(FileDigest::parse(algorithm, &digest.as_bytes()[1..]), None);
             assert_eq!(FileDigest::parse(algorithm, digest.replace('9', "x").as_bytes()), None);

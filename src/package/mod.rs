@@ -1,8 +1,9 @@
 //! Packages as such: names, versions and their order, relations between packages, and the headers and
-//! stanzas that describe one. Nothing here knows where a database of installed packages is, reads a
-//! directory, or starts rpm or dpkg: parsers are functions over bytes that others wrote, and trust none
-//! of them.
+//! stanzas that describe one; package files and their payloads. Nothing here knows where a database of
+//! installed packages is, reads a directory, or starts rpm or dpkg: parsers are functions over bytes that
+//! others wrote, and trust none of them.
 
+pub mod archive;
 pub mod deb822;
 pub mod debian_relation;
 pub mod digest;

@@ -17,6 +17,7 @@ mod live;
 mod live_over_overlays;
 mod machine;
 mod man;
+mod payload;
 mod rebase;
 mod rpm_host;
 mod rpmdb;

@@ -22,6 +22,8 @@ pub const VERSION: u32 = 1001;
 pub const RELEASE: u32 = 1002;
 /// Epoch, a number.
 pub const EPOCH: u32 = 1003;
+/// MD5 of header and payload: so in the signature of a package file, where numbers mean other things than in a header.
+pub const SIGNATURE_MD5: u32 = 1004;
 /// One line of description.
 pub const SUMMARY: u32 = 1004;
 /// When it was installed, in seconds.
@@ -30,10 +32,20 @@ pub const INSTALL_TIME: u32 = 1008;
 pub const SIZE: u32 = 1009;
 /// Who makes it.
 pub const VENDOR: u32 = 1011;
+/// Its licence.
+pub const LICENSE: u32 = 1014;
 /// Its group.
 pub const GROUP: u32 = 1016;
 /// Architecture.
 pub const ARCH: u32 = 1022;
+/// Script before installation.
+pub const PRE_IN: u32 = 1023;
+/// Script after installation.
+pub const POST_IN: u32 = 1024;
+/// Script before removal.
+pub const PRE_UN: u32 = 1025;
+/// Script after removal.
+pub const POST_UN: u32 = 1026;
 /// Sizes of its files, in 32 bits.
 pub const FILE_SIZES: u32 = 1028;
 /// What became of its files.
@@ -72,10 +84,16 @@ pub const CONFLICT_NAME: u32 = 1054;
 pub const CONFLICT_VERSION: u32 = 1055;
 /// Packages on whose installation its triggers run.
 pub const TRIGGER_NAME: u32 = 1066;
+/// Script that verifies it.
+pub const VERIFY_SCRIPT: u32 = 1079;
 /// Names of what it replaces.
 pub const OBSOLETE_NAME: u32 = 1090;
-/// Device and inode of its files, as built: the same for hard links.
+/// Devices of its files, as built: inode numbers are of one of them.
+pub const FILE_DEVICES: u32 = 1095;
+/// Inode numbers of its files, as built: the same for hard links.
 pub const FILE_INODES: u32 = 1096;
+/// Only source packages have it.
+pub const SOURCE_PACKAGE: u32 = 1106;
 /// Flags of what it provides.
 pub const PROVIDE_FLAGS: u32 = 1112;
 /// Versions of what it provides.
@@ -90,14 +108,26 @@ pub const DIR_INDEXES: u32 = 1116;
 pub const BASENAMES: u32 = 1117;
 /// Its files' directories, each with a `/` at the end.
 pub const DIRNAMES: u32 = 1118;
+/// What the payload is: `cpio`.
+pub const PAYLOAD_FORMAT: u32 = 1124;
+/// How the payload is compressed.
+pub const PAYLOAD_COMPRESSOR: u32 = 1125;
 /// Colours of the system that it was installed on.
 pub const INSTALL_COLOR: u32 = 1127;
 /// The transaction that installed it.
 pub const INSTALL_TID: u32 = 1128;
 /// Colours of its files: 1 is 32-bit ELF, 2 is 64-bit.
 pub const FILE_COLORS: u32 = 1140;
+/// Script before the transaction that installs it.
+pub const PRE_TRANS: u32 = 1151;
+/// Script after the transaction that installs it.
+pub const POST_TRANS: u32 = 1152;
 /// Sizes of its files, in 64 bits, where one needs them.
 pub const LONG_FILE_SIZES: u32 = 5008;
+/// Size of its files, where 32 bits are not enough.
+pub const LONG_SIZE: u32 = 5009;
+/// Capabilities of its files, as text.
+pub const FILE_CAPS: u32 = 5010;
 /// The algorithm of its files' digests.
 pub const FILE_DIGEST_ALGORITHM: u32 = 5011;
 /// Names of what it recommends.
@@ -132,3 +162,11 @@ pub const FILE_TRIGGER_INDEX: u32 = 5070;
 pub const TRANS_FILE_TRIGGER_NAME: u32 = 5079;
 /// Which trigger each of those paths belongs to.
 pub const TRANS_FILE_TRIGGER_INDEX: u32 = 5080;
+/// SHA-256 of the payload as it is, in hexadecimal digits.
+pub const PAYLOAD_SHA256: u32 = 5092;
+/// SHA-256 of the payload without its compression, in hexadecimal digits.
+pub const PAYLOAD_SHA256_ALT: u32 = 5097;
+/// Script before the transaction that removes it.
+pub const PRE_UN_TRANS: u32 = 5104;
+/// Script after the transaction that removes it.
+pub const POST_UN_TRANS: u32 = 5105;
