@@ -21,6 +21,7 @@ mod rebase;
 mod rpm_host;
 mod rpmdb;
 mod shell;
+mod squashfs;
 mod system_calls;
 mod tree;
 #[cfg(target_arch = "x86_64")]
