@@ -102,8 +102,8 @@ impl Segment {
         let mut size = 0;
         while !block.is_empty() {
             size += block.len() as u64;
-            self.store_block(block)?;
-            block = read(self.pool.buffer(), self.block_size)?;
+            let next = self.store_block(block)?;
+            block = read(next, self.block_size)?;
         }
         self.spare = block;
         self.deliver(Item::EndOfFile)?;
@@ -119,12 +119,16 @@ impl Segment {
         Ok(())
     }
 
-    fn store_block(&mut self, block: Vec<u8>) -> Result<(), Error> {
+    /// Stores a block, and gives a buffer for the next one.
+    fn store_block(&mut self, mut block: Vec<u8>) -> Result<Vec<u8>, Error> {
         // Each byte is equal to the one before it, and the first one is zero.
         if block[0] == 0 && block[1..] == block[..block.len() - 1] {
-            return self.deliver(Item::Hole(block.len() as u32));
+            self.deliver(Item::Hole(block.len() as u32))?;
+            block.clear();
+            return Ok(block);
         }
-        self.compress(block, false)
+        self.compress(block, false)?;
+        Ok(self.pool.buffer())
     }
 
     fn store_in_fragment(&mut self, content: &[u8]) -> Result<Place, Error> {
