@@ -57,7 +57,9 @@ pub(super) fn write(directory: &Path, image: &Path, options: Options) -> Finishe
     let tree =
         read_directory(&root, &mut |mut file, path| segment.store(&mut file, path)).expect("it is read");
     segment.close().expect("it is written");
-    writer.finish(&tree).expect("it is written")
+    let finished = writer.finish(&tree).expect("it is written");
+    assert_eq!(finished.size, file.metadata().expect("it is there").len());
+    finished
 }
 
 /// Random contents, half of which can be compressed.

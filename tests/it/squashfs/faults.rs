@@ -25,7 +25,7 @@ fn damaged_images_are_told_or_read_but_never_trusted() {
         write(&top, &image, options(way, 2));
         let good = fs::read(&image).expect("it was written");
         let tables = u64::from_le_bytes(good[64..72].try_into().expect("eight bytes")) as usize;
-        for round in 0..100 {
+        for round in 0..40 {
             let mut bad = good.clone();
             match round % 4 {
                 0 => bad.truncate(random.usize(..good.len())),
@@ -44,7 +44,7 @@ fn damaged_images_are_told_or_read_but_never_trusted() {
             }
         }
     }
-    assert!(refused > 100, "{refused} refused, {accepted} accepted");
+    assert!(refused > 40, "{refused} refused, {accepted} accepted");
 }
 
 #[test]

@@ -149,7 +149,7 @@ fn what_is_there_twice_is_stored_once() {
     let mut other = large.clone();
     *other.last_mut().expect("it has bytes") ^= 1;
     for name in ["a", "b", "c"] {
-        fs::write(top.join(format!("large-{name}")), &large).expect("there is room");
+        fs::write(top.join(format!("zlarge-{name}")), &large).expect("there is room");
         fs::write(top.join(format!("small-{name}")), small).expect("there is room");
     }
     let once = write(&top, &image, options("zstd", 2)).size;

@@ -69,6 +69,9 @@ impl Reader {
             None => return Err(Error::NotAnImage { path }),
         }
         let mut head = [0; SUPERBLOCK_SIZE];
+        if source.length() < SUPERBLOCK_SIZE as u64 {
+            return Err(Error::Damaged { path, what: format!("it has {} bytes", source.length()) });
+        }
         source.read_exact_at(&mut head, 0).context("read", &path)?;
         let superblock = Superblock::from_bytes(&head).map_err(|reason| {
             let what = match reason {

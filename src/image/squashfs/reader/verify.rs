@@ -6,6 +6,9 @@ use super::{InodeKind, Piece, Reader};
 use crate::image::Error;
 use crate::image::squashfs::format::{NONE_64, Reference};
 
+/// More files with several names than any system has; the rest of them would be read once for each name.
+const MOST_REMEMBERED: usize = 1 << 20;
+
 /// What was read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Verified {
@@ -26,8 +29,11 @@ impl Reader {
             let walked = walked?;
             found.names += u64::from(!walked.path.is_empty());
             let inode = &walked.inode;
-            if inode.links > 1 && !several.insert(inode.reference) {
+            if inode.links > 1 && several.contains(&inode.reference) {
                 continue;
+            }
+            if inode.links > 1 && several.len() < MOST_REMEMBERED {
+                several.insert(inode.reference);
             }
             self.check_export(inode.number, inode.reference)?;
             self.xattrs(inode)?;

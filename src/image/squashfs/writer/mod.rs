@@ -101,7 +101,8 @@ impl Writer {
         Segment::new(Arc::clone(&self.pool), self.options.block_size as usize)
     }
 
-    /// Writes the tree, when all segments are closed, and the superblock. The file is not synced.
+    /// Writes the tree, when all segments are closed, and the superblock. What is behind the image in the file is
+    /// cut off. The file is not synced.
     pub fn finish(self, tree: &Tree<StoredFile>) -> Result<Finished, Error> {
         let placed = self.pool.finish()?;
         let Options { compression, block_size, time, .. } = self.options;
@@ -134,6 +135,7 @@ impl Writer {
         };
         let size = end.position.next_multiple_of(PADDING);
         end.append(&vec![0; (size - end.position) as usize])?;
+        self.target.cut(size)?;
         self.target.write_at(&compression.options().unwrap_or_default(), SUPERBLOCK_SIZE as u64)?;
         // Last: what has no superblock is no image.
         self.target.write_at(&superblock.to_bytes(), 0)?;
@@ -168,6 +170,15 @@ fn flags(compression: Compression, placed: &Placed, has_xattrs: bool) -> u16 {
 impl Target {
     fn write_at(&self, bytes: &[u8], position: u64) -> Result<(), Error> {
         Ok(self.file.write_all_at(bytes, self.offset + position).context("write", &self.path)?)
+    }
+
+    /// Takes off what was written behind the end, before it turned out to be there already.
+    fn cut(&self, size: u64) -> Result<(), Error> {
+        let found = self.file.metadata().context("examine", &self.path)?;
+        if found.is_file() && found.len() > self.offset + size {
+            self.file.set_len(self.offset + size).context("cut", &self.path)?;
+        }
+        Ok(())
     }
 }
 
