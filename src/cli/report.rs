@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::output;
 use super::output::program;
 use crate::sys::{IoError, MountError, with_causes};
-use crate::{hooks, live, overlay, pkgdb, shell, tool};
+use crate::{hooks, image, live, overlay, pkgdb, shell, tool};
 
 /// Could not.
 pub(super) const FAILED: u8 = 1;
@@ -44,6 +44,8 @@ pub(super) enum Error {
     Live(#[from] live::Error),
     #[error(transparent)]
     Hooks(#[from] hooks::Error),
+    #[error(transparent)]
+    Image(#[from] image::Error),
     #[error("overlay '{0}' lives in RAM and cannot be looked into from outside")]
     InRam(overlay::OverlayName),
     #[error("{failed} of {all} overlays could not be removed")]
@@ -117,7 +119,11 @@ fn hint(error: &Error) -> Option<String> {
         )),
         Error::Live(error) => live_hint(error),
         Error::Hooks(error) => hooks_hint(error),
-        Error::Some { .. } | Error::Output(_) | Error::OtherSystem { .. } | Error::RunningOnly(_) => None,
+        Error::Image(_)
+        | Error::Some { .. }
+        | Error::Output(_)
+        | Error::OtherSystem { .. }
+        | Error::RunningOnly(_) => None,
     }
 }
 

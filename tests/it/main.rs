@@ -12,6 +12,7 @@ mod dpkgdb;
 mod faults;
 mod hooks;
 mod house;
+mod inspect;
 mod kernel;
 mod live;
 mod live_over_overlays;
