@@ -17,7 +17,7 @@ fn write(image: &Path) {
     let mut segment = writer.segment();
     let mut store =
         |content: &[u8]| segment.store(&mut &content[..], Path::new("memory")).expect("it is written");
-    let (release, program) = (store(b"ID=debian\nVERSION_ID=13\n"), store(&[7; 300_000]));
+    let (release, program) = (store(b"ID=debian\nVERSION_ID=13\n"), store(&vec![7; 300_000]));
     segment.close().expect("it is written");
     let mut tree = Tree::new(metadata(0o755, &[]));
     tree.make_directories(b"usr/lib/extension-release.d", &metadata(0o755, &[])).expect("it fits");

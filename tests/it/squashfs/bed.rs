@@ -100,7 +100,7 @@ pub(super) fn fill(top: &Path, seed: u64) {
     symlink("../linked", top.join("deep/link")).expect("there is room");
     symlink("x".repeat(4000), top.join("far")).expect("there is room");
     rustix::net::bind(
-        &rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::STREAM, None)
+        rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::STREAM, None)
             .expect("a socket"),
         &rustix::net::SocketAddrUnix::new(top.join("socket")).expect("a short path"),
     )
@@ -208,7 +208,7 @@ pub(super) fn digest(mut content: impl Read) -> (u64, String) {
         length += count as u64;
         hasher.update(&buffer[..count]);
     }
-    let hex = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hasher.finalize().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     (length, hex)
 }
 

@@ -175,7 +175,8 @@ fn large_numbers_are_no_matter() {
     let writer = Writer::new(&file, 0, &image, &dir, Options::new(0)).expect("it begins");
     let mut segment = writer.segment();
     let huge_size = (4u64 << 30) + 100_000;
-    let mut huge = std::io::repeat(0).take(4 << 30).chain(&[b'x'; 100_000][..]);
+    let end = vec![b'x'; 100_000];
+    let mut huge = std::io::repeat(0).take(4 << 30).chain(&end[..]);
     let huge = segment.store(&mut huge, Path::new("huge")).expect("it is written");
     segment.close().expect("it is written");
     let mut tree = Tree::new(Metadata { mode: 0o755, ..Metadata::default() });
@@ -217,8 +218,8 @@ fn large_numbers_are_no_matter() {
 
 fn tree_without_contents_is_refused(writer: Writer, tree: &Tree<StoredFile>) {
     let mut segment = writer.segment();
-    let mut again = &[b'x'; 200_000][..];
-    segment.store(&mut again, Path::new("huge")).expect("it is written");
+    let again = vec![b'x'; 200_000];
+    segment.store(&mut &again[..], Path::new("huge")).expect("it is written");
     segment.close().expect("it is written");
     match writer.finish(tree) {
         Err(Error::Unrepresentable { path, problem, .. }) => {

@@ -17,7 +17,7 @@ use crate::image::tree::{Device, Kind, Node, NodeId, Tree};
 
 /// A tree as it is stored.
 pub(super) struct Inodes {
-    pub(super) inodes: Metadata,
+    pub(super) table: Metadata,
     pub(super) directories: Metadata,
     pub(super) ids: Ids,
     pub(super) xattrs: XattrSets,
@@ -55,7 +55,7 @@ impl Inodes {
         compressor: &mut Compressor,
     ) -> Result<Inodes, Error> {
         let done = Inodes {
-            inodes: Metadata::default(),
+            table: Metadata::default(),
             directories: Metadata::default(),
             ids: Ids::default(),
             xattrs: XattrSets::default(),
@@ -80,7 +80,7 @@ impl Inodes {
     }
 }
 
-impl<'a> Builder<'a> {
+impl Builder<'_> {
     /// Gives numbers: those of one directory's names follow each other, since a listing stores differences.
     fn number(&mut self) {
         let root = self.tree.root();
@@ -121,10 +121,10 @@ impl<'a> Builder<'a> {
             let body = self.directory(place);
             self.store_inode(id, body).map_err(|problem| self.refused(place, b"", problem))?;
         }
-        self.done.inodes.close(self.compressor);
+        self.done.table.close(self.compressor);
         self.done.directories.close(self.compressor);
         self.done.root = self.reference(self.tree.root());
-        let sizes = [&self.done.inodes, &self.done.directories].map(|table| table.bytes().len());
+        let sizes = [&self.done.table, &self.done.directories].map(|table| table.bytes().len());
         if sizes.into_iter().any(|size| u32::try_from(size).is_err()) {
             return Err(self.refused(0, b"", "there are too many files".into()));
         }
@@ -155,8 +155,8 @@ impl<'a> Builder<'a> {
             bytes.extend(xattrs.to_le_bytes());
         }
         bytes.extend(after);
-        self.done.references[number as usize - 1] = self.done.inodes.position();
-        self.done.inodes.add(&bytes, self.compressor);
+        self.done.references[number as usize - 1] = self.done.table.position();
+        self.done.table.add(&bytes, self.compressor);
         Ok(())
     }
 

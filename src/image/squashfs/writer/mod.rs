@@ -110,7 +110,7 @@ impl Writer {
         let inodes = Inodes::of(tree, &placed, block_size, &mut compressor)?;
         let (count, ids, root) = (inodes.count(), inodes.ids.len(), inodes.root);
         let mut end = Appender { target: &self.target, position: placed.position };
-        let inode_table = end.append(inodes.inodes.bytes())?;
+        let inode_table = end.append(inodes.table.bytes())?;
         let directory_table = end.append(inodes.directories.bytes())?;
         let fragment_table = end.table(&tables::fragments(&placed), &mut compressor)?;
         let export_table = end.table(&inodes.export_table(), &mut compressor)?;

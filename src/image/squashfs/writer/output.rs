@@ -133,7 +133,7 @@ impl Output {
             let Some(item) = state.waiting.remove(&state.next) else { break };
             state.next += 1;
             blocks += usize::from(matches!(item, Item::Block { .. } | Item::Fragment { .. }));
-            let result = if segment == self.current { self.place(item) } else { self.spool(segment, item) };
+            let result = if segment == self.current { self.place(&item) } else { self.spool(segment, item) };
             if let Err(error) = result {
                 self.failure = Some(Failure::of(&error));
             }
@@ -203,12 +203,12 @@ impl Output {
     }
 
     /// Puts something of the current segment in its place.
-    fn place(&mut self, item: Item) -> Result<(), IoError> {
-        if let Item::Block { bytes, .. } | Item::Fragment { bytes, .. } = &item {
+    fn place(&mut self, item: &Item) -> Result<(), IoError> {
+        if let Item::Block { bytes, .. } | Item::Fragment { bytes, .. } = item {
             let at = self.target.offset + self.position;
             self.target.file.write_all_at(bytes, at).context("write", &self.target.path)?;
         }
-        if self.note(&item)? {
+        if self.note(item)? {
             self.current += 1;
             self.move_in()?;
         }

@@ -178,12 +178,11 @@ impl Pool {
 
     fn run(&self, job: Job, compressor: &mut Compressor) {
         let Job { segment, sequence, block, is_fragment } = job;
-        let (bytes, word, spare) = match compressor.compress(&block) {
-            Some(small) => (small.to_vec(), small.len() as u32, Some(block)),
-            None => {
-                let word = block.len() as u32 | BLOCK_RAW;
-                (block, word, None)
-            }
+        let (bytes, word, spare) = if let Some(small) = compressor.compress(&block) {
+            (small.to_vec(), small.len() as u32, Some(block))
+        } else {
+            let word = block.len() as u32 | BLOCK_RAW;
+            (block, word, None)
         };
         let item = if is_fragment {
             Item::Fragment { bytes, word }
