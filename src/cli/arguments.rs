@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::report::Error;
-use super::{completion, db, diff, hooks, list, lock, rebase, rm, run, shell, status, unlock};
+use super::{completion, db, diff, hooks, inspect, list, lock, rebase, rm, run, shell, status, unlock};
 use crate::sys::Context;
 
 /// Adds software to a host whose system is read-only: now, without a reboot.
@@ -60,6 +60,7 @@ pub(super) enum Command {
     Lock(lock::Arguments),
     Hooks(hooks::Arguments),
     Status(status::Arguments),
+    Inspect(inspect::Arguments),
     Db(db::Arguments),
     Completion(completion::Arguments),
 }

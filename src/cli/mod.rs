@@ -9,6 +9,7 @@ mod completion;
 mod db;
 mod diff;
 mod hooks;
+mod inspect;
 mod list;
 mod lock;
 mod messages;
@@ -63,6 +64,7 @@ fn run_command(place: &Place, command: Command) -> Result<ExitCode, report::Erro
         Command::Lock(arguments) => lock::run(place, &arguments),
         Command::Hooks(arguments) => hooks::run(place, &arguments),
         Command::Status(arguments) => status::run(place, &arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Db(arguments) => db::run(place, &arguments),
         Command::Completion(arguments) => completion::run(&arguments),
     }

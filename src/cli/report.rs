@@ -7,7 +7,7 @@ use super::output;
 use super::output::program;
 use crate::event::counted;
 use crate::sys::{IoError, MountError, with_causes};
-use crate::{hooks, live, overlay, pkgdb, shell, tool};
+use crate::{hooks, image, live, overlay, pkgdb, shell, tool};
 
 /// Could not.
 pub(super) const FAILED: u8 = 1;
@@ -45,6 +45,8 @@ pub(super) enum Error {
     Live(#[from] live::Error),
     #[error(transparent)]
     Hooks(#[from] hooks::Error),
+    #[error(transparent)]
+    Image(#[from] image::Error),
     #[error("overlay '{0}' lives in RAM and cannot be looked into from outside")]
     InRam(overlay::OverlayName),
     #[error("{failed} of {all} overlays could not be removed")]
@@ -118,7 +120,11 @@ fn hint(error: &Error) -> Option<String> {
         )),
         Error::Live(error) => live_hint(error),
         Error::Hooks(error) => hooks_hint(error),
-        Error::Some { .. } | Error::Output(_) | Error::OtherSystem { .. } | Error::RunningOnly(_) => None,
+        Error::Image(_)
+        | Error::Some { .. }
+        | Error::Output(_)
+        | Error::OtherSystem { .. }
+        | Error::RunningOnly(_) => None,
     }
 }
 

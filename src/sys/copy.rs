@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Seek};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
@@ -31,6 +32,37 @@ pub fn copy_content_to_sync(from: &File, to: &File) -> io::Result<u64> {
     // Where the blocks are, a disk finds out sooner when it is asked once. Who cannot say is not asked again.
     let _ = rustix::fs::fallocate(to, FallocateFlags::KEEP_SIZE, 0, from.metadata()?.len());
     copy_in_chunks(from, to, SYNCED_CHUNK, &|start, length| start_writing(to, start, length))
+}
+
+/// Copies `length` bytes of `from` at `start` to `to` at `target`, within the kernel where it can.
+pub fn copy_part(from: &File, start: u64, to: &File, target: u64, length: u64) -> io::Result<()> {
+    let mut copied = 0;
+    while copied < length {
+        let (mut at, mut into) = (start + copied, target + copied);
+        let wanted = usize::try_from(length - copied).unwrap_or(CHUNK).min(CHUNK);
+        match rustix::fs::copy_file_range(from, Some(&mut at), to, Some(&mut into), wanted) {
+            Ok(0) => return copy_part_by_hand(from, at, to, into, length - copied),
+            Ok(count) => copied += count as u64,
+            Err(Errno::INTR) => {}
+            Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                return copy_part_by_hand(from, at, to, into, length - copied);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn copy_part_by_hand(from: &File, start: u64, to: &File, target: u64, length: u64) -> io::Result<()> {
+    let mut buffer = vec![0; 128 * 1024];
+    let mut copied = 0;
+    while copied < length {
+        let wanted = usize::try_from(length - copied).unwrap_or(buffer.len()).min(buffer.len());
+        from.read_exact_at(&mut buffer[..wanted], start + copied)?;
+        to.write_all_at(&buffer[..wanted], target + copied)?;
+        copied += wanted as u64;
+    }
+    Ok(())
 }
 
 fn copy_in_chunks(from: &File, to: &File, chunk: usize, copied_part: &dyn Fn(u64, u64)) -> io::Result<u64> {
@@ -86,6 +118,20 @@ mod tests {
                 files[1].rewind().and_then(|()| files[1].read_to_end(&mut copied)).expect("our file");
                 assert!(copied == content);
             }
+        }
+    }
+
+    #[test]
+    fn a_part_is_copied_to_its_place() {
+        let content: Vec<u8> = (0..300_000u32).map(|number| (number % 251) as u8).collect();
+        for copy in [copy_part, copy_part_by_hand] {
+            let files = [(); 2].map(|()| tempfile::tempfile().expect("a file"));
+            files[0].write_all_at(&content, 0).expect("there is room");
+            copy(&files[0], 1000, &files[1], 77, 280_000).expect("it can be copied");
+            let mut copied = vec![1; 280_077];
+            files[1].read_exact_at(&mut copied, 0).expect("our file");
+            assert!(copied[..77] == [0; 77] && copied[77..] == content[1000..281_000]);
+            assert!(copy(&files[0], 299_999, &files[1], 0, 2).is_err(), "there is not so much");
         }
     }
 }

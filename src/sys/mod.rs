@@ -17,6 +17,7 @@ mod lock;
 mod mount;
 mod mountinfo;
 mod namespace;
+mod new_file;
 mod overlayfs;
 mod poll;
 mod process;
@@ -32,7 +33,7 @@ pub use atomic::{
     replace_file, replace_public, replace_volatile, sync_dir, sync_file_system, write_new, write_new_unsynced,
 };
 pub use channel::{Channel, Message};
-pub use copy::{copy_content, copy_content_to_sync};
+pub use copy::{copy_content, copy_content_to_sync, copy_part};
 pub use error::{Context, IoError, io_error, with_causes};
 pub use handle::FileHandle;
 pub use lock::Lock;
@@ -42,12 +43,13 @@ pub use mount::{
 };
 pub use mountinfo::{Mount, MountTable};
 pub use namespace::{Namespace, Namespaces, bring_up_loopback, join, leave_for_new};
+pub use new_file::{NewFile, unnamed_file};
 pub use overlayfs::{Features, MountError, OVERLAYFS_MAGIC, OverlaySpec, mount_overlay, unsuitable_upper};
 pub use poll::events_now;
 pub use process::{
-    Ended, Forked, Pid, Pidfd, close_all_but, command_line, die_with_parent, drop_capabilities, exec,
-    exit_now, fork, fork_sibling, has_capability, let_go_of_streams, new_session, process_start_time,
-    processes, raise_as_self, reap_any, refuse_tracing, run_from_read_only_mount, wait,
+    Ended, Forked, Pid, Pidfd, capability_names, close_all_but, command_line, die_with_parent,
+    drop_capabilities, exec, exit_now, fork, fork_sibling, has_capability, let_go_of_streams, new_session,
+    process_start_time, processes, raise_as_self, reap_any, refuse_tracing, run_from_read_only_mount, wait,
 };
 pub use record_lock::{RecordLock, is_write_locked};
 pub use root::{Entry, FileKind, Root};

@@ -356,6 +356,16 @@ pub fn drop_capabilities(names: &[&str]) -> Result<(), IoError> {
     rustix::thread::set_capabilities(None, sets).context("drop capabilities of", "onlay")
 }
 
+/// The names of capabilities in a set of bits, as libcap writes them ("cap_chown"); those without a name are numbers.
+pub fn capability_names(set: u64) -> Vec<String> {
+    let numbers = (0..u64::BITS).filter(|number| set >> number & 1 == 1);
+    let name = |number: u32| match CAPABILITIES.get(number as usize) {
+        Some((name, _)) => format!("cap_{}", name.to_ascii_lowercase()),
+        None => number.to_string(),
+    };
+    numbers.map(name).collect()
+}
+
 fn capability(name: &str) -> Option<CapabilitySet> {
     let short = name.strip_prefix("CAP_")?;
     CAPABILITIES.iter().find(|(known, _)| *known == short).map(|(_, set)| *set)

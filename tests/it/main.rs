@@ -12,6 +12,7 @@ mod dpkgdb;
 mod faults;
 mod hooks;
 mod house;
+mod inspect;
 mod kernel;
 mod live;
 mod live_over_overlays;
@@ -22,6 +23,7 @@ mod rebase;
 mod rpm_host;
 mod rpmdb;
 mod shell;
+mod squashfs;
 mod system_calls;
 mod tree;
 #[cfg(target_arch = "x86_64")]

@@ -1,0 +1,16 @@
+//! Files to image and back: what an image holds, and the formats that hold it.
+//!
+//! Nothing here knows what an extension is, prints, or starts a program. An image depends on nothing but what it is made of:
+//! not on the time, the number of threads, or the order in which they get to work. What is read is trusted in nothing.
+
+pub mod squashfs;
+pub mod tree;
+
+mod directory;
+mod error;
+mod format;
+
+pub use directory::read_directory;
+pub use error::{Error, Misplacement};
+pub use format::Format;
+pub use tree::Tree;

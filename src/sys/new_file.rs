@@ -1,0 +1,124 @@
+//! Files that appear whole: written beside their name, and put there when they are complete; and files without a name.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::path::PathBuf;
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{Context, IoError, Root, sync_dir};
+
+/// A file that is being written under a name of its own (`.NAME.new`), which goes when it is given up.
+#[derive(Debug)]
+pub struct NewFile {
+    dir: Root,
+    name: OsString,
+    aside: OsString,
+    file: File,
+    is_placed: bool,
+}
+
+impl NewFile {
+    /// Makes an empty file beside `name` in `dir`, for reading and writing, in place of what an earlier run has left.
+    pub fn create(dir: &Root, name: &OsStr) -> Result<NewFile, IoError> {
+        let mut aside = OsString::from(".");
+        aside.push(name);
+        aside.push(".new");
+        let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = rustix::fs::openat(dir, &aside, flags, Mode::from_raw_mode(0o600))
+            .map(File::from)
+            .context("create", dir.join(&aside))?;
+        Ok(NewFile { dir: dir.try_clone()?, name: name.to_owned(), aside, file, is_placed: false })
+    }
+
+    /// To write to.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The path that the file will have, for messages.
+    pub fn path(&self) -> PathBuf {
+        self.dir.join(&self.name)
+    }
+
+    /// Syncs the file and renames it over what has its name (rename(2), fsync(2)).
+    pub fn place(mut self, mode: u32) -> Result<(), IoError> {
+        let path = self.path();
+        rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode)).context("change mode of", &path)?;
+        self.file.sync_all().context("sync", &path)?;
+        rustix::fs::renameat(&self.dir, &self.aside, &self.dir, &self.name).context("replace", &path)?;
+        self.is_placed = true;
+        sync_dir(&self.dir)
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.is_placed {
+            // One that stays is overwritten next time.
+            let _ = rustix::fs::unlinkat(&self.dir, &self.aside, AtFlags::empty());
+        }
+    }
+}
+
+/// A file without a name on the file system of `dir`, for reading and writing (open(2) O_TMPFILE).
+pub fn unnamed_file(dir: &Root) -> Result<File, IoError> {
+    let mode = Mode::from_raw_mode(0o600);
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    match rustix::fs::openat(dir, ".", flags, mode) {
+        // Old kernels see a directory to be written, and some file systems have none without a name.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => once_named_file(dir),
+        other => other.map(File::from).context("create a file in", dir.path()),
+    }
+}
+
+fn once_named_file(dir: &Root) -> Result<File, IoError> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    for number in 0.. {
+        let name = format!(".onlay.{}.{number}", std::process::id());
+        match rustix::fs::openat(dir, &name, flags, Mode::from_raw_mode(0o600)) {
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(error).context("create", dir.join(&name)),
+            Ok(file) => {
+                rustix::fs::unlinkat(dir, &name, AtFlags::empty()).context("remove", dir.join(&name))?;
+                return Ok(File::from(file));
+            }
+        }
+    }
+    unreachable!("one of so many numbers is free")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_file_appears_whole_or_not_at_all() {
+        let top = tempfile::tempdir().expect("a directory");
+        let dir = Root::open(top.path()).expect("our directory");
+        std::fs::write(top.path().join("x"), "old").expect("there is room");
+        let content = || std::fs::read_to_string(top.path().join("x")).expect("it is there");
+        let new = NewFile::create(&dir, OsStr::new("x")).expect("there is room");
+        new.file().write_all(b"half").expect("there is room");
+        assert_eq!(content(), "old");
+        drop(new);
+        assert_eq!((content(), dir.entries().expect("our directory").len()), ("old".into(), 1));
+        let new = NewFile::create(&dir, OsStr::new("x")).expect("there is room");
+        new.file().write_all(b"new").expect("there is room");
+        new.place(0o644).expect("it is ours");
+        assert_eq!((content(), dir.entries().expect("our directory").len()), ("new".into(), 1));
+    }
+
+    #[test]
+    fn unnamed_files_leave_nothing() {
+        let top = tempfile::tempdir().expect("a directory");
+        let dir = Root::open(top.path()).expect("our directory");
+        for mut file in [unnamed_file(&dir), once_named_file(&dir)].map(|file| file.expect("there is room")) {
+            file.write_all(b"x").expect("there is room");
+            assert!(dir.is_empty().expect("our directory"));
+        }
+    }
+}
