@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::report::Error;
-use super::{completion, db, diff, hooks, list, lock, rebase, rm, run, shell, status, unlock};
+use super::{completion, db, diff, ext, hooks, list, lock, rebase, rm, run, shell, status, unlock};
 use crate::sys::Context;
 
 /// Adds software to a host whose system is read-only: now, without a reboot.
@@ -58,5 +58,6 @@ pub(super) enum Command {
     Hooks(hooks::Arguments),
     Status(status::Arguments),
     Db(db::Arguments),
+    Ext(ext::Arguments),
     Completion(completion::Arguments),
 }

@@ -8,6 +8,7 @@ mod arguments;
 mod completion;
 mod db;
 mod diff;
+mod ext;
 mod hooks;
 mod list;
 mod lock;
@@ -64,6 +65,7 @@ fn run_command(place: &Place, command: Command) -> Result<ExitCode, report::Erro
         Command::Hooks(arguments) => hooks::run(place, &arguments),
         Command::Status(arguments) => status::run(place, &arguments),
         Command::Db(arguments) => db::run(place, &arguments),
+        Command::Ext(arguments) => ext::run(place, &arguments),
         Command::Completion(arguments) => completion::run(&arguments),
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::output;
 use super::output::program;
 use crate::sys::{IoError, MountError, with_causes};
-use crate::{hooks, live, overlay, pkgdb, shell, tool};
+use crate::{extension, hooks, live, overlay, pkgdb, shell, tool};
 
 /// Could not.
 pub(super) const FAILED: u8 = 1;
@@ -44,6 +44,8 @@ pub(super) enum Error {
     Live(#[from] live::Error),
     #[error(transparent)]
     Hooks(#[from] hooks::Error),
+    #[error(transparent)]
+    Extension(#[from] extension::Error),
     #[error("overlay '{0}' lives in RAM and cannot be looked into from outside")]
     InRam(overlay::OverlayName),
     #[error("{failed} of {all} overlays could not be removed")]
@@ -106,7 +108,7 @@ fn hint(error: &Error) -> Option<String> {
         Error::NotRoot | Error::Shell(shell::Error::NotRoot) => Some("try again with sudo".into()),
         Error::Shell(error) => shell_hint(error),
         Error::Overlay(error) => overlay_hint(error),
-        Error::Io(error) => io_hint(error),
+        Error::Io(error) | Error::Extension(extension::Error::Io(error)) => io_hint(error),
         Error::InRam(name) => Some(format!("'{onlay} shell {name}' joins it while it runs")),
         Error::Packages(error) => packages_hint(error),
         Error::NotEmpty(_) => Some("give a directory that is not there yet".into()),
@@ -117,7 +119,11 @@ fn hint(error: &Error) -> Option<String> {
         )),
         Error::Live(error) => live_hint(error),
         Error::Hooks(error) => hooks_hint(error),
-        Error::Some { .. } | Error::Output(_) | Error::OtherSystem { .. } | Error::RunningOnly(_) => None,
+        Error::Some { .. }
+        | Error::Output(_)
+        | Error::OtherSystem { .. }
+        | Error::RunningOnly(_)
+        | Error::Extension(_) => None,
     }
 }
 

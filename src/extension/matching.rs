@@ -2,10 +2,12 @@
 //! `extension_release_validate()` in systemd, in its order.
 
 use std::fmt;
+use std::path::Path;
 
+use super::libraries::Libraries;
 use super::release::{Class, Release, Strictness};
-use super::SystemdVersion;
-use crate::host::OsRelease;
+use super::{Contents, Error, Layer, Stack, SystemdVersion};
+use crate::host::{Host, OsRelease};
 
 /// What of a host decides.
 #[derive(Debug, Clone)]
@@ -16,6 +18,31 @@ pub struct HostFacts {
     pub architecture: String,
     /// Its systemd.
     pub systemd: SystemdVersion,
+}
+
+impl HostFacts {
+    /// Reads them of a root. `systemd` is told where another version than the installed one is to be asked; where
+    /// none is installed, the newest rules are taken.
+    pub fn read(
+        host: &Host,
+        base: &dyn Contents,
+        systemd: Option<SystemdVersion>,
+    ) -> Result<HostFacts, Error> {
+        let stack = Stack::new(vec![Layer { contents: base, hierarchies: None }]);
+        let systemd = match systemd {
+            Some(systemd) => systemd,
+            None => SystemdVersion::installed(&stack)?.unwrap_or(SystemdVersion::LAST),
+        };
+        let architecture = if host.is_running { None } else { of_shell(&stack)? };
+        let architecture = architecture.unwrap_or(Host::architecture()).to_owned();
+        Ok(HostFacts { release: host.os_release(), architecture, systemd })
+    }
+}
+
+/// What the programs of a root are for.
+fn of_shell(base: &Stack<'_>) -> Result<Option<&'static str>, Error> {
+    let shell = Libraries::new(base).elf(Path::new("bin/sh"))?;
+    Ok(shell.and_then(|(_, elf)| elf.machine.architecture()))
 }
 
 /// Why an extension is merged.
@@ -196,7 +223,9 @@ impl Mismatch {
             Mismatch::NoRelease(..) => Some("leave one of them".to_owned()),
             Mismatch::EmptyRelease => Some("say ID=_any, or ID= and VERSION_ID= of the host".to_owned()),
             Mismatch::Scope { says: (field, _) } => Some(format!("{field}=system, or leave {field} out")),
-            Mismatch::Architecture { host, .. } => Some(format!("ARCHITECTURE={host}, where that is what its programs are for")),
+            Mismatch::Architecture { host, .. } => {
+                Some(format!("ARCHITECTURE={host}, where that is what its programs are for"))
+            }
             Mismatch::NoId { host } | Mismatch::Id { host, .. } => Some(format!("ID={host}, or ID=_any")),
             Mismatch::Level { field, host, .. } => Some(format!("{field}={host}, or ID=_any")),
             Mismatch::NoVersion { host, level: Some((field, level)) } => {
@@ -230,9 +259,9 @@ impl Match {
     pub fn rule(&self) -> &'static str {
         match self {
             Match::Any => "any",
-            Match::Rolling | Match::Unversioned => "id",
+            Match::Rolling => "id",
             Match::Level(_) => "level",
-            Match::Version(_) => "version",
+            Match::Version(_) | Match::Unversioned => "version",
         }
     }
 }
@@ -261,7 +290,9 @@ impl fmt::Display for Mismatch {
             Mismatch::Architecture { says, host } => {
                 write!(f, "it says ARCHITECTURE={says}, and the host is {host}")
             }
-            Mismatch::NoId { host } => write!(f, "it does not say which host it is for (ID=), and the host is {host}"),
+            Mismatch::NoId { host } => {
+                write!(f, "it does not say which host it is for (ID=), and the host is {host}")
+            }
             Mismatch::Id { says, host, like, like_counts } => {
                 write!(f, "it says ID={says}, and the host is {host}")?;
                 match like {
@@ -275,13 +306,18 @@ impl fmt::Display for Mismatch {
                 write!(f, "it says {field}={says}, and the host has {host}")
             }
             Mismatch::NoVersion { host, level } => {
-                write!(f, "it does not say which version of the host it is for (VERSION_ID=), and the host has {host}")?;
+                write!(
+                    f,
+                    "it does not say which version of the host it is for (VERSION_ID=), and the host has {host}"
+                )?;
                 match level {
                     Some((field, level)) => write!(f, " ({field}={level})"),
                     None => Ok(()),
                 }
             }
-            Mismatch::Version { says, host } => write!(f, "it says VERSION_ID={says}, and the host has {host}"),
+            Mismatch::Version { says, host } => {
+                write!(f, "it says VERSION_ID={says}, and the host has {host}")
+            }
             Mismatch::NamelessHost => write!(f, "the host does not say what it is (ID= in os-release)"),
             Mismatch::TooOld(version) => {
                 write!(f, "extensions of /etc come with systemd 254, and the host has {version}")
@@ -294,7 +330,11 @@ fn no_release(f: &mut fmt::Formatter<'_>, release: &Release, class: Class) -> fm
     let directory = class.release_directory().display();
     match release {
         Release::Ambiguous { names } => {
-            write!(f, "several files in {directory} could be meant, and none has its name: {}", names.join(", "))
+            write!(
+                f,
+                "several files in {directory} could be meant, and none has its name: {}",
+                names.join(", ")
+            )
         }
         Release::Missing { name, others } => {
             write!(f, "it has no {directory}/extension-release.{name}")?;

@@ -125,7 +125,8 @@ pub fn name_of(file: &str, is_image: bool, class: Class, systemd: SystemdVersion
 
 /// Whether a name may be an image's.
 fn is_name(name: &str) -> bool {
-    let is_file_name = !name.is_empty() && name != "." && name != ".." && !name.contains('/') && name.len() <= 255;
+    let is_file_name =
+        !name.is_empty() && name != "." && name != ".." && !name.contains('/') && name.len() <= 255;
     is_file_name && !name.starts_with(".#") && !name.bytes().any(|byte| byte < b' ' || byte == 0x7f)
 }
 
@@ -141,14 +142,21 @@ fn base_name(name: &str) -> &str {
 impl Release {
     /// Finds the file as systemd does: the one of the extension's name, else the only one with another name that goes
     /// with it.
-    pub fn find(contents: &dyn Contents, class: Class, name: &str, systemd: SystemdVersion) -> Result<Release, Error> {
+    pub fn find(
+        contents: &dyn Contents,
+        class: Class,
+        name: &str,
+        systemd: SystemdVersion,
+    ) -> Result<Release, Error> {
         let stack = Stack::new(vec![Layer { contents, hierarchies: None }]);
         let own = class.release_directory().join(format!("{PREFIX}{name}"));
         if let Some(node) = stack.resolve(&own)? {
             let is_file = node.item.kind == FileKind::File;
             return if is_file { read(contents, &node.path) } else { Ok(Release::nowhere(name)) };
         }
-        let Some(directory) = stack.resolve(class.release_directory())? else { return Ok(Release::nowhere(name)) };
+        let Some(directory) = stack.resolve(class.release_directory())? else {
+            return Ok(Release::nowhere(name));
+        };
         let mut fitting = Vec::new();
         let mut others = Vec::new();
         for file in stack.list(&directory.path)? {
@@ -169,7 +177,9 @@ impl Release {
         match fitting.as_slice() {
             [] => Ok(Release::Missing { name: name.to_owned(), others }),
             [(_, path)] => read(contents, path),
-            several => Ok(Release::Ambiguous { names: several.iter().map(|(name, _)| name.clone()).collect() }),
+            several => {
+                Ok(Release::Ambiguous { names: several.iter().map(|(name, _)| name.clone()).collect() })
+            }
         }
     }
 
@@ -234,7 +244,8 @@ mod tests {
             std::fs::write(directory.join(format!("{PREFIX}{file}")), "ID=_any\n").expect("a file");
             if let Some(value) = strict {
                 let file = format!("{PREFIX}{file}");
-                Xattrs::set(&opened, Path::new(&file), STRICT.as_bytes(), value.as_bytes()).expect("attributes");
+                Xattrs::set(&opened, Path::new(&file), STRICT.as_bytes(), value.as_bytes())
+                    .expect("attributes");
             }
         }
         let contents = Directory::new(Root::open(place.path()).expect("it opens"));

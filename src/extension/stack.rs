@@ -205,16 +205,19 @@ mod tests {
 
     #[test]
     fn the_topmost_is_seen_and_directories_are_merged() {
-        let (_one, upper) = tree(&["usr/bin/both", "usr/bin/upper", "usr/lib64/x", "etc/upper"], &[
-            ("usr/bin/link", "../lib/lower"),
-            ("usr/bin/circle", "circle"),
-            ("usr/file", "bin"),
-            ("usr/bin/out", "/../../../etc/lower"),
-        ]);
-        let (_other, lower) = tree(&["usr/bin/both", "usr/bin/lower", "usr/lib/lower", "etc/lower", "usr/file/x"], &[
-            ("lib64", "usr/lib64"),
-            ("usr/lib64", "lib"),
-        ]);
+        let (_one, upper) = tree(
+            &["usr/bin/both", "usr/bin/upper", "usr/lib64/x", "etc/upper"],
+            &[
+                ("usr/bin/link", "../lib/lower"),
+                ("usr/bin/circle", "circle"),
+                ("usr/file", "bin"),
+                ("usr/bin/out", "/../../../etc/lower"),
+            ],
+        );
+        let (_other, lower) = tree(
+            &["usr/bin/both", "usr/bin/lower", "usr/lib/lower", "etc/lower", "usr/file/x"],
+            &[("lib64", "usr/lib64"), ("usr/lib64", "lib")],
+        );
         let stack = Stack::new(vec![
             Layer { contents: &upper, hierarchies: Some(&["usr", "opt"]) },
             Layer { contents: &lower, hierarchies: None },
@@ -242,6 +245,9 @@ mod tests {
         }
         let names = stack.list(Path::new("/usr/bin")).expect("it can be read");
         assert_eq!(names, ["both", "circle", "link", "lower", "out", "upper"]);
-        assert_eq!(stack.read(Path::new("/usr/file/both"), 99).expect("it can be read"), Some(b"usr/bin/both".to_vec()));
+        assert_eq!(
+            stack.read(Path::new("/usr/file/both"), 99).expect("it can be read"),
+            Some(b"usr/bin/both".to_vec())
+        );
     }
 }

@@ -109,8 +109,14 @@ mod tests {
             let read = text.parse::<SystemdVersion>().ok().map(|version| (version.major, version.minor));
             assert_eq!(read, version, "{text}");
         }
-        assert_eq!(of_library("libsystemd-shared-257.7-1.fc42.so").map(|version| version.to_string()).as_deref(), Some("257.7"));
-        assert_eq!(of_library("libsystemd-shared-257.so").map(|version| version.to_string()).as_deref(), Some("257"));
+        assert_eq!(
+            of_library("libsystemd-shared-257.7-1.fc42.so").map(|version| version.to_string()).as_deref(),
+            Some("257.7")
+        );
+        assert_eq!(
+            of_library("libsystemd-shared-257.so").map(|version| version.to_string()).as_deref(),
+            Some("257")
+        );
         assert_eq!(of_library("libsystemd-core-257.so"), None);
     }
 }

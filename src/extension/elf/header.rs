@@ -104,7 +104,8 @@ impl Header {
     /// Where the bytes are that are loaded at an address, and where those of the same segment end.
     pub(super) fn place(&self, address: u64) -> Option<(u64, u64)> {
         let is_inside = |segment: &&Segment| {
-            segment.kind == PT_LOAD && address.checked_sub(segment.address).is_some_and(|at| at < segment.size)
+            segment.kind == PT_LOAD
+                && address.checked_sub(segment.address).is_some_and(|at| at < segment.size)
         };
         let segment = self.segments.iter().find(is_inside)?;
         let offset = segment.offset.checked_add(address - segment.address)?;
@@ -153,7 +154,8 @@ pub(super) fn read(pages: &mut Pages<'_>) -> Result<Header, Defect> {
     } else {
         (layout.word(&bytes, 28), layout.u16(&bytes, 42), layout.u16(&bytes, 44))
     };
-    let segments = if kind == Kind::Other { Vec::new() } else { segments(pages, layout, table, size, count)? };
+    let segments =
+        if kind == Kind::Other { Vec::new() } else { segments(pages, layout, table, size, count)? };
     Ok(Header { kind, layout, segments })
 }
 

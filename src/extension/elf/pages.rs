@@ -24,7 +24,12 @@ impl<'a> Pages<'a> {
     }
 
     /// So many bytes at an offset; `what` they are, for who is told that the file ends before.
-    pub(super) fn bytes(&mut self, offset: u64, length: usize, what: &'static str) -> Result<Vec<u8>, Defect> {
+    pub(super) fn bytes(
+        &mut self,
+        offset: u64,
+        length: usize,
+        what: &'static str,
+    ) -> Result<Vec<u8>, Defect> {
         let end = offset.checked_add(length as u64).ok_or(Defect::Wrong(what))?;
         if length as u64 > PAGE * MOST_PAGES as u64 {
             return Err(Defect::TooMuch(what));

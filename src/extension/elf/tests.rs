@@ -5,7 +5,9 @@ use super::*;
 /// A library of 64 bits: it needs `libb.so.1` with `B_1` and weakly `B_2`, and has `A_1`.
 pub(in crate::extension) fn library() -> Vec<u8> {
     let strings = b"\0libb.so.1\0B_1\0B_2\0liba.so.1\0A_1\0$ORIGIN/../x\0";
-    let at = |text: &str| strings.windows(text.len()).position(|window| window == text.as_bytes()).expect("there") as u64;
+    let at = |text: &str| {
+        strings.windows(text.len()).position(|window| window == text.as_bytes()).expect("there") as u64
+    };
     let [dynamic, needed, defined, texts] = [0x200u64, 0x400, 0x500, 0x600];
     let mut file = vec![0; 0x700];
     let put = |file: &mut Vec<u8>, offset: u64, bytes: &[u8]| {
@@ -19,7 +21,9 @@ pub(in crate::extension) fn library() -> Vec<u8> {
     put(&mut file, 56, &2u16.to_le_bytes());
     // All of it is loaded at 0x10000.
     let load = 0x10000u64;
-    for (index, (kind, offset, address, size)) in [(1u32, 0, load, 0x700u64), (2, dynamic, load + dynamic, 0x200)].iter().enumerate() {
+    for (index, (kind, offset, address, size)) in
+        [(1u32, 0, load, 0x700u64), (2, dynamic, load + dynamic, 0x200)].iter().enumerate()
+    {
         let entry = 64 + 56 * index as u64;
         put(&mut file, entry, &kind.to_le_bytes());
         put(&mut file, entry + 8, &offset.to_le_bytes());
@@ -43,7 +47,8 @@ pub(in crate::extension) fn library() -> Vec<u8> {
         put(&mut file, dynamic + 16 * index as u64 + 8, &value.to_le_bytes());
     }
     let halves = |values: &[u16]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
-    let words = |values: &[u64]| values.iter().flat_map(|value| (*value as u32).to_le_bytes()).collect::<Vec<u8>>();
+    let words =
+        |values: &[u64]| values.iter().flat_map(|value| (*value as u32).to_le_bytes()).collect::<Vec<u8>>();
     put(&mut file, needed, &halves(&[1, 2]));
     put(&mut file, needed + 4, &words(&[at("libb.so.1"), 16, 0]));
     for (index, (name, flags, next)) in [("B_1", 0, 16), ("B_2", 2, 0)].iter().enumerate() {

@@ -35,8 +35,12 @@ pub(super) fn needed(
     for _ in 0..count {
         budget.take(WHAT)?;
         let bytes = pages.bytes(offset, 16, WHAT)?;
-        let [of_library, name, first, next] =
-            [u32::from(layout.u16(&bytes, 2)), layout.u32(&bytes, 4), layout.u32(&bytes, 8), layout.u32(&bytes, 12)];
+        let [of_library, name, first, next] = [
+            u32::from(layout.u16(&bytes, 2)),
+            layout.u32(&bytes, 4),
+            layout.u32(&bytes, 8),
+            layout.u32(&bytes, 12),
+        ];
         let library = strings.at(pages, name.into(), WHAT)?;
         let mut versions = Vec::new();
         let mut here = forward(offset, first, WHAT)?;

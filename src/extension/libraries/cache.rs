@@ -44,7 +44,9 @@ impl Cache {
         // What is for some processors alone comes after what is for all: both have the same symbol versions.
         let mut found: Vec<(bool, &str)> = entries
             .filter(|entry| self.text_at(entry + 4).is_some_and(|text| text == name))
-            .filter_map(|entry| Some((self.u32(entry + 16)? != 0 || self.u32(entry + 20)? != 0, self.text_at(entry + 8)?)))
+            .filter_map(|entry| {
+                Some((self.u32(entry + 16)? != 0 || self.u32(entry + 20)? != 0, self.text_at(entry + 8)?))
+            })
             .collect();
         found.sort_by_key(|(is_special, _)| *is_special);
         found.into_iter().map(|(_, path)| path).collect()

@@ -63,7 +63,8 @@ impl Libraries<'_> {
     pub fn load(&self, path: &Path) -> Result<Option<Loaded>, Error> {
         let Some(found) = self.find_at(path)? else { return Ok(None) };
         let loader = self.loader(found.elf.interpreter.as_deref(), found.elf.machine)?;
-        let mut loading = Loading { libraries: self, loader, loaded: Loaded::default(), names: HashMap::new() };
+        let mut loading =
+            Loading { libraries: self, loader, loaded: Loaded::default(), names: HashMap::new() };
         loading.preset()?;
         loading.add(path.display().to_string(), found, None);
         loading.load_all()?;
@@ -146,7 +147,9 @@ impl Loading<'_> {
             if let Some(found) = self.find_by_rpath(name, by, machine)? {
                 return Ok(Some(found));
             }
-        } else if let Some(found) = self.find_in_list(name, by, self.loaded.objects[by].elf.runpath.as_deref(), machine)? {
+        } else if let Some(found) =
+            self.find_in_list(name, by, self.loaded.objects[by].elf.runpath.as_deref(), machine)?
+        {
             return Ok(Some(found));
         }
         if self.loaded.objects[by].elf.without_default_directories {
@@ -197,7 +200,9 @@ impl Loading<'_> {
         let origin = format!("/{}", object.path.parent().unwrap_or(Path::new("")).display());
         let lib = Libraries::lib(&self.loader);
         let mut expanded = text.to_owned();
-        for (token, value) in [("ORIGIN", origin.as_str()), ("LIB", &lib), ("PLATFORM", platform(object.elf.machine))] {
+        for (token, value) in
+            [("ORIGIN", origin.as_str()), ("LIB", &lib), ("PLATFORM", platform(object.elf.machine))]
+        {
             expanded = expanded.replace(&format!("${{{token}}}"), value).replace(&format!("${token}"), value);
         }
         expanded
@@ -220,7 +225,8 @@ impl Loading<'_> {
                 };
                 // A library without versions satisfies everybody; the loader says so, and goes on.
                 let lacks = |name: &str| {
-                    !library.elf.versions.is_empty() && !library.elf.versions.iter().any(|version| version == name)
+                    !library.elf.versions.is_empty()
+                        && !library.elf.versions.iter().any(|version| version == name)
                 };
                 let lacking = needed.versions.iter().filter(|version| !version.weak && lacks(&version.name));
                 missing.extend(lacking.map(|version| MissingVersion {

@@ -26,6 +26,7 @@ pub struct Libraries<'a> {
     cache: OnceCell<Option<Cache>>,
     loaders: RefCell<HashMap<PathBuf, Rc<Loader>>>,
     elves: RefCell<HashMap<PathBuf, Option<Rc<Elf>>>>,
+    usual: RefCell<HashMap<(PathBuf, Machine, String), Option<Found>>>,
 }
 
 /// What is particular to one loader.
@@ -50,7 +51,13 @@ pub(super) struct Found {
 impl<'a> Libraries<'a> {
     /// The libraries of a stack; nothing is read yet.
     pub fn new(stack: &'a Stack<'a>) -> Libraries<'a> {
-        Libraries { stack, cache: OnceCell::new(), loaders: RefCell::default(), elves: RefCell::default() }
+        Libraries {
+            stack,
+            cache: OnceCell::new(),
+            loaders: RefCell::default(),
+            elves: RefCell::default(),
+            usual: RefCell::default(),
+        }
     }
 
     /// The stack.
@@ -85,7 +92,12 @@ impl<'a> Libraries<'a> {
     }
 
     /// In a directory: what all processors can use, else what some can.
-    pub(super) fn find_in(&self, directory: &Path, name: &str, machine: Machine) -> Result<Option<Found>, Error> {
+    pub(super) fn find_in(
+        &self,
+        directory: &Path,
+        name: &str,
+        machine: Machine,
+    ) -> Result<Option<Found>, Error> {
         if let Some(found) = self.library_at(&directory.join(name), machine)? {
             return Ok(Some(found));
         }
@@ -98,7 +110,22 @@ impl<'a> Libraries<'a> {
     }
 
     /// Where a loader looks when nothing else leads to a library: in what ldconfig found, then in its own directories.
-    pub(super) fn find_usual(&self, loader: &Loader, name: &str, machine: Machine) -> Result<Option<Found>, Error> {
+    pub(super) fn find_usual(
+        &self,
+        loader: &Loader,
+        name: &str,
+        machine: Machine,
+    ) -> Result<Option<Found>, Error> {
+        let key = (loader.path.clone().unwrap_or_default(), machine, name.to_owned());
+        if let Some(known) = self.usual.borrow().get(&key) {
+            return Ok(known.clone());
+        }
+        let found = self.look_in_usual(loader, name, machine)?;
+        self.usual.borrow_mut().insert(key, found.clone());
+        Ok(found)
+    }
+
+    fn look_in_usual(&self, loader: &Loader, name: &str, machine: Machine) -> Result<Option<Found>, Error> {
         if loader.is_glibc {
             for path in self.cached(name)? {
                 if let Some(found) = self.library_at(Path::new(&path), machine)? {
@@ -124,7 +151,11 @@ impl<'a> Libraries<'a> {
     }
 
     /// The directories in which a loader looks by itself.
-    pub fn usual_directories(&self, interpreter: Option<&str>, machine: Machine) -> Result<Vec<PathBuf>, Error> {
+    pub fn usual_directories(
+        &self,
+        interpreter: Option<&str>,
+        machine: Machine,
+    ) -> Result<Vec<PathBuf>, Error> {
         Ok(self.loader(interpreter, machine)?.directories.clone())
     }
 
@@ -147,7 +178,8 @@ impl<'a> Libraries<'a> {
             let text = listed.map_or("/lib:/usr/local/lib:/usr/lib".to_owned(), |text| {
                 String::from_utf8_lossy(&text).into_owned()
             });
-            let directories = text.split([':', '\n']).filter(|part| !part.is_empty()).map(PathBuf::from).collect();
+            let directories =
+                text.split([':', '\n']).filter(|part| !part.is_empty()).map(PathBuf::from).collect();
             return Ok(Loader { path: Some(path.to_owned()), directories, is_glibc: false });
         }
         let content = self.stack.read(path, LARGEST_LOADER)?;
@@ -161,7 +193,12 @@ impl<'a> Libraries<'a> {
     /// What `$LIB` stands for: the directory that the loader's own are named by.
     pub(super) fn lib(loader: &Loader) -> String {
         let first = loader.directories.first().map(|path| path.to_string_lossy().into_owned());
-        first.unwrap_or_default().trim_start_matches('/').trim_start_matches("usr/").trim_end_matches('/').to_owned()
+        first
+            .unwrap_or_default()
+            .trim_start_matches('/')
+            .trim_start_matches("usr/")
+            .trim_end_matches('/')
+            .to_owned()
     }
 }
 

@@ -2,6 +2,8 @@
 # The host unlocked and locked while systemd has extensions merged, and the other way round.
 # shellcheck source=tests/it/machine/steps.sh
 . /usr/local/bin/steps.sh
+# shellcheck source=tests/it/machine/matching.sh
+. /usr/local/bin/matching.sh
 
 # extension NAME: a program in /usr, one in /opt, and a setting in /etc, of extensions of one name.
 extension() {
@@ -190,4 +192,7 @@ step lock-keeps-them-merged lock_keeps_them_merged
 step written-extensions written_extensions_are_left
 step killed killed
 step settings settings
+rm -r /var/lib/extensions/one /var/lib/confexts/one
+step verdicts verdicts_are_systemds
+step kept-from-merging all_are_kept_from_merging
 finish
