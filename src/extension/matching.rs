@@ -281,7 +281,10 @@ impl fmt::Display for Match {
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Mismatch::OsRelease => write!(f, "it has usr/lib/os-release, which is the base's alone"),
+            Mismatch::OsRelease => write!(
+                f,
+                "it has usr/lib/os-release, which is the base's alone; as long as it is there, systemd merges no extension at all"
+            ),
             Mismatch::NoRelease(release, class) => no_release(f, release, *class),
             Mismatch::EmptyRelease => write!(f, "its release file says nothing"),
             Mismatch::Scope { says: (field, says) } => {
@@ -351,3 +354,6 @@ fn no_release(f: &mut fmt::Formatter<'_>, release: &Release, class: Class) -> fm
         Release::Found { path, .. } => write!(f, "{}", path.display()),
     }
 }
+
+#[cfg(test)]
+mod tests;
