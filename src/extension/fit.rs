@@ -114,6 +114,14 @@ enum Started {
     Script { path: PathBuf, runner: Runner },
 }
 
+impl Started {
+    fn path(&self) -> &Path {
+        match self {
+            Started::Elf { path, .. } | Started::Script { path, .. } => path,
+        }
+    }
+}
+
 /// All files of an extension, looked at one after the other.
 struct Survey<'a> {
     extension: &'a Extension<'a>,

@@ -36,6 +36,9 @@ impl Needs<'_> {
         let mut told = Told::default();
         let mut by_themselves = Vec::new();
         for one in started {
+            if !self.is_seen(one.path())? {
+                continue;
+            }
             match one {
                 Started::Script { path, runner } => {
                     if let Some(missing) = runner.missing(self.libraries.stack())? {
@@ -64,6 +67,11 @@ impl Needs<'_> {
             }
         }
         Ok(told.findings)
+    }
+
+    /// Whether no other extension has its own file over it, which is then the one that is started.
+    fn is_seen(&self, path: &Path) -> Result<bool, Error> {
+        Ok(self.libraries.stack().at(path)?.is_some_and(|node| node.layer() == self.own_layer))
     }
 
     fn is_for_host(&self, machine: Machine) -> bool {
