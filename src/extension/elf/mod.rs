@@ -6,7 +6,7 @@ mod dynamic;
 mod header;
 mod pages;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod versions;
 
 use super::{Content, Error};

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A library of 64 bits: it needs `libb.so.1` with `B_1` and weakly `B_2`, and has `A_1`.
-pub(in crate::extension) fn library() -> Vec<u8> {
+pub(crate) fn library() -> Vec<u8> {
     let strings = b"\0libb.so.1\0B_1\0B_2\0liba.so.1\0A_1\0$ORIGIN/../x\0";
     let at = |text: &str| {
         strings.windows(text.len()).position(|window| window == text.as_bytes()).expect("there") as u64

@@ -252,3 +252,60 @@ fn platform(machine: Machine) -> &'static str {
         None => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extension::elf::tests::library;
+    use crate::extension::{Directory, Layer, Stack};
+    use crate::sys::Root;
+
+    /// What is loaded with `usr/lib/p/q/liba.so`, where there are others.
+    fn load(content: &[u8], others: &[(&str, &[u8])]) -> Loaded {
+        let place = tempfile::tempdir().expect("a directory");
+        for (name, content) in others.iter().chain(&[("usr/lib/p/q/liba.so", content)]) {
+            let path = place.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("it is below")).expect("a directory");
+            std::fs::write(path, content).expect("a file");
+        }
+        let contents = Directory::new(Root::open(place.path()).expect("it opens"));
+        let stack = Stack::new(vec![Layer { contents: &contents, hierarchies: None }]);
+        let loaded = Libraries::new(&stack).load(Path::new("usr/lib/p/q/liba.so"));
+        loaded.expect("it can be read").expect("it is one")
+    }
+
+    fn second(loaded: &Loaded) -> Option<&str> {
+        loaded.objects.get(1).and_then(|object| object.path.to_str())
+    }
+
+    #[test]
+    fn a_path_of_its_own_comes_first() {
+        // DT_RPATH for DT_RUNPATH.
+        let mut with_rpath = library();
+        with_rpath[0x220] = 15;
+        for content in [library(), with_rpath] {
+            let others = [("usr/lib/p/x/libb.so.1", &content[..]), ("usr/lib/libb.so.1", &content)];
+            let loaded = load(&content, &others);
+            assert_eq!((second(&loaded), loaded.objects.len()), (Some("usr/lib/p/x/libb.so.1"), 2));
+            assert_eq!(loaded.missing, []);
+            // It has A_1 alone; B_2 need not be there. The copy needs the same of itself.
+            let missing: Vec<_> =
+                loaded.missing_versions.iter().map(|missing| missing.version.as_str()).collect();
+            assert_eq!(missing, ["B_1", "B_1"]);
+        }
+    }
+
+    #[test]
+    fn the_usual_directories_come_last() {
+        let content = library();
+        let usual = ("usr/lib/libb.so.1", &content[..]);
+        assert_eq!(second(&load(&content, &[usual])), Some("usr/lib/libb.so.1"));
+        let loaded = load(&content, &[("usr/lib/other/libb.so.1", &content)]);
+        assert_eq!((second(&loaded), loaded.missing[0].name.as_str()), (None, "libb.so.1"));
+        // What is for another machine is passed over.
+        let mut other = library();
+        other[18] = 183;
+        let loaded = load(&content, &[("usr/lib/p/x/libb.so.1", &other), usual]);
+        assert_eq!(second(&loaded), Some("usr/lib/libb.so.1"));
+    }
+}

@@ -162,8 +162,12 @@ fn libraries_and_versions_are_those_that_the_loader_finds() {
     assert!(compared > 100, "only {compared} files");
     // One of systemd's libraries finds another one only where a program has loaded that before.
     assert!(first.iter().all(|name| name.starts_with("libsystemd-shared-")), "{first:?}");
-    // A library that goes, and versions that another one no longer has.
+    // A library that goes, one that is where only ldconfig(8) would find it, and versions that another no longer has.
     for top in ["extension", "both"] {
+        let moved = bed.path(top).join("usr/lib/x86_64-linux-gnu/libunwind-ptrace.so.0");
+        fs::create_dir_all(bed.path(top).join("usr/local/lib")).expect("ours");
+        fs::copy(&moved, bed.path(top).join("usr/local/lib/libunwind-ptrace.so.0")).expect("ours");
+        fs::remove_file(moved).expect("ours");
         let gone = bed.path(top).join("usr/lib/x86_64-linux-gnu/libunwind-x86_64.so.8");
         fs::remove_file(gone).expect("ours");
     }
@@ -176,7 +180,7 @@ fn libraries_and_versions_are_those_that_the_loader_finds() {
     assert_eq!(again, compared);
     assert_eq!(
         missing.iter().map(String::as_str).collect::<Vec<_>>(),
-        ["APTPKG_7.0", "libunwind-x86_64.so.8"]
+        ["APTPKG_7.0", "libunwind-ptrace.so.0", "libunwind-x86_64.so.8"]
     );
     // Without the cache, only the loader's own directories are left.
     for top in ["base", "both"] {

@@ -180,6 +180,24 @@ settings() {
     locked_and_unmerged
 }
 
+# What is merged is not taken for the base: another version of it collides with nothing.
+judged_over_the_base_alone() {
+    mkdir /srv/next
+    cp -a /var/lib/extensions/one /srv/next/
+    echo 'echo more' >>/srv/next/one/usr/bin/one
+    systemd-sysext merge
+    one
+    tell onlay ext check /srv/next/one
+    test "$code" = 0
+    refuse says 'is in the base'
+    one
+    systemd-sysext unmerge
+    cp /usr/bin/sleep /srv/next/one/usr/bin/cat
+    tell onlay ext check /srv/next/one
+    says '(remark) usr/bin/cat is in the base, too, with another content'
+    rm -r /srv/next
+}
+
 await test -e /run/probe.pid
 extension one
 step locked-at-first locked_and_unmerged
@@ -192,6 +210,7 @@ step lock-keeps-them-merged lock_keeps_them_merged
 step written-extensions written_extensions_are_left
 step killed killed
 step settings settings
+step judged judged_over_the_base_alone
 rm -r /var/lib/extensions/one /var/lib/confexts/one
 step verdicts verdicts_are_systemds
 step kept-from-merging all_are_kept_from_merging
