@@ -4,24 +4,22 @@ use std::path::{Path, PathBuf};
 
 use super::{Class, Error};
 use crate::host::Host;
-use crate::sys::{Mount, MountTable, Namespaces, Propagation, detach_path, leave_for_new, set_propagation};
+use crate::sys::{
+    Mount, Namespaces, Propagation, detach_path, has_capability, leave_for_new, set_propagation,
+};
 
 /// Shows a host as it is without merged extensions to `read`: in a mount namespace of a thread's own, where they are taken
 /// off. Who may not do that sees them as a part of the base.
 pub fn with_base<T: Send>(host: &Host, read: impl FnOnce(&Host) -> T + Send) -> Result<T, Error> {
     let merged = merged(host);
-    if merged.is_empty() || !rustix::process::geteuid().is_root() {
+    if merged.is_empty() || !has_capability("CAP_SYS_ADMIN") {
         return Ok(read(host));
     }
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             leave_for_new(Namespaces::MOUNT)?;
             set_propagation(Path::new("/"), Propagation::Private)?;
-            for place in &merged {
-                while is_extensions(MountTable::read()?.at(place), place) {
-                    detach_path(place)?;
-                }
-            }
+            merged.iter().try_for_each(|place| detach_path(place))?;
             Ok(read(&Host::open(host.root.path())?))
         });
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

@@ -57,9 +57,9 @@ fn replace(path: &Path, from: &str, to: &str) {
     fs::write(path, bytes).expect("our file");
 }
 
-/// Every regular file below.
-fn files(top: &Path) -> Vec<PathBuf> {
-    let output = expect_success(command("find").arg(top).args(["-type", "f", "-printf", "%P\\n"]));
+/// Every file of some types below, in the letters of find(1).
+fn files(top: &Path, types: &str) -> Vec<PathBuf> {
+    let output = expect_success(command("find").arg(top).args(["-type", types, "-printf", "%P\\n"]));
     let text = String::from_utf8(output.stdout).expect("names in a Debian are UTF-8");
     let mut names: Vec<PathBuf> = text.lines().map(PathBuf::from).collect();
     names.sort();

@@ -43,7 +43,7 @@ impl Bed {
         .concat();
         copy(tree, &base, &bed.path("base"));
         copy_packages(tree, PACKAGES, &bed.path("extension"));
-        for name in files(&bed.path("extension")) {
+        for name in files(&bed.path("extension"), "f,l") {
             // What the extension brings, the base lacks.
             let _ = fs::remove_file(bed.path("base").join(name));
         }
@@ -86,7 +86,7 @@ impl Bed {
         ]);
         let libraries = Libraries::new(&stack);
         let (mut compared, mut missing) = (0, BTreeSet::new());
-        for file in files(&self.path("extension")) {
+        for file in files(&self.path("extension"), "f") {
             let Some(loaded) = libraries.load(&file).expect("it can be read") else { continue };
             // Objects and static programs are none of the loader's business.
             if loaded.objects[0].elf.needed.is_empty() {
@@ -171,13 +171,13 @@ fn libraries_and_versions_are_those_that_the_loader_finds() {
         let gone = bed.path(top).join("usr/lib/x86_64-linux-gnu/libunwind-x86_64.so.8");
         fs::remove_file(gone).expect("ours");
     }
-    let library = files(&bed.path("extension"))
+    let library = files(&bed.path("extension"), "f")
         .into_iter()
         .find(|name| name.to_string_lossy().contains("libapt-pkg.so.7"));
     replace(&bed.path("extension").join(library.expect("apt's library")), "APTPKG_7.0", "APTPKG_6.9");
     bed.lay();
     let (again, missing) = bed.compare();
-    assert_eq!(again, compared);
+    assert_eq!(again, compared + 1);
     assert_eq!(
         missing.iter().map(String::as_str).collect::<Vec<_>>(),
         ["APTPKG_7.0", "libunwind-ptrace.so.0", "libunwind-x86_64.so.8"]
@@ -186,5 +186,5 @@ fn libraries_and_versions_are_those_that_the_loader_finds() {
     for top in ["base", "both"] {
         fs::remove_file(bed.path(top).join("etc/ld.so.cache")).expect("ours");
     }
-    assert_eq!(bed.compare(), (compared, missing));
+    assert_eq!(bed.compare(), (again, missing));
 }
