@@ -2,7 +2,7 @@
 //!
 //! The extension is made of a tree of Debian's that scripts/test-trees makes: copies of its /usr/lib and /usr/bin under
 //! other names, as many as 100 MB have, with the release file that goes with it; the base is the same tree. Medians, with
-//! what has been read before in the page cache; and how much of the extension's files is read at all.
+//! what has been read before in the page cache.
 
 #![allow(clippy::disallowed_macros, clippy::print_stdout)]
 
@@ -34,7 +34,13 @@ fn main() {
         let contents = Directory::new(Root::open(&top).expect("it opens"));
         let extension = Extension { name: "bench", class: Class::Sysext, contents: &contents };
         let fitness = check(&facts, &below, &extension, &[], 0).expect("it is judged");
-        assert!(fitness.verdict.is_ok() && fitness.fits(), "{:?}", fitness.findings);
+        // A script of the tree is for a program that the tree lacks; libraries are all there.
+        let mut kinds = fitness.findings.iter().map(|finding| finding.kind());
+        assert!(
+            fitness.verdict.is_ok() && kinds.all(|kind| kind != "missing-library"),
+            "{:?}",
+            fitness.findings
+        );
         programs = fitness.programs;
     });
     println!(
