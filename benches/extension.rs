@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use onlay::extension::finding::Finding;
 use onlay::extension::fit::{Extension, check};
 use onlay::extension::matching::HostFacts;
 use onlay::extension::{Class, Directory};
@@ -35,7 +36,7 @@ fn main() {
         let extension = Extension { name: "bench", class: Class::Sysext, contents: &contents };
         let fitness = check(&facts, &below, &extension, &[], 0).expect("it is judged");
         // A script of the tree is for a program that the tree lacks; libraries are all there.
-        let mut kinds = fitness.findings.iter().map(|finding| finding.kind());
+        let mut kinds = fitness.findings.iter().map(Finding::kind);
         assert!(
             fitness.verdict.is_ok() && kinds.all(|kind| kind != "missing-library"),
             "{:?}",
