@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod event;
+pub mod extension;
 pub mod hooks;
 pub mod host;
 pub mod image;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::report::Error;
-use super::{completion, db, diff, hooks, inspect, list, lock, rebase, rm, run, shell, status, unlock};
+use super::{completion, db, diff, ext, hooks, inspect, list, lock, rebase, rm, run, shell, status, unlock};
 use crate::sys::Context;
 
 /// Adds software to a host whose system is read-only: now, without a reboot.
@@ -62,5 +62,6 @@ pub(super) enum Command {
     Status(status::Arguments),
     Inspect(inspect::Arguments),
     Db(db::Arguments),
+    Ext(ext::Arguments),
     Completion(completion::Arguments),
 }

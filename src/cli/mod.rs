@@ -8,6 +8,7 @@ mod arguments;
 mod completion;
 mod db;
 mod diff;
+mod ext;
 mod hooks;
 mod inspect;
 mod list;
@@ -66,6 +67,7 @@ fn run_command(place: &Place, command: Command) -> Result<ExitCode, report::Erro
         Command::Status(arguments) => status::run(place, &arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Db(arguments) => db::run(place, &arguments),
+        Command::Ext(arguments) => ext::run(place, &arguments),
         Command::Completion(arguments) => completion::run(&arguments),
     }
 }

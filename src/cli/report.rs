@@ -7,7 +7,7 @@ use super::output;
 use super::output::program;
 use crate::event::counted;
 use crate::sys::{IoError, MountError, with_causes};
-use crate::{hooks, image, live, overlay, pkgdb, shell, tool};
+use crate::{extension, hooks, image, live, overlay, pkgdb, shell, tool};
 
 /// Could not.
 pub(super) const FAILED: u8 = 1;
@@ -47,6 +47,8 @@ pub(super) enum Error {
     Hooks(#[from] hooks::Error),
     #[error(transparent)]
     Image(#[from] image::Error),
+    #[error(transparent)]
+    Extension(#[from] extension::Error),
     #[error("overlay '{0}' lives in RAM and cannot be looked into from outside")]
     InRam(overlay::OverlayName),
     #[error("{failed} of {all} overlays could not be removed")]
@@ -109,7 +111,7 @@ fn hint(error: &Error) -> Option<String> {
         Error::NotRoot | Error::Shell(shell::Error::NotRoot) => Some("try again with sudo".into()),
         Error::Shell(error) => shell_hint(error),
         Error::Overlay(error) => overlay_hint(error),
-        Error::Io(error) => io_hint(error),
+        Error::Io(error) | Error::Extension(extension::Error::Io(error)) => io_hint(error),
         Error::InRam(name) => Some(format!("'{onlay} shell {name}' joins it while it runs")),
         Error::Packages(error) => packages_hint(error),
         Error::NotEmpty(_) => Some("give a directory that is not there yet".into()),
@@ -120,11 +122,12 @@ fn hint(error: &Error) -> Option<String> {
         )),
         Error::Live(error) => live_hint(error),
         Error::Hooks(error) => hooks_hint(error),
-        Error::Image(_)
-        | Error::Some { .. }
+        Error::Some { .. }
         | Error::Output(_)
         | Error::OtherSystem { .. }
-        | Error::RunningOnly(_) => None,
+        | Error::RunningOnly(_)
+        | Error::Image(_)
+        | Error::Extension(_) => None,
     }
 }
 

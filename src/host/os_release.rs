@@ -20,16 +20,32 @@ impl OsRelease {
             .unwrap_or_default()
     }
 
-    /// Parses the shell-like assignments of the format; lines that are none are passed over.
+    /// Parses the shell-like assignments of the format as systemd does (os-release(5)); lines that are none are passed
+    /// over, and of several assignments to one field the last one counts.
     pub fn parse(text: &str) -> OsRelease {
-        let fields = text
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.starts_with('#'))
-            .filter_map(|line| line.split_once('='))
-            .map(|(key, value)| (key.to_owned(), unquote(value)))
-            .collect();
+        let mut fields = BTreeMap::new();
+        let mut rest = text.trim_start_matches(BLANKS);
+        while !rest.is_empty() {
+            rest = match assignment(rest) {
+                Some((key, value, rest)) => {
+                    fields.insert(key, value);
+                    rest
+                }
+                None => rest.split_once(LINE_ENDS).map_or("", |(_, rest)| rest),
+            };
+            rest = rest.trim_start_matches(BLANKS);
+        }
         OsRelease { fields }
+    }
+
+    /// Whether nothing is assigned.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// One field as it was assigned, be it to nothing.
+    pub fn assigned(&self, field: &str) -> Option<&str> {
+        self.fields.get(field).map(String::as_str)
     }
 
     /// One field, such as `VERSION_ID`, unless it is missing or empty.
@@ -52,22 +68,65 @@ impl OsRelease {
     }
 }
 
-/// Takes off one pair of quotes, and the backslashes that double quotes allow.
-fn unquote(value: &str) -> String {
-    let inside = |quote: char| value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
-    if let Some(text) = inside('\'') {
-        return text.to_owned();
+const LINE_ENDS: [char; 2] = ['\n', '\r'];
+const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
+
+/// The assignment at the beginning of a text, and what follows its line.
+fn assignment(text: &str) -> Option<(String, String, &str)> {
+    let line_end = text.find(LINE_ENDS).unwrap_or(text.len());
+    let equals = text[..line_end].find('=')?;
+    if text.starts_with(['#', ';']) {
+        return None;
     }
-    let text = inside('"').unwrap_or(value);
-    let mut plain = String::with_capacity(text.len());
+    let (value, rest) = value(&text[equals + 1..]);
+    Some((text[..equals].trim_end_matches(BLANKS).to_owned(), value, rest))
+}
+
+/// A value: pieces with and without quotes, up to the end of a line that no backslash and no quote continues.
+fn value(text: &str) -> (String, &str) {
+    let mut value = String::new();
+    // Blanks count within the value, not around it.
+    let mut blanks = String::new();
     let mut letters = text.chars();
+    let mut is_plain = false;
     while let Some(letter) = letters.next() {
         match letter {
-            '\\' => plain.extend(letters.next()),
-            other => plain.push(other),
+            '\n' | '\r' => break,
+            '\\' => {
+                value.push_str(&std::mem::take(&mut blanks));
+                value.extend(letters.next().filter(|next| !LINE_ENDS.contains(next)));
+                is_plain = true;
+            }
+            // A quote within a word is a letter like others.
+            quote @ ('\'' | '"') if !is_plain => quoted(&mut letters, quote, &mut value),
+            blank if BLANKS.contains(&blank) => {
+                if is_plain {
+                    blanks.push(blank);
+                }
+            }
+            plain => {
+                value.push_str(&std::mem::take(&mut blanks));
+                value.push(plain);
+                is_plain = true;
+            }
         }
     }
-    plain
+    (value, letters.as_str())
+}
+
+/// What stands in quotes; in double ones, a backslash takes their meaning from the letters that have one.
+fn quoted(letters: &mut std::str::Chars<'_>, quote: char, value: &mut String) {
+    while let Some(letter) = letters.next() {
+        match letter {
+            end if end == quote => return,
+            '\\' if quote == '"' => match letters.next() {
+                Some(special @ ('"' | '\\' | '`' | '$')) => value.push(special),
+                Some('\n') | None => {}
+                Some(other) => value.extend(['\\', other]),
+            },
+            plain => value.push(plain),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -83,7 +142,29 @@ mod tests {
         assert_eq!(release.pretty_name(), "Debian \"13\"");
         assert_eq!(release.get("VERSION_ID"), Some("13"));
         assert_eq!(release.get("EMPTY"), None);
-        assert_eq!(release.get("A"), Some("\""));
+        assert_eq!(release.get("A"), Some("\n"));
+    }
+
+    #[test]
+    fn values_are_what_systemd_reads() {
+        for (text, value) in [
+            ("X=a b \t\nY=1", "a b"),
+            ("X = a", "a"),
+            ("X=\"a\"b", "ab"),
+            ("X='a' \"b\"", "ab"),
+            ("X=a\"b\"", "a\"b\""),
+            ("X=a\\\nb", "ab"),
+            ("X=a\\ ", "a "),
+            ("X=\"a\\$b\\c\"", "a$b\\c"),
+            ("X=\"a\nb\"", "a\nb"),
+            ("; X=1\n#X=2\nX=3\nX=4", "4"),
+            ("no assignment\nX=1\r\n", "1"),
+            ("X=", ""),
+            ("  X=1", "1"),
+        ] {
+            assert_eq!(OsRelease::parse(text).assigned("X"), Some(value), "{text:?}");
+        }
+        assert!(OsRelease::parse("# X=1\n\nno\n").is_empty());
     }
 
     #[test]

@@ -103,6 +103,40 @@ impl Root {
         self.open_inside(name.as_ref(), flags, ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS)
     }
 
+    /// Opens a regular file below for reading, without following a link on the way or at its end.
+    pub fn open_exact_file(&self, name: impl AsRef<Path>) -> Result<File, IoError> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+        self.open_inside(name.as_ref(), flags, resolve).map(File::from)
+    }
+
+    /// Status of a name below, of the link itself where it is one; `None` where there is nothing, or a link or another
+    /// file on the way.
+    pub fn lstat_exact(&self, name: impl AsRef<Path>) -> Result<Option<Stat>, IoError> {
+        let name = name.as_ref();
+        match self.open_link(name) {
+            Ok(fd) => rustix::fs::fstat(fd).context("examine", self.join(name)).map(Some),
+            Err(error) => match error.errno() {
+                Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP) => Ok(None),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// What a symbolic link below says, without following one on the way.
+    pub fn read_link_exact(&self, name: impl AsRef<Path>) -> Result<OsString, IoError> {
+        let name = name.as_ref();
+        let link = self.open_link(name)?;
+        rustix::fs::readlinkat(link, "", Vec::new())
+            .map(|target| OsString::from_vec(target.into_bytes()))
+            .context("read link", self.join(name))
+    }
+
+    fn open_link(&self, name: &Path) -> Result<OwnedFd, IoError> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.open_inside(name, flags, ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS)
+    }
+
     /// Opens one child directory by its plain name, without following a link.
     pub fn open_child(&self, name: &OsStr) -> Result<Root, IoError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -9,6 +9,7 @@ mod db;
 mod debian;
 mod diff;
 mod dpkgdb;
+mod extension;
 mod faults;
 mod hooks;
 mod house;

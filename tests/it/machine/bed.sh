@@ -80,7 +80,7 @@ EOF
     mkdir -p "$units/multi-user.target.wants"
     ln -s ../onlay-checks.service ../probe.service "$units/multi-user.target.wants/"
     install "$here/probe-daemon" "$machine/usr/local/bin/"
-    cp "$here/steps.sh" "$here/actions.sh" "$machine/usr/local/bin/"
+    cp "$here/steps.sh" "$here/actions.sh" "$here/matching.sh" "$machine/usr/local/bin/"
     # As systemd-resolved and resolvconf have it: a link into /run, to what names a resolver on this machine.
     rm -f "$machine/etc/resolv.conf"
     ln -s ../run/systemd/resolve/stub-resolv.conf "$machine/etc/resolv.conf"

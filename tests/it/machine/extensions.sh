@@ -2,6 +2,8 @@
 # The host unlocked and locked while systemd has extensions merged, and the other way round.
 # shellcheck source=tests/it/machine/steps.sh
 . /usr/local/bin/steps.sh
+# shellcheck source=tests/it/machine/matching.sh
+. /usr/local/bin/matching.sh
 
 # extension NAME: a program in /usr, one in /opt, and a setting in /etc, of extensions of one name.
 extension() {
@@ -208,6 +210,24 @@ images() {
     refuse sh -c 'losetup --list | grep image.raw'
 }
 
+# What is merged is not taken for the base: another version of it collides with nothing.
+judged_over_the_base_alone() {
+    mkdir /srv/next
+    cp -a /var/lib/extensions/one /srv/next/
+    echo 'echo more' >>/srv/next/one/usr/bin/one
+    systemd-sysext merge
+    one
+    tell onlay ext check /srv/next/one
+    test "$code" = 0
+    refuse says 'is in the base'
+    one
+    systemd-sysext unmerge
+    cp /usr/bin/sleep /srv/next/one/usr/bin/cat
+    tell onlay ext check /srv/next/one
+    says '(remark) usr/bin/cat is in the base, too, with another content'
+    rm -r /srv/next
+}
+
 await test -e /run/probe.pid
 extension one
 step locked-at-first locked_and_unmerged
@@ -220,5 +240,9 @@ step lock-keeps-them-merged lock_keeps_them_merged
 step written-extensions written_extensions_are_left
 step killed killed
 step settings settings
+step judged judged_over_the_base_alone
+rm -r /var/lib/extensions/one /var/lib/confexts/one
+step verdicts verdicts_are_systemds
+step kept-from-merging all_are_kept_from_merging
 step images images
 finish

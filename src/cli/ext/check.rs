@@ -1,0 +1,323 @@
+//! `onlay ext check`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, ValueHint};
+use serde::Serialize;
+
+use super::Place;
+use crate::cli::output::{self, JsonPath};
+use crate::cli::report::{Error, FAILED};
+use crate::extension::finding::{Finding, Weight};
+use crate::extension::fit::{self, Extension, Fitness};
+use crate::extension::matching::{HostFacts, judge};
+use crate::extension::places::{Candidate, Form, candidates};
+use crate::extension::release::{self, Release};
+use crate::extension::{self, Class, Contents, Directory, SystemdVersion, order, with_base};
+use crate::host::Host;
+use crate::sys::{Context, Root};
+
+/// So many remarks are told of one extension, unless all are asked for.
+const FEW: usize = 8;
+
+/// Judge whether extensions fit: whether systemd merges them, and whether their
+/// programs find the libraries and symbol versions that they need
+///
+/// Extensions are judged together, and with those that are merged besides. With
+/// --root, that is done on a root that need not be booted yet: the next snapshot.
+/// Exits with 0 where all fit, with 1 otherwise.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Directories with extensions [default: all in the places where systemd looks]
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    extensions: Vec<PathBuf>,
+    /// Judge by the rules of this version of systemd instead of the installed one
+    #[arg(long, value_name = "VERSION")]
+    systemd: Option<SystemdVersion>,
+    /// Tell all remarks, however many there are
+    #[arg(long)]
+    all: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// An extension that is judged, or only lies beside those that are.
+struct Subject {
+    name: String,
+    path: PathBuf,
+    class: Class,
+    contents: Directory,
+    is_asked_for: bool,
+}
+
+/// What a host has in its places for extensions.
+struct Places {
+    /// Directories that count: their names, and where they are.
+    directories: Vec<(String, PathBuf, Class)>,
+    /// What is not judged.
+    others: Vec<(Candidate, Class)>,
+}
+
+/// One extension, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    name: &'a str,
+    path: JsonPath<'a>,
+    class: Class,
+    /// What came of it.
+    state: &'static str,
+    #[serde(flatten)]
+    judged: Option<Judged>,
+    /// The entry of the same name that counts instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hidden_by: Option<JsonPath<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Judged {
+    matches: bool,
+    rule: &'static str,
+    reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<String>,
+    fits: bool,
+    programs: usize,
+    findings: Vec<FindingRow>,
+}
+
+/// One finding, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct FindingRow {
+    weight: Weight,
+    kind: &'static str,
+    path: String,
+    text: String,
+}
+
+pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
+    let host = Host::open(&place.root)?;
+    with_base(&host, |host| check(host, arguments))?
+}
+
+fn check(host: &Host, arguments: &Arguments) -> Result<ExitCode, Error> {
+    let base = Directory::new(host.root.try_clone()?);
+    let facts = HostFacts::read(host, &base, arguments.systemd)?;
+    let mut places = Places::of(host, &facts)?;
+    if !arguments.extensions.is_empty() {
+        places.others.clear();
+    }
+    let subjects = subjects(&facts, &places, &arguments.extensions)?;
+    let merged = subjects.iter().map(|subject| subject.matches(&facts)).collect::<Result<Vec<_>, _>>()?;
+    let mut fitnesses = Vec::new();
+    for (index, subject) in subjects.iter().enumerate().filter(|(_, subject)| subject.is_asked_for) {
+        // The last one lies on top; what does not match is not there.
+        let mut others = Vec::new();
+        let mut position = 0;
+        for (other_index, other) in subjects.iter().enumerate().rev() {
+            if other_index == index {
+                position = others.len();
+            } else if merged[other_index] {
+                others.push(other.extension());
+            }
+        }
+        fitnesses.push((subject, fit::check(&facts, &base, &subject.extension(), &others, position)?));
+    }
+    tell(&fitnesses, &places.others, &facts, arguments)?;
+    let all_fit = fitnesses.iter().all(|(_, fitness)| fitness.verdict.is_ok() && fitness.fits());
+    Ok(if all_fit { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+impl Places {
+    fn of(host: &Host, facts: &HostFacts) -> Result<Places, Error> {
+        let mut places = Places { directories: Vec::new(), others: Vec::new() };
+        for class in [Class::Sysext, Class::Confext] {
+            for candidate in candidates(&host.root, class, facts.systemd)? {
+                if candidate.hidden_by.is_none() && candidate.form == Form::Directory {
+                    let path = host.root.join(host.root.resolve(&candidate.path)?);
+                    places.directories.push((candidate.name, path, class));
+                } else {
+                    places.others.push((candidate, class));
+                }
+            }
+        }
+        Ok(places)
+    }
+}
+
+/// Those that are asked for, and beside them what the host has under other names; in the order in which they are laid.
+fn subjects(facts: &HostFacts, places: &Places, given: &[PathBuf]) -> Result<Vec<Subject>, Error> {
+    let mut subjects: Vec<Subject> = Vec::new();
+    for path in given {
+        let subject = Subject::open(path, facts.systemd)?;
+        if let Some(same) = subjects.iter().find(|same| same.is_of(&subject)) {
+            let (one, other) = (same.path.clone(), subject.path);
+            return Err(extension::Error::SameName { one, other }.into());
+        }
+        subjects.push(subject);
+    }
+    for (name, path, class) in &places.directories {
+        let subject = Subject {
+            name: name.clone(),
+            path: path.clone(),
+            class: *class,
+            contents: Directory::new(Root::open(path)?),
+            is_asked_for: given.is_empty(),
+        };
+        if !subjects.iter().any(|same| same.is_of(&subject)) {
+            subjects.push(subject);
+        }
+    }
+    subjects.sort_by(|one, other| order::compare(&one.name, &other.name));
+    Ok(subjects)
+}
+
+impl Subject {
+    fn open(path: &Path, systemd: SystemdVersion) -> Result<Subject, Error> {
+        let path = std::path::absolute(path).context("find", path)?;
+        if path.is_file() {
+            return Err(extension::Error::NotADirectory(path).into());
+        }
+        let contents = Directory::new(Root::open(&path)?);
+        let class = Class::of(&contents)?;
+        let file = path.file_name().and_then(|name| name.to_str());
+        let name = file.and_then(|file| release::name_of(file, false, class, systemd));
+        let Some(name) = name else { return Err(extension::Error::Unnamed(path).into()) };
+        Ok(Subject { name, path, class, contents, is_asked_for: true })
+    }
+
+    fn extension(&self) -> Extension<'_> {
+        Extension { name: &self.name, class: self.class, contents: &self.contents }
+    }
+
+    fn is_of(&self, other: &Subject) -> bool {
+        (&self.name, self.class) == (&other.name, other.class)
+    }
+
+    fn matches(&self, facts: &HostFacts) -> Result<bool, Error> {
+        let release = Release::find(&self.contents, self.class, &self.name, facts.systemd)?;
+        let has_os_release = self.contents.look(Path::new("usr/lib/os-release"))?.is_some();
+        Ok(judge(facts, self.class, &release, has_os_release).is_ok())
+    }
+}
+
+fn tell(
+    fitnesses: &[(&Subject, Fitness)],
+    unjudged: &[(Candidate, Class)],
+    facts: &HostFacts,
+    arguments: &Arguments,
+) -> Result<(), Error> {
+    if arguments.json {
+        let judged = fitnesses.iter().map(|(subject, fitness)| row(subject, fitness));
+        return output::print_json(&judged.chain(unjudged.iter().map(unjudged_row)).collect::<Vec<_>>());
+    }
+    if fitnesses.is_empty() && unjudged.is_empty() {
+        output::say("onlay: there are no extensions");
+    }
+    for (subject, fitness) in fitnesses {
+        output::print(&in_words(subject, fitness, facts, arguments.all))?;
+    }
+    for (candidate, _) in unjudged {
+        output::print(&unjudged_in_words(candidate))?;
+    }
+    Ok(())
+}
+
+fn state(fitness: &Fitness) -> &'static str {
+    match (fitness.verdict.is_ok(), fitness.fits()) {
+        (true, true) => "fits",
+        (true, false) => "unfit",
+        (false, true) => "unmatched",
+        (false, false) => "unmatched-unfit",
+    }
+}
+
+fn row<'a>(subject: &'a Subject, fitness: &Fitness) -> Row<'a> {
+    let (rule, reason, change) = match &fitness.verdict {
+        Ok(matched) => (matched.rule(), matched.to_string(), None),
+        Err(mismatch) => (mismatch.rule(), mismatch.to_string(), mismatch.change()),
+    };
+    let finding = |finding: &Finding| FindingRow {
+        weight: finding.weight,
+        kind: finding.kind(),
+        path: finding.path.display().to_string(),
+        text: finding.to_string(),
+    };
+    let judged = Judged {
+        matches: fitness.verdict.is_ok(),
+        rule,
+        reason,
+        change,
+        fits: fitness.fits(),
+        programs: fitness.programs,
+        findings: fitness.findings.iter().map(finding).collect(),
+    };
+    Row {
+        name: &subject.name,
+        path: subject.path.as_path().into(),
+        class: subject.class,
+        state: state(fitness),
+        judged: Some(judged),
+        hidden_by: None,
+    }
+}
+
+fn unjudged_row((candidate, class): &(Candidate, Class)) -> Row<'_> {
+    let state = match candidate.form {
+        _ if candidate.hidden_by.is_some() => "hidden",
+        Form::Mask => "mask",
+        Form::Image | Form::Versions | Form::Directory => "not-judged",
+    };
+    let hidden_by = candidate.hidden_by.as_deref().map(JsonPath::from);
+    Row {
+        name: &candidate.name,
+        path: candidate.path.as_path().into(),
+        class: *class,
+        state,
+        judged: None,
+        hidden_by,
+    }
+}
+
+fn in_words(subject: &Subject, fitness: &Fitness, facts: &HostFacts, all: bool) -> String {
+    let name = output::visible(&subject.name);
+    let mut lines = vec![match (&fitness.verdict, fitness.fits()) {
+        (Ok(matched), true) => format!("{name}: fits; {matched}"),
+        (Ok(matched), false) => format!("{name}: is merged, but does not fit; {matched}"),
+        (Err(mismatch), true) => format!("{name}: would fit, but is not merged: {mismatch}"),
+        (Err(mismatch), false) => format!("{name}: is not merged, and does not fit: {mismatch}"),
+    }];
+    if let Err(mismatch) = &fitness.verdict
+        && let Some(change) = mismatch.change()
+    {
+        let rest = if fitness.fits() { ", and nothing has to be built anew" } else { "" };
+        lines.push(format!("  systemd {} would merge it with: {change}{rest}", facts.systemd));
+    }
+    let of = |weight| fitness.findings.iter().filter(move |finding| finding.weight == weight);
+    lines.extend(of(Weight::Problem).map(|finding| format!("  {finding}")));
+    let remarks = of(Weight::Remark).count();
+    let shown = if all { remarks } else { FEW };
+    lines.extend(of(Weight::Remark).take(shown).map(|finding| format!("  (remark) {finding}")));
+    if remarks > shown {
+        lines.push(format!("  ({} more remarks: --all tells them)", remarks - shown));
+    }
+    lines.iter().map(|line| output::visible(line) + "\n").collect()
+}
+
+fn unjudged_in_words(candidate: &Candidate) -> String {
+    let name = output::visible(&candidate.name);
+    let path = output::path(&candidate.path);
+    match (&candidate.hidden_by, candidate.form) {
+        (Some(other), _) => {
+            format!("{name}: /{path} is not looked at, since /{} counts\n", output::path(other))
+        }
+        (None, Form::Mask) => format!("{name}: /{path} is empty, and masks others of the name\n"),
+        (None, Form::Versions) => {
+            format!(
+                "{name}: of /{path}, systemd takes the newest version; name its directory to have it judged\n"
+            )
+        }
+        (None, _) => format!("{name}: /{path} is an image, and only directories are judged\n"),
+    }
+}

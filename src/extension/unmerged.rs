@@ -1,0 +1,42 @@
+//! The base without the extensions that are merged over it at the moment.
+
+use std::path::{Path, PathBuf};
+
+use super::{Class, Error};
+use crate::host::Host;
+use crate::sys::{
+    Mount, Namespaces, Propagation, detach_path, has_capability, leave_for_new, set_propagation,
+};
+
+/// Shows a host as it is without merged extensions to `read`: in a mount namespace of a thread's own, where they are taken
+/// off. Who may not do that sees them as a part of the base.
+pub fn with_base<T: Send>(host: &Host, read: impl FnOnce(&Host) -> T + Send) -> Result<T, Error> {
+    let merged = merged(host);
+    if merged.is_empty() || !has_capability("CAP_SYS_ADMIN") {
+        return Ok(read(host));
+    }
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            leave_for_new(Namespaces::MOUNT)?;
+            set_propagation(Path::new("/"), Propagation::Private)?;
+            merged.iter().try_for_each(|place| detach_path(place))?;
+            Ok(read(&Host::open(host.root.path())?))
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// The directories over which extensions are merged.
+fn merged(host: &Host) -> Vec<PathBuf> {
+    let names = [Class::Sysext, Class::Confext].into_iter().flat_map(Class::hierarchies);
+    let places = names.filter_map(|name| Some(host.root.join(host.root.resolve(name).ok()?)));
+    places.filter(|place| is_extensions(host.mounts.at(place), place)).collect()
+}
+
+fn is_extensions(mount: Option<&Mount>, place: &Path) -> bool {
+    mount.is_some_and(|mount| {
+        mount.point == place
+            && mount.kind == "overlay"
+            && (mount.source == "sysext" || mount.source == "confext")
+    })
+}
