@@ -6,6 +6,7 @@ pub mod cli;
 pub mod event;
 pub mod hooks;
 pub mod host;
+pub mod image;
 pub mod live;
 pub mod overlay;
 pub mod package;
