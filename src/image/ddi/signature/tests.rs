@@ -79,7 +79,9 @@ fn what_others_signed_is_not_good() {
 #[test]
 fn a_changed_byte_is_noticed() {
     for (_, _, signature) in KEYS {
-        for index in 0..signature.len() {
+        // All of the signature itself, and some of what is before.
+        let is_tried = |index: &usize| index.is_multiple_of(5) || index + 64 > signature.len();
+        for index in (0..signature.len()).filter(is_tried) {
             let mut changed = signature.to_vec();
             changed[index] ^= 0x11;
             let judgement = judged(&changed);
