@@ -311,7 +311,7 @@ fn keys_of_openssl_sign() {
     }
     let place = Place::new();
     for (name, generate, size) in [
-        ("rsa4096", &["genrsa", "-traditional"][..], &["4096"][..]),
+        ("rsa3072", &["genrsa", "-traditional"][..], &["3072"][..]),
         ("sec1", &["ecparam", "-name", "prime256v1", "-genkey", "-noout"], &[]),
         ("sec1-384", &["ecparam", "-name", "secp384r1", "-genkey", "-noout"], &[]),
     ] {
