@@ -64,24 +64,21 @@ pub struct Written {
 /// image then, and is not synced. After a failure there is no image in it.
 pub fn write(request: &Request<'_>, file: &File, path: &Path) -> Result<Written, Error> {
     let target = Target { file, path };
-    let (length, copied) = match request.payload {
-        Payload::File(payload, name) => (FileSource::new(payload, name)?.size(), Some(name)),
-        Payload::InPlace(length) => (length, None),
+    let (payload, name, in_place) = match request.payload {
+        Payload::File(payload, name) => (payload, name, None),
+        Payload::InPlace(length) => (file, path, Some(length)),
     };
+    let source = FileSource::new(payload, name)?;
+    let length = in_place.unwrap_or(source.size());
     if length == 0 {
-        return Err(Error::Empty(copied.unwrap_or(path).to_owned()));
+        return Err(Error::Empty(name.to_owned()));
     }
-    let source = match request.payload {
-        Payload::File(payload, name) => FileSource::new(payload, name)?,
-        Payload::InPlace(_) => FileSource::new(file, path)?,
-    };
-    let data = match copied {
-        Some(_) => Data { source: &source, offset: 0, length, copy_to: Some(PAYLOAD_OFFSET) },
-        None => Data { source: &source, offset: PAYLOAD_OFFSET, length, copy_to: None },
-    };
-    if copied.is_none() {
+    let data = if in_place.is_some() {
         pad(target, length)?;
-    }
+        Data { source: &source, offset: PAYLOAD_OFFSET, length, copy_to: None }
+    } else {
+        Data { source: &source, offset: 0, length, copy_to: Some(PAYLOAD_OFFSET) }
+    };
     let mut layout = Layout::new(request);
     layout.add(Role::Data, length.next_multiple_of(u64::from(BLOCK)), gpt::READ_ONLY);
     let root_hash = match request.protection {
