@@ -3,6 +3,7 @@
 //! Nothing here knows what an extension is, prints, or starts a program. An image depends on nothing but what it is made of:
 //! not on the time, the number of threads, or the order in which they get to work. What is read is trusted in nothing.
 
+pub mod ddi;
 pub mod squashfs;
 pub mod tree;
 

@@ -6,6 +6,7 @@ mod changes;
 mod cli;
 mod completion;
 mod db;
+mod ddi;
 mod debian;
 mod diff;
 mod dpkgdb;

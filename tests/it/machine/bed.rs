@@ -98,6 +98,13 @@ impl Machine {
         steps
     }
 
+    /// Puts images into it, with what it takes to check them; not where what this machine has for that is too old.
+    pub(crate) fn put_images(&self, images: &Path) -> bool {
+        let Engine::Emulator { kernel } = &self.engine else { panic!("a container has no dm-verity") };
+        let output = self.run("vm/boot.sh", "put-images").arg(kernel).arg(images).output();
+        output.expect("timeout(1) is everywhere").status.success()
+    }
+
     /// Changes it, as root of the machine that is off.
     pub(crate) fn change(&self, script: &str) {
         expect_success(self.bed("change").arg(script));

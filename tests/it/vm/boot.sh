@@ -4,6 +4,7 @@
 #   boot.sh prepare DIR KERNEL               makes what the kernel begins with
 #   boot.sh prepare-ostree DIR KERNEL TREE ONLAY
 #                                            the same for a host of OSTree's, whose disk is a copy of the tree's
+#   boot.sh put-images DIR KERNEL IMAGES     what is in IMAGES goes to /var/local/images, with what it takes to check it
 #   boot.sh boot DIR KERNEL [WORD…]          runs DIR/share/checks.sh, until the machine is off or asks that its power
 #                                            be cut; the WORDs are more of what the kernel is told
 #
@@ -16,19 +17,24 @@ kernel=$3
 more=("${@:4}")
 here=$(dirname "$0")
 
+# copy_modules PLACE MODULE…: with all that they need, and the order in which each finds that.
+copy_modules() {
+    local place=$1 module
+    for module in "${@:2}"; do
+        modprobe --dirname "$kernel" --set-version "$(ls "$kernel/lib/modules")" --show-depends "$module"
+    done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' | while read -r module; do
+        cp "$module" "$place/"
+        basename "$module"
+    done >"$place/order"
+}
+
 # What needs nothing but the kernel: a shell, the modules for disks and overlays, and the way to the machine's own init.
 make_initramfs() {
-    local root=$dir/initramfs module
+    local root=$dir/initramfs
     mkdir -p "$root/modules" "$root/bin"
     cp "$here/init" "$root/init"
     cp "$(command -v busybox)" "$root/bin/"
-    # In the order in which each finds what it needs.
-    for module in virtio_pci virtio_blk overlay; do
-        modprobe --dirname "$kernel" --set-version "$(ls "$kernel/lib/modules")" --show-depends "$module"
-    done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' | while read -r module; do
-        cp "$module" "$root/modules/"
-        basename "$module"
-    done >"$root/modules/order"
+    copy_modules "$root/modules" virtio_pci virtio_blk overlay
     (cd "$root" && find . | cpio --quiet --create --format=newc) >"$dir/initramfs.cpio"
 }
 
@@ -71,6 +77,22 @@ run_until_off() {
     wait $!
 }
 
+# systemd opens libcryptsetup where it finds it; the machine has none, and takes ours with what that needs. Fails where
+# ours is older than what systemd of the machine asks for (2.7).
+put_images() {
+    local place=$dir/var/local/images name path
+    mkdir -p "$dir/usr" "$dir/var"
+    mount -o loop,ro "$dir/usr.ext4" "$dir/usr"
+    mount -o loop "$dir/var.ext4" "$dir/var"
+    mkdir -p "$place/modules" "$place/lib"
+    cp "$1"/* "$place/"
+    copy_modules "$place/modules" loop dm-verity squashfs
+    ldd "$(command -v veritysetup)" | awk '$2 == "=>" { print $1, $3 }' | while read -r name path; do
+        [ -e "$dir/usr/lib/$(uname -m)-linux-gnu/$name" ] || cp --dereference "$path" "$place/lib/$name"
+    done
+    grep --quiet crypt_token_set_external_path "$place/lib/libcryptsetup.so.12"
+}
+
 # What is needed of machine/bed.sh's machine.
 set_up_ostree() {
     local disk=$dir/disk etc
@@ -107,6 +129,12 @@ prepare-ostree)
     mkdir "$dir/initramfs"
     cp --archive "$4/prepare-root/." "$dir/initramfs/"
     make_initramfs
+    ;;
+put-images)
+    code=0
+    put_images "$4" || code=1
+    umount "$dir/usr" "$dir/var"
+    exit "$code"
     ;;
 boot)
     rm -f "$dir/results.ext4"
