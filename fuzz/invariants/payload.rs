@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Component, PathBuf};
 
 use onlay::package::archive::{Error, Kind, Limits, PackageFile};

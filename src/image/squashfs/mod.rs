@@ -18,7 +18,7 @@ mod writer;
 pub use compression::{Algorithm, Compression, UnknownCompression};
 pub use format::Superblock;
 pub use reader::{
-    Contents, Entries, Entry, FileContents, Inode, InodeKind, Part, Piece, ReadAt, Reader, Verified, Walk,
-    Walked,
+    Contents, Entries, Entry, FileContents, Inode, InodeKind, Part, Piece, Places, ReadAt, Reader, Verified,
+    Walk, Walked,
 };
 pub use writer::{Finished, Options, Segment, StoredFile, Writer};

@@ -61,6 +61,14 @@ impl Reader {
         Ok(Some(all))
     }
 
+    /// The end of a file, in a fragment block.
+    pub(super) fn fragment_part(&self, number: u32, start: usize, length: usize) -> Result<Vec<u8>, Error> {
+        let shared = self.fragment(number)?;
+        let part = start.checked_add(length).and_then(|end| shared.get(start..end));
+        let part = part.ok_or_else(|| self.damaged("a file is said to be behind a fragment's end"))?;
+        Ok(part.to_vec())
+    }
+
     fn fragment(&self, number: u32) -> Result<Arc<Vec<u8>>, Error> {
         let table = self.superblock.fragment_table;
         if number >= self.superblock.fragments || table == NONE_64 {

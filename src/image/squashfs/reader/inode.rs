@@ -66,6 +66,15 @@ pub struct FileContents {
     pub(super) words: Reference,
 }
 
+impl FileContents {
+    /// How many blocks the file has of its own.
+    pub(super) fn blocks(&self, block_size: u32) -> usize {
+        let whole = self.size / u64::from(block_size);
+        let has_more = self.fragment.is_none() && !self.size.is_multiple_of(u64::from(block_size));
+        whole as usize + usize::from(has_more)
+    }
+}
+
 impl Inode {
     /// The type of inode of its kind, as in directories.
     pub(super) fn listed_type(&self) -> u16 {

@@ -96,6 +96,13 @@ impl Writer {
         Ok(Writer { options, target, pool })
     }
 
+    /// Gives the image another time than its options say: one that is known only when the contents are.
+    #[must_use]
+    pub fn dated(mut self, time: u32) -> Writer {
+        self.options.time = time;
+        self
+    }
+
     /// Opens a segment, which comes after those that were opened before. It must be closed.
     pub fn segment(&self) -> Segment {
         Segment::new(Arc::clone(&self.pool), self.options.block_size as usize)
