@@ -77,7 +77,11 @@ fn give_up(started: Started) -> Result<Remains, IoError> {
 /// answers for their signals, until the last one has gone.
 fn keep(started: Started, listener: &Listener) -> Result<(), IoError> {
     match fork()? {
-        Forked::Parent(_) => Ok(()),
+        Forked::Parent(_) => {
+            // The view stays as it is for those who are in it, and is no place for who called us.
+            let _ = sys::join(&started.home);
+            Ok(())
+        }
         Forked::Child => {
             // Nobody waits for this process; what fails here can only end it, which frees the lock.
             let _ = stay(started, listener);
