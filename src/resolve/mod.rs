@@ -15,7 +15,7 @@ use crate::event::Events;
 use crate::host::{Host, PackageSystem};
 use crate::overlay::Mode;
 use crate::shell::{self, SHARED};
-use crate::sys::{IoError, Root};
+use crate::sys::{Forked, IoError, Root, exit_now, fork, replace_file, wait, with_causes};
 use scratch::Scratch;
 
 /// What is wanted on a base.
@@ -89,6 +89,12 @@ pub enum Error {
         packages: Vec<String>,
     },
     /// The overlay could not be entered.
+    #[error("cannot ask the base's package manager: {words}")]
+    NotEntered {
+        /// Why.
+        words: String,
+    },
+    /// It makes no sense to enter it.
     #[error(transparent)]
     Shell(#[from] shell::Error),
     /// The system said no.
@@ -174,6 +180,10 @@ pub fn resolve(wanted: &Wanted, events: &mut dyn Events) -> Result<Resolved, Err
         Err(error) if error.is_not_found() => Ok(String::new()),
         bytes => bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
     };
+    let failure = text(FAILURE)?;
+    if !failure.is_empty() {
+        return Err(Error::NotEntered { words: failure });
+    }
     let (words, plan) = (text("words")?, text("plan")?);
     let removed = manager.removed(&plan);
     if !removed.is_empty() {
@@ -184,6 +194,9 @@ pub fn resolve(wanted: &Wanted, events: &mut dyn Events) -> Result<Resolved, Err
     }
     Ok(Resolved { manager, files: files(scratch.dir())?, _scratch: scratch })
 }
+
+/// The file in which it is said why the overlay could not be entered.
+const FAILURE: &str = "failure";
 
 /// How much of a package manager's words is read, in bytes.
 const LIMIT: u64 = 16 << 20;
@@ -203,7 +216,8 @@ fn run(wanted: &Wanted, manager: Manager, scratch: &Scratch) -> Result<u8, Error
         temporary: true,
         size: None,
         private_home: true,
-        mode: Mode::Host,
+        // What it leaves running, an agent for keys perhaps, ends with it.
+        mode: Mode::Isolated,
         private_network: false,
         no_rebase: false,
         unguarded: false,
@@ -212,7 +226,22 @@ fn run(wanted: &Wanted, manager: Manager, scratch: &Scratch) -> Result<u8, Error
         state: wanted.state.clone(),
         root: wanted.root.clone(),
     };
-    Ok(shell::enter(shell::plan(request)?, &mut ())?.ended.shell_code())
+    let plan = shell::plan(request)?;
+    // In a process of its own: who was in an isolated overlay stays in some of its namespaces.
+    match fork()? {
+        Forked::Child => {
+            let code = match shell::enter(plan, &mut ()) {
+                Ok(outcome) => outcome.ended.shell_code(),
+                Err(error) => {
+                    // Told by what it was to find there.
+                    let _ = replace_file(scratch.dir(), FAILURE, with_causes(&error).as_bytes());
+                    1
+                }
+            };
+            exit_now(code)
+        }
+        Forked::Parent(child) => Ok(wait(child)?.shell_code()),
+    }
 }
 
 /// All package files below a directory, by path.
