@@ -1,8 +1,9 @@
 //! What goes wrong while extensions are looked at.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::sys::IoError;
+use crate::image;
+use crate::sys::{IoError, with_causes};
 
 /// What keeps an extension from being judged. What is wrong with one that was judged are findings, not errors.
 #[derive(Debug, thiserror::Error)]
@@ -11,9 +12,28 @@ pub enum Error {
     /// A file could not be read.
     #[error(transparent)]
     Io(#[from] IoError),
-    /// It is no directory.
-    #[error("'{}' is no directory with an extension in it", .0.display())]
-    NotADirectory(PathBuf),
+    /// An image could not be read.
+    #[error(transparent)]
+    Image(#[from] image::Error),
+    /// A disk image could not be read.
+    #[error("the disk image '{}' {problem}", path.display())]
+    Ddi {
+        /// The image.
+        path: PathBuf,
+        /// What is wrong with it, or what cannot be done.
+        problem: String,
+    },
+    /// A disk image has nothing that is laid over a root.
+    #[error("the disk image '{}' has no partition for a root directory", .0.display())]
+    NoRoot(PathBuf),
+    /// An image of a kind that is not read.
+    #[error("'{}' is an {format}, which cannot be looked into", path.display())]
+    Unread {
+        /// The image.
+        path: PathBuf,
+        /// Its kind.
+        format: image::Format,
+    },
     /// Its name is none of an extension.
     #[error("'{}' has no name that systemd takes for an extension's", .0.display())]
     Unnamed(PathBuf),
@@ -28,4 +48,13 @@ pub enum Error {
     /// A word that is no version of systemd's.
     #[error("'{0}' is no version of systemd: it looks like 257 or 257.13")]
     NoVersion(String),
+}
+
+/// Says which disk image an error is about.
+pub fn of_disk(path: &Path) -> impl Fn(image::ddi::Error) -> Error {
+    let path = path.to_owned();
+    move |error| match error {
+        image::ddi::Error::Io(error) => error.into(),
+        error => Error::Ddi { path: path.clone(), problem: with_causes(&error) },
+    }
 }

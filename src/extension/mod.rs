@@ -16,13 +16,15 @@ pub mod places;
 pub mod release;
 mod rules;
 mod scripts;
+mod squashed;
 mod stack;
 mod systemd;
 mod unmerged;
 
 pub use contents::{Content, Contents, Directory, Item};
-pub use error::Error;
+pub use error::{Error, of_disk};
 pub use release::{Class, Release};
+pub use squashed::Squashed;
 pub use stack::{Layer, Node, Stack};
 pub use systemd::SystemdVersion;
 pub use unmerged::with_base;

@@ -14,9 +14,9 @@ use crate::extension::fit::{self, Extension, Fitness};
 use crate::extension::matching::{HostFacts, judge};
 use crate::extension::places::{Candidate, Form, candidates};
 use crate::extension::release::{self, Release};
-use crate::extension::{self, Class, Contents, Directory, SystemdVersion, order, with_base};
+use crate::extension::{self, Class, Contents, Directory, Squashed, SystemdVersion, order, with_base};
 use crate::host::Host;
-use crate::sys::{Context, Root};
+use crate::sys::{Context, Root, with_causes};
 
 /// So many remarks are told of one extension, unless all are asked for.
 const FEW: usize = 8;
@@ -29,8 +29,9 @@ const FEW: usize = 8;
 /// Exits with 0 where all fit, with 1 otherwise.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Directories with extensions [default: all in the places where systemd looks]
-    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    /// Extensions: directories, and images (squashfs, or a disk image with one)
+    /// [default: all in the places where systemd looks]
+    #[arg(value_name = "EXTENSION", value_hint = ValueHint::AnyPath)]
     extensions: Vec<PathBuf>,
     /// Judge by the rules of this version of systemd instead of the installed one
     #[arg(long, value_name = "VERSION")]
@@ -48,16 +49,24 @@ struct Subject {
     name: String,
     path: PathBuf,
     class: Class,
-    contents: Directory,
+    contents: Box<dyn Contents>,
     is_asked_for: bool,
 }
 
 /// What a host has in its places for extensions.
 struct Places {
-    /// Directories that count: their names, and where they are.
-    directories: Vec<(String, PathBuf, Class)>,
+    /// Those that count.
+    merged: Vec<Subject>,
     /// What is not judged.
-    others: Vec<(Candidate, Class)>,
+    others: Vec<Unjudged>,
+}
+
+/// An entry of a place for extensions that is not judged.
+struct Unjudged {
+    candidate: Candidate,
+    class: Class,
+    /// Why it cannot be looked into, where it should be.
+    trouble: Option<String>,
 }
 
 /// One extension, as `--json` shows it.
@@ -108,7 +117,8 @@ fn check(host: &Host, arguments: &Arguments) -> Result<ExitCode, Error> {
     if !arguments.extensions.is_empty() {
         places.others.clear();
     }
-    let subjects = subjects(&facts, &places, &arguments.extensions)?;
+    let Places { merged, others } = places;
+    let subjects = subjects(&facts, merged, &arguments.extensions)?;
     let merged = subjects.iter().map(|subject| subject.matches(&facts)).collect::<Result<Vec<_>, _>>()?;
     let mut fitnesses = Vec::new();
     for (index, subject) in subjects.iter().enumerate().filter(|(_, subject)| subject.is_asked_for) {
@@ -124,21 +134,34 @@ fn check(host: &Host, arguments: &Arguments) -> Result<ExitCode, Error> {
         }
         fitnesses.push((subject, fit::check(&facts, &base, &subject.extension(), &others, position)?));
     }
-    tell(&fitnesses, &places.others, &facts, arguments)?;
-    let all_fit = fitnesses.iter().all(|(_, fitness)| fitness.verdict.is_ok() && fitness.fits());
+    tell(&fitnesses, &others, &facts, arguments)?;
+    let all_fit = fitnesses.iter().all(|(_, fitness)| fitness.verdict.is_ok() && fitness.fits())
+        && others.iter().all(|other| other.trouble.is_none());
     Ok(if all_fit { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
 impl Places {
     fn of(host: &Host, facts: &HostFacts) -> Result<Places, Error> {
-        let mut places = Places { directories: Vec::new(), others: Vec::new() };
+        let mut places = Places { merged: Vec::new(), others: Vec::new() };
         for class in [Class::Sysext, Class::Confext] {
             for candidate in candidates(&host.root, class, facts.systemd)? {
-                if candidate.hidden_by.is_none() && candidate.form == Form::Directory {
-                    let path = host.root.join(host.root.resolve(&candidate.path)?);
-                    places.directories.push((candidate.name, path, class));
-                } else {
-                    places.others.push((candidate, class));
+                let is_judged = matches!(candidate.form, Form::Directory | Form::Image);
+                if candidate.hidden_by.is_some() || !is_judged {
+                    places.others.push(Unjudged { candidate, class, trouble: None });
+                    continue;
+                }
+                let path = host.root.join(host.root.resolve(&candidate.path)?);
+                match contents_of(&path) {
+                    Ok(contents) => {
+                        let name = candidate.name;
+                        places.merged.push(Subject { name, path, class, contents, is_asked_for: false });
+                    }
+                    Err(error) => {
+                        // One of a kind that only systemd reads is no trouble.
+                        let is_known = matches!(error, Error::Extension(extension::Error::Unread { .. }));
+                        let trouble = (!is_known).then(|| with_causes(&error));
+                        places.others.push(Unjudged { candidate, class, trouble });
+                    }
                 }
             }
         }
@@ -147,7 +170,7 @@ impl Places {
 }
 
 /// Those that are asked for, and beside them what the host has under other names; in the order in which they are laid.
-fn subjects(facts: &HostFacts, places: &Places, given: &[PathBuf]) -> Result<Vec<Subject>, Error> {
+fn subjects(facts: &HostFacts, merged: Vec<Subject>, given: &[PathBuf]) -> Result<Vec<Subject>, Error> {
     let mut subjects: Vec<Subject> = Vec::new();
     for path in given {
         let subject = Subject::open(path, facts.systemd)?;
@@ -157,14 +180,8 @@ fn subjects(facts: &HostFacts, places: &Places, given: &[PathBuf]) -> Result<Vec
         }
         subjects.push(subject);
     }
-    for (name, path, class) in &places.directories {
-        let subject = Subject {
-            name: name.clone(),
-            path: path.clone(),
-            class: *class,
-            contents: Directory::new(Root::open(path)?),
-            is_asked_for: given.is_empty(),
-        };
+    for subject in merged {
+        let subject = Subject { is_asked_for: given.is_empty(), ..subject };
         if !subjects.iter().any(|same| same.is_of(&subject)) {
             subjects.push(subject);
         }
@@ -173,22 +190,28 @@ fn subjects(facts: &HostFacts, places: &Places, given: &[PathBuf]) -> Result<Vec
     Ok(subjects)
 }
 
+/// The files of an extension, which is a directory or an image.
+fn contents_of(path: &Path) -> Result<Box<dyn Contents>, Error> {
+    if path.is_dir() {
+        Ok(Box::new(Directory::new(Root::open(path)?)))
+    } else {
+        Ok(Box::new(Squashed::open(path)?))
+    }
+}
+
 impl Subject {
     fn open(path: &Path, systemd: SystemdVersion) -> Result<Subject, Error> {
         let path = std::path::absolute(path).context("find", path)?;
-        if path.is_file() {
-            return Err(extension::Error::NotADirectory(path).into());
-        }
-        let contents = Directory::new(Root::open(&path)?);
-        let class = Class::of(&contents)?;
+        let contents = contents_of(&path)?;
+        let class = Class::of(&*contents)?;
         let file = path.file_name().and_then(|name| name.to_str());
-        let name = file.and_then(|file| release::name_of(file, false, class, systemd));
+        let name = file.and_then(|file| release::name_of(file, !path.is_dir(), class, systemd));
         let Some(name) = name else { return Err(extension::Error::Unnamed(path).into()) };
         Ok(Subject { name, path, class, contents, is_asked_for: true })
     }
 
     fn extension(&self) -> Extension<'_> {
-        Extension { name: &self.name, class: self.class, contents: &self.contents }
+        Extension { name: &self.name, class: self.class, contents: &*self.contents }
     }
 
     fn is_of(&self, other: &Subject) -> bool {
@@ -196,7 +219,7 @@ impl Subject {
     }
 
     fn matches(&self, facts: &HostFacts) -> Result<bool, Error> {
-        let release = Release::find(&self.contents, self.class, &self.name, facts.systemd)?;
+        let release = Release::find(&*self.contents, self.class, &self.name, facts.systemd)?;
         let has_os_release = self.contents.look(Path::new("usr/lib/os-release"))?.is_some();
         Ok(judge(facts, self.class, &release, has_os_release).is_ok())
     }
@@ -204,7 +227,7 @@ impl Subject {
 
 fn tell(
     fitnesses: &[(&Subject, Fitness)],
-    unjudged: &[(Candidate, Class)],
+    unjudged: &[Unjudged],
     facts: &HostFacts,
     arguments: &Arguments,
 ) -> Result<(), Error> {
@@ -218,8 +241,8 @@ fn tell(
     for (subject, fitness) in fitnesses {
         output::print(&in_words(subject, fitness, facts, arguments.all))?;
     }
-    for (candidate, _) in unjudged {
-        output::print(&unjudged_in_words(candidate))?;
+    for other in unjudged {
+        output::print(&unjudged_in_words(other))?;
     }
     Ok(())
 }
@@ -263,11 +286,13 @@ fn row<'a>(subject: &'a Subject, fitness: &Fitness) -> Row<'a> {
     }
 }
 
-fn unjudged_row((candidate, class): &(Candidate, Class)) -> Row<'_> {
+fn unjudged_row(unjudged: &Unjudged) -> Row<'_> {
+    let Unjudged { candidate, class, trouble } = unjudged;
     let state = match candidate.form {
         _ if candidate.hidden_by.is_some() => "hidden",
         Form::Mask => "mask",
-        Form::Image | Form::Versions | Form::Directory => "not-judged",
+        _ if trouble.is_some() => "unreadable",
+        _ => "not-judged",
     };
     let hidden_by = candidate.hidden_by.as_deref().map(JsonPath::from);
     Row {
@@ -305,7 +330,12 @@ fn in_words(subject: &Subject, fitness: &Fitness, facts: &HostFacts, all: bool) 
     lines.iter().map(|line| output::visible(line) + "\n").collect()
 }
 
-fn unjudged_in_words(candidate: &Candidate) -> String {
+fn unjudged_in_words(unjudged: &Unjudged) -> String {
+    let Unjudged { candidate, trouble, .. } = unjudged;
+    if let Some(trouble) = trouble {
+        let name = output::visible(&candidate.name);
+        return format!("{name}: cannot be looked into: {}\n", output::visible(trouble));
+    }
     let name = output::visible(&candidate.name);
     let path = output::path(&candidate.path);
     match (&candidate.hidden_by, candidate.form) {
@@ -318,6 +348,6 @@ fn unjudged_in_words(candidate: &Candidate) -> String {
                 "{name}: of /{path}, systemd takes the newest version; name its directory to have it judged\n"
             )
         }
-        (None, _) => format!("{name}: /{path} is an image, and only directories are judged\n"),
+        (None, _) => format!("{name}: /{path} is not judged\n"),
     }
 }

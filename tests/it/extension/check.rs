@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use onlay::image::ddi::{self, Architecture};
+
 use super::{copy_packages, release, replace};
-use crate::debian::{ONLAY, command, tree};
+use crate::debian::{ONLAY, command, expect_success, tree};
 
 const SAME: &str = "ID=debian\nVERSION_ID=13\n";
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
@@ -293,20 +295,47 @@ fn all_that_a_host_has_are_judged_together() {
     let answer = check(&host, &[&program]);
     assert_eq!(answer.code, Some(1), "{}", answer.stdout);
     assert!(answer.stdout.contains("needs libunwind-ptrace.so.0, which is not found"), "{}", answer.stdout);
-    // An image, which only says that it is there.
-    fs::write(host.join("var/lib/extensions/image.raw"), "x").expect("our file");
+    // What cannot be read keeps systemd from merging anything.
+    release(&libraries, SAME);
+    let image = host.join("var/lib/extensions/image.raw");
+    fs::write(&image, "x").expect("our file");
     let answer = check(&host, &[]);
-    assert!(
-        answer
-            .stdout
-            .contains("image: /var/lib/extensions/image.raw is an image, and only directories are judged\n"),
-        "{}",
-        answer.stdout
-    );
-    let answer = check(&host, &[&host.join("var/lib/extensions/image.raw")]);
+    assert_eq!(answer.code, Some(1));
+    assert!(answer.stdout.contains("image: cannot be looked into: "), "{}", answer.stdout);
+    let answer = check(&host, &[&image]);
     assert_eq!((answer.code, &*answer.stdout), (Some(1), ""));
-    assert!(answer.stderr.contains("is no directory with an extension in it"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("is no image that is known here"), "{}", answer.stderr);
+    fs::remove_file(&image).expect("ours");
     let twice = bed.extension("program", &["strace"]);
     let answer = check(&host, &[&program, &twice]);
     assert!(answer.code == Some(1) && answer.stderr.contains("have the same name"), "{}", answer.stderr);
+}
+
+#[test]
+fn an_image_is_judged_as_the_directory_is_that_it_was_made_from() {
+    let Some(bed) = Bed::open() else { return };
+    let directory = bed.extension("tracer", &["strace"]);
+    write(&directory.join("usr/bin/lost"), "#!/usr/bin/nothere\n", 0o755);
+    let of_directory = bed.check(&[&directory, &"--json"]);
+    assert_eq!(of_directory.code, Some(1));
+    let (squashfs, disk) =
+        (bed.place.path().join("plain/tracer.raw"), bed.place.path().join("disk/tracer.raw"));
+    fs::create_dir(bed.place.path().join("plain")).expect("our directory");
+    fs::create_dir(bed.place.path().join("disk")).expect("our directory");
+    expect_success(command("mksquashfs").args([&directory, &squashfs]).args(["-comp", "zstd", "-quiet"]));
+    let payload = fs::File::open(&squashfs).expect("it was made");
+    let request = ddi::Request {
+        payload: ddi::Payload::File(&payload, &squashfs),
+        architecture: Architecture::native().expect("systemd knows it"),
+        designator: ddi::Designator::Root,
+        protection: ddi::Protection::Verity,
+    };
+    let mut options = fs::File::options();
+    let file = options.read(true).write(true).create_new(true).open(&disk).expect("our file");
+    ddi::write(&request, &file, &disk).expect("it is written");
+    for image in [&squashfs, &disk] {
+        let of_image = bed.check(&[image, &"--json"]);
+        assert_eq!(of_image.code, Some(1));
+        assert_eq!(of_image.summary(), of_directory.summary(), "{}", of_image.stderr);
+    }
 }
