@@ -65,7 +65,7 @@ fn run_command(place: &Place, command: Command) -> Result<ExitCode, report::Erro
         Command::Lock(arguments) => lock::run(place, &arguments),
         Command::Hooks(arguments) => hooks::run(place, &arguments),
         Command::Status(arguments) => status::run(place, &arguments),
-        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(place, &arguments),
         Command::Db(arguments) => db::run(place, &arguments),
         Command::Ext(arguments) => ext::run(place, &arguments),
         Command::Completion(arguments) => completion::run(&arguments),

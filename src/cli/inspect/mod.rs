@@ -1,5 +1,6 @@
 //! `onlay inspect`.
 
+mod disk;
 mod listing;
 
 use std::fs::File;
@@ -10,10 +11,14 @@ use std::time::{Duration, UNIX_EPOCH};
 use clap::{Args, ValueHint};
 use serde::Serialize;
 
+use super::arguments::Place;
 use super::output;
-use super::report::Error;
-use crate::image::squashfs::{InodeKind, Reader, Verified};
-use crate::sys::Context;
+use super::report::{Error, FAILED};
+use crate::event::counted;
+use crate::image::Format;
+use crate::image::squashfs::{InodeKind, Part, Reader, Verified};
+use crate::sys::{Context, Root};
+use disk::Disk;
 
 /// More than any extension-release has.
 const LARGEST_RELEASE: u64 = 64 << 10;
@@ -24,7 +29,8 @@ const RELEASES: [&str; 2] = ["usr/lib/extension-release.d", "etc/extension-relea
 /// Show what an image is and holds, and whether all of it can be read
 ///
 /// Every name, inode, attribute and block is read. Images are squashfs, of Onlay or of
-/// others. No privilege is needed but to read the file.
+/// others, also in a disk image (DDI): its hash tree is checked then, and its signature
+/// against the certificates in verity.d. No privilege is needed but to read the file.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The image
@@ -42,6 +48,9 @@ pub(super) struct Arguments {
 #[derive(Debug, Serialize)]
 struct Inspected {
     format: &'static str,
+    /// Of a disk image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk: Option<Disk>,
     compression: String,
     /// Where the image says which.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,15 +73,28 @@ struct Release {
     text: String,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
+pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
     let path = &arguments.image;
     let file = File::open(path).context("open", path)?;
     let size = file.metadata().context("examine", path)?.len();
-    let reader = Reader::open(file, path)?;
+    let mut part = Part { file: file.try_clone().context("open", path)?, offset: 0, length: size };
+    let mut disk = None;
+    if Format::of(&part).context("read", path)? == Some(Format::Gpt) {
+        let found = Disk::read(&file, path, &Root::open(&place.root)?)?;
+        (part.offset, part.length) = (found.offset, found.length);
+        disk = Some(found);
+    }
+    let is_sound = disk.as_ref().is_none_or(Disk::is_sound);
+    if let Some(disk) = disk.as_ref().filter(|_| !is_sound && !arguments.json) {
+        // What is in it may not even be readable.
+        disk.rows().iter().for_each(|(name, words)| output::complain(&format!("onlay: {name}: {words}")));
+    }
+    let reader = Reader::new(Box::new(part), path)?;
     let verified = reader.verify()?;
     let superblock = reader.superblock();
     let inspected = Inspected {
         format: "squashfs",
+        disk,
         compression: superblock.algorithm.to_string(),
         level: reader.level(),
         block_size: superblock.block_size,
@@ -89,24 +111,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     } else {
         output::print(&inspected.text())?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
 impl Inspected {
     fn text(&self) -> String {
         let level = self.level.map(|level| format!(", level {level}")).unwrap_or_default();
         let Verified { names, files, bytes } = self.verified;
-        let rows = [
-            ("format", self.format.to_owned()),
+        let format = if self.disk.is_some() { "disk image with squashfs" } else { self.format };
+        let mut rows = vec![("format", format.to_owned())];
+        rows.extend(self.disk.iter().flat_map(Disk::rows));
+        rows.extend([
             ("compression", format!("{}{level}, blocks of {} KiB", self.compression, self.block_size >> 10)),
             ("size", output::size(self.size)),
             ("made", self.time.clone()),
-            ("holds", output::names(names)),
-            (
-                "verified",
-                format!("{files} {}, {}", if files == 1 { "file" } else { "files" }, output::size(bytes)),
-            ),
-        ];
+            ("holds", counted(names, "entry")),
+            ("verified", format!("{}, {}", counted(files, "file"), output::size(bytes))),
+        ]);
         let rows: Vec<Vec<String>> =
             rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
         let mut text = output::table(&rows);
