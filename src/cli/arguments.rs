@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::report::Error;
-use super::{completion, db, diff, ext, hooks, inspect, list, lock, rebase, rm, run, shell, status, unlock};
+use super::{
+    build, completion, db, diff, ext, hooks, inspect, list, lock, rebase, rm, run, shell, status, unlock,
+};
 use crate::sys::Context;
 
 /// Adds software to a host whose system is read-only: now, without a reboot.
@@ -60,6 +62,7 @@ pub(super) enum Command {
     Lock(lock::Arguments),
     Hooks(hooks::Arguments),
     Status(status::Arguments),
+    Build(build::Arguments),
     Inspect(inspect::Arguments),
     Db(db::Arguments),
     Ext(ext::Arguments),

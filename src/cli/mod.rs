@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_macros)]
 
 mod arguments;
+mod build;
 mod completion;
 mod db;
 mod diff;
@@ -56,6 +57,7 @@ fn run_command(place: &Place, command: Command) -> Result<ExitCode, report::Erro
     output::remember(place);
     match command {
         Command::Shell(arguments) => shell::run(place, arguments),
+        Command::Build(arguments) => build::run(place, &arguments),
         Command::List(arguments) => list::run(place, &arguments),
         Command::Rm(arguments) => rm::run(place, &arguments),
         Command::Diff(arguments) => diff::run(place, &arguments),

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use super::output;
 use super::output::program;
 use crate::event::counted;
+use crate::extension::build;
 use crate::sys::{IoError, MountError, with_causes};
-use crate::{extension, hooks, image, live, overlay, pkgdb, shell, tool};
+use crate::{extension, hooks, image, live, overlay, pkgdb, resolve, shell, tool};
 
 /// Could not.
 pub(super) const FAILED: u8 = 1;
@@ -46,13 +47,25 @@ pub(super) enum Error {
     #[error(transparent)]
     Hooks(#[from] hooks::Error),
     #[error(transparent)]
-    Image(#[from] image::Error),
-    #[error(transparent)]
     Extension(#[from] extension::Error),
+    #[error(transparent)]
+    Image(#[from] image::Error),
     #[error("overlay '{0}' lives in RAM and cannot be looked into from outside")]
     InRam(overlay::OverlayName),
     #[error("{failed} of {all} overlays could not be removed")]
     Some { failed: usize, all: usize },
+    #[error("{0}")]
+    Words(String),
+    #[error("the base has other versions of what would go into '{name}': {packages}", packages = packages.join(", "))]
+    Replaces { name: String, packages: Vec<String> },
+    #[error("the base has all of it already: {packages}", packages = packages.join(", "))]
+    HasAll { packages: Vec<String> },
+    #[error(transparent)]
+    Build(#[from] build::Error),
+    #[error("cannot sign with '{}': {problem}", key.display())]
+    Key { key: PathBuf, problem: image::ddi::KeyProblem },
+    #[error(transparent)]
+    Resolve(#[from] resolve::Error),
     #[error("cannot write the output")]
     Output(#[source] std::io::Error),
 }
@@ -73,11 +86,14 @@ pub(super) fn show(error: &Error) -> ExitCode {
 
 fn code(error: &Error) -> u8 {
     match error {
-        Error::Shell(shell::Error::Conflict { .. } | shell::Error::TooLarge { .. }) => USAGE,
+        Error::Words(_) | Error::Shell(shell::Error::Conflict { .. } | shell::Error::TooLarge { .. }) => {
+            USAGE
+        }
         Error::Shell(shell::Error::Command { source, .. }) => {
             shell::exec_failure_code(source.raw_os_error().unwrap_or_default())
         }
-        Error::Shell(
+        Error::Resolve(resolve::Error::NoManager { .. })
+        | Error::Shell(
             shell::Error::NoCapability
             | shell::Error::NoInit { .. }
             | shell::Error::Tool(tool::Error::Missing { .. }),
@@ -122,12 +138,37 @@ fn hint(error: &Error) -> Option<String> {
         )),
         Error::Live(error) => live_hint(error),
         Error::Hooks(error) => hooks_hint(error),
+        Error::Replaces { .. } => Some("--replace lets them hide the base's".into()),
+        Error::Resolve(error) => resolve_hint(error),
+        Error::Build(error) => build_hint(error),
         Error::Some { .. }
+        | Error::Words(_)
+        | Error::HasAll { .. }
+        | Error::Key { .. }
+        | Error::Image(_)
         | Error::Output(_)
         | Error::OtherSystem { .. }
         | Error::RunningOnly(_)
-        | Error::Image(_)
         | Error::Extension(_) => None,
+    }
+}
+
+fn resolve_hint(error: &resolve::Error) -> Option<String> {
+    match error {
+        resolve::Error::NoManager { .. } => Some("give package files, by paths with a '/' in them".into()),
+        resolve::Error::Shell(error) => shell_hint(error),
+        resolve::Error::Io(error) => io_hint(error),
+        _ => None,
+    }
+}
+
+fn build_hint(error: &build::Error) -> Option<String> {
+    match error {
+        build::Error::NoVersion { .. } => Some("say it with --version".into()),
+        build::Error::Unfit { .. } => Some("--unfit makes the image all the same".into()),
+        build::Error::Twice { .. } => Some("--drop leaves one of them out".into()),
+        build::Error::Io(error) => io_hint(error),
+        _ => None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! Nothing here writes or starts anything, so a base can be one that is not booted yet. Files of extensions are
 //! foreign bytes: no link in them leads out, no count in them is believed.
 
+pub mod build;
 mod contents;
 pub mod elf;
 mod error;

@@ -2,6 +2,7 @@
 
 mod alone;
 mod apt;
+mod build;
 mod changes;
 mod cli;
 mod completion;

@@ -1,0 +1,89 @@
+//! Whose files are, in an image: numbers for the names that packages give.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
+
+use crate::sys::{IoError, Root};
+
+/// The users and groups of a base, by name (passwd(5), group(5)).
+#[derive(Debug, Default)]
+pub(super) struct Accounts {
+    users: HashMap<OsString, u32>,
+    groups: HashMap<OsString, u32>,
+}
+
+/// Larger ones are no lists of users.
+const LARGEST: u64 = 16 << 20;
+
+impl Accounts {
+    /// Of a base; what /etc has comes before what image-based systems have in /usr/lib (nss-altfiles).
+    pub(super) fn of(base: &Root) -> Result<Accounts, IoError> {
+        let mut accounts = Accounts::default();
+        for place in ["usr/lib", "etc"] {
+            accounts.users.extend(read(base, &format!("{place}/passwd"))?);
+            accounts.groups.extend(read(base, &format!("{place}/group"))?);
+        }
+        Ok(accounts)
+    }
+
+    /// The number of a user: the base's for the name, else the package's own; `None` where neither is known.
+    pub(super) fn user(&self, name: Option<&OsStr>, number: Option<u32>) -> Option<u32> {
+        find(&self.users, name, number)
+    }
+
+    /// The number of a group, likewise.
+    pub(super) fn group(&self, name: Option<&OsStr>, number: Option<u32>) -> Option<u32> {
+        find(&self.groups, name, number)
+    }
+}
+
+/// dpkg's rule: the name says it where it is known, else the number. Root is 0 everywhere.
+fn find(known: &HashMap<OsString, u32>, name: Option<&OsStr>, number: Option<u32>) -> Option<u32> {
+    match name {
+        Some(name) if name == "root" => Some(0),
+        Some(name) => known.get(name).copied().or(number),
+        None => number,
+    }
+}
+
+/// Names and numbers: the first and the third field of each line.
+fn read(base: &Root, file: &str) -> Result<HashMap<OsString, u32>, IoError> {
+    let text = match base.read(file, LARGEST) {
+        Err(error) if error.is_not_found() => return Ok(HashMap::new()),
+        other => other?,
+    };
+    let entry = |line: &[u8]| {
+        let mut fields = line.split(|&byte| byte == b':');
+        let name = fields.next()?;
+        let number = std::str::from_utf8(fields.nth(1)?).ok()?.parse().ok()?;
+        Some((OsString::from_vec(name.to_vec()), number))
+    };
+    Ok(text.split(|&byte| byte == b'\n').filter_map(entry).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_before_numbers() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for place in ["etc", "usr/lib"] {
+            std::fs::create_dir_all(dir.path().join(place)).expect("ours");
+        }
+        let put = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("ours");
+        put("etc/passwd", "root:x:0:0::/root:/bin/sh\nbroken\nman:x:6:12::/:/bin/sh\nbad:x:many:1\n");
+        put("usr/lib/passwd", "man:x:7:12::/:/bin/sh\nmail:x:8:8::/:/bin/sh\n");
+        put("etc/group", "tty:x:5:\n");
+        let accounts = Accounts::of(&Root::open(dir.path()).expect("it opens")).expect("they are read");
+        let user = |name: &str, number| accounts.user(Some(OsStr::new(name)), number);
+        assert_eq!(user("root", Some(5)), Some(0));
+        assert_eq!(user("man", Some(33)), Some(6), "what /etc has");
+        assert_eq!(user("mail", None), Some(8));
+        assert_eq!(user("nobody-knows", Some(33)), Some(33));
+        assert_eq!(user("bad", None), None);
+        assert_eq!(accounts.user(None, Some(42)), Some(42));
+        assert_eq!(accounts.group(Some(OsStr::new("tty")), None), Some(5));
+    }
+}

@@ -1,0 +1,190 @@
+//! What all sources bring, as one tree.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::error::Error;
+use super::gather::{Brought, What};
+use super::placing;
+use crate::image::squashfs::StoredFile;
+use crate::image::tree::{Kind, Metadata, Node};
+use crate::image::{self, Tree};
+use crate::sys::{FileKind, Root, Xattrs};
+
+/// All files, by path, with the number of the source that each is from.
+pub(super) struct Assembly<'a> {
+    base: Option<&'a Root>,
+    /// The time of what no source has a time for.
+    time: i64,
+    sources: Vec<PathBuf>,
+    files: BTreeMap<PathBuf, (usize, Brought)>,
+}
+
+impl<'a> Assembly<'a> {
+    pub(super) fn new(base: Option<&'a Root>, time: i64) -> Assembly<'a> {
+        Assembly { base, time, sources: Vec::new(), files: BTreeMap::new() }
+    }
+
+    /// Adds what a source brings. Two may have one file if it is the same in both.
+    pub(super) fn add(&mut self, source: PathBuf, files: Vec<Brought>) -> Result<(), Error> {
+        let number = self.sources.len();
+        self.sources.push(source);
+        for mut brought in files {
+            brought.metadata.mtime = brought.metadata.mtime.min(self.time);
+            match self.files.entry(brought.path.clone()) {
+                Slot::Vacant(slot) => drop(slot.insert((number, brought))),
+                Slot::Occupied(slot) => {
+                    let (first, known) = slot.get();
+                    if !is_same(known, &brought) {
+                        return Err(Error::Twice {
+                            path: brought.path,
+                            one: self.sources[*first].clone(),
+                            other: self.sources[number].clone(),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lines for tmpfiles.d(5) that put defaults where they belong; none where there are no defaults.
+    pub(super) fn default_lines(&self) -> Vec<u8> {
+        let mut lines = Vec::new();
+        for (_, brought) in self.files.values() {
+            let Some(path) = &brought.default_of else { continue };
+            match &brought.what {
+                What::Directory if self.is_directory_of_base(path) => {}
+                What::Directory => {
+                    let Metadata { mode, uid, gid, .. } = brought.metadata;
+                    lines.extend(placing::directory_line(path, mode.into(), uid, gid));
+                }
+                What::Symlink(target) => lines.extend(placing::link_line(path, target)),
+                What::File(..) | What::Hardlink(_) => lines.extend(placing::copy_line(path)),
+            }
+        }
+        lines
+    }
+
+    /// The defaults, by the paths where they go.
+    pub(super) fn defaults(&self) -> Vec<PathBuf> {
+        let files = self.files.values().filter(|(_, brought)| brought.what != What::Directory);
+        files.filter_map(|(_, brought)| brought.default_of.clone()).collect()
+    }
+
+    /// Whether there is anything but directories.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.values().all(|(_, brought)| brought.what == What::Directory)
+    }
+
+    /// All files with contents: path and digest.
+    pub(super) fn contents(&self) -> impl Iterator<Item = (&Path, &StoredFile, &[u8; 32])> {
+        self.files.iter().filter_map(|(path, (_, brought))| match &brought.what {
+            What::File(stored, digest) => Some((path.as_path(), stored, digest)),
+            _ => None,
+        })
+    }
+
+    /// The tree of the image.
+    pub(super) fn tree(&self) -> Result<Tree<StoredFile>, Error> {
+        let mut tree = Tree::new(self.directory(Path::new("")));
+        for (path, (number, brought)) in &self.files {
+            self.make_parents(&mut tree, path, *number)?;
+            let kind = match &brought.what {
+                What::Directory => {
+                    self.insert_directory(&mut tree, path, &brought.metadata)?;
+                    continue;
+                }
+                What::File(stored, _) => Kind::File(*stored),
+                What::Symlink(target) => Kind::Symlink(target.as_bytes().to_vec()),
+                // When all files that have contents are there.
+                What::Hardlink(_) => continue,
+            };
+            tree.insert(path.as_os_str().as_bytes(), Node::new(brought.metadata.clone(), kind))?;
+        }
+        for (path, (number, brought)) in &self.files {
+            let What::Hardlink(to) = &brought.what else { continue };
+            let Some(id) = tree.find(to.as_os_str().as_bytes()) else {
+                return Err(Error::Impossible {
+                    from: self.sources[*number].clone(),
+                    path: path.clone(),
+                    why: "is another name of a file that is left out",
+                });
+            };
+            tree.link(path.as_os_str().as_bytes(), id)?;
+        }
+        Ok(tree)
+    }
+
+    fn insert_directory(
+        &self,
+        tree: &mut Tree<StoredFile>,
+        path: &Path,
+        metadata: &Metadata,
+    ) -> Result<(), image::Error> {
+        // What is merged shows the metadata of the topmost layer, and the base's directories stay as they are.
+        let metadata = self.of_base(path).unwrap_or_else(|| metadata.clone());
+        tree.insert(path.as_os_str().as_bytes(), Node::directory(metadata)).map(drop)
+    }
+
+    /// The directories above a path that no source brings.
+    fn make_parents(&self, tree: &mut Tree<StoredFile>, path: &Path, number: usize) -> Result<(), Error> {
+        let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
+        above.pop();
+        for parent in above.into_iter().rev() {
+            match tree.find(parent.as_os_str().as_bytes()).map(|id| &tree.node(id).kind) {
+                Some(Kind::Directory(_)) => {}
+                Some(_) => {
+                    let from = self.sources[number].clone();
+                    return Err(Error::Below { path: path.to_owned(), from, above: parent.to_owned() });
+                }
+                None => {
+                    let node = Node::directory(self.directory(parent));
+                    tree.insert(parent.as_os_str().as_bytes(), node)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn directory(&self, path: &Path) -> Metadata {
+        let plain = Metadata { mode: 0o755, mtime: self.time, ..Metadata::default() };
+        self.of_base(path).unwrap_or(plain)
+    }
+
+    /// The metadata of a directory that the base has, but for its time.
+    fn of_base(&self, path: &Path) -> Option<Metadata> {
+        let base = self.base?;
+        let stat = base.lstat(path).ok()??;
+        (FileKind::of(&stat) == FileKind::Directory).then(|| Metadata {
+            mode: (stat.st_mode & 0o7777) as u16,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            mtime: self.time,
+            xattrs: Xattrs::default(),
+        })
+    }
+
+    fn is_directory_of_base(&self, path: &Path) -> bool {
+        self.base.is_some_and(|base| base.is_dir(path).unwrap_or(false))
+    }
+}
+
+/// Whether two files of one name can be one: directories, links with one target, files with the same content and owner.
+fn is_same(one: &Brought, other: &Brought) -> bool {
+    let have_same_owner = || {
+        let of = |brought: &Brought| {
+            let Metadata { mode, uid, gid, .. } = brought.metadata;
+            (mode, uid, gid)
+        };
+        of(one) == of(other)
+    };
+    match (&one.what, &other.what) {
+        (What::Directory, What::Directory) => true,
+        (What::Symlink(one), What::Symlink(other)) => one == other,
+        (What::File(_, one), What::File(_, other)) => one == other && have_same_owner(),
+        _ => false,
+    }
+}

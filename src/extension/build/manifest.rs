@@ -1,0 +1,152 @@
+//! What an image says of itself: what is in it, what it needs and what it was built for, as JSON. One is in the image
+//! ([`place`]), and one beside it, which also says what the image's own digest is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::naming::ExtensionName;
+use crate::extension::elf::Elf;
+
+/// The manifest. Fields may be added; those that are there keep their meaning.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Manifest {
+    /// The version of this format: 1.
+    pub format: u32,
+    /// The extension's name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its architecture, in systemd's words; none where it has no programs for one.
+    pub architecture: Option<String>,
+    /// What it was built for.
+    pub base: Base,
+    /// The packages in it.
+    pub packages: Vec<PackageNote>,
+    /// Libraries that its programs need and that are not in it, with the symbol versions that they need.
+    pub needs: BTreeMap<String, BTreeSet<String>>,
+    /// Libraries that are in it, with the symbol versions that they define.
+    pub provides: BTreeMap<String, BTreeSet<String>>,
+    /// Files that are copied to /etc and /var where nothing is there yet.
+    pub defaults: Vec<PathBuf>,
+    /// How many files its packages have that are not in it, and why.
+    pub left_out: BTreeMap<String, u64>,
+    /// The files in it.
+    pub files: Files,
+    /// What it was made with: with the same, the same input gives the same bytes.
+    pub made_with: MadeWith,
+    /// The image; only in the manifest beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<Image>,
+}
+
+/// A base, as far as an extension has to do with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Base {
+    /// `ID` of its os-release.
+    pub id: String,
+    /// `VERSION_ID` of its os-release.
+    pub version_id: Option<String>,
+    /// `SYSEXT_LEVEL` of its os-release.
+    pub sysext_level: Option<String>,
+}
+
+/// One package.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PackageNote {
+    /// Its name.
+    pub name: String,
+    /// Its version, in its package manager's words.
+    pub version: String,
+    /// Its architecture, in its package manager's words.
+    pub architecture: String,
+    /// What it was built from.
+    pub source: String,
+    /// Its licence, where the package says it (RPM packages do).
+    pub license: Option<String>,
+    /// SHA-256 of the package file.
+    pub sha256: String,
+    /// Scripts that a package manager would have run, and that were not.
+    pub scripts: Vec<String>,
+    /// The version that the base has of it, which is hidden by this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
+}
+
+/// The files of an extension.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Files {
+    /// How many have contents.
+    pub count: u64,
+    /// Bytes of all contents.
+    pub bytes: u64,
+    /// SHA-256 over a line for each file, sorted by path: SHA-256 of its contents, two spaces, its path.
+    pub sha256: String,
+}
+
+/// How an image was made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MadeWith {
+    /// The version of this program.
+    pub onlay: String,
+    /// The image's format.
+    pub format: String,
+    /// Algorithm and level.
+    pub compression: String,
+    /// Bytes of a block.
+    pub block_size: u32,
+    /// The time of the image and of what has no time of its own, in seconds since 1970.
+    pub time: i64,
+}
+
+/// The image that a manifest is beside.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Image {
+    /// Its file name.
+    pub file: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its SHA-256.
+    pub sha256: String,
+}
+
+/// Where the manifest is in an image.
+pub(super) fn place(name: &ExtensionName) -> PathBuf {
+    Path::new("usr/share/onlay/extensions").join(format!("{name}.json"))
+}
+
+impl Manifest {
+    /// Notes what programs need and what they provide.
+    pub(super) fn note_objects<'a>(&mut self, objects: impl IntoIterator<Item = &'a (PathBuf, Elf)>) {
+        let mut needs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (_, elf) in objects {
+            if let Some(soname) = &elf.soname {
+                self.provides.entry(soname.clone()).or_default().extend(elf.versions.iter().cloned());
+            }
+            for needed in &elf.needed {
+                needs.entry(needed.clone()).or_default();
+            }
+            for needed in &elf.needed_versions {
+                let strong = needed.versions.iter().filter(|version| !version.weak);
+                let versions = strong.map(|version| version.name.clone());
+                needs.entry(needed.library.clone()).or_default().extend(versions);
+            }
+        }
+        needs.retain(|soname, _| !self.provides.contains_key(soname));
+        self.needs = needs;
+    }
+
+    /// As text, to be written to a file.
+    pub fn to_text(&self) -> Vec<u8> {
+        let mut text = serde_json::to_vec_pretty(self).expect("it has nothing that JSON cannot say");
+        text.push(b'\n');
+        text
+    }
+}

@@ -1,0 +1,26 @@
+//! Building an extension: packages and directories go into an image for one base.
+//!
+//! Nothing is unpacked on disk. Packages are decoded side by side, and their files stored in the image as they come; when all
+//! is stored, the tree is put together, what cannot be in an extension having been placed elsewhere or left out on the way. No
+//! script of a package runs. The image is judged against the base before it takes its name.
+
+mod accounts;
+mod assemble;
+mod error;
+mod gather;
+mod keep;
+mod manifest;
+mod naming;
+mod placing;
+mod recipe;
+mod release;
+mod source;
+mod write;
+
+pub use error::Error;
+pub use manifest::{Base, Files, Image, MadeWith, Manifest, PackageNote};
+pub use naming::{ExtensionName, InvalidName, image_name, version_of};
+
+pub use recipe::{ImageFormat, Matching, Recipe, RecipeError, is_path};
+pub use source::{Source, open};
+pub use write::{Built, Envelope, Request, build};

@@ -1,0 +1,251 @@
+//! A recipe: what an extension is built from and how, in a file that people keep under version control.
+
+use std::path::{Path, PathBuf};
+
+use glob::{MatchOptions, Pattern};
+use serde::Deserialize;
+
+use super::naming::ExtensionName;
+use crate::sys::{Context, IoError};
+
+/// A recipe, as `NAME.toml` says it and the command line too.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Recipe {
+    /// The extension's name; that of the file, unless said otherwise.
+    pub name: Option<String>,
+    /// Packages by name, for the base's package manager, and package files by path (one with a `/` in it).
+    pub packages: Vec<String>,
+    /// Directories whose content goes into the extension as it is, from its root.
+    pub trees: Vec<PathBuf>,
+    /// The extension's version; that of the first package, unless said otherwise.
+    pub version: Option<String>,
+    /// Packages that are only recommended are taken, too.
+    pub recommends: bool,
+    /// Files that are left out: patterns (`*`, `**`, `?`, `[…]`) of paths without a slash before.
+    pub drop: Vec<String>,
+    /// Files that stay in all the same.
+    pub keep: Vec<String>,
+    /// Roots of the bases that it is built for, one image for each.
+    pub bases: Vec<PathBuf>,
+    /// Which hosts systemd takes it for.
+    #[serde(rename = "match")]
+    pub matching: Matching,
+    /// Whether it is for the system, portable services or initrds (SYSEXT_SCOPE).
+    pub scope: Vec<String>,
+    /// Have systemd read its units again when the extension comes or goes (EXTENSION_RELOAD_MANAGER).
+    pub reload: bool,
+    /// Units to restart when the extension comes or goes (EXTENSION_RESTART_UNITS, from 262 on).
+    pub restart: Vec<String>,
+    /// Units to reload, or to restart where they cannot be reloaded (EXTENSION_RELOAD_OR_RESTART_UNITS).
+    pub reload_or_restart: Vec<String>,
+    /// What the image is: a file system alone, or a disk image.
+    pub format: Option<ImageFormat>,
+    /// How it is compressed: an algorithm, and a level after a colon.
+    pub compression: Option<String>,
+}
+
+/// Which hosts systemd takes an extension for (os-release(5), systemd-sysext(8)).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Matching {
+    /// The same distribution and level where the base has one (SYSEXT_LEVEL), else the same version (VERSION_ID).
+    #[default]
+    Base,
+    /// The same distribution and version.
+    Version,
+    /// Any distribution (`ID=_any`): for what is linked statically, or brings all that it needs.
+    Any,
+}
+
+/// What an image is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImageFormat {
+    /// A squashfs file system.
+    Squashfs,
+    /// A disk image with one, and its hash tree (a DDI).
+    Ddi,
+}
+
+/// Why there is no recipe.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecipeError {
+    /// The file makes no sense.
+    #[error("cannot use the recipe '{}': {why}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        why: String,
+    },
+    /// A directory has no recipes.
+    #[error("there are no recipes (*.toml) in '{}'", path.display())]
+    None {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The system said no.
+    #[error(transparent)]
+    Io(#[from] IoError),
+}
+
+/// What an extension can be for (os-release(5), SYSEXT_SCOPE).
+const SCOPES: &[&str] = &["system", "initrd", "portable"];
+
+/// Recipes are short.
+const LARGEST: u64 = 1 << 20;
+
+impl Recipe {
+    /// Reads a recipe. What it names by paths is beside it.
+    pub fn read(path: &Path) -> Result<(ExtensionName, Recipe), RecipeError> {
+        let unusable = |why: String| RecipeError::Unusable { path: path.to_owned(), why };
+        let size = std::fs::metadata(path).context("read", path)?.len();
+        if size > LARGEST {
+            return Err(unusable(format!("it has {size} bytes")));
+        }
+        let text = std::fs::read_to_string(path).context("read", path)?;
+        let mut recipe: Recipe = toml::from_str(&text).map_err(|error| unusable(error.to_string()))?;
+        recipe.check().map_err(&unusable)?;
+        let beside = path.parent().unwrap_or(Path::new(""));
+        recipe.trees.iter_mut().chain(&mut recipe.bases).for_each(|path| *path = beside.join(&*path));
+        for package in recipe.packages.iter_mut().filter(|package| is_path(package)) {
+            *package = beside.join(&*package).to_string_lossy().into_owned();
+        }
+        let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = recipe.name.clone().unwrap_or_else(stem);
+        Ok((name.parse().map_err(|error: super::naming::InvalidName| unusable(error.to_string()))?, recipe))
+    }
+
+    /// The recipes of a directory (`*.toml`, not hidden), by name; or the one that a file is.
+    pub fn find(path: &Path) -> Result<Vec<PathBuf>, RecipeError> {
+        if !path.is_dir() {
+            return Ok(vec![path.to_owned()]);
+        }
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(path).context("read", path)? {
+            let file = entry.context("read", path)?.path();
+            let is_hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            if !is_hidden && file.extension().is_some_and(|extension| extension == "toml") && file.is_file() {
+                found.push(file);
+            }
+        }
+        if found.is_empty() {
+            return Err(RecipeError::None { path: path.to_owned() });
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// What is wrong with it, apart from where it is.
+    pub fn check(&self) -> Result<(), String> {
+        for pattern in self.drop.iter().chain(&self.keep) {
+            Pattern::new(pattern).map_err(|error| format!("'{pattern}' is no pattern: {error}"))?;
+        }
+        if let Some(scope) = self.scope.iter().find(|scope| !SCOPES.contains(&scope.as_str())) {
+            return Err(format!("'{scope}' is no scope; they are {}", SCOPES.join(", ")));
+        }
+        let units = self.restart.iter().chain(&self.reload_or_restart);
+        let is_unit = |unit: &str| {
+            let is_good = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@*?[]".contains(c);
+            !unit.is_empty() && unit.chars().all(is_good)
+        };
+        match units.into_iter().find(|unit| !is_unit(unit)) {
+            Some(unit) => Err(format!("'{unit}' is no name of a unit")),
+            None => Ok(()),
+        }
+    }
+
+    /// Which files are left out.
+    pub(super) fn filter(&self) -> Filter {
+        let patterns = |words: &[String]| words.iter().filter_map(|word| Pattern::new(word).ok()).collect();
+        Filter { drop: patterns(&self.drop), keep: patterns(&self.keep) }
+    }
+}
+
+/// Whether a word for a package is a path of a file.
+pub fn is_path(word: &str) -> bool {
+    word.contains('/')
+}
+
+/// What a recipe leaves out.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Filter {
+    drop: Vec<Pattern>,
+    keep: Vec<Pattern>,
+}
+
+impl Filter {
+    /// Whether a file is left out: one that a pattern names, or that is below what one names.
+    pub(super) fn drops(&self, path: &Path) -> bool {
+        let options = MatchOptions { require_literal_separator: true, ..MatchOptions::new() };
+        let matches = |patterns: &[Pattern]| {
+            path.ancestors()
+                .take_while(|path| !path.as_os_str().is_empty())
+                .any(|path| patterns.iter().any(|pattern| pattern.matches_path_with(path, options)))
+        };
+        matches(&self.drop) && !matches(&self.keep)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<(ExtensionName, Recipe), RecipeError> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("debug.toml");
+        std::fs::write(&path, text).expect("ours");
+        Recipe::read(&path)
+    }
+
+    #[test]
+    fn a_recipe_says_what_and_how() {
+        let text =
+            "packages = ['strace', './x.deb']\ndrop = ['usr/share/doc/**']\nmatch = 'any'\nreload = true\n";
+        let (name, recipe) = read(text).expect("it makes sense");
+        assert_eq!(name.as_str(), "debug");
+        assert_eq!(recipe.packages[0], "strace");
+        assert!(recipe.packages[1].starts_with('/') && recipe.packages[1].ends_with("/./x.deb"));
+        assert!(recipe.matching == Matching::Any && recipe.reload);
+        assert_eq!(read("name = 'other'").expect("it makes sense").0.as_str(), "other");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_said() {
+        for (text, said) in [
+            ("package = ['x']", "package"),
+            ("name = 'a_b'", "is no name for an extension"),
+            ("drop = ['usr/***']", "is no pattern"),
+            ("scope = ['world']", "is no scope"),
+            ("restart = ['a b.service']", "is no name of a unit"),
+            ("packages = 3", "packages"),
+        ] {
+            let error = read(text).expect_err(text).to_string();
+            assert!(error.contains(said) && error.contains("debug.toml"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_dropped_takes_what_is_below_with_it() {
+        let recipe = Recipe {
+            drop: vec!["usr/share/doc".into(), "usr/**/*.a".into(), "opt/*".into()],
+            keep: vec!["usr/share/doc/*/copyright".into()],
+            ..Recipe::default()
+        };
+        let filter = recipe.filter();
+        for (path, drops) in [
+            ("usr/share/doc", true),
+            ("usr/share/doc/x/changelog.gz", true),
+            ("usr/share/doc/x/copyright", false),
+            ("usr/lib/deep/libx.a", true),
+            ("usr/libx.a", true),
+            ("usr/lib/libx.so", false),
+            ("opt/x/y", true),
+            ("usr", false),
+        ] {
+            assert_eq!(filter.drops(Path::new(path)), drops, "{path}");
+        }
+    }
+}

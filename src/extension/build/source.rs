@@ -1,0 +1,144 @@
+//! Where the files of an extension come from: packages and directories.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::error::Error;
+use crate::package::archive::{Device, Entry, Kind, Limits, Owner, PackageFile};
+use crate::package::header::FileFlags;
+use crate::sys::{Context, FileKind, Root, Xattrs, io_error};
+
+/// One source.
+#[derive(Debug)]
+pub enum Source {
+    /// A package file.
+    Package(PackageFile),
+    /// A directory: what is in it is as it is to be in the extension.
+    Tree(Root),
+}
+
+impl Source {
+    /// What to call it.
+    pub fn name(&self) -> PathBuf {
+        match self {
+            Source::Package(package) => package.path().to_owned(),
+            Source::Tree(root) => root.path().to_owned(),
+        }
+    }
+
+    /// About how much work it is: the bytes of a package file.
+    pub(super) fn size(&self) -> u64 {
+        match self {
+            Source::Package(package) => {
+                std::fs::metadata(package.path()).map_or(0, |metadata| metadata.len())
+            }
+            Source::Tree(_) => u64::MAX,
+        }
+    }
+
+    /// An error of reading a file in it.
+    pub(super) fn unreadable(&self, path: &Path, error: io::Error) -> Error {
+        io_error("read", self.name().join(path), error).into()
+    }
+
+    /// Gives all entries in an order that is always the same.
+    pub(super) fn visit(
+        &self,
+        mut visit: impl FnMut(&Entry, &mut dyn Read) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        match self {
+            Source::Package(package) => package.visit(&Limits::default(), visit).map(drop),
+            Source::Tree(root) => {
+                let mut walk = Walk { visit: &mut visit, linked: HashMap::new() };
+                walk.directory(root, Path::new(""))
+            }
+        }
+    }
+}
+
+/// A directory, walked in the order of names. No link is followed.
+struct Walk<'a> {
+    visit: &'a mut dyn FnMut(&Entry, &mut dyn Read) -> Result<(), Error>,
+    /// Files with several names, by device and inode: the first name.
+    linked: HashMap<(u64, u64), PathBuf>,
+}
+
+impl Walk<'_> {
+    fn directory(&mut self, dir: &Root, path: &Path) -> Result<(), Error> {
+        let mut names: Vec<OsString> = dir.entries()?.into_iter().map(|entry| entry.name).collect();
+        names.sort_unstable();
+        for name in names {
+            let path = path.join(&name);
+            let Some(entry) = self.entry(dir, &name, &path)? else { continue };
+            match entry.kind {
+                Kind::File => (self.visit)(&entry, &mut dir.open_child_file(&name)?)?,
+                Kind::Directory => {
+                    (self.visit)(&entry, &mut io::empty())?;
+                    self.directory(&dir.open_child(&name)?, &path)?;
+                }
+                _ => (self.visit)(&entry, &mut io::empty())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, dir: &Root, name: &OsString, path: &Path) -> Result<Option<Entry>, Error> {
+        // Gone meanwhile.
+        let Some(stat) = dir.lstat(name)? else { return Ok(None) };
+        let number =
+            Device { major: rustix::fs::major(stat.st_rdev), minor: rustix::fs::minor(stat.st_rdev) };
+        let kind = match FileKind::of(&stat) {
+            FileKind::File => self.file(&stat, path),
+            FileKind::Directory => Kind::Directory,
+            FileKind::Symlink => Kind::Symlink(dir.read_link(name)?),
+            FileKind::CharDevice => Kind::CharacterDevice(number),
+            FileKind::BlockDevice => Kind::BlockDevice(number),
+            FileKind::Fifo => Kind::Fifo,
+            FileKind::Socket => Kind::Socket,
+        };
+        let owner = |id| Owner { id: Some(id), name: None };
+        let xattrs = Xattrs::read(dir, Path::new(name))?.0.into_iter();
+        Ok(Some(Entry {
+            path: path.to_owned(),
+            size: if kind == Kind::File { stat.st_size.try_into().unwrap_or_default() } else { 0 },
+            kind,
+            mode: stat.st_mode & 0o7777,
+            user: owner(stat.st_uid),
+            group: owner(stat.st_gid),
+            mtime: stat.st_mtime,
+            xattrs: xattrs.map(|(name, value)| (os(name), value)).collect(),
+            flags: FileFlags::default(),
+        }))
+    }
+
+    fn file(&mut self, stat: &rustix::fs::Stat, path: &Path) -> Kind {
+        if stat.st_nlink < 2 {
+            return Kind::File;
+        }
+        // Numbers of files are of other types on other machines.
+        #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
+        let key = (stat.st_dev as u64, stat.st_ino as u64);
+        if let Some(first) = self.linked.get(&key) {
+            return Kind::Hardlink(first.clone());
+        }
+        self.linked.insert(key, path.to_owned());
+        Kind::File
+    }
+}
+
+fn os(name: Vec<u8>) -> OsString {
+    use std::os::unix::ffi::OsStringExt;
+    OsString::from_vec(name)
+}
+
+/// Opens a source that a person named: a package file, or a directory.
+pub fn open(path: &Path) -> Result<Source, Error> {
+    let metadata = std::fs::metadata(path).context("open", path)?;
+    if metadata.is_dir() {
+        Ok(Source::Tree(Root::open(path)?))
+    } else {
+        Ok(Source::Package(PackageFile::open(path)?))
+    }
+}
