@@ -2,33 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io::Write as _;
-use std::num::NonZeroUsize;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use sha2::{Digest, Sha256};
+use std::path::PathBuf;
 
 use super::accounts::Accounts;
 use super::assemble::Assembly;
 use super::error::Error;
-use super::gather::{Brought, Common, Gathered, What, gather};
-use super::manifest::{self, Base, Files, Image, MadeWith, Manifest, PackageNote};
+use super::gather::{Common, Gathered};
+use super::manifest::{Image, MadeWith, Manifest};
 use super::naming::{ExtensionName, image_name, version_of};
 use super::recipe::Recipe;
-use super::release;
 use super::source::Source;
+use super::{generated, notes, parallel, release};
 use crate::extension::fit::{self, Extension, Fitness};
 use crate::extension::matching::HostFacts;
 use crate::extension::{Class, Directory, Squashed, of_disk};
-use crate::host::{Host, OsRelease};
+use crate::host::Host;
 use crate::image::ddi::{self, Designator, PAYLOAD_OFFSET, Payload, Protection, Signer};
-use crate::image::squashfs::{Compression, Options, Segment, Writer};
-use crate::image::tree::Metadata;
-use crate::sys::{Context, NewFile, Root, Xattrs};
+use crate::image::squashfs::{Compression, Options, Writer};
+use crate::sys::{Context, NewFile, Root};
 
 /// What is to be built.
 #[derive(Debug)]
@@ -96,7 +88,7 @@ pub fn build(request: &Request<'_>) -> Result<Built, Error> {
     if !is_good && !request.unfit {
         return Err(Error::Unfit { name: request.name.to_string(), fitness: Box::new(fitness) });
     }
-    let (size, sha256) = digest_of(image.file(), &image.path())?;
+    let (size, sha256) = notes::digest_of(image.file(), &image.path())?;
     let beside = NewFile::create(&request.output, OsStr::new(&format!("{file}.json")))?;
     manifest.image = Some(Image { file, size, sha256 });
     beside.file().write_all(&manifest.to_text()).context("write", beside.path())?;
@@ -124,7 +116,7 @@ fn write(
         filter: recipe.filter(),
         work: output,
     };
-    let mut gathered = gather_all(sources, &common, &writer, options.threads)?;
+    let mut gathered = parallel::gather_all(sources, &common, &writer, options.threads)?;
     let time = request.time.unwrap_or_else(|| newest(&gathered));
 
     let mut assembly = Assembly::new(Some(&base.root), time.into());
@@ -141,14 +133,14 @@ fn write(
         name: name.to_string(),
         version,
         architecture: architecture.map(str::to_owned),
-        base: note_base(&facts.release),
+        base: notes::base(&facts.release),
         packages: sources
             .iter()
-            .filter_map(|source| note_package(source).transpose())
+            .filter_map(|source| notes::package(source).transpose())
             .collect::<Result<_, _>>()?,
         defaults: assembly.defaults(),
-        left_out: left_out(&gathered),
-        files: note_files(&assembly),
+        left_out: notes::left_out(&gathered),
+        files: notes::files(&assembly),
         made_with: MadeWith {
             onlay: env!("CARGO_PKG_VERSION").to_owned(),
             format: if offset == 0 { "squashfs" } else { "ddi, squashfs" }.to_owned(),
@@ -160,7 +152,7 @@ fn write(
     };
     manifest.note_objects(gathered.iter().flat_map(|gathered| &gathered.objects));
     let release = release::text(recipe, &facts.release, architecture);
-    add_generated(&mut assembly, name, &manifest, &release, writer.segment(), time.into())?;
+    generated::add(&mut assembly, name, &manifest, &release, writer.segment(), time.into())?;
     let finished = writer.dated(time).finish(&assembly.tree()?)?;
     let protection = match envelope {
         Envelope::None => return Ok((manifest, strangers)),
@@ -188,20 +180,6 @@ fn newest(gathered: &[Gathered]) -> u32 {
     let files = gathered.iter().flat_map(|gathered| &gathered.files);
     let newest = files.map(|file| file.metadata.mtime).max().unwrap_or(0);
     newest.clamp(0, u32::MAX.into()) as u32
-}
-
-/// How many files are not in the image, by the reason.
-fn left_out(gathered: &[Gathered]) -> BTreeMap<String, u64> {
-    let mut left_out = BTreeMap::new();
-    for gathered in gathered {
-        for (reason, files) in &gathered.out {
-            *left_out.entry(reason.words().to_owned()).or_default() += files.len() as u64;
-        }
-        if gathered.dropped > 0 {
-            *left_out.entry("what the recipe drops".to_owned()).or_default() += gathered.dropped;
-        }
-    }
-    left_out
 }
 
 /// Judges an image that has no name yet by the name that it will have.
@@ -250,151 +228,4 @@ fn version_of_first(name: &ExtensionName, sources: &[Source]) -> Result<String, 
         Some(package) => Ok(version_of(&package.version())),
         None => Err(Error::NoVersion { name: name.to_string() }),
     }
-}
-
-/// Gathers from all sources, several at a time; the results are in their order. What is longest is begun first.
-fn gather_all(
-    sources: &[Source],
-    common: &Common<'_>,
-    writer: &Writer,
-    threads: NonZeroUsize,
-) -> Result<Vec<Gathered>, Error> {
-    // The order in the image, which is that of beginning: what comes first need not wait for a place.
-    let mut order: Vec<usize> = (0..sources.len()).collect();
-    order.sort_by_key(|&index| std::cmp::Reverse(sources[index].size()));
-    let work: Vec<(usize, Mutex<Option<Segment>>)> =
-        order.into_iter().map(|index| (index, Mutex::new(Some(writer.segment())))).collect();
-    let results: Vec<Mutex<Option<Result<Gathered, Error>>>> =
-        sources.iter().map(|_| Mutex::new(None)).collect();
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..threads.get().min(sources.len()) {
-            scope.spawn(|| {
-                while let Some((index, segment)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let segment = segment.lock().ok().and_then(|mut segment| segment.take());
-                    let Some(segment) = segment else { continue };
-                    let result = gather(&sources[*index], common, segment);
-                    let has_failed = result.is_err();
-                    if let Ok(mut slot) = results[*index].lock() {
-                        *slot = Some(result);
-                    }
-                    if has_failed {
-                        next.store(work.len(), Ordering::Relaxed);
-                    }
-                }
-            });
-        }
-    });
-    let mut gathered = Vec::new();
-    let mut missing = false;
-    for result in results {
-        match result.into_inner().ok().flatten() {
-            Some(Ok(found)) => gathered.push(found),
-            Some(Err(error)) => return Err(error),
-            None => missing = true,
-        }
-    }
-    assert!(!missing, "what was not begun follows a failure");
-    Ok(gathered)
-}
-
-/// The files that the extension has besides those of its sources.
-fn add_generated(
-    assembly: &mut Assembly<'_>,
-    name: &ExtensionName,
-    manifest: &Manifest,
-    release: &str,
-    mut segment: Segment,
-    time: i64,
-) -> Result<(), Error> {
-    let lines = assembly.default_lines();
-    let mut files = vec![
-        (manifest::place(name), manifest.to_text(), Xattrs::default()),
-        (release_place(name), release.as_bytes().to_vec(), not_strict()),
-    ];
-    if !lines.is_empty() {
-        let path = Path::new("usr/lib/tmpfiles.d").join(format!("onlay-{name}.conf"));
-        files.push((path, lines, Xattrs::default()));
-    }
-    let mut generated = Vec::new();
-    for (path, text, xattrs) in files {
-        let stored = segment.store(&mut &text[..], &path)?;
-        let metadata = Metadata { mode: 0o644, mtime: time, xattrs, ..Metadata::default() };
-        let what = What::File(stored, Sha256::digest(&text).into());
-        generated.push(Brought { path, default_of: None, metadata, what });
-    }
-    segment.close()?;
-    assembly.add(PathBuf::from("onlay"), generated)
-}
-
-/// Where systemd looks for the extension-release file.
-fn release_place(name: &ExtensionName) -> PathBuf {
-    Path::new("usr/lib/extension-release.d").join(format!("extension-release.{name}"))
-}
-
-/// Before 257, systemd takes all of the image's file name for the extension's: the file has another then, which it reads all the
-/// same where this says so (systemd-sysext(8)).
-fn not_strict() -> Xattrs {
-    Xattrs(BTreeMap::from([(b"user.extension-release.strict".to_vec(), b"0".to_vec())]))
-}
-
-fn note_base(os_release: &OsRelease) -> Base {
-    Base {
-        id: os_release.id().to_owned(),
-        version_id: os_release.get("VERSION_ID").map(str::to_owned),
-        sysext_level: os_release.get("SYSEXT_LEVEL").map(str::to_owned),
-    }
-}
-
-fn note_package(source: &Source) -> Result<Option<PackageNote>, Error> {
-    let Source::Package(package) = source else { return Ok(None) };
-    let file = File::open(package.path()).context("open", package.path())?;
-    Ok(Some(PackageNote {
-        name: package.name().into_owned(),
-        version: package.version(),
-        architecture: package.architecture().into_owned(),
-        source: package.source().into_owned(),
-        license: package.license().map(std::borrow::Cow::into_owned),
-        sha256: digest_of(&file, package.path())?.1,
-        scripts: package.scripts().into_iter().map(str::to_owned).collect(),
-        replaces: None,
-    }))
-}
-
-fn note_files(assembly: &Assembly<'_>) -> Files {
-    let mut files = Files::default();
-    let mut digest = Sha256::new();
-    for (path, stored, contents) in assembly.contents() {
-        files.count += 1;
-        files.bytes += stored.size();
-        digest.update(hex(contents));
-        digest.update(b"  ");
-        digest.update(path.as_os_str().as_encoded_bytes());
-        digest.update(b"\n");
-    }
-    files.sha256 = hex(&digest.finalize());
-    files
-}
-
-/// A file's size in bytes and its SHA-256.
-fn digest_of(file: &File, path: &Path) -> Result<(u64, String), Error> {
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    let mut offset = 0;
-    loop {
-        let length = file.read_at(&mut buffer, offset).context("read", path)?;
-        if length == 0 {
-            return Ok((offset, hex(&digest.finalize())));
-        }
-        digest.update(&buffer[..length]);
-        offset += length as u64;
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -1,0 +1,55 @@
+//! The files that an extension has besides those of its sources.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::assemble::Assembly;
+use super::error::Error;
+use super::gather::{Brought, What};
+use super::manifest::{self, Manifest};
+use super::naming::ExtensionName;
+use crate::image::squashfs::Segment;
+use crate::image::tree::Metadata;
+use crate::sys::Xattrs;
+
+/// Adds the release file, the manifest, and lines for tmpfiles.d where there are defaults.
+pub(super) fn add(
+    assembly: &mut Assembly<'_>,
+    name: &ExtensionName,
+    manifest: &Manifest,
+    release: &str,
+    mut segment: Segment,
+    time: i64,
+) -> Result<(), Error> {
+    let lines = assembly.default_lines();
+    let mut files = vec![
+        (manifest::place(name), manifest.to_text(), Xattrs::default()),
+        (release_place(name), release.as_bytes().to_vec(), not_strict()),
+    ];
+    if !lines.is_empty() {
+        let path = Path::new("usr/lib/tmpfiles.d").join(format!("onlay-{name}.conf"));
+        files.push((path, lines, Xattrs::default()));
+    }
+    let mut generated = Vec::new();
+    for (path, text, xattrs) in files {
+        let stored = segment.store(&mut &text[..], &path)?;
+        let metadata = Metadata { mode: 0o644, mtime: time, xattrs, ..Metadata::default() };
+        let what = What::File(stored, Sha256::digest(&text).into());
+        generated.push(Brought { path, default_of: None, metadata, what });
+    }
+    segment.close()?;
+    assembly.add(PathBuf::from("onlay"), generated)
+}
+
+/// Where systemd looks for the extension-release file.
+fn release_place(name: &ExtensionName) -> PathBuf {
+    Path::new("usr/lib/extension-release.d").join(format!("extension-release.{name}"))
+}
+
+/// Before 257, systemd takes all of the image's file name for the extension's: the file has another then, which it reads all the
+/// same where this says so (systemd-sysext(8)).
+fn not_strict() -> Xattrs {
+    Xattrs(BTreeMap::from([(b"user.extension-release.strict".to_vec(), b"0".to_vec())]))
+}
