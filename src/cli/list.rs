@@ -128,7 +128,12 @@ pub(super) fn collect(place: &Place) -> Result<Vec<Row>, Error> {
         let is_unlocked = unlocked.is_some();
         let base = unlocked.map_or_else(|| host.base(), |record| record.base);
         for listed in overlays.list()? {
-            let is_behind = listed.overlay.as_ref().is_ok_and(|overlay| is_behind(overlay, &host, &base));
+            let is_behind = |overlay: &Overlay| match is_unlocked {
+                // Edits are seen in what is unlocked; what is below shows none of them.
+                true => overlay.record.base != base,
+                false => is_behind(overlay, &host, &base),
+            };
+            let is_behind = listed.overlay.as_ref().is_ok_and(is_behind);
             let position =
                 running.iter().position(|found| found.name == listed.name && !found.running.temporary);
             let user = position.map(|position| running.remove(position));

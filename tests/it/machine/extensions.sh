@@ -184,6 +184,7 @@ settings() {
 images() {
     # Loop devices come and go where the kernel makes them. It is the last step: terminals are hidden by that.
     mount -t devtmpfs devtmpfs /dev
+    mkdir -p /var/lib/extensions
     cp /var/local/image.raw /var/lib/extensions/
     systemd-sysext merge
     over /usr 'systemd-sysext (.*image.*)'
