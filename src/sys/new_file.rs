@@ -2,21 +2,24 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{Context, IoError, Root, sync_dir};
 
-/// A file that is being written under a name of its own (`.NAME.new`), which goes when it is given up.
+/// A file that is being written without a name, or where the file system has none such under one of its own (`.NAME.new`).
+/// It goes when it is given up, by a crash also where it has no name.
 #[derive(Debug)]
 pub struct NewFile {
     dir: Root,
     name: OsString,
+    /// The name that it has, or gets for a moment.
     aside: OsString,
     file: File,
-    is_placed: bool,
+    is_named: bool,
 }
 
 impl NewFile {
@@ -25,11 +28,17 @@ impl NewFile {
         let mut aside = OsString::from(".");
         aside.push(name);
         aside.push(".new");
-        let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::openat(dir, &aside, flags, Mode::from_raw_mode(0o600))
-            .map(File::from)
-            .context("create", dir.join(&aside))?;
-        Ok(NewFile { dir: dir.try_clone()?, name: name.to_owned(), aside, file, is_placed: false })
+        let mode = Mode::from_raw_mode(0o600);
+        let (file, is_named) = match rustix::fs::openat(dir, ".", UNNAMED, mode) {
+            Err(error) if has_no_unnamed(error) => {
+                let flags =
+                    OFlags::CREATE | OFlags::TRUNC | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+                (rustix::fs::openat(dir, &aside, flags, mode).context("create", dir.join(&aside))?, true)
+            }
+            other => (other.context("create", dir.join(name))?, false),
+        };
+        let (dir, name, file) = (dir.try_clone()?, name.to_owned(), File::from(file));
+        Ok(NewFile { dir, name, aside, file, is_named })
     }
 
     /// To write to.
@@ -47,28 +56,41 @@ impl NewFile {
         let path = self.path();
         rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode)).context("change mode of", &path)?;
         self.file.sync_all().context("sync", &path)?;
+        if !self.is_named {
+            // What a crash has left of that moment.
+            let _ = rustix::fs::unlinkat(&self.dir, &self.aside, AtFlags::empty());
+            let open = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+            rustix::fs::linkat(CWD, open, &self.dir, &self.aside, AtFlags::SYMLINK_FOLLOW)
+                .context("name", &path)?;
+            self.is_named = true;
+        }
         rustix::fs::renameat(&self.dir, &self.aside, &self.dir, &self.name).context("replace", &path)?;
-        self.is_placed = true;
+        self.is_named = false;
         sync_dir(&self.dir)
     }
 }
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if !self.is_placed {
+        if self.is_named {
             // One that stays is overwritten next time.
             let _ = rustix::fs::unlinkat(&self.dir, &self.aside, AtFlags::empty());
         }
     }
 }
 
+const UNNAMED: OFlags = OFlags::TMPFILE.union(OFlags::RDWR).union(OFlags::CLOEXEC);
+
+/// Old kernels see a directory to be written, and some file systems have no files without a name.
+fn has_no_unnamed(error: Errno) -> bool {
+    matches!(error, Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT)
+}
+
 /// A file without a name on the file system of `dir`, for reading and writing (open(2) O_TMPFILE).
 pub fn unnamed_file(dir: &Root) -> Result<File, IoError> {
     let mode = Mode::from_raw_mode(0o600);
-    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    match rustix::fs::openat(dir, ".", flags, mode) {
-        // Old kernels see a directory to be written, and some file systems have none without a name.
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => once_named_file(dir),
+    match rustix::fs::openat(dir, ".", UNNAMED, mode) {
+        Err(error) if has_no_unnamed(error) => once_named_file(dir),
         other => other.map(File::from).context("create a file in", dir.path()),
     }
 }
