@@ -4,7 +4,8 @@ use super::{last_lines, lines_after, preamble};
 use crate::shell::SHARED;
 
 /// Lists of packages that are older than the repository's name archives that are gone: then new ones are fetched, for this
-/// once. `Sandbox::User`: the user for downloads cannot write here.
+/// once. `Sandbox::User`: the user for downloads cannot write here. `Pattern-Only`: a name that is none is not taken for a
+/// regular expression.
 pub(super) fn script(recommends: bool) -> String {
     format!(
         "{preamble}\
@@ -17,6 +18,7 @@ pub(super) fn script(recommends: bool) -> String {
          APT::Sandbox::User \"root\";\n\
          APT::Install-Recommends \"{recommends}\";\n\
          APT::Install-Suggests \"false\";\n\
+         APT::Cmd::Pattern-Only \"true\";\n\
          END\n\
          attempt \"$@\" && exit\n\
          grep -q '{REMOVED}' plan && exit 1\n\
@@ -37,11 +39,21 @@ pub(super) fn removed(plan: &str) -> Vec<String> {
     list.flat_map(str::split_whitespace).map(|name| name.trim_end_matches('*').to_owned()).collect()
 }
 
-/// Errors of apt begin with `E:`; what cannot be had of dependencies is told without a mark.
-pub(super) fn reason(words: &str) -> String {
+/// Errors of apt begin with `E:`; dependencies that cannot be met are in its plan, with an indent.
+pub(super) fn reason(words: &str, plan: &str) -> String {
+    let unmet = plan.split_once(UNMET).map_or("", |(_, rest)| rest);
+    let unmet = unmet.lines().skip(1).take_while(|line| line.starts_with(' '));
+    let unmet: Vec<String> =
+        unmet.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    if !unmet.is_empty() {
+        return unmet.join("; ");
+    }
     let errors = lines_after(words, &["E: "]);
     if errors.is_empty() { last_lines(words) } else { errors.join("; ") }
 }
+
+/// How the list of dependencies begins that cannot be met.
+const UNMET: &str = "The following packages have unmet dependencies:";
 
 #[cfg(test)]
 mod tests {
@@ -58,7 +70,11 @@ mod tests {
     #[test]
     fn the_reason_is_what_is_marked_as_an_error() {
         let words = "W: Some lists are old\nE: Unable to locate package nothere\nE: And another\n";
-        assert_eq!(reason(words), "Unable to locate package nothere; And another");
-        assert_eq!(reason("\nnot marked\n"), "not marked");
+        assert_eq!(reason(words, ""), "Unable to locate package nothere; And another");
+        assert_eq!(reason("\nnot marked\n", "x\n"), "not marked");
+        let plan = "The following packages have unmet dependencies:\n systemd-cron : Conflicts: cron-daemon\n\
+                    \x20               Conflicts: x\nNo more\n";
+        let broken = "E: Unable to correct problems, you have held broken packages.\n";
+        assert_eq!(reason(broken, plan), "systemd-cron : Conflicts: cron-daemon; Conflicts: x");
     }
 }

@@ -151,7 +151,7 @@ impl Manager {
     /// What a failed run said that a person should read.
     fn reason(self, words: &str, plan: &str) -> String {
         match self {
-            Manager::Apt => apt::reason(words),
+            Manager::Apt => apt::reason(words, plan),
             Manager::Dnf | Manager::Dnf5 => dnf::reason(words),
             Manager::Zypper => zypper::reason(plan),
         }
@@ -166,14 +166,14 @@ impl fmt::Display for Manager {
 
 /// Asks the base's package manager for what is wanted, and downloads what the base lacks of it.
 pub fn resolve(wanted: &Wanted, events: &mut dyn Events) -> Result<Resolved, Error> {
+    if let Some(name) = wanted.packages.iter().find(|name| !is_name(name)) {
+        return Err(Error::BadName { name: name.clone() });
+    }
     let host = Host::open(&wanted.root)?;
     let manager = wanted
         .manager
         .or_else(|| Manager::of(&host))
         .ok_or_else(|| Error::NoManager { root: wanted.root.clone() })?;
-    if let Some(name) = wanted.packages.iter().find(|name| !is_name(name)) {
-        return Err(Error::BadName { name: name.clone() });
-    }
     let scratch = Scratch::make(&wanted.state, events)?;
     let ended = run(wanted, manager, &scratch)?;
     let text = |name: &str| match scratch.dir().read(name, LIMIT) {
@@ -190,7 +190,11 @@ pub fn resolve(wanted: &Wanted, events: &mut dyn Events) -> Result<Resolved, Err
         return Err(Error::Removes { manager, packages: removed });
     }
     if ended != 0 {
-        return Err(Error::Refused { manager, words: manager.reason(&words, &plan) });
+        let words = match manager.reason(&words, &plan) {
+            nothing if nothing.is_empty() => format!("it ended with {ended}"),
+            words => words,
+        };
+        return Err(Error::Refused { manager, words });
     }
     Ok(Resolved { manager, files: files(scratch.dir())?, _scratch: scratch })
 }
@@ -201,10 +205,11 @@ const FAILURE: &str = "failure";
 /// How much of a package manager's words is read, in bytes.
 const LIMIT: u64 = 16 << 20;
 
-/// Options would be taken for such, and a word with a space in it is none that a package manager knows.
+/// Options would be taken for such, a minus at the end for a wish to remove, and a word with a space in it is none that a
+/// package manager knows.
 fn is_name(word: &str) -> bool {
     let is_odd = |c: char| c.is_whitespace() || c.is_control();
-    !word.is_empty() && !word.starts_with('-') && !word.contains(is_odd)
+    !word.is_empty() && !word.starts_with('-') && !word.ends_with('-') && !word.contains(is_odd)
 }
 
 /// Runs the script in an overlay in RAM; its exit code.
