@@ -111,15 +111,27 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     for (name, recipe) in recipes(arguments)? {
         let recipe = arguments.over(recipe);
         recipe.check().map_err(Error::Words)?;
-        let bases = if recipe.bases.is_empty() { vec![place.root.clone()] } else { recipe.bases.clone() };
-        for base in bases {
-            reports.push(one(place, arguments, &name, &recipe, &base)?);
+        if recipe.bases.is_empty() {
+            reports.push(one(place, arguments, &name, &recipe, &place.root, &arguments.output)?);
+        }
+        for base in &recipe.bases {
+            // Images for several bases have one name.
+            let output = arguments.output.join(base_name(base)?);
+            std::fs::create_dir_all(&output).context("make", &output)?;
+            reports.push(one(place, arguments, &name, &recipe, base, &output)?);
         }
     }
     if arguments.json {
         output::print_json(&reports)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The name of a base's directory among those of others: its distribution and version.
+fn base_name(base: &Path) -> Result<String, Error> {
+    let release = Host::open(base)?.os_release();
+    let words = format!("{}-{}", release.id(), release.get("VERSION_ID").unwrap_or("rolling"));
+    Ok(words.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' }).collect())
 }
 
 /// What is to be built: what recipes say, or what the command line says alone.
@@ -130,9 +142,17 @@ fn recipes(arguments: &Arguments) -> Result<Vec<(ExtensionName, Recipe)>, Error>
         let name = word.parse().map_err(|error: build::InvalidName| Error::Words(error.to_string()))?;
         return Ok(vec![(name, Recipe::default())]);
     }
+    if !is_recipe_file(Path::new(word)) {
+        return Err(Error::Words(format!("'{word}' is no recipe: packages come after --package")));
+    }
     let found = Recipe::find(Path::new(word)).map_err(build::Error::from)?;
     let read = |path: &PathBuf| Recipe::read(path).map_err(|error| build::Error::from(error).into());
     found.iter().map(read).collect()
+}
+
+/// Whether it can be one: a directory, or a file that is called so.
+fn is_recipe_file(path: &Path) -> bool {
+    !path.is_file() || path.extension().is_some_and(|end| end == "toml")
 }
 
 impl Arguments {
@@ -192,6 +212,7 @@ fn one(
     name: &ExtensionName,
     recipe: &Recipe,
     base: &Path,
+    output: &Path,
 ) -> Result<Report, Error> {
     let compression = match &recipe.compression {
         Some(words) => words.parse::<Compression>().map_err(|error| Error::Words(error.to_string()))?,
@@ -201,6 +222,8 @@ fn one(
         return Err(Error::Words(format!("what is to be in '{name}'? give --package or --tree")));
     }
     let host = Host::open(base)?;
+    // Before anything is downloaded.
+    let output_directory = Root::open(output)?;
     let resolved = resolved(place, arguments, recipe, base)?;
     let sources = sources(recipe, resolved.as_ref())?;
     let replaced = replaced(&host, &sources)?;
@@ -214,9 +237,10 @@ fn one(
     let request = Request {
         name: name.clone(),
         recipe,
+        first: first_name(recipe),
         sources,
         base: &host,
-        output: Root::open(&arguments.output)?,
+        output: output_directory,
         compression,
         envelope: arguments.envelope(recipe)?,
         time: source_date_epoch()?,
@@ -255,6 +279,12 @@ fn resolved(
     if names.is_empty() {
         return Ok(None);
     }
+    if let Some(file) = names.iter().find(|name| Path::new(name).is_file()) {
+        return Err(Error::Words(format!("'{file}' is a name of a package here; the file is ./{file}")));
+    }
+    if !rustix::process::geteuid().is_root() {
+        return Err(Error::NotRoot);
+    }
     let wanted = Wanted {
         packages: names,
         manager: arguments.manager,
@@ -273,13 +303,24 @@ fn sources(recipe: &Recipe, resolved: Option<&Resolved>) -> Result<Vec<Source>, 
     let files = recipe.packages.iter().filter(|word| build::is_path(word)).map(PathBuf::from);
     let from_repositories = resolved.into_iter().flat_map(|resolved| resolved.files.iter().cloned());
     let all = from_repositories.chain(files).chain(recipe.trees.iter().cloned());
-    all.map(|path| Ok(build::open(&path)?)).collect()
+    let mut sources: Vec<Source> = Vec::new();
+    for path in all {
+        let source = build::open(&path)?;
+        if !sources.iter().any(|known| known.is_same_package(&source)) {
+            sources.push(source);
+        }
+    }
+    Ok(sources)
 }
 
 /// Packages of which the base has another version.
 fn replaced(host: &Host, sources: &[Source]) -> Result<Vec<String>, Error> {
     let Some(place) = pkgdb::Place::in_root(&host.root)? else { return Ok(Vec::new()) };
-    let installed = place.open(PATIENCE)?.packages()?;
+    let installed = match place.open(PATIENCE) {
+        // Who may not lock it has no way to read it whole.
+        Err(_) if !rustix::process::geteuid().is_root() => return Ok(Vec::new()),
+        opened => opened?.packages()?,
+    };
     let version = |package: &PackageFile| {
         let is_it =
             |known: &&pkgdb::Package| known.name == package.name() && known.arch == package.architecture();
@@ -297,6 +338,12 @@ fn replaced(host: &Host, sources: &[Source]) -> Result<Vec<String>, Error> {
 
 /// How long to wait for who changes the base's database.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The name of the first package that was asked for by name.
+fn first_name(recipe: &Recipe) -> Option<String> {
+    let first = recipe.packages.iter().find(|word| !build::is_path(word))?;
+    Some(first.split(['=', ':', '/']).next().unwrap_or(first).to_owned())
+}
 
 fn would_build(
     arguments: &Arguments,
@@ -380,7 +427,7 @@ fn findings_in_words(fitness: &Fitness) -> String {
     }
     if remarks.len() > FEW {
         let more = counted((remarks.len() - FEW) as u64, "more remark");
-        let _ = writeln!(text, "onlay: and {more}: 'onlay ext check --all' lists them");
+        let _ = writeln!(text, "onlay: and {more}: '{} ext check --all IMAGE' lists them", output::program());
     }
     text
 }

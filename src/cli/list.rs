@@ -128,10 +128,9 @@ pub(super) fn collect(place: &Place) -> Result<Vec<Row>, Error> {
         let is_unlocked = unlocked.is_some();
         let base = unlocked.map_or_else(|| host.base(), |record| record.base);
         for listed in overlays.list()? {
-            let is_behind = |overlay: &Overlay| match is_unlocked {
-                // Edits are seen in what is unlocked; what is below shows none of them.
-                true => overlay.record.base != base,
-                false => is_behind(overlay, &host, &base),
+            // Edits are seen in what is unlocked; what is below shows none of them.
+            let is_behind = |overlay: &Overlay| {
+                if is_unlocked { overlay.record.base != base } else { is_behind(overlay, &host, &base) }
             };
             let is_behind = listed.overlay.as_ref().is_ok_and(is_behind);
             let position =
@@ -140,7 +139,7 @@ pub(super) fn collect(place: &Place) -> Result<Vec<Row>, Error> {
             let is_of_host =
                 listed.overlay.as_ref().is_ok_and(|overlay| overlay.check_root(host.root.path()).is_ok());
             let mut row = row_on_disk(listed, user.as_ref());
-            row.behind = is_behind;
+            row.behind = is_of_host && is_behind;
             row.unlocked = is_of_host && is_unlocked;
             rows.push(row);
         }

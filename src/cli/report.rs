@@ -166,8 +166,7 @@ fn build_hint(error: &build::Error) -> Option<String> {
     match error {
         build::Error::NoVersion { .. } => Some("say it with --version".into()),
         build::Error::Unfit { .. } => Some("--unfit makes the image all the same".into()),
-        build::Error::Twice { .. } => Some("--drop leaves one of them out".into()),
-        build::Error::Io(error) => io_hint(error),
+        build::Error::Twice { .. } => Some("--drop leaves it out of all".into()),
         _ => None,
     }
 }

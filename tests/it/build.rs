@@ -110,6 +110,10 @@ fn an_image_has_what_dpkg_unpacks() {
     });
     expect_words(&bed.build(&["probe", "--package", &package]));
     assert_eq!(bed.images(), ["probe_2.0~rc1-3_any.raw", "probe_2.0~rc1-3_any.raw.json"]);
+    let size = || fs::metadata(bed.at("probe_2.0~rc1-3_any.raw")).expect("it is there").len();
+    let once = size();
+    expect_words(&bed.build(&["probe", "--package", &package, "--package", &package]));
+    assert_eq!(size(), once, "a package that is named twice is in it once");
 
     let ours = bed.unpacked("probe_2.0~rc1-3_any.raw", "ours");
     let theirs = bed.at("theirs");
@@ -148,7 +152,7 @@ fn what_no_extension_can_have_is_placed_elsewhere_or_left_out() {
     for line in [
         "left out 1 file: package managers' own data",
         "left out 1 file: places that an extension cannot reach",
-        "left out 1 file: what the recipe drops",
+        "left out 1 file: what was to be dropped",
         "2 files of /etc and /var go there at boot",
     ] {
         assert!(said.contains(line), "{line}: {said}");
@@ -164,7 +168,7 @@ fn what_no_extension_can_have_is_placed_elsewhere_or_left_out() {
     assert_eq!(read("usr/share/factory/etc/probe/probe.conf"), "configured\n");
     assert_eq!(read("usr/share/doc/probe/copyright"), "kept\n");
     assert_eq!(
-        read("usr/lib/tmpfiles.d/onlay-probe.conf"),
+        read("usr/lib/tmpfiles.d/zzz-onlay-probe.conf"),
         "d /etc/probe 0755 0 0 -\nL /etc/probe/link.conf - - - - probe.conf\nC /etc/probe/probe.conf\n\
          d /var/lib/probe 0755 0 0 -\n"
     );
@@ -225,6 +229,8 @@ fn what_does_not_fit_or_makes_no_sense_leaves_no_image() {
         (vec![broken], "broken.deb"),
         (vec!["./missing.deb"], "missing.deb"),
         (vec!["hello"], "there is no apt, dnf or zypper"),
+        (vec!["one.deb"], "the file is ./one.deb"),
+        (vec!["mawk-"], "is no name of a package"),
     ] {
         let mut arguments = vec!["x"];
         arguments.extend(packages.iter().flat_map(|package| ["-p", package]));
@@ -274,6 +280,12 @@ fn programs_that_the_base_cannot_run_are_not_built_unless_that_is_wanted() {
     );
     assert_eq!(bed.images(), [""; 0]);
     expect_words(&bed.build(&["probe", "-p", &partial, "--unfit"]));
+    // A directory with programs is for the base's processor.
+    let source = bed.at("source-whole");
+    let source = source.to_str().expect("ours");
+    expect_words(&bed.build(&["tree", "--tree", source, "--version", "1", "--drop", "DEBIAN"]));
+    let word = onlay::host::Host::architecture();
+    assert!(bed.at(&format!("tree_1_{word}.raw")).exists(), "{:?}", bed.images());
     let said = expect_words(&bed.build(&["probe", "-p", &whole, "--json"]));
     assert!(said.contains("\"libprobe.so.3\": []") && said.contains("\"libc.so.6\""), "{said}");
     let dissected = expect_success(command("systemd-dissect").arg(bed.at("probe_2.0~rc1-3_any.raw")));
@@ -323,6 +335,15 @@ fn recipes_are_built_one_after_the_other() {
     let top = bed.unpacked("first_7_any.raw", "first");
     let release = top.join("usr/lib/extension-release.d/extension-release.first");
     assert_eq!(fs::read_to_string(release).expect("it is there"), "ID=_any\n");
+    // One image for each base, and each in a directory of its own, since they have one name.
+    write(bed.place.path(), "both.toml", "packages = ['./one.deb']\nbases = ['base', 'other']\n");
+    write(bed.place.path(), "other/etc/os-release", "ID=lab\nVERSION_ID=2\n");
+    expect_words(&bed.build(&["both.toml", "-o", "out"]));
+    for (base, version) in [("lab-1", "VERSION_ID=1"), ("lab-2", "VERSION_ID=2")] {
+        let top = bed.unpacked(&format!("out/{base}/both_2.0~rc1-3_any.raw"), base);
+        let release = top.join("usr/lib/extension-release.d/extension-release.both");
+        assert!(fs::read_to_string(release).expect("it is there").contains(version));
+    }
     write(bed.place.path(), "bad.toml", "packges = []\n");
     let output = bed.build(&["./bad.toml"]);
     assert!(words(&output).contains("packges"), "{}", words(&output));
@@ -347,4 +368,40 @@ fn a_full_disk_is_said_and_leaves_nothing() {
         unshare.args(["--mount", "sh", "-c", &script]).current_dir(bed.place.path()).output().expect("there");
     let said = words(&output);
     assert!(said.contains("No space left on device") && said.contains("ended with 1\nend"), "{said}");
+}
+
+#[test]
+fn who_is_killed_leaves_nothing() {
+    let bed = Bed::make();
+    let package = bed.deb("one", |top| {
+        let mut random = fastrand::Rng::with_seed(1);
+        let noise: Vec<u8> = (0..30_000_000).map(|_| random.u8(..)).collect();
+        write(top, "usr/share/one/x", "x");
+        fs::write(top.join("usr/share/one/noise"), noise).expect("ours");
+    });
+    fs::create_dir(bed.at("out")).expect("ours");
+    for milliseconds in [20, 60, 120, 250] {
+        let mut onlay = command(ONLAY);
+        onlay.arg("--root").arg(&bed.base).args([
+            "build",
+            "one",
+            "-o",
+            "out",
+            "--compression",
+            "zstd:19",
+            "-p",
+            &package,
+        ]);
+        let mut child = onlay
+            .current_dir(bed.place.path())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("it starts");
+        std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+        child.kill().expect("it is ours");
+        if child.wait().expect("it is ours").success() {
+            break;
+        }
+        assert_eq!(fs::read_dir(bed.at("out")).expect("ours").count(), 0, "after {milliseconds} ms");
+    }
 }

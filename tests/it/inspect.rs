@@ -61,7 +61,7 @@ compression  zstd, level 3, blocks of 128 KiB
 size         4.0 kB
 made         2023-11-14T22:13:20Z
 holds        9 entries
-verified     2 files, 300 kB
+readable     2 files, 300 kB
 
 usr/lib/extension-release.d/extension-release.x:
     ID=debian

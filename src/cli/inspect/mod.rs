@@ -126,7 +126,7 @@ impl Inspected {
             ("size", output::size(self.size)),
             ("made", self.time.clone()),
             ("holds", counted(names, "entry")),
-            ("verified", format!("{}, {}", counted(files, "file"), output::size(bytes))),
+            ("readable", format!("{}, {}", counted(files, "file"), output::size(bytes))),
         ]);
         let rows: Vec<Vec<String>> =
             rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();

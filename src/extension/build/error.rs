@@ -56,6 +56,12 @@ pub enum Error {
         /// The extension.
         name: String,
     },
+    /// A version that no image can have.
+    #[error("'{version}' is no version for an image: it has letters, digits, '.', '+', '-', '~' and '^'")]
+    BadVersion {
+        /// The words.
+        version: String,
+    },
     /// A package is for another architecture.
     #[error("'{}' is for {is}, and the base is {base}", package.display())]
     Architecture {

@@ -28,8 +28,9 @@ pub(super) fn add(
         (manifest::place(name), manifest.to_text(), Xattrs::default()),
         (release_place(name), release.as_bytes().to_vec(), not_strict()),
     ];
+    // Of several lines for one path, systemd takes the first in the order of file names: a package's own come before.
     if !lines.is_empty() {
-        let path = Path::new("usr/lib/tmpfiles.d").join(format!("onlay-{name}.conf"));
+        let path = Path::new("usr/lib/tmpfiles.d").join(format!("zzz-onlay-{name}.conf"));
         files.push((path, lines, Xattrs::default()));
     }
     let mut generated = Vec::new();

@@ -87,7 +87,7 @@ pub(super) fn left_out(gathered: &[Gathered]) -> BTreeMap<String, u64> {
             *left_out.entry(reason.words().to_owned()).or_default() += files.len() as u64;
         }
         if gathered.dropped > 0 {
-            *left_out.entry("what the recipe drops".to_owned()).or_default() += gathered.dropped;
+            *left_out.entry("what was to be dropped".to_owned()).or_default() += gathered.dropped;
         }
     }
     left_out

@@ -106,7 +106,7 @@ impl Recipe {
             return Err(unusable(format!("it has {size} bytes")));
         }
         let text = std::fs::read_to_string(path).context("read", path)?;
-        let mut recipe: Recipe = toml::from_str(&text).map_err(|error| unusable(error.to_string()))?;
+        let mut recipe: Recipe = toml::from_str(&text).map_err(|error| unusable(in_a_line(&error, &text)))?;
         recipe.check().map_err(&unusable)?;
         let beside = path.parent().unwrap_or(Path::new(""));
         recipe.trees.iter_mut().chain(&mut recipe.bases).for_each(|path| *path = beside.join(&*path));
@@ -159,8 +159,18 @@ impl Recipe {
 
     /// Which files are left out.
     pub(super) fn filter(&self) -> Filter {
-        let patterns = |words: &[String]| words.iter().filter_map(|word| Pattern::new(word).ok()).collect();
+        let pattern = |word: &String| Pattern::new(word.trim_start_matches('/')).ok();
+        let patterns = |words: &[String]| words.iter().filter_map(pattern).collect();
         Filter { drop: patterns(&self.drop), keep: patterns(&self.keep) }
+    }
+}
+
+/// An error of TOML's in one line, with the number of its own.
+fn in_a_line(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+    match error.span().and_then(|span| text.get(..span.start)) {
+        Some(before) => format!("{message} (line {})", before.matches('\n').count() + 1),
+        None => message,
     }
 }
 
@@ -220,7 +230,7 @@ mod tests {
             ("drop = ['usr/***']", "is no pattern"),
             ("scope = ['world']", "is no scope"),
             ("restart = ['a b.service']", "is no name of a unit"),
-            ("packages = 3", "packages"),
+            ("packages = 3", "expected a sequence (line 1)"),
         ] {
             let error = read(text).expect_err(text).to_string();
             assert!(error.contains(said) && error.contains("debug.toml"), "{error}");

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
+use crate::extension::elf::Elf;
 use crate::package::archive::{Device, Entry, Kind, Limits, Owner, PackageFile};
 use crate::package::header::FileFlags;
 use crate::sys::{Context, FileKind, Root, Xattrs, io_error};
@@ -35,6 +36,30 @@ impl Source {
                 std::fs::metadata(package.path()).map_or(0, |metadata| metadata.len())
             }
             Source::Tree(_) => u64::MAX,
+        }
+    }
+
+    /// Whether there are programs for one kind of processor in it (ELF).
+    pub(super) fn has_programs(&self) -> Result<bool, Error> {
+        let mut has = false;
+        self.visit(|entry, content| {
+            let mut beginning = [0; 4];
+            if !has && entry.size >= 4 && content.read_exact(&mut beginning).is_ok() {
+                has = Elf::is_one(&beginning);
+            }
+            Ok(())
+        })?;
+        Ok(has)
+    }
+
+    /// Whether both are files of one package, in one version.
+    pub fn is_same_package(&self, other: &Source) -> bool {
+        let key = |package: &PackageFile| {
+            (package.name().into_owned(), package.version(), package.architecture().into_owned())
+        };
+        match (self, other) {
+            (Source::Package(one), Source::Package(other)) => key(one) == key(other),
+            _ => false,
         }
     }
 

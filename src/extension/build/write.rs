@@ -29,6 +29,8 @@ pub struct Request<'a> {
     pub name: ExtensionName,
     /// How.
     pub recipe: &'a Recipe,
+    /// The package that gives the version where the recipe has none and none is called as the extension.
+    pub first: Option<String>,
     /// From what.
     pub sources: Vec<Source>,
     /// For what.
@@ -77,8 +79,8 @@ pub fn build(request: &Request<'_>) -> Result<Built, Error> {
     let facts = HostFacts::read(request.base, &contents, None)?;
     let architecture = architecture(&request.sources, &facts.architecture)?;
     let version = match &request.recipe.version {
-        Some(version) => version_of(version),
-        None => version_of_first(&request.name, &request.sources)?,
+        Some(version) => checked_version(version)?,
+        None => version_of_first(request)?,
     };
     let file = image_name(&request.name, &version, architecture);
     let image = NewFile::create(&request.output, OsStr::new(&file))?;
@@ -195,11 +197,17 @@ fn judge(
     Ok(fit::check(facts, base, &extension, &[], 0)?)
 }
 
-/// The architecture of all packages: none where they are for every one.
+/// The architecture of all packages: none where they are for every one. Programs in a directory are the base's; those of
+/// another one are found when the image is judged.
 fn architecture(sources: &[Source], of_base: &str) -> Result<Option<&'static str>, Error> {
     let mut found = None;
     for source in sources {
-        let Source::Package(package) = source else { continue };
+        let Source::Package(package) = source else {
+            if found.is_none() && source.has_programs()? {
+                found = ddi::Architecture::named(of_base).map(ddi::Architecture::name);
+            }
+            continue;
+        };
         if package.is_any_architecture() {
             continue;
         }
@@ -215,17 +223,25 @@ fn architecture(sources: &[Source], of_base: &str) -> Result<Option<&'static str
     Ok(found)
 }
 
-fn version_of_first(name: &ExtensionName, sources: &[Source]) -> Result<String, Error> {
+fn version_of_first(request: &Request<'_>) -> Result<String, Error> {
     let packages = || {
-        sources.iter().filter_map(|source| match source {
+        request.sources.iter().filter_map(|source| match source {
             Source::Package(package) => Some(package),
             Source::Tree(_) => None,
         })
     };
-    // The package that the extension is named after, else the first.
-    let package = packages().find(|package| package.name() == name.as_str()).or_else(|| packages().next());
-    match package {
+    let called = |name: Option<&str>| packages().find(|package| Some(&*package.name()) == name);
+    let package = called(Some(request.name.as_str())).or_else(|| called(request.first.as_deref()));
+    match package.or_else(|| packages().next()) {
         Some(package) => Ok(version_of(&package.version())),
-        None => Err(Error::NoVersion { name: name.to_string() }),
+        None => Err(Error::NoVersion { name: request.name.to_string() }),
     }
+}
+
+/// A version that a person chose, which is not changed.
+fn checked_version(version: &str) -> Result<String, Error> {
+    if version.is_empty() || version_of(version) != version {
+        return Err(Error::BadVersion { version: version.to_owned() });
+    }
+    Ok(version.to_owned())
 }
