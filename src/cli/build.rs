@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Args, ValueHint};
 use serde::Serialize;
 
 use super::arguments::Place;
+use super::db;
 use super::messages::Messages;
 use super::output;
 use super::report::Error;
@@ -316,7 +316,7 @@ fn sources(recipe: &Recipe, resolved: Option<&Resolved>) -> Result<Vec<Source>, 
 /// Packages of which the base has another version.
 fn replaced(host: &Host, sources: &[Source]) -> Result<Vec<String>, Error> {
     let Some(place) = pkgdb::Place::in_root(&host.root)? else { return Ok(Vec::new()) };
-    let installed = match place.open(PATIENCE) {
+    let installed = match place.open(db::PATIENCE) {
         // Who may not lock it has no way to read it whole.
         Err(_) if !rustix::process::geteuid().is_root() => return Ok(Vec::new()),
         opened => opened?.packages()?,
@@ -335,9 +335,6 @@ fn replaced(host: &Host, sources: &[Source]) -> Result<Vec<String>, Error> {
     };
     Ok(sources.iter().filter_map(words).collect())
 }
-
-/// How long to wait for who changes the base's database.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The name of the first package that was asked for by name.
 fn first_name(recipe: &Recipe) -> Option<String> {

@@ -52,7 +52,7 @@ struct Database {
 }
 
 /// How long to wait for who changes a database.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) fn run(place: &Where, arguments: &Arguments) -> Result<ExitCode, Error> {
     match &arguments.verb {

@@ -11,6 +11,7 @@ use super::placing;
 use crate::image::squashfs::StoredFile;
 use crate::image::tree::{Kind, Metadata, Node};
 use crate::image::{self, Tree};
+use crate::package::digest::FileDigest;
 use crate::sys::{FileKind, Root, Xattrs};
 
 /// All files, by path, with the number of the source that each is from.
@@ -80,7 +81,7 @@ impl<'a> Assembly<'a> {
     }
 
     /// All files with contents: path and digest.
-    pub(super) fn contents(&self) -> impl Iterator<Item = (&Path, &StoredFile, &[u8; 32])> {
+    pub(super) fn contents(&self) -> impl Iterator<Item = (&Path, &StoredFile, &FileDigest)> {
         self.files.iter().filter_map(|(path, (_, brought))| match &brought.what {
             What::File(stored, digest) => Some((path.as_path(), stored, digest)),
             _ => None,

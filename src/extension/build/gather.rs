@@ -16,6 +16,7 @@ use crate::extension::elf::Elf;
 use crate::image::squashfs::{Segment, StoredFile};
 use crate::image::tree::Metadata;
 use crate::package::archive::{Entry, Kind, Owner};
+use crate::package::digest::FileDigest;
 use crate::sys::{Root, Xattrs};
 
 /// What all sources have in common.
@@ -36,8 +37,8 @@ pub(super) struct Common<'a> {
 pub(super) struct Gathered {
     /// Its files, in its order.
     pub(super) files: Vec<Brought>,
-    /// Files that are not in the image, by the reason.
-    pub(super) out: BTreeMap<Reason, Vec<PathBuf>>,
+    /// How many files are not in the image, by the reason.
+    pub(super) out: BTreeMap<Reason, u64>,
     /// Its ELF files.
     pub(super) objects: Vec<(PathBuf, Elf)>,
     /// Owners that nobody knows, with a file of each; root has them.
@@ -65,7 +66,7 @@ pub(super) enum What {
     /// A directory.
     Directory,
     /// A regular file, with the digest of its contents.
-    File(StoredFile, [u8; 32]),
+    File(StoredFile, FileDigest),
     /// A symbolic link, with its target.
     Symlink(OsString),
     /// Another name of a file that came before.
@@ -107,7 +108,7 @@ impl Gathering<'_> {
             Placed::Out(reason) => {
                 // A directory is told by what is in it.
                 if entry.kind != Kind::Directory {
-                    self.gathered.out.entry(reason).or_default().push(entry.path.clone());
+                    *self.gathered.out.entry(reason).or_default() += 1;
                 }
                 return Ok(());
             }

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::assemble::Assembly;
 use super::error::Error;
 use super::gather::{Brought, What};
@@ -12,6 +10,7 @@ use super::manifest::{self, Manifest};
 use super::naming::ExtensionName;
 use crate::image::squashfs::Segment;
 use crate::image::tree::Metadata;
+use crate::package::digest::Algorithm;
 use crate::sys::Xattrs;
 
 /// Adds the release file, the manifest, and lines for tmpfiles.d where there are defaults.
@@ -37,7 +36,8 @@ pub(super) fn add(
     for (path, text, xattrs) in files {
         let stored = segment.store(&mut &text[..], &path)?;
         let metadata = Metadata { mode: 0o644, mtime: time, xattrs, ..Metadata::default() };
-        let what = What::File(stored, Sha256::digest(&text).into());
+        let digest = Algorithm::Sha256.digest(&text[..]).expect("memory can be read");
+        let what = What::File(stored, digest);
         generated.push(Brought { path, default_of: None, metadata, what });
     }
     segment.close()?;

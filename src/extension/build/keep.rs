@@ -4,10 +4,9 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 
-use sha2::{Digest, Sha256};
-
 use super::error::Error;
 use crate::extension::{self, Content};
+use crate::package::digest::{Algorithm, Digester, FileDigest};
 use crate::sys::{Root, io_error, unnamed_file};
 
 /// Larger files are kept in a file without a name.
@@ -16,7 +15,7 @@ const MOST_IN_MEMORY: u64 = 8 << 20;
 /// Passes content on.
 pub(super) struct Keeping<R> {
     content: R,
-    digest: Sha256,
+    digest: Digester,
     kept: Option<Kept>,
 }
 
@@ -36,12 +35,12 @@ impl<R: Read> Keeping<R> {
             true if size <= MOST_IN_MEMORY => Some(Kept::Memory(Vec::with_capacity(size as usize))),
             true => Some(Kept::File(unnamed_file(work)?)),
         };
-        Ok(Keeping { content, digest: Sha256::new(), kept })
+        Ok(Keeping { content, digest: Digester::new(Algorithm::Sha256), kept })
     }
 
     /// The digest of all that was passed on (SHA-256), and what was kept.
-    pub(super) fn finish(self) -> ([u8; 32], Option<Kept>) {
-        (self.digest.finalize().into(), self.kept)
+    pub(super) fn finish(self) -> (FileDigest, Option<Kept>) {
+        (self.digest.finish(), self.kept)
     }
 }
 

@@ -72,9 +72,6 @@ pub struct PackageNote {
     pub sha256: String,
     /// Scripts that a package manager would have run, and that were not.
     pub scripts: Vec<String>,
-    /// The version that the base has of it, which is hidden by this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub replaces: Option<String>,
 }
 
 /// The files of an extension.

@@ -1,12 +1,9 @@
 //! What a manifest says of base, packages and files.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::io::Seek;
 use std::path::Path;
-
-use sha2::{Digest, Sha256};
 
 use super::assemble::Assembly;
 use super::error::Error;
@@ -14,6 +11,7 @@ use super::gather::Gathered;
 use super::manifest::{Base, Files, PackageNote};
 use super::source::Source;
 use crate::host::OsRelease;
+use crate::package::digest::{Algorithm, Digester};
 use crate::sys::Context;
 
 /// The base, by its os-release.
@@ -35,56 +33,39 @@ pub(super) fn package(source: &Source) -> Result<Option<PackageNote>, Error> {
         architecture: package.architecture().into_owned(),
         source: package.source().into_owned(),
         license: package.license().map(std::borrow::Cow::into_owned),
-        sha256: digest_of(&file, package.path())?.1,
+        sha256: digest_of(&file, package.path())?,
         scripts: package.scripts().into_iter().map(str::to_owned).collect(),
-        replaces: None,
     }))
 }
 
 /// All files with contents.
 pub(super) fn files(assembly: &Assembly<'_>) -> Files {
     let mut files = Files::default();
-    let mut digest = Sha256::new();
+    let mut digest = Digester::new(Algorithm::Sha256);
     for (path, stored, contents) in assembly.contents() {
         files.count += 1;
         files.bytes += stored.size();
-        digest.update(hex(contents));
+        digest.update(contents.to_string().as_bytes());
         digest.update(b"  ");
         digest.update(path.as_os_str().as_encoded_bytes());
         digest.update(b"\n");
     }
-    files.sha256 = hex(&digest.finalize());
+    files.sha256 = digest.finish().to_string();
     files
 }
 
-/// A file's size in bytes and its SHA-256.
-pub(super) fn digest_of(file: &File, path: &Path) -> Result<(u64, String), Error> {
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    let mut offset = 0;
-    loop {
-        let length = file.read_at(&mut buffer, offset).context("read", path)?;
-        if length == 0 {
-            return Ok((offset, hex(&digest.finalize())));
-        }
-        digest.update(&buffer[..length]);
-        offset += length as u64;
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+/// A file's SHA-256, in hexadecimal digits.
+pub(super) fn digest_of(mut file: &File, path: &Path) -> Result<String, Error> {
+    file.rewind().context("read", path)?;
+    Ok(Algorithm::Sha256.digest(file).context("read", path)?.to_string())
 }
 
 /// How many files are not in the image, by the reason.
 pub(super) fn left_out(gathered: &[Gathered]) -> BTreeMap<String, u64> {
     let mut left_out = BTreeMap::new();
     for gathered in gathered {
-        for (reason, files) in &gathered.out {
-            *left_out.entry(reason.words().to_owned()).or_default() += files.len() as u64;
+        for (reason, count) in &gathered.out {
+            *left_out.entry(reason.words().to_owned()).or_default() += count;
         }
         if gathered.dropped > 0 {
             *left_out.entry("what was to be dropped".to_owned()).or_default() += gathered.dropped;

@@ -90,7 +90,8 @@ pub fn build(request: &Request<'_>) -> Result<Built, Error> {
     if !is_good && !request.unfit {
         return Err(Error::Unfit { name: request.name.to_string(), fitness: Box::new(fitness) });
     }
-    let (size, sha256) = notes::digest_of(image.file(), &image.path())?;
+    let size = image.file().metadata().context("examine", image.path())?.len();
+    let sha256 = notes::digest_of(image.file(), &image.path())?;
     let beside = NewFile::create(&request.output, OsStr::new(&format!("{file}.json")))?;
     manifest.image = Some(Image { file, size, sha256 });
     beside.file().write_all(&manifest.to_text()).context("write", beside.path())?;
