@@ -43,7 +43,7 @@ pub use mount::{
 };
 pub use mountinfo::{Mount, MountTable};
 pub use namespace::{Namespace, Namespaces, bring_up_loopback, join, leave_for_new};
-pub use new_file::{NewFile, unnamed_file};
+pub use new_file::{NewFile, give_name, open_unnamed, unnamed_file};
 pub use overlayfs::{Features, MountError, OVERLAYFS_MAGIC, OverlaySpec, mount_overlay, unsuitable_upper};
 pub use poll::events_now;
 pub use process::{

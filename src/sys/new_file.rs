@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -28,17 +28,13 @@ impl NewFile {
         let mut aside = OsString::from(".");
         aside.push(name);
         aside.push(".new");
-        let mode = Mode::from_raw_mode(0o600);
-        let (file, is_named) = match rustix::fs::openat(dir, ".", UNNAMED, mode) {
-            Err(error) if has_no_unnamed(error) => {
-                let flags =
-                    OFlags::CREATE | OFlags::TRUNC | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-                (rustix::fs::openat(dir, &aside, flags, mode).context("create", dir.join(&aside))?, true)
-            }
-            other => (other.context("create", dir.join(name))?, false),
+        let unnamed = open_unnamed(dir).context("create", dir.join(name))?;
+        let is_named = unnamed.is_none();
+        let file = match unnamed {
+            Some(file) => file,
+            None => named_file(dir, &aside)?,
         };
-        let (dir, name, file) = (dir.try_clone()?, name.to_owned(), File::from(file));
-        Ok(NewFile { dir, name, aside, file, is_named })
+        Ok(NewFile { dir: dir.try_clone()?, name: name.to_owned(), aside, file, is_named })
     }
 
     /// To write to.
@@ -59,9 +55,7 @@ impl NewFile {
         if !self.is_named {
             // What a crash has left of that moment.
             let _ = rustix::fs::unlinkat(&self.dir, &self.aside, AtFlags::empty());
-            let open = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-            rustix::fs::linkat(CWD, open, &self.dir, &self.aside, AtFlags::SYMLINK_FOLLOW)
-                .context("name", &path)?;
+            give_name(&self.file, &self.dir, &self.aside).context("name", &path)?;
             self.is_named = true;
         }
         rustix::fs::renameat(&self.dir, &self.aside, &self.dir, &self.name).context("replace", &path)?;
@@ -79,20 +73,34 @@ impl Drop for NewFile {
     }
 }
 
-const UNNAMED: OFlags = OFlags::TMPFILE.union(OFlags::RDWR).union(OFlags::CLOEXEC);
-
-/// Old kernels see a directory to be written, and some file systems have no files without a name.
-fn has_no_unnamed(error: Errno) -> bool {
-    matches!(error, Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT)
+/// A file without a name on the file system of `dir` that can get one, for reading and writing (open(2) O_TMPFILE); `None`
+/// where there is no such thing: old kernels see a directory to be written, and some file systems have none.
+pub fn open_unnamed(dir: &Root) -> Result<Option<File>, Errno> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    match rustix::fs::openat(dir, ".", flags, Mode::from_raw_mode(0o600)) {
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => Ok(None),
+        other => other.map(|file| Some(File::from(file))),
+    }
 }
 
-/// A file without a name on the file system of `dir`, for reading and writing (open(2) O_TMPFILE).
+/// Gives such a file its name, in the way that needs no privilege (open(2), O_TMPFILE).
+pub fn give_name(file: &File, dir: &Root, name: impl AsRef<Path>) -> Result<(), Errno> {
+    let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::linkat(CWD, open, dir, name.as_ref(), AtFlags::SYMLINK_FOLLOW)
+}
+
+/// A file without a name on the file system of `dir`, for reading and writing, whatever that file system has.
 pub fn unnamed_file(dir: &Root) -> Result<File, IoError> {
-    let mode = Mode::from_raw_mode(0o600);
-    match rustix::fs::openat(dir, ".", UNNAMED, mode) {
-        Err(error) if has_no_unnamed(error) => once_named_file(dir),
-        other => other.map(File::from).context("create a file in", dir.path()),
+    match open_unnamed(dir).context("create a file in", dir.path())? {
+        Some(file) => Ok(file),
+        None => once_named_file(dir),
     }
+}
+
+fn named_file(dir: &Root, name: &OsStr) -> Result<File, IoError> {
+    let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let opened = rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o600));
+    opened.map(File::from).context("create", dir.join(name))
 }
 
 fn once_named_file(dir: &Root) -> Result<File, IoError> {

@@ -2,14 +2,11 @@
 //! that out, and keeps a disk busy rather than a processor.
 
 use std::fs::File;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::thread::{Builder, JoinHandle};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
-
 use super::Database;
-use crate::sys::{Root, copy_content_to_sync};
+use crate::sys::{Root, copy_content_to_sync, give_name, open_unnamed};
 
 /// A database that is being copied, by a thread of its own. The copy has no name yet, so nothing is left of it where
 /// it turns out not to be wanted, or the program is killed.
@@ -25,8 +22,7 @@ impl Ahead {
     pub fn begin(base: &Database, near: &Root) -> Option<Ahead> {
         let from = base.store.file().try_clone().ok()?;
         let source = identity(&from)?;
-        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-        let copy = File::from(rustix::fs::openat(near, ".", flags, Mode::from_raw_mode(0o600)).ok()?);
+        let copy = open_unnamed(near).ok()??;
         let work = move || copy_content_to_sync(&from, &copy).ok().map(|_| copy);
         Some(Ahead { source, worker: Builder::new().spawn(work).ok()? })
     }
@@ -38,9 +34,7 @@ impl Ahead {
             return None;
         }
         let copy = self.worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        // The way that open(2) tells for O_TMPFILE, which needs no privilege.
-        let open = format!("/proc/self/fd/{}", copy.as_raw_fd());
-        rustix::fs::linkat(CWD, open, dir, name, AtFlags::SYMLINK_FOLLOW).ok()?;
+        give_name(&copy, dir, name).ok()?;
         Some(copy)
     }
 }
