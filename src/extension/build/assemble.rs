@@ -16,7 +16,7 @@ use crate::sys::{FileKind, Root, Xattrs};
 
 /// All files, by path, with the number of the source that each is from.
 pub(super) struct Assembly<'a> {
-    base: Option<&'a Root>,
+    base: &'a Root,
     /// The time of what no source has a time for.
     time: i64,
     sources: Vec<PathBuf>,
@@ -24,7 +24,7 @@ pub(super) struct Assembly<'a> {
 }
 
 impl<'a> Assembly<'a> {
-    pub(super) fn new(base: Option<&'a Root>, time: i64) -> Assembly<'a> {
+    pub(super) fn new(base: &'a Root, time: i64) -> Assembly<'a> {
         Assembly { base, time, sources: Vec::new(), files: BTreeMap::new() }
     }
 
@@ -157,8 +157,7 @@ impl<'a> Assembly<'a> {
 
     /// The metadata of a directory that the base has, but for its time.
     fn of_base(&self, path: &Path) -> Option<Metadata> {
-        let base = self.base?;
-        let stat = base.lstat(path).ok()??;
+        let stat = self.base.lstat(path).ok()??;
         (FileKind::of(&stat) == FileKind::Directory).then(|| Metadata {
             mode: (stat.st_mode & 0o7777) as u16,
             uid: stat.st_uid,
@@ -169,7 +168,7 @@ impl<'a> Assembly<'a> {
     }
 
     fn is_directory_of_base(&self, path: &Path) -> bool {
-        self.base.is_some_and(|base| base.is_dir(path).unwrap_or(false))
+        self.base.is_dir(path).unwrap_or(false)
     }
 }
 

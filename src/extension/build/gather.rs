@@ -22,8 +22,8 @@ use crate::sys::{Root, Xattrs};
 /// What all sources have in common.
 #[derive(Debug)]
 pub(super) struct Common<'a> {
-    /// The base, where there is one.
-    pub(super) base: Option<&'a Root>,
+    /// The base.
+    pub(super) base: &'a Root,
     /// Its users and groups.
     pub(super) accounts: Accounts,
     /// What is left out.
@@ -75,12 +75,8 @@ pub(super) enum What {
 
 /// Goes through a source, stores what goes into the image, and closes the segment.
 pub(super) fn gather(source: &Source, common: &Common<'_>, mut segment: Segment) -> Result<Gathered, Error> {
-    let mut gathering = Gathering {
-        common,
-        source,
-        placing: Placing::over(common.base.map(Root::try_clone).transpose()?),
-        gathered: Gathered::default(),
-    };
+    let mut gathering =
+        Gathering { common, source, placing: Placing::over(common.base), gathered: Gathered::default() };
     source.visit(|entry, content| gathering.take(entry, content, &mut segment))?;
     segment.close()?;
     Ok(gathering.gathered)
@@ -89,7 +85,7 @@ pub(super) fn gather(source: &Source, common: &Common<'_>, mut segment: Segment)
 struct Gathering<'a> {
     common: &'a Common<'a>,
     source: &'a Source,
-    placing: Placing,
+    placing: Placing<'a>,
     gathered: Gathered,
 }
 
@@ -117,21 +113,21 @@ impl Gathering<'_> {
             self.gathered.dropped += u64::from(entry.kind != Kind::Directory);
             return Ok(());
         }
-        let Some(what) = self.what(entry, &path, content, segment)? else { return Ok(()) };
+        let what = self.what(entry, &path, content, segment)?;
         let metadata = self.metadata(entry);
         self.gathered.files.push(Brought { path, default_of, metadata, what });
         Ok(())
     }
 
-    /// What an entry becomes; nothing, where it makes no sense in an extension.
+    /// What an entry becomes.
     fn what(
         &mut self,
         entry: &Entry,
         path: &Path,
         content: &mut dyn Read,
         segment: &mut Segment,
-    ) -> Result<Option<What>, Error> {
-        Ok(Some(match &entry.kind {
+    ) -> Result<What, Error> {
+        Ok(match &entry.kind {
             Kind::Directory => What::Directory,
             Kind::Symlink(target) => What::Symlink(target.clone()),
             Kind::Hardlink(to) => match self.placing.place(to) {
@@ -150,7 +146,7 @@ impl Gathering<'_> {
                     self.impossible(entry, "is a pipe or a socket, which is nothing to be shared by image")
                 );
             }
-        }))
+        })
     }
 
     fn impossible(&self, entry: &Entry, why: &'static str) -> Error {

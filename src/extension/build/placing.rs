@@ -75,15 +75,15 @@ const OS_RELEASE: &[&str] = &["etc/os-release", "usr/lib/os-release"];
 
 /// Where files of packages go over one base.
 #[derive(Debug)]
-pub(super) struct Placing {
-    base: Option<Root>,
+pub(super) struct Placing<'a> {
+    base: &'a Root,
     /// Directories of packages, and where the base has them.
     known: HashMap<PathBuf, PathBuf>,
 }
 
-impl Placing {
-    /// Over a base that is there, or over any.
-    pub(super) fn over(base: Option<Root>) -> Placing {
+impl<'a> Placing<'a> {
+    /// Over a base.
+    pub(super) fn over(base: &'a Root) -> Placing<'a> {
         Placing { base, known: HashMap::new() }
     }
 
@@ -118,9 +118,8 @@ impl Placing {
     /// A directory in one that is placed, followed where the base has it as a link to one.
     fn followed(&self, parent: &Path, name: &OsStr) -> PathBuf {
         let path = parent.join(name);
-        let Some(base) = &self.base else { return merged(path) };
-        match base.resolve(&path) {
-            Ok(resolved) if base.is_dir(&resolved).unwrap_or(false) => {
+        match self.base.resolve(&path) {
+            Ok(resolved) if self.base.is_dir(&resolved).unwrap_or(false) => {
                 resolved.strip_prefix("/").map_or(resolved.clone(), Path::to_owned)
             }
             // A base that has no /lib64 would have it there.
@@ -206,7 +205,8 @@ mod tests {
         for (link, target) in [("bin", "usr/bin"), ("lib", "usr/lib"), ("usr/sbin", "bin")] {
             symlink(target, dir.path().join(link)).expect("ours");
         }
-        let mut placing = Placing::over(Some(Root::open(dir.path()).expect("it opens")));
+        let root = Root::open(dir.path()).expect("it opens");
+        let mut placing = Placing::over(&root);
         for (path, placed) in [
             ("bin/ls", "usr/bin/ls"),
             ("usr/sbin/lsof", "usr/bin/lsof"),
@@ -228,14 +228,17 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         fs::create_dir_all(dir.path().join("usr/lib/a")).expect("ours");
         symlink("a", dir.path().join("usr/lib/b")).expect("ours");
-        let mut placing = Placing::over(Some(Root::open(dir.path()).expect("it opens")));
+        let root = Root::open(dir.path()).expect("it opens");
+        let mut placing = Placing::over(&root);
         assert_eq!(placing.place(Path::new("usr/lib/b")), at("usr/lib/b"));
         assert_eq!(placing.place(Path::new("usr/lib/b/x")), at("usr/lib/a/x"));
     }
 
     #[test]
-    fn without_a_base_the_merged_directories_are_known() {
-        let mut placing = Placing::over(None);
+    fn where_a_base_has_nothing_the_merged_directories_are_known() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = Root::open(dir.path()).expect("it opens");
+        let mut placing = Placing::over(&root);
         assert_eq!(placing.place(Path::new("sbin/x")), at("usr/sbin/x"));
         assert_eq!(placing.place(Path::new("lib64/x")), at("usr/lib64/x"));
         assert_eq!(placing.place(Path::new("usr/sbin/x")), at("usr/sbin/x"));
@@ -243,7 +246,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_reached_is_a_default_or_left_out() {
-        let mut placing = Placing::over(None);
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = Root::open(dir.path()).expect("it opens");
+        let mut placing = Placing::over(&root);
         for (path, placed) in [
             ("etc/x.conf", Placed::Default("etc/x.conf".into())),
             ("var/lib/x", Placed::Default("var/lib/x".into())),

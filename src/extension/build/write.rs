@@ -114,7 +114,7 @@ fn write(
     let offset = if matches!(envelope, Envelope::None) { 0 } else { PAYLOAD_OFFSET };
     let writer = Writer::new(image.file(), offset, &image.path(), output, options.clone())?;
     let common = Common {
-        base: Some(&base.root),
+        base: &base.root,
         accounts: Accounts::of(&base.root)?,
         filter: recipe.filter(),
         work: output,
@@ -122,7 +122,7 @@ fn write(
     let mut gathered = parallel::gather_all(sources, &common, &writer, options.threads)?;
     let time = request.time.unwrap_or_else(|| newest(&gathered));
 
-    let mut assembly = Assembly::new(Some(&base.root), time.into());
+    let mut assembly = Assembly::new(&base.root, time.into());
     let mut strangers = BTreeMap::new();
     for (source, gathered) in sources.iter().zip(&mut gathered) {
         strangers.append(&mut gathered.strangers);
