@@ -6,6 +6,7 @@
 
 pub mod build;
 mod contents;
+pub mod database;
 pub mod elf;
 mod error;
 pub mod finding;

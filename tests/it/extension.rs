@@ -1,6 +1,7 @@
 //! Whether extensions fit, with the loader of a Debian as the judge of what its programs find.
 
 mod check;
+mod database;
 mod loader;
 
 use std::fs;

@@ -1,6 +1,7 @@
 //! `onlay ext`: extensions of the host (systemd-sysext(8), systemd-confext(8)).
 
 mod check;
+mod owner;
 
 use std::process::ExitCode;
 
@@ -22,10 +23,12 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Check(check::Arguments),
+    Owner(owner::Arguments),
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
     match &arguments.verb {
         Verb::Check(arguments) => check::run(place, arguments),
+        Verb::Owner(arguments) => owner::run(place, arguments),
     }
 }

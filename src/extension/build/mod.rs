@@ -16,6 +16,7 @@ mod notes;
 mod parallel;
 mod placing;
 mod recipe;
+mod records;
 mod release;
 mod source;
 mod write;
