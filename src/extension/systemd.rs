@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use super::{Error, Stack};
+use super::{Contents, Error, Layer, Stack};
 use crate::sys::FileKind;
 
 /// A version of systemd, as far as it matters here.
@@ -27,6 +27,11 @@ impl SystemdVersion {
     pub const FIRST: SystemdVersion = SystemdVersion { major: 252, minor: 0 };
     /// The last one, whose rules are taken for newer ones, too.
     pub const LAST: SystemdVersion = SystemdVersion { major: 262, minor: 0 };
+
+    /// The version that is installed in a base of one layer.
+    pub fn of(base: &dyn Contents) -> Result<Option<SystemdVersion>, Error> {
+        SystemdVersion::installed(&Stack::new(vec![Layer { contents: base, hierarchies: None }]))
+    }
 
     /// The version that is installed in a base; `None` where none is.
     pub fn installed(base: &Stack<'_>) -> Result<Option<SystemdVersion>, Error> {

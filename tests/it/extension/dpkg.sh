@@ -23,15 +23,13 @@ before() {
 }
 
 merged() {
-    mkdir -p /run/extensions
-    for image in /results/images/*; do
-        ln -s "$image" /run/extensions/
-    done
-    systemd-sysext merge
+    # Images are merged by loop devices.
+    mount -t devtmpfs devtmpfs /dev
+    onlay ext add /results/tools*.raw
     onlay-strace -V
-    # At a boot, it comes after that; its own lines alone.
-    systemd-tmpfiles --create zzz-onlay-tools.conf
+    # tmpfiles.d has put it there.
     grep configured /etc/lab-deb.conf
+    onlay ext check
 }
 
 listed() {
@@ -76,7 +74,7 @@ elsewhere() {
 }
 
 unmerged() {
-    systemd-sysext unmerge
+    onlay ext remove tools
     refuse dpkg --status lab-deb
     base after
     for kind in dpkg apt files; do

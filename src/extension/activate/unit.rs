@@ -1,0 +1,94 @@
+//! The unit that links extensions at boot, before systemd-sysext merges them. It is wanted, and nothing waits for it in vain:
+//! where it fails, nothing is linked, and the host comes up without extensions.
+
+use std::path::Path;
+
+use super::Error;
+use super::enabled::PLACE;
+use crate::host::Host;
+use crate::live::{self, units};
+use crate::tool::systemctl::Systemctl;
+
+const UNIT: &str = "onlay-extensions.service";
+/// What tells the kernel's command line that none are to be linked at this boot.
+const SWITCH: &str = "onlay.extensions=no";
+
+/// Has a root link at boot what it has enabled. Says whether anything changed.
+pub(super) fn install(host: &Host, state: &Path) -> Result<bool, Error> {
+    let program = units::program(&Host::open(Path::new("/"))?)?;
+    if !host.is_running && !host.root.exists(&program) {
+        let reason = "the other root has no file there";
+        return Err(live::Error::Fleeting { what: "this program", path: program, reason }.into());
+    }
+    let text = text(&program, state).ok_or_else(|| live::Error::NotPersistent {
+        path: state.to_owned(),
+        reason: "systemd takes only paths that are text on one line",
+    })?;
+    let is_new = units::install(&host.root, UNIT, &text)?;
+    if is_new {
+        reload(host);
+    }
+    Ok(is_new)
+}
+
+/// Nothing is to be linked any more.
+pub(super) fn uninstall(host: &Host) -> Result<(), Error> {
+    if units::uninstall(&host.root, UNIT)? {
+        reload(host);
+    }
+    Ok(())
+}
+
+/// Where it cannot be told, systemd finds it at the next boot.
+fn reload(host: &Host) {
+    if host.runs_systemd() {
+        let _ = Systemctl::find().and_then(|systemctl| systemctl.reload());
+    }
+}
+
+fn text(program: &Path, state: &Path) -> Option<String> {
+    let command = units::command(program, state)?;
+    let mounts = format!("{} {}", units::quoted(state)?, units::quoted(program)?);
+    Some(format!(
+        "# Made by 'onlay ext', removed with the last extension.
+[Unit]
+Description=Link the extensions that fit this base
+Documentation=man:onlay-ext(8)
+DefaultDependencies=no
+ConditionKernelCommandLine=!{SWITCH}
+ConditionDirectoryNotEmpty=/{PLACE}
+RequiresMountsFor={mounts}
+After=local-fs.target onlay-unlock.service
+Before=sysinit.target systemd-sysext.service shutdown.target
+Conflicts=shutdown.target
+# By itself, systemd may not merge any.
+Wants=systemd-sysext.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart={command} ext refresh --at-boot
+TimeoutStartSec=2min
+
+[Install]
+WantedBy=sysinit.target
+"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_comes_before_systemd_merges() {
+        let text = text(Path::new("/usr/bin/onlay"), Path::new("/var/lib/on lay")).expect("text");
+        for line in [
+            "ExecStart=\"/usr/bin/onlay\" --state \"/var/lib/on lay\" ext refresh --at-boot",
+            "ConditionDirectoryNotEmpty=/etc/onlay/extensions",
+            "Before=sysinit.target systemd-sysext.service shutdown.target",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+}
