@@ -63,7 +63,12 @@ pub fn program(host: &Host) -> Result<PathBuf, Error> {
     let path = std::env::current_exe().context("find", "/proc/self/exe")?;
     let fleeting = |reason| Error::Fleeting { what: "this program", path: path.clone(), reason };
     let running = std::fs::metadata("/proc/self/exe").context("examine", "/proc/self/exe")?;
-    let is_it = |found: &std::fs::Metadata| (found.dev(), found.ino()) == (running.dev(), running.ino());
+    let times = |file: &std::fs::Metadata| (file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec());
+    // Through an overlay that was laid since it was started, the same file is on another device.
+    let is_it = |found: &std::fs::Metadata| {
+        (found.dev(), found.ino()) == (running.dev(), running.ino())
+            || (found.len(), times(found)) == (running.len(), times(&running))
+    };
     if !std::fs::metadata(&path).is_ok_and(|found| is_it(&found)) {
         return Err(fleeting("the host has another file there, or none"));
     }

@@ -62,6 +62,8 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         if at_boot {
             let names: Vec<&str> = report.active.iter().map(|active| &*active.name).collect();
             output::say(&format!("onlay: linked for systemd: {}", told::words(&names)));
+        } else if report.way == Way::Unchanged {
+            output::say("onlay: all is merged that is to be");
         }
     }
     // A boot does not fail for what is held back.

@@ -7,7 +7,7 @@ use crate::host::Host;
 
 /// Tells what came of a refresh.
 pub(super) fn report(report: &Report) {
-    for (what, names) in changes(report) {
+    for (what, names) in changes(report).into_iter().filter(|(_, names)| !names.is_empty()) {
         output::say(&format!("onlay: {what} {}", words(names)));
     }
     if report.way == activate::Way::BySystemd {

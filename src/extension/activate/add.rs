@@ -7,7 +7,7 @@ use super::change::Change;
 use super::identity::{Identity, digest};
 use super::images::Images;
 use super::refresh::Report;
-use super::survey::{New, survey_with};
+use super::survey::New;
 use super::{Error, enabled, sound, users};
 use crate::extension::Squashed;
 use crate::sys::{Context, NewFile, copy_content_to_sync, with_causes};
@@ -54,7 +54,7 @@ pub enum Outcome {
 
 /// Adds images, and enables them; nothing is added where one of them cannot be used at all.
 pub fn add(change: &Change<'_>, request: &Request<'_>) -> Result<(Vec<Added>, Option<Report>), Error> {
-    let _lock = change.begin()?;
+    let mut begun = change.begin()?;
     let images = if change.dry_run { Images::open(change.state)? } else { Some(Images::make(change.state)?) };
     let mut items: Vec<Item> = Vec::new();
     for file in request.files {
@@ -66,13 +66,13 @@ pub fn add(change: &Change<'_>, request: &Request<'_>) -> Result<(Vec<Added>, Op
         items.push(item);
     }
     let news: Vec<New<'_>> = items.iter().map(Item::as_new).collect();
-    let survey = survey_with(&change.host, change.state, &news)?;
+    let survey = change.survey(&mut begun, &news)?;
     let mut added = Vec::new();
     for item in items {
         let why = survey.held.iter().find(|held| held.path == item.path).map(|held| held.why.clone());
         added.push(item.take(change, images.as_ref(), request, why)?);
     }
-    let report = change.finish()?;
+    let report = change.finish(&begun)?;
     Ok((added, report))
 }
 

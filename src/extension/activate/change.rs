@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::refresh::{self, Options, Report, check_systemd, refresh_locked};
-use super::{Error, enabled, merge, unit};
-use crate::extension::{Directory, SystemdVersion};
+use super::survey::{New, Survey, survey_with};
+use super::unit::{self, BootUnit};
+use super::{Error, enabled, merge};
 use crate::host::Host;
 use crate::live::units::existing;
 use crate::live::{self, Record, go_to_host};
@@ -40,10 +41,8 @@ impl<'a> Change<'a> {
     }
 
     /// Refuses what could not be finished, and keeps others from changing anything.
-    pub(super) fn begin(&self) -> Result<Lock, Error> {
+    pub(super) fn begin(&self) -> Result<Begun, Error> {
         let lock = refresh::lock()?;
-        let base = Directory::new(self.host.root.try_clone()?);
-        check_systemd(SystemdVersion::of(&base)?)?;
         let place = existing(&self.host, &Path::new("/").join(enabled::PLACE));
         if !self.host.mounts.at(&self.host.root.join(&place)).is_some_and(Mount::is_writable) {
             return Err(Error::ReadOnly(self.host.root.join(place)));
@@ -55,7 +54,15 @@ impl<'a> Change<'a> {
                 merge::check(&self.host)?;
             }
         }
-        Ok(lock)
+        Ok(Begun { _lock: lock, unit: None })
+    }
+
+    /// What there is of extensions with new ones among them; refuses where they could not be merged, or not at boot.
+    pub(super) fn survey(&self, begun: &mut Begun, news: &[New<'_>]) -> Result<Survey, Error> {
+        let survey = survey_with(&self.host, self.state, news)?;
+        check_systemd(survey.systemd)?;
+        begun.unit = Some(BootUnit::plan(&self.host, self.state)?);
+        Ok(survey)
     }
 
     /// What is written into a layer of 'onlay unlock' goes with that.
@@ -71,18 +78,26 @@ impl<'a> Change<'a> {
     }
 
     /// Has what is enabled come at boot, and merges it now where it is to be.
-    pub(super) fn finish(&self) -> Result<Option<Report>, Error> {
+    pub(super) fn finish(&self, begun: &Begun) -> Result<Option<Report>, Error> {
         if self.dry_run {
             return Ok(None);
         }
         if enabled(&self.host.root)?.is_empty() {
             unit::uninstall(&self.host)?;
-        } else {
-            unit::install(&self.host, self.state)?;
+        } else if let Some(unit) = &begun.unit {
+            unit.install(&self.host)?;
         }
         if !self.refresh || !self.host.is_running {
             return Ok(None);
         }
         refresh_locked(self.state, Options::default()).map(Some)
     }
+}
+
+/// A change that was begun.
+#[derive(Debug)]
+pub(super) struct Begun {
+    _lock: Lock,
+    /// What makes it last; who only disables something does without.
+    unit: Option<BootUnit>,
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::change::Change;
 use super::images::{Images, Stored};
 use super::refresh::Report;
-use super::survey::{New, survey_with};
+use super::survey::New;
 use super::{Error, enabled, users};
 use crate::sys::Context;
 
@@ -49,7 +49,7 @@ pub fn enable(
     choices: &[Choice],
     unfit: bool,
 ) -> Result<(Vec<Chosen>, Option<Report>), Error> {
-    let _lock = change.begin()?;
+    let mut begun = change.begin()?;
     let images = choices.iter().map(|choice| choice.newest(change)).collect::<Result<Vec<_>, _>>()?;
     let files = images
         .iter()
@@ -65,7 +65,7 @@ pub fn enable(
             file,
         })
         .collect();
-    let survey = survey_with(&change.host, change.state, &news)?;
+    let survey = change.survey(&mut begun, &news)?;
     let was = enabled(&change.host.root)?;
     let mut chosen = Vec::new();
     for image in images {
@@ -76,12 +76,12 @@ pub fn enable(
         }
         chosen.push(Chosen { name: image.name, version: Some(image.version), is_new, why });
     }
-    Ok((chosen, change.finish()?))
+    Ok((chosen, change.finish(&begun)?))
 }
 
 /// Disables extensions; their images stay.
 pub fn disable(change: &Change<'_>, choices: &[Choice]) -> Result<(Vec<Chosen>, Option<Report>), Error> {
-    let _lock = change.begin()?;
+    let begun = change.begin()?;
     let was = enabled(&change.host.root)?;
     let mut chosen = Vec::new();
     for choice in choices {
@@ -94,12 +94,12 @@ pub fn disable(change: &Change<'_>, choices: &[Choice]) -> Result<(Vec<Chosen>, 
     for gone in chosen.iter().filter(|gone| gone.is_new && !change.dry_run) {
         enabled::disable(&change.host.root, &gone.name)?;
     }
-    Ok((chosen, change.finish()?))
+    Ok((chosen, change.finish(&begun)?))
 }
 
 /// Disables extensions and removes their images, but for those that another deployment or snapshot has enabled.
 pub fn remove(change: &Change<'_>, choices: &[Choice]) -> Result<(Vec<Removed>, Option<Report>), Error> {
-    let _lock = change.begin()?;
+    let begun = change.begin()?;
     let was = enabled(&change.host.root)?;
     let (mut gone, mut links) = (Vec::new(), Vec::new());
     for choice in choices {
@@ -123,7 +123,7 @@ pub fn remove(change: &Change<'_>, choices: &[Choice]) -> Result<(Vec<Removed>, 
         enabled::disable(&change.host.root, &link.name)?;
     }
     // What is merged is taken off before its image goes; and where it is not, it stays usable.
-    let report = change.finish()?;
+    let report = change.finish(&begun)?;
     if let Some(images) = Images::open(change.state)? {
         for removed in gone.iter().filter(|removed| removed.users.is_empty()) {
             images.remove(&removed.image)?;

@@ -8,7 +8,8 @@ use super::merge::{self, Way};
 use super::others::{Stranger, Trouble};
 use super::record::{Active, Generated, HeldBack, Record};
 use super::survey::{Survey, is_ours, survey};
-use super::{Actions, Error, enabled, generated, unit};
+use super::unit::BootUnit;
+use super::{Actions, Error, enabled, generated};
 use crate::extension::database::Remark;
 use crate::extension::{SystemdVersion, with_base};
 use crate::host::Host;
@@ -88,14 +89,15 @@ pub(super) fn refresh_locked(state: &Path, options: Options) -> Result<Report, E
         let (path, why) = (Path::new("/").join(&trouble.path), trouble.why.clone());
         return Err(Error::Blocked { path, why });
     }
+    if !options.dry_run && !options.at_boot && !enabled(&refresh.host.root)?.is_empty() {
+        // It is there, unless somebody removed it; where it cannot be, what is merged now is no worse.
+        let _ = BootUnit::plan(&refresh.host, state).and_then(|unit| unit.install(&refresh.host));
+    }
     let way = if options.dry_run { refresh.way(options.always)? } else { refresh.apply(options)? };
     let mut report = refresh.report(way, survey.troubles);
     if !options.dry_run && !options.at_boot {
         if way != Way::Unchanged {
             refresh.actions(&report).perform(&refresh.host, &mut report.done, &mut report.failed);
-        }
-        if !enabled(&refresh.host.root)?.is_empty() {
-            unit::install(&refresh.host, state)?;
         }
     }
     Ok(report)
@@ -235,7 +237,7 @@ impl Refresh<'_> {
         };
         let mut found = BTreeMap::new();
         for entry in dir.entries()? {
-            if !is_ours(&self.host, self.state, &Path::new(LINKS).join(&entry.name)) {
+            if !is_ours(&self.host, self.state, &[], &Path::new(LINKS).join(&entry.name)) {
                 continue;
             }
             if let Ok(name) = entry.name.clone().into_string() {

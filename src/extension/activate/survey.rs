@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::enabled::Enabled;
 use super::judge::{Ours, Subject, judge};
 use super::others::{Others, Stranger, Trouble, others};
-use super::record::{Active, HeldBack, Stamp};
+use super::record::{Active, HeldBack, Record, Stamp};
 use super::verdicts::Verdicts;
 use super::{Actions, Error, Images, enabled, identity, sound};
 use crate::extension::matching::HostFacts;
@@ -50,7 +50,8 @@ pub fn survey(host: &Host, state: &Path) -> Result<Survey, Error> {
 pub(super) fn survey_with(host: &Host, state: &Path, news: &[New<'_>]) -> Result<Survey, Error> {
     with_base(host, |base| {
         let base_contents = Directory::new(base.root.try_clone()?);
-        let facts = HostFacts::read(base, &base_contents, None)?;
+        let systemd = SystemdVersion::of(&base_contents)?;
+        let facts = HostFacts::read(base, &base_contents, Some(systemd.unwrap_or(SystemdVersion::LAST)))?;
         let images = Images::open(state)?;
         let verdicts = images.as_ref().map(|images| Verdicts::read(images, &base.root)).transpose()?;
         let verdicts = verdicts.unwrap_or_default();
@@ -64,7 +65,7 @@ pub(super) fn survey_with(host: &Host, state: &Path, news: &[New<'_>]) -> Result
             held: Vec::new(),
         };
         surveyor.look_at_enabled(news)?;
-        let survey = surveyor.judge()?;
+        let survey = Survey { systemd, ..surveyor.judge()? };
         if let Some(images) = &images {
             surveyor.verdicts.write(images);
         }
@@ -72,17 +73,19 @@ pub(super) fn survey_with(host: &Host, state: &Path, news: &[New<'_>]) -> Result
     })?
 }
 
-/// Which entries where systemd looks are ours: links to images of a state directory, and to what is generated.
-pub(super) fn is_ours(host: &Host, state: &Path, path: &Path) -> bool {
-    let Ok(target) = host
-        .root
-        .open_dir(path.parent().unwrap_or(Path::new("")))
-        .and_then(|directory| directory.read_link(path.file_name().unwrap_or_default()))
-    else {
+/// Whether an entry where systemd looks is ours: a link to an image of a state directory or to what is generated, or a mask.
+pub(super) fn is_ours(host: &Host, state: &Path, masked: &[String], path: &Path) -> bool {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return false };
+    if parent != Path::new("run/extensions") {
         return false;
-    };
-    let target = Path::new(&target);
-    path.starts_with("run/extensions") && (target.starts_with(state) || target.starts_with(RUN))
+    }
+    if masked.iter().any(|masked| name == &**masked) {
+        return true;
+    }
+    let target = host.root.open_dir(parent).and_then(|directory| directory.read_link(name));
+    target.is_ok_and(|target| {
+        [state, Path::new(RUN)].into_iter().any(|ours| Path::new(&target).starts_with(ours))
+    })
 }
 
 /// One image that can be used.
@@ -165,7 +168,8 @@ impl Surveyor<'_> {
     }
 
     fn judge(&mut self) -> Result<Survey, Error> {
-        let is_ours = |path: &Path| is_ours(self.host, self.state, path);
+        let masked = if self.host.is_running { Record::read()?.masked } else { Vec::new() };
+        let is_ours = |path: &Path| is_ours(self.host, self.state, &masked, path);
         let Others { strangers, troubles } = others(self.host, &self.facts, &is_ours)?;
         self.hold_doubles(&strangers);
         let found = std::mem::take(&mut self.found);
@@ -195,7 +199,7 @@ impl Surveyor<'_> {
             }
         }
         self.held.sort_by(|one, other| one.name.cmp(&other.name));
-        let systemd = SystemdVersion::of(&self.base)?;
+        let systemd = None;
         let strangers = strangers.into_iter().map(|(stranger, _)| stranger).collect();
         Ok(Survey { systemd, fit, held: std::mem::take(&mut self.held), strangers, troubles })
     }

@@ -13,22 +13,35 @@ const UNIT: &str = "onlay-extensions.service";
 /// What tells the kernel's command line that none are to be linked at this boot.
 const SWITCH: &str = "onlay.extensions=no";
 
-/// Has a root link at boot what it has enabled. Says whether anything changed.
-pub(super) fn install(host: &Host, state: &Path) -> Result<bool, Error> {
-    let program = units::program(&Host::open(Path::new("/"))?)?;
-    if !host.is_running && !host.root.exists(&program) {
-        let reason = "the other root has no file there";
-        return Err(live::Error::Fleeting { what: "this program", path: program, reason }.into());
+/// The unit of a root, as it is to be.
+#[derive(Debug)]
+pub(super) struct BootUnit {
+    text: String,
+}
+
+impl BootUnit {
+    /// Looks whether it would do what it is for. That must be before anything is merged: then, the file that runs is another
+    /// one than that of its path.
+    pub(super) fn plan(host: &Host, state: &Path) -> Result<BootUnit, Error> {
+        let program = units::program(&Host::open(Path::new("/"))?)?;
+        if !host.is_running && !host.root.exists(&program) {
+            let reason = "the other root has no file there";
+            return Err(live::Error::Fleeting { what: "this program", path: program, reason }.into());
+        }
+        let text = text(&program, state).ok_or_else(|| live::Error::NotPersistent {
+            path: state.to_owned(),
+            reason: "systemd takes only paths that are text on one line",
+        })?;
+        Ok(BootUnit { text })
     }
-    let text = text(&program, state).ok_or_else(|| live::Error::NotPersistent {
-        path: state.to_owned(),
-        reason: "systemd takes only paths that are text on one line",
-    })?;
-    let is_new = units::install(&host.root, UNIT, &text)?;
-    if is_new {
-        reload(host);
+
+    /// Has a root link at boot what it has enabled.
+    pub(super) fn install(&self, host: &Host) -> Result<(), Error> {
+        if units::install(&host.root, UNIT, &self.text)? {
+            reload(host);
+        }
+        Ok(())
     }
-    Ok(is_new)
 }
 
 /// Nothing is to be linked any more.
