@@ -67,8 +67,9 @@ impl<'a> Merged<'a> {
                 }
                 return;
             }
+            // Of what was removed, configuration may be left.
             let theirs = &self.entries[&key];
-            if theirs.identity == entry.identity {
+            if theirs.is_present() && theirs.identity == entry.identity {
                 return;
             }
         }
@@ -99,4 +100,68 @@ impl<'a> Merged<'a> {
 
 fn version(entry: &Entry) -> String {
     entry.package().version
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::package::deb822::Stanza;
+
+    fn package(name: &str, arch: &str, version: &str, status: &str, multi_arch: &str) -> Entry {
+        let fields = [
+            ("Package", name),
+            ("Status", status),
+            ("Architecture", arch),
+            ("Version", version),
+            ("Multi-Arch", multi_arch),
+        ];
+        Entry::parse(Stanza::of(fields)).expect("it is right")
+    }
+
+    const INSTALLED: &str = "install ok installed";
+
+    /// What is in the database, and what is said, when an image has a package and the base (or an image above) another.
+    fn merged(theirs: Entry, is_image: bool, ours: Entry) -> (Vec<String>, Vec<String>) {
+        let deb = |entry| Deb { entry, info: BTreeMap::new() };
+        let (theirs, ours) = (deb(theirs), deb(ours));
+        let mut merged = Merged { entries: BTreeMap::new(), added: BTreeMap::new(), remarks: Vec::new() };
+        if is_image {
+            merged.add("above", &theirs);
+        } else {
+            merged.entries.insert(theirs.entry.key.clone(), theirs.entry.clone());
+        }
+        merged.add("image", &ours);
+        let line = |entry: &Entry| format!("{} {} {}", entry.key, version(entry), entry.status);
+        let remarks = merged.remarks.iter().map(Remark::to_string).collect();
+        (merged.entries.values().map(line).collect(), remarks)
+    }
+
+    #[test]
+    fn of_packages_that_cannot_be_beside_each_other_one_is_there() {
+        let one = |arch, version, multi_arch| package("a", arch, version, INSTALLED, multi_arch);
+        let replaced = "'image' has a in version 2, which replaces the base's 1";
+        let covered = "'image' has a in version 2, but 'above' lies above with another";
+        let left = package("a", "amd64", "2", "deinstall ok config-files", "no");
+        for (theirs, is_image, ours, there, said) in [
+            (one("amd64", "1", "no"), false, one("amd64", "2", "no"), &["a:amd64 2"][..], &[replaced][..]),
+            (one("amd64", "1", "no"), false, one("all", "2", "no"), &["a:all 2"], &[replaced]),
+            (one("amd64", "1", "same"), false, one("i386", "2", "same"), &["a:amd64 1", "a:i386 2"], &[]),
+            (one("amd64", "1", "same"), false, one("amd64", "2", "same"), &["a:amd64 2"], &[replaced]),
+            (one("amd64", "2", "no"), false, one("amd64", "2", "no"), &["a:amd64 2"], &[]),
+            (left, false, one("amd64", "2", "no"), &["a:amd64 2"], &[]),
+            (one("amd64", "1", "no"), true, one("amd64", "2", "no"), &["a:amd64 1"], &[covered]),
+            (one("amd64", "2", "no"), true, one("amd64", "2", "no"), &["a:amd64 2"], &[]),
+            (
+                package("b", "all", "1", INSTALLED, "no"),
+                false,
+                one("all", "2", "no"),
+                &["a:all 2", "b:all 1"],
+                &[],
+            ),
+        ] {
+            let expected: Vec<String> = there.iter().map(|line| format!("{line} {INSTALLED}")).collect();
+            let said: Vec<String> = said.iter().map(|line| (*line).to_owned()).collect();
+            assert_eq!(merged(theirs, is_image, ours), (expected, said));
+        }
+    }
 }

@@ -70,7 +70,8 @@ impl fmt::Display for Remark {
         match self {
             Remark::OutOfReach { database, system } => write!(
                 f,
-                "{system} does not know the packages of extensions: its database '{}' is not in /usr",
+                "{system} does not know the packages of extensions, since its database '{}' is not in /usr; \
+                 'onlay ext owner' does",
                 database.display()
             ),
             Remark::NoRecords { extension } => {

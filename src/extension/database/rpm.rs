@@ -15,7 +15,7 @@ use crate::package::Identity;
 use crate::package::header::{Glance, Tags, tag};
 use crate::pkgdb::dpkg::Aliases;
 use crate::pkgdb::merge::{Decision, Side};
-use crate::pkgdb::rpm::merge::{Catalog, Choice, Plan, plan};
+use crate::pkgdb::rpm::merge::{Catalog, Decided, Plan, unite};
 use crate::pkgdb::rpm::{Access, Backend, Database, Opening, create, may_be_there_twice, prepare};
 use crate::sys::Root;
 
@@ -55,8 +55,7 @@ pub(super) fn merge(
     create(backend, &mut headers, scratch, PATIENCE)?.commit()?;
     let ours = Database::open_in(scratch.try_clone()?, backend, &opening)?;
     let our = Catalog::of(&ours)?;
-    let choice = Choice { all: Some(Side::Ours), packages: Vec::new() };
-    let plan = plan(&[], (&ours, &our), (&base, &their), &choice, &Aliases::of(tree.base)?)?;
+    let plan = unite((&ours, &our), (&base, &their), &Aliases::of(tree.base)?)?;
     remarks.extend(replaced(&plan, &chosen));
 
     let target = tree.directory(directory)?;
@@ -108,7 +107,7 @@ fn choose<'a>(
 /// Packages of the base that are there in another version.
 fn replaced(plan: &Plan, chosen: &BTreeMap<Key, Chosen<'_>>) -> Vec<Remark> {
     let kept = plan.packages.iter().filter(|decided| decided.outcome.decision == Decision::KeepOurs);
-    let remark = |decided: &crate::pkgdb::rpm::merge::Decided| {
+    let remark = |decided: &Decided| {
         let key = (decided.key.name.clone(), decided.key.arch.clone(), decided.key.version.clone());
         let base = decided.theirs.as_ref()?.known.evr.to_string();
         let chosen = chosen.get(&key)?;

@@ -456,8 +456,7 @@ fn a_database_in_var_is_out_of_reach_and_files_have_owners_all_the_same() {
         build(&tree, place.path(), "lab", &[package.to_str().expect("text")], &["--drop", "usr/share/doc"]);
     let made = generated(&tree, &at("state"), &[("lab", &image)]);
     assert_eq!(made.extension, None);
-    let expected =
-        "dpkg does not know the packages of extensions: its database '/var/lib/dpkg' is not in /usr";
+    let expected = "dpkg does not know the packages of extensions, since its database '/var/lib/dpkg' is not in /usr; 'onlay ext owner' does";
     assert_eq!(made.remarks.iter().map(Remark::to_string).collect::<Vec<_>>(), [expected]);
 
     fs::create_dir_all(at("host/var/lib/extensions/silent/usr/bin")).expect("ours");

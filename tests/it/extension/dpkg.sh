@@ -64,6 +64,19 @@ by_apt() {
     grep -i 'read-only file system' /results/said
 }
 
+# Links are made anew, and systemd merges them after us.
+as_at_boot() {
+    systemd-sysext unmerge
+    refuse dpkg --status lab-deb
+    rm -r /run/extensions /run/onlay
+    onlay ext refresh --at-boot
+    refuse dpkg --status lab-deb
+    systemd-sysext merge
+    dpkg --search /usr/bin/onlay-strace
+    onlay ext list >/results/said
+    grep '^tools .* active ' /results/said
+}
+
 # As an update works in the next snapshot: what is merged is not there.
 elsewhere() {
     mkdir /root/base
@@ -86,6 +99,7 @@ step before before
 step merged merged
 step listed listed
 step apt by_apt
+step as-at-boot as_at_boot
 step elsewhere elsewhere
 step unmerged unmerged
 finish

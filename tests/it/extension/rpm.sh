@@ -31,7 +31,19 @@ before() {
 merged() {
     # Images are merged by loop devices.
     mount -t devtmpfs devtmpfs /dev
+    # Where there is no room for the database, extensions are merged all the same.
+    mkdir -p /var/lib/onlay/database
+    mount -t tmpfs -o size=1M full /var/lib/onlay/database
     tell onlay ext add /results/*.raw
+    test "$code" = 0
+    says 'onlay: the package database is without extensions: '
+    says 'No space left on device'
+    lab-strace -V
+    refuse rpm --query lab-tool
+    test -z "$(ls /var/lib/onlay/database)"
+    umount /var/lib/onlay/database
+
+    tell onlay ext refresh
     test "$code" = 0
     sed -n "s/^onlay: \('.*' has .*\)/\1/p" /results/said | diff /results/remarks -
     mount | grep 'sysext on /usr'
