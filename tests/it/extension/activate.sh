@@ -16,14 +16,17 @@ state() {
 
 nothing() {
     merged
-    test -z "$(ls /run/extensions /etc/onlay/extensions 2>/dev/null)"
+    test -z "$(find /run/extensions /etc/onlay/extensions -mindepth 1)"
     test ! -e /etc/systemd/system/onlay-extensions.service
 }
 
 added() {
     onlay ext list 2>&1 | grep 'there are no extensions'
     onlay ext add --dry-run /srv/images/one_1_any.raw 2>&1 | grep "'one' 1 would be added and enabled"
-    test ! -e /var/lib/onlay/images
+    cp /usr/bin/onlay /run/onlay-copy
+    tell /run/onlay-copy ext add /srv/images/one_1_any.raw
+    says 'this program is not there at the next boot'
+    test -z "$(find /var/lib/onlay/images -name '*.raw*')"
     nothing
     onlay ext add /srv/images/one_1_any.raw 2>/results/said
     says "onlay: 'one' 1 added and enabled"
@@ -171,9 +174,6 @@ refused() {
     tell onlay ext add three_1_any.raw
     says 'is read-only'
     umount /etc
-    cp /usr/bin/onlay /run/onlay-copy
-    tell /run/onlay-copy ext add three_1_any.raw
-    says 'this program is not there at the next boot'
     test "$(onlay ext list --json)" = "$before"
     test -z "$(find /var/lib/onlay/images -name '*three*')"
     merged one two
