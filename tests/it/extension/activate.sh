@@ -159,8 +159,8 @@ refused() {
     says "'/srv/images/cut_1_any.raw' cannot be used: "
     tell onlay ext add three_1_any.raw /etc/passwd
     test "$code" = 1
-    tell onlay ext add /srv
-    says "it is a directory: 'onlay build NAME DIRECTORY' makes an image of it"
+    tell onlay ext add /srv/small
+    says "'/srv/small' cannot be used: it has no release file"
     cp three_1_any.raw again_1_any.raw
     tell onlay ext add three_1_any.raw again_1_any.raw
     says "are both extension 'three'"
@@ -251,6 +251,22 @@ beside_others() {
     says "as long as '/etc/extensions/noise.raw' is there, systemd merges nothing"
     rm -r /etc/extensions
     systemd-sysext refresh
+    merged one two
+}
+
+# A directory is made an image; the same one again is the same image.
+of_a_directory() {
+    local top=/srv/tools/usr
+    mkdir -p $top/bin $top/lib/extension-release.d
+    echo ID=_any >$top/lib/extension-release.d/extension-release.tools
+    printf '#!/bin/sh\necho tools\n' >$top/bin/tools
+    chmod +x $top/bin/tools
+    onlay ext add --dry-run /srv/tools
+    onlay ext add /srv/tools
+    test "$(tools)" = tools
+    merged one tools two
+    onlay ext add /srv/tools/ 2>&1 | grep 'is there already'
+    onlay ext remove tools
     merged one two
 }
 
@@ -371,6 +387,7 @@ step everywhere everywhere
 step refused refused
 step unfit unfit
 step beside-others beside_others
+step of-a-directory of_a_directory
 step damaged damaged
 step of-other-roots of_other_roots
 step at-once-and-killed at_once_and_killed

@@ -85,6 +85,8 @@ of_the_unit() {
     systemd-analyze verify --man=no /etc/systemd/system/onlay-extensions.service
     systemd-analyze verify --man=no default.target 2>&1 | tee /results/said
     refuse grep cycle /results/said
+    # As where it was enabled while another snapshot ran: its user is made at boot.
+    sed -i '/^served:/d' /etc/passwd /etc/shadow /etc/group /etc/gshadow
     # One that does not fit yet, and one that is damaged while the machine is off.
     tell onlay ext add --unfit $images/needy_1_any.raw $images/three_1_any.raw
     test "$code" = 1
@@ -92,17 +94,27 @@ of_the_unit() {
 
 # At boot, what fits is merged before services start; what does not is held back alone.
 after_boot() {
-    systemctl show --property=ActiveState onlay-extensions systemd-sysext
     journalctl --boot --unit=onlay-extensions --output=cat | tee /results/said
     says "'needy' is held back: usr/bin/needs needs libneedful.so.1"
     says "'three' is held back: "
     says 'linked for systemd: one, served, two'
     test "$(one; two)" = "$(printf 'one 2\ntwo 1')"
     refuse three
+}
+
+services_run() {
     systemctl is-active onlay-extensions served
+    getent passwd served
+    test -z "$(systemctl list-units --failed --no-legend --plain)"
+}
+
+it_is_told() {
     onlay status | grep -E 'needy 1, held back: usr/bin/needs needs libneedful'
     onlay ext list | grep -E '^one +2 .* active +yes'
-    # Nothing is left to be done.
+    onlay ext list | grep -E '^three +1 .* held back +no'
+}
+
+nothing_is_left_to_do() {
     tell onlay ext refresh
     says 'all is merged that is to be'
     refuse grep 'files of extensions were missing' /results/said
@@ -112,7 +124,11 @@ after_boot() {
 fits_now() {
     journalctl --boot --unit=onlay-extensions --output=cat | grep 'linked for systemd: needy, one, served, two'
     needs /usr/bin/needs
+}
+
+without_one() {
     onlay ext remove three
+    test ! -e /var/lib/onlay/images/three_1_any.raw
 }
 
 # Told to the kernel, nothing is merged; and what nobody judged at this boot is not merged by others either.
@@ -120,7 +136,10 @@ without_any() {
     refuse one
     refuse systemctl is-active onlay-extensions
     onlay ext list | grep -E '^one +2 .* next boot'
-    test -z "$(ls /run/extensions 2>/dev/null)"
+    test -z "$(find /run/extensions -mindepth 1)"
+}
+
+had_by_hand() {
     onlay ext refresh
     one
 }
@@ -147,12 +166,18 @@ case $boot in
     ;;
 2)
     step after-boot after_boot
+    step services-run services_run
+    step it-is-told it_is_told
+    step nothing-is-left-to-do nothing_is_left_to_do
     ;;
 3)
     step fits-now fits_now
+    step nothing-is-left-to-do nothing_is_left_to_do
+    step without-one without_one
     ;;
 4)
     step without-any without_any
+    step had-by-hand had_by_hand
     step gone gone
     ;;
 esac
