@@ -19,8 +19,9 @@ use crate::sys::Context;
 /// With --root, extensions are enabled for that root, when it is booted.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The images (squashfs, or a disk image with one)
-    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    /// The images (squashfs, or a disk image with one), or directories, of which
+    /// images are made
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::AnyPath)]
     files: Vec<PathBuf>,
     /// Add them, and enable none
     #[arg(long)]

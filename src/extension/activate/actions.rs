@@ -4,11 +4,17 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::extension::{Class, Contents, Error, Layer, Release, Stack, SystemdVersion};
+use super::record::Active;
+use crate::extension::{Class, Contents, Error, Layer, Release, Squashed, Stack, SystemdVersion};
 use crate::host::{Host, OsRelease};
 use crate::sys::with_causes;
 use crate::tool::systemctl::Systemctl;
 use crate::tool::{self, systemd_sysusers, systemd_tmpfiles};
+
+const SYSUSERS: &str = "usr/lib/sysusers.d";
+const TMPFILES: &str = "usr/lib/tmpfiles.d";
+/// More than any file there has.
+const LARGEST: usize = 1 << 20;
 
 /// What is to be done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +43,8 @@ impl Actions {
             reload: fields.get("EXTENSION_RELOAD_MANAGER").is_some_and(is_yes),
             restart: words(&fields, "EXTENSION_RESTART_UNITS"),
             reload_or_restart: words(&fields, "EXTENSION_RELOAD_OR_RESTART_UNITS"),
-            sysusers: snippets(contents, "usr/lib/sysusers.d")?,
-            tmpfiles: snippets(contents, "usr/lib/tmpfiles.d")?,
+            sysusers: snippets(contents, SYSUSERS)?,
+            tmpfiles: snippets(contents, TMPFILES)?,
         })
     }
 
@@ -91,6 +97,25 @@ impl Actions {
             note(format!("{what} {unit}"), result);
         }
     }
+}
+
+/// Makes at boot, before anything is merged, the users of extensions that were enabled while another root ran: systemd makes
+/// users earlier in the boot than it merges. Gives what went wrong, in words.
+pub(super) fn make_users(active: &[Active]) -> Option<String> {
+    let mut text = Vec::new();
+    for Active { path, actions, .. } in active.iter().filter(|active| !active.actions.sysusers.is_empty()) {
+        let Ok(contents) = Squashed::open(path) else { continue };
+        let stack = Stack::new(vec![Layer { contents: &contents, hierarchies: None }]);
+        for file in &actions.sysusers {
+            let snippet = stack.read(&Path::new(SYSUSERS).join(file), LARGEST).ok().flatten();
+            text.extend(snippet.unwrap_or_default());
+            text.push(b'\n');
+        }
+    }
+    if text.is_empty() {
+        return None;
+    }
+    systemd_sysusers::run_text(&text).err().map(|error| format!("made users: {}", with_causes(&error)))
 }
 
 /// Restarts or reloads a unit, as systemd 262 does by itself: one whose file went with an extension is stopped.

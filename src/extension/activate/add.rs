@@ -1,4 +1,4 @@
-//! Adding images: each is copied, read to its end and judged before it gets its name.
+//! Adding images: each is copied (of a directory one is made), read to its end and judged before it gets its name.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -7,15 +7,16 @@ use super::change::Change;
 use super::identity::{Identity, digest};
 use super::images::Images;
 use super::refresh::Report;
+use super::squash::squash;
 use super::survey::New;
 use super::{Error, enabled, sound, users};
 use crate::extension::Squashed;
-use crate::sys::{Context, NewFile, copy_content_to_sync, with_causes};
+use crate::sys::{Context, NewFile, Root, copy_content_to_sync, with_causes};
 
 /// What is to be added.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// The images.
+    /// The images, or directories.
     pub files: &'a [PathBuf],
     /// Enable none of them.
     pub disabled: bool,
@@ -92,12 +93,10 @@ struct Item {
 impl Item {
     fn open(change: &Change<'_>, images: Option<&Images>, source: &Path) -> Result<Item, Error> {
         let unusable = |why: String| Error::Unusable { path: source.to_owned(), why };
-        let file = File::open(source).context("open", source)?;
-        let metadata = file.metadata().context("examine", source)?;
-        if metadata.is_dir() {
-            return Err(unusable(
-                "it is a directory: 'onlay build NAME DIRECTORY' makes an image of it".to_owned(),
-            ));
+        let mut file = File::open(source).context("open", source)?;
+        if file.metadata().context("examine", source)?.is_dir() {
+            let place = images.map_or_else(|| Root::open("/var/tmp"), |images| images.dir.try_clone())?;
+            file = squash(source, &place)?;
         }
         let contents = Squashed::of(&file, source).map_err(|error| unusable(with_causes(&error)))?;
         let identity = Identity::of(&contents, &file, source)?;

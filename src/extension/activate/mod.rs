@@ -27,6 +27,7 @@ mod others;
 mod record;
 mod refresh;
 mod sound;
+mod squash;
 mod survey;
 mod unit;
 mod users;

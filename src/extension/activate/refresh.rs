@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::actions::make_users;
 use super::links::{remove_directory, remove_file, replace_link};
 use super::merge::{self, Way};
 use super::others::{Stranger, Trouble};
@@ -76,6 +77,9 @@ pub fn refresh(state: &Path, options: Options) -> Result<Report, Error> {
 /// The same for who holds the lock, and is in the host's mount namespace.
 pub(super) fn refresh_locked(state: &Path, options: Options) -> Result<Report, Error> {
     let host = Host::open(Path::new("/"))?;
+    if options.at_boot {
+        clear(&host, state)?;
+    }
     let survey = survey(&host, state)?;
     let systemd = check_systemd(survey.systemd)?;
     if !options.at_boot {
@@ -95,12 +99,45 @@ pub(super) fn refresh_locked(state: &Path, options: Options) -> Result<Report, E
     }
     let way = if options.dry_run { refresh.way(options.always)? } else { refresh.apply(options)? };
     let mut report = refresh.report(way, survey.troubles);
+    if options.at_boot {
+        report.failed.extend(make_users(&report.active));
+    }
     if !options.dry_run && !options.at_boot {
         if way != Way::Unchanged {
             refresh.actions(&report).perform(&refresh.host, &mut report.done, &mut report.failed);
         }
     }
     Ok(report)
+}
+
+/// Takes away what another boot has left: /run outlives a soft-reboot, and what is in the way of the rest must leave nothing.
+fn clear(host: &Host, state: &Path) -> Result<(), Error> {
+    let dir = match host.root.open_dir(LINKS) {
+        Err(error) if error.is_not_found() => return Ok(()),
+        other => other?,
+    };
+    for name in present(host, state)?.keys() {
+        remove_file(&dir, name)?;
+    }
+    Ok(())
+}
+
+/// Links of ours that are there.
+fn present(host: &Host, state: &Path) -> Result<BTreeMap<String, PathBuf>, Error> {
+    let dir = match host.root.open_dir(LINKS) {
+        Err(error) if error.is_not_found() => return Ok(BTreeMap::new()),
+        other => other?,
+    };
+    let mut found = BTreeMap::new();
+    for entry in dir.entries()? {
+        if !is_ours(host, state, &[], &Path::new(LINKS).join(&entry.name)) {
+            continue;
+        }
+        if let Ok(name) = entry.name.clone().into_string() {
+            found.insert(name, dir.read_link(&entry.name)?.into());
+        }
+    }
+    Ok(found)
 }
 
 /// Refuses where nothing could be merged.
@@ -229,26 +266,8 @@ impl Refresh<'_> {
         images.chain(generated).collect()
     }
 
-    /// Links of ours that are there.
-    fn present(&self) -> Result<BTreeMap<String, PathBuf>, Error> {
-        let dir = match self.host.root.open_dir(LINKS) {
-            Err(error) if error.is_not_found() => return Ok(BTreeMap::new()),
-            other => other?,
-        };
-        let mut found = BTreeMap::new();
-        for entry in dir.entries()? {
-            if !is_ours(&self.host, self.state, &[], &Path::new(LINKS).join(&entry.name)) {
-                continue;
-            }
-            if let Ok(name) = entry.name.clone().into_string() {
-                found.insert(name, dir.read_link(&entry.name)?.into());
-            }
-        }
-        Ok(found)
-    }
-
     fn is_linked(&self) -> Result<bool, Error> {
-        Ok(self.present()? == self.links())
+        Ok(present(&self.host, self.state)? == self.links())
     }
 
     /// Whether systemd has merged just these, and those of others.
@@ -272,7 +291,7 @@ impl Refresh<'_> {
     /// Makes the links what is wanted, and masks what systemd cannot open.
     fn link(&self) -> Result<(), Error> {
         let wanted = self.links();
-        let present = self.present()?;
+        let present = present(&self.host, self.state)?;
         if wanted.is_empty() && present.is_empty() && self.new.masked.is_empty() && self.old.masked.is_empty()
         {
             return Ok(());

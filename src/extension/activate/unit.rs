@@ -1,7 +1,7 @@
 //! The unit that links extensions at boot, before systemd-sysext merges them. It is wanted, and nothing waits for it in vain:
 //! where it fails, nothing is linked, and the host comes up without extensions.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::enabled::PLACE;
@@ -10,6 +10,8 @@ use crate::live::{self, units};
 use crate::tool::systemctl::Systemctl;
 
 const UNIT: &str = "onlay-extensions.service";
+/// More than any unit of ours has.
+const LARGEST: u64 = 64 << 10;
 /// What tells the kernel's command line that none are to be linked at this boot.
 const SWITCH: &str = "onlay.extensions=no";
 
@@ -23,7 +25,11 @@ impl BootUnit {
     /// Looks whether it would do what it is for. That must be before anything is merged: then, the file that runs is another
     /// one than that of its path.
     pub(super) fn plan(host: &Host, state: &Path) -> Result<BootUnit, Error> {
-        let program = units::program(&Host::open(Path::new("/"))?)?;
+        let program = match units::program(&Host::open(Path::new("/"))?) {
+            Ok(program) => program,
+            // Where somebody else has merged since this program was started, its own path is not known any more.
+            Err(error) => installed_program(host).ok_or(error)?,
+        };
         if !host.is_running && !host.root.exists(&program) {
             let reason = "the other root has no file there";
             return Err(live::Error::Fleeting { what: "this program", path: program, reason }.into());
@@ -42,6 +48,15 @@ impl BootUnit {
         }
         Ok(())
     }
+}
+
+/// The program that the installed unit starts, where it is there.
+fn installed_program(host: &Host) -> Option<PathBuf> {
+    let text = host.root.read(Path::new(units::DIRECTORY).join(UNIT), LARGEST).ok()?;
+    let text = String::from_utf8(text).ok()?;
+    let command = text.lines().find_map(|line| line.strip_prefix("ExecStart=\""))?;
+    let program = PathBuf::from(command.split('"').next()?);
+    host.root.exists(&program).then_some(program)
 }
 
 /// Nothing is to be linked any more.

@@ -6,10 +6,10 @@ use std::path::Path;
 use crate::alone;
 use crate::debian::{self, command, expect_success, script};
 
-/// Makes images with `mksquashfs`, for `/results/images`.
-pub(crate) fn make_images(share: &Path, tree: &Path) {
-    let images = share.join("images");
-    std::fs::create_dir(&images).expect("a directory of ours");
+/// Makes images with `mksquashfs`, in `images` of a directory.
+pub(crate) fn make_images(directory: &Path, tree: &Path) {
+    let images = directory.join("images");
+    std::fs::create_dir_all(&images).expect("a directory of ours");
     expect_success(command(script("extension/images.sh")).arg(images).arg(tree));
 }
 

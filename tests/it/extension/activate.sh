@@ -16,14 +16,17 @@ state() {
 
 nothing() {
     merged
-    test -z "$(ls /run/extensions /etc/onlay/extensions 2>/dev/null)"
+    test -z "$(find /run/extensions /etc/onlay/extensions -mindepth 1)"
     test ! -e /etc/systemd/system/onlay-extensions.service
 }
 
 added() {
     onlay ext list 2>&1 | grep 'there are no extensions'
     onlay ext add --dry-run /srv/images/one_1_any.raw 2>&1 | grep "'one' 1 would be added and enabled"
-    test ! -e /var/lib/onlay/images
+    cp /usr/bin/onlay /run/onlay-copy
+    tell /run/onlay-copy ext add /srv/images/one_1_any.raw
+    says 'this program is not there at the next boot'
+    test -z "$(find /var/lib/onlay/images -name '*.raw*')"
     nothing
     onlay ext add /srv/images/one_1_any.raw 2>/results/said
     says "onlay: 'one' 1 added and enabled"
@@ -156,8 +159,8 @@ refused() {
     says "'/srv/images/cut_1_any.raw' cannot be used: "
     tell onlay ext add three_1_any.raw /etc/passwd
     test "$code" = 1
-    tell onlay ext add /srv
-    says "it is a directory: 'onlay build NAME DIRECTORY' makes an image of it"
+    tell onlay ext add /srv/small
+    says "'/srv/small' cannot be used: it has no release file"
     cp three_1_any.raw again_1_any.raw
     tell onlay ext add three_1_any.raw again_1_any.raw
     says "are both extension 'three'"
@@ -171,9 +174,6 @@ refused() {
     tell onlay ext add three_1_any.raw
     says 'is read-only'
     umount /etc
-    cp /usr/bin/onlay /run/onlay-copy
-    tell /run/onlay-copy ext add three_1_any.raw
-    says 'this program is not there at the next boot'
     test "$(onlay ext list --json)" = "$before"
     test -z "$(find /var/lib/onlay/images -name '*three*')"
     merged one two
@@ -251,6 +251,22 @@ beside_others() {
     says "as long as '/etc/extensions/noise.raw' is there, systemd merges nothing"
     rm -r /etc/extensions
     systemd-sysext refresh
+    merged one two
+}
+
+# A directory is made an image; the same one again is the same image.
+of_a_directory() {
+    local top=/srv/tools/usr
+    mkdir -p $top/bin $top/lib/extension-release.d
+    echo ID=_any >$top/lib/extension-release.d/extension-release.tools
+    printf '#!/bin/sh\necho tools\n' >$top/bin/tools
+    chmod +x $top/bin/tools
+    onlay ext add --dry-run /srv/tools
+    onlay ext add /srv/tools
+    test "$(tools)" = tools
+    merged one tools two
+    onlay ext add /srv/tools/ 2>&1 | grep 'is there already'
+    onlay ext remove tools
     merged one two
 }
 
@@ -371,6 +387,7 @@ step everywhere everywhere
 step refused refused
 step unfit unfit
 step beside-others beside_others
+step of-a-directory of_a_directory
 step damaged damaged
 step of-other-roots of_other_roots
 step at-once-and-killed at_once_and_killed

@@ -53,6 +53,7 @@ merged() {
     test "$code" = 0
     refuse says 'merged anew'
     onlay ext list | grep '^tools .* active '
+    onlay ext refresh --json | grep "'tools' has lab-config in version 2.0-1, which replaces the base's 1.0-1"
     onlay ext check
     # What is generated is there once.
     test "$(find /var/lib/onlay/database -mindepth 1 -maxdepth 1 -type d | wc -l)" = 1
