@@ -25,6 +25,7 @@ mod payload;
 mod rebase;
 mod rpm_host;
 mod rpmdb;
+mod save;
 mod shell;
 mod squashfs;
 mod system_calls;

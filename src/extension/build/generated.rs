@@ -1,6 +1,7 @@
 //! The files that an extension has besides those of its sources.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::assemble::Assembly;
@@ -13,24 +14,39 @@ use crate::image::tree::Metadata;
 use crate::package::digest::Algorithm;
 use crate::sys::Xattrs;
 
-/// Adds the release file, the manifest, and lines for tmpfiles.d where there are defaults.
+/// What generated files say besides the manifest.
+pub(super) struct Texts<'a> {
+    /// The release file.
+    pub(super) release: &'a str,
+    /// Lines for sysusers.d(5).
+    pub(super) users: Vec<u8>,
+    /// Users and groups that are made where the extension is, by those lines or a package's own.
+    pub(super) made: &'a BTreeSet<OsString>,
+}
+
+/// Adds the release file, the manifest, and lines for sysusers.d and tmpfiles.d where there are users and defaults.
 pub(super) fn add(
     assembly: &mut Assembly<'_>,
     name: &ExtensionName,
     manifest: &Manifest,
-    release: &str,
+    texts: Texts<'_>,
     mut segment: Segment,
     time: i64,
 ) -> Result<(), Error> {
-    let lines = assembly.default_lines();
+    let lines = assembly.default_lines(texts.made);
     let mut files = vec![
         (manifest::place(name), manifest.to_text(), Xattrs::default()),
-        (release_place(name), release.as_bytes().to_vec(), not_strict()),
+        (release_place(name), texts.release.as_bytes().to_vec(), not_strict()),
     ];
     // Of several lines for one path, systemd takes the first in the order of file names: a package's own come before.
     if !lines.is_empty() {
         let path = Path::new("usr/lib/tmpfiles.d").join(format!("zzz-onlay-{name}.conf"));
         files.push((path, lines, Xattrs::default()));
+    }
+    // Of users it takes the first line, too, and ours have the numbers that files in the image have.
+    if !texts.users.is_empty() {
+        let path = Path::new("usr/lib/sysusers.d").join(format!("000-onlay-{name}.conf"));
+        files.push((path, texts.users, Xattrs::default()));
     }
     let mut generated = Vec::new();
     for (path, text, xattrs) in files {
@@ -38,7 +54,7 @@ pub(super) fn add(
         let metadata = Metadata { mode: 0o644, mtime: time, xattrs, ..Metadata::default() };
         let digest = Algorithm::Sha256.digest(&text[..]).expect("memory can be read");
         let what = What::File(stored, digest);
-        generated.push(Brought { path, default_of: None, metadata, what });
+        generated.push(Brought::plain(path, metadata, what));
     }
     segment.close()?;
     assembly.add(PathBuf::from("onlay"), generated)

@@ -172,6 +172,7 @@ mod tests {
 
     #[test]
     fn the_last_pattern_counts_and_paths_before_all() {
+        use FileKind::{Directory, File, Symlink};
         let contexts = contexts(
             "/usr/x -- u:exact\n/.* u:any\n/usr(/.*)? u:usr\n/usr/lib(/.*)? -d u:dir\n\
              /usr/none(/.*)? <<none>>\n# /usr/.* u:no\n\n/usr/y u:path\n/usr/y -l u:link\n",
@@ -180,7 +181,6 @@ mod tests {
             let found = contexts.label(path.as_bytes(), kind).expect("it can be looked up");
             found.map(|label| label.to_string())
         };
-        use FileKind::{Directory, File, Symlink};
         for (path, kind, expected) in [
             ("/", Directory, Some("u:any")),
             ("/usr", Directory, Some("u:usr")),
