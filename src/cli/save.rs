@@ -224,13 +224,13 @@ impl Told {
         let left = changes.untaken().iter().map(|(why, paths)| Left {
             why: why.words(),
             weight: why.weight(),
-            paths: paths.iter().map(|path| PathText(output::path(path))).collect(),
+            paths: paths.iter().map(|path| PathText(named(*why, path))).collect(),
         });
         Told {
             from: changes.name().to_owned(),
             taken: changes
                 .taken()
-                .map(|(path, to)| [path, &to].map(|path| PathText(output::path(path))))
+                .map(|(path, to)| [path, &to].map(|path| PathText(absolute(path))))
                 .collect(),
             left: left.collect(),
             users: changes.users().map(|name| output::path(Path::new(name))).collect(),

@@ -35,8 +35,7 @@ fn read(top: &Path, name: &str) -> String {
 /// Every file below usr and opt of the directory that a shell is in: but times of directories, and fractions of others.
 const LISTING: &str = "find usr opt ! -type d -printf '%y %m %U:%G %n %s %T@ %p %l\\n' -o -printf '%y %m %U:%G %p\\n' | \
     sed -E 's/\\.[0-9]{10} / /' | LC_ALL=C sort; \
-    find usr opt -type f -newer /etc/lab-mark -print0 | LC_ALL=C sort -z | xargs -0 sha256sum; \
-    getfattr -R -d -h -m - usr opt 2>/dev/null";
+    find usr opt -type f -newer /etc/lab-mark -print0 | LC_ALL=C sort -z | xargs -0 sha256sum";
 
 /// The lines of a listing.
 fn lines(output: &Output) -> BTreeSet<String> {
@@ -147,7 +146,6 @@ fn check_generated(top: &Path) {
         read(top, "usr/lib/tmpfiles.d/zzz-onlay-lab.conf"),
         "C /etc/lab-mark\nd /etc/lab.d 0755 0 0 -\nC /etc/lab.d/lab.conf\nL /etc/systemd/system/lab.service - - - - /dev/null\n\
          d /var/cache/lab 0755 lab 0 -\nd /var/lib/lab 0755 lab lab -\nC /var/lib/lab/seed - lab lab -\n"
-            .replace("C /etc/lab-mark\n", "")
     );
     let link = |name: &str| fs::read_link(top.join(name)).expect("a link");
     assert_eq!(link("usr/bin/lab"), Path::new("/usr/bin/lab.real"));
@@ -209,6 +207,8 @@ fn compare_merged(bed: &Bed, top: &Path, shown: &BTreeSet<String>) {
             "usr/bin/fuser",
             "usr/share/odd/pipe",
             "usr/share/bash-completion",
+            // What keeps services from being started inside.
+            "usr/sbin/policy-rc.d",
         ];
         MEANT.iter().any(|part| line.contains(part)) || line.contains(" usr/bin/lab /")
     };
@@ -246,7 +246,7 @@ fn what_cannot_be_saved_is_refused_in_words() {
     refused(&["build", "lab.toml", "--from", "x"], "is a recipe");
     refused(&["build", "lab", "--from", "x", "-p", "lab"], "cannot be used with");
     expect_words(&bed.inside(&["x"], "echo >>/etc/bash.bashrc; rm /etc/issue", Stdio::null()));
-    refused(&["save", "x", "--ext", "lab"], "it has no version");
+    refused(&["save", "x", "--ext", "lab"], "needs a version: there is no package of that name in it");
     let nothing = "what it is built from has no files for /usr or /opt";
     refused(&["save", "x", "--ext", "lab", "--version", "1"], nothing);
     refused(&["save", "x", "--ext", "lab", "--version", "1"], "/etc/bash.bashrc, /etc/issue\n");
@@ -269,17 +269,15 @@ fn what_cannot_be_saved_is_refused_in_words() {
     wait_until_free(&bed);
     let said = expect_words(&onlay(&bed, &["save", "x", "--ext", "strace", "--replace"]));
     assert!(said.contains("not in it: removed packages of the base: cron"), "{said}");
-    fs::remove_file(bed.place().join(format!("strace_99_{}.raw", onlay::host::Host::architecture())))
-        .expect("it was made");
-    fs::remove_file(bed.place().join(format!("strace_99_{}.raw.json", onlay::host::Host::architecture())))
-        .expect("it was made");
+    for ending in ["raw", "raw.json"] {
+        fs::remove_file(bed.place().join(format!("strace_99_any.{ending}"))).expect("it was made");
+    }
 
     // The base is another one than it was.
-    let record = bed.place().join("state/overlays/x/overlay.toml");
-    let text = fs::read_to_string(&record).expect("it is there");
-    let other = text.replace("packages = \"dpkg:", "packages = \"dpkg:1");
-    assert_ne!(text, other);
-    fs::write(&record, other).expect("ours");
+    for record in ["overlay.toml", "layers/@seen/files"] {
+        let record = bed.place().join("state/overlays/x").join(record);
+        expect_success(command("sed").args(["--in-place", "s/dpkg:/dpkG:/"]).arg(record));
+    }
     refused(&["save", "x", "--ext", "strace"], "the base has changed since overlay 'x' was last entered");
     bed.assert_tree_unchanged();
 }
@@ -299,15 +297,17 @@ fn packages_of_rpm_are_told_with_their_licences() {
     let Some(bed) = Bed::of("rpm-sqlite") else { return };
     expect_words(&bed.inside(
         &[],
-        "rpm --install --nosignature /srv/repo/base/lab-users-*.rpm /srv/repo/base/lab-kinds-*.rpm",
+        "rpm --install --nosignature /srv/repo/base/noarch/lab-daemon-*.rpm",
         Stdio::null(),
     ));
-    let report = onlay(&bed, &["save", "--ext", "lab-users", "--json"]);
+    let report = onlay(&bed, &["save", "--ext", "lab-daemon", "--json"]);
     assert!(report.status.success(), "{}", words(&report));
     let report: Value = serde_json::from_slice(&report.stdout).expect("JSON");
     let packages = report["manifest"]["packages"].as_array().expect("a list");
     assert!(
-        packages.iter().any(|package| package["name"] == "lab-users" && package["license"] == "MIT"),
+        packages
+            .iter()
+            .any(|package| package["name"] == "lab-daemon" && package["license"] == "MIT OR Apache-2.0"),
         "{packages:#?}"
     );
     let left = report["changes"]["left"].as_array().expect("a list");

@@ -8,10 +8,13 @@ nothing_is_unlocked() {
     grep 'not unlocked' /results/said
 }
 
-saved() {
+nothing_is_changed() {
     onlay unlock
     refuse onlay save --live --ext lab --output /results 2>/results/said
     grep 'what is unlocked changes nothing' /results/said
+}
+
+saved() {
     mkdir -p /tmp/p/DEBIAN /tmp/p/usr/bin
     printf '#!/bin/sh\necho lab\n' >/tmp/p/usr/bin/lab
     chmod 755 /tmp/p/usr/bin/lab
@@ -24,7 +27,9 @@ saved() {
     grep 'onlay lock --discard' /results/said
     test -s /results/lab_7_any.raw
     grep '"name": "lab"' /results/lab_7_any.raw.json
-    # What it lies on is as it was, and so is what is unlocked.
+}
+
+all_is_as_it_was() {
     lab
     refuse test -e /usr/bin/fuser
     onlay lock --discard
@@ -34,4 +39,6 @@ saved() {
 }
 
 step nothing-is-unlocked nothing_is_unlocked
+step nothing-is-changed nothing_is_changed
 step saved saved
+step all-is-as-it-was all_is_as_it_was
