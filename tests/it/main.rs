@@ -26,6 +26,7 @@ mod rebase;
 mod rpm_host;
 mod rpmdb;
 mod save;
+mod selinux;
 mod shell;
 mod squashfs;
 mod system_calls;

@@ -82,9 +82,7 @@ fn what_is_installed_and_changed_becomes_an_image_that_shows_it() {
     expect_words(&bed.inside(&["x"], FILL, Stdio::null()));
     // Attributes that only an outer tool can set here: as a package would.
     let upper = bed.place().join("state/overlays/x/layers/@root/upper/usr/bin/lab.other");
-    if upper.exists() {
-        expect_success(command("setcap").arg("cap_net_raw+ep").arg(&upper));
-    }
+    expect_success(command("setcap").arg("cap_net_raw+ep").arg(&upper));
     let inside = bed.inside(&["x"], &format!("cd /; set +x; {LISTING}"), Stdio::null());
     let shown = lines(&inside);
 
@@ -132,6 +130,8 @@ fn what_is_installed_and_changed_becomes_an_image_that_shows_it() {
     let top = unpacked(&bed, &image);
     check_generated(&top);
     compare_merged(&bed, &top, &shown);
+    let capable = words(&expect_success(command("getcap").arg(top.join("usr/bin/lab.real"))));
+    assert!(capable.contains("cap_net_raw=ep"), "{capable}");
     bed.assert_tree_unchanged();
 }
 
