@@ -25,6 +25,8 @@ mod payload;
 mod rebase;
 mod rpm_host;
 mod rpmdb;
+mod save;
+mod selinux;
 mod shell;
 mod squashfs;
 mod system_calls;

@@ -15,10 +15,12 @@ use super::gather::{Fate, Gathered};
 use super::naming::ExtensionName;
 use super::source::Source;
 use crate::extension::database::places;
+use crate::package::Header;
 use crate::package::archive::{self, Deb, Fault, Rpm};
 use crate::package::deb822::{Document, Stanza};
 use crate::package::digest::FileDigest;
-use crate::package::header::{FileFlags, FileState, MAGIC};
+use crate::package::header::{File, FileFlags, FileState, MAGIC, Value, tag};
+use crate::pkgdb;
 use crate::pkgdb::dpkg::{self, Entry};
 
 /// What databases have of the packages of an image.
@@ -46,9 +48,56 @@ impl Records {
                     package: source.name(),
                     fault: Fault::Control(error),
                 })?;
+            } else if let Source::Changes(changes) = source {
+                let of_changes = changes.records();
+                records.headers.extend_from_slice(&of_changes.headers);
+                records.stanzas.extend(of_changes.stanzas.iter().cloned());
+                records.info.extend(of_changes.info.clone());
             }
         }
         Ok(records)
+    }
+
+    /// Adds a package of rpm's as another database has it, but for files that are not `there`: by their paths from the root,
+    /// without a slash before.
+    pub(super) fn add_installed_rpm(&mut self, blob: &[u8], there: &dyn Fn(&Path) -> bool) {
+        let Ok(header) = Header::parse(blob) else { return };
+        let states = header.files().map(|file| {
+            let state = file.state.unwrap_or(FileState::Normal);
+            let is_lost = state == FileState::Normal && !is_there(&file, there);
+            if is_lost { FileState::NotInstalled.number() } else { state.number() }
+        });
+        let states: Vec<u8> = states.collect();
+        let blob = match states.is_empty() {
+            true => None,
+            false => header.with(tag::FILE_STATES, &Value::Char(states)),
+        };
+        self.headers.extend_from_slice(&MAGIC);
+        self.headers.extend(blob.as_deref().unwrap_or(header.blob()));
+    }
+
+    /// Adds a package of dpkg's as another database has it, likewise.
+    pub(super) fn add_installed_deb(
+        &mut self,
+        entry: &Entry,
+        info: impl Fn(&str) -> Result<Option<Vec<u8>>, pkgdb::Error>,
+        there: &dyn Fn(&Path) -> bool,
+    ) -> Result<(), Error> {
+        let stem = dpkg::stem(entry);
+        for (kind, path_of) in INFO {
+            let Some(text) = info(kind)? else { continue };
+            let lines = text.split_inclusive(|byte| *byte == b'\n');
+            let kept = lines.filter(|line| path_of(line.trim_ascii_end()).is_none_or(|path| there(&path)));
+            self.info.insert(format!("{stem}.{kind}"), kept.flatten().copied().collect());
+        }
+        let conffiles: Vec<(PathBuf, String)> = entry
+            .conffiles
+            .iter()
+            .map(|file| (file.path.strip_prefix("/").unwrap_or(&file.path).to_owned(), file.digest.clone()))
+            .filter(|(path, _)| there(path))
+            .collect();
+        self.stanzas.push(stanza(&entry.stanza, &conffiles));
+        Ok(())
     }
 
     /// Where they are in the image: a file, or a directory of them.
@@ -89,7 +138,11 @@ impl Records {
     fn add_deb(&mut self, deb: &Deb, fates: &[Fate], there: &There<'_>) -> Result<(), crate::package::Error> {
         let digests = digests(deb, fates);
         let conffiles: Vec<PathBuf> = deb.conffiles().filter(|path| there.has(path)).collect();
-        let entry = Entry::parse(stanza(deb.stanza(), &conffiles, &digests))?;
+        let noted = conffiles.iter().map(|path| {
+            let digest = digests.get(&**path).map_or_else(|| "newconffile".to_owned(), FileDigest::to_string);
+            (path.clone(), digest)
+        });
+        let entry = Entry::parse(stanza(deb.stanza(), &noted.collect::<Vec<_>>()))?;
         let stem = dpkg::stem(&entry);
         let mut add = |kind: &str, text: Vec<u8>| {
             self.info.insert(format!("{stem}.{kind}"), text);
@@ -120,21 +173,41 @@ impl<'a> There<'a> {
 
 fn header(rpm: &Rpm, there: &There<'_>, time: u32) -> Vec<u8> {
     let header = rpm.header();
-    let states: Vec<FileState> = header
+    let states = header
         .files()
         .map(|file| {
-            let path = file.path();
-            let path = path.strip_prefix("/").unwrap_or(&path);
-            // What is only made at its place is in no package.
-            let is_there = there.has(path) || file.flags.contains(FileFlags::GHOST);
+            let is_there = is_there(&file, &|path| there.has(path));
             if is_there { FileState::Normal } else { FileState::NotInstalled }
         })
-        .collect();
+        .collect::<Vec<_>>();
     rpm.installed_header(time, &states)
 }
 
+/// Whether a file of a header is there. What is only made at its place is in no package.
+fn is_there(file: &File<'_>, there: &dyn Fn(&Path) -> bool) -> bool {
+    let path = file.path();
+    file.flags.contains(FileFlags::GHOST) || there(path.strip_prefix("/").unwrap_or(&path))
+}
+
+/// What a line of a file in `info/` is about: a path from the root, without a slash before.
+type PathOf = fn(&[u8]) -> Option<PathBuf>;
+
+/// Files in `info/` that are recorded.
+const INFO: [(&str, PathOf); 3] =
+    [("list", absolute_path), ("conffiles", absolute_path), ("md5sums", path_behind_digest)];
+
+fn absolute_path(line: &[u8]) -> Option<PathBuf> {
+    let path = line.strip_prefix(b"/").filter(|path| *path != b".")?;
+    Some(OsStr::from_bytes(path).into())
+}
+
+fn path_behind_digest(line: &[u8]) -> Option<PathBuf> {
+    let (_, path) = line.split_at_checked(34)?;
+    Some(OsStr::from_bytes(path).into())
+}
+
 /// A package's stanza in `status`: its control file, and what dpkg adds.
-fn stanza(control: &Stanza, conffiles: &[PathBuf], digests: &HashMap<&Path, FileDigest>) -> Stanza {
+fn stanza(control: &Stanza, conffiles: &[(PathBuf, String)]) -> Stanza {
     let mut stanza = Stanza::of([]);
     for (name, value) in control.fields() {
         let Ok(name) = std::str::from_utf8(name) else { continue };
@@ -150,10 +223,8 @@ fn stanza(control: &Stanza, conffiles: &[PathBuf], digests: &HashMap<&Path, File
         }
     }
     if !conffiles.is_empty() {
-        let lines = conffiles.iter().map(|path| {
-            let digest = digests.get(&**path).map_or_else(|| "newconffile".to_owned(), FileDigest::to_string);
-            [b"\n /", bytes(path), b" ", digest.as_bytes()].concat()
-        });
+        let lines =
+            conffiles.iter().map(|(path, digest)| [b"\n /", bytes(path), b" ", digest.as_bytes()].concat());
         stanza.set("Conffiles", &lines.collect::<Vec<_>>().concat());
     }
     stanza

@@ -149,6 +149,19 @@ unmerged() {
     done
 }
 
+# What was installed in an overlay is known as well when that is kept as an extension.
+saved() {
+    inside kept -- "$zypper install lab-tool=1.0"
+    cd /results
+    onlay save kept --ext kept
+    tell onlay ext add /results/kept_*.raw
+    test "$code" = 0
+    refuse says 'package database'
+    rpm --query --file /usr/bin/lab-strace | grep '^lab-tool-1.0-1'
+    rpm --verify lab-tool
+    onlay ext remove kept
+}
+
 step before before
 step merged merged
 step listed listed
@@ -158,4 +171,5 @@ step zypper by_zypper
 step dnf by_dnf
 step elsewhere elsewhere
 step unmerged unmerged
+step saved saved
 finish
