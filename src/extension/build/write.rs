@@ -16,7 +16,7 @@ use super::source::Source;
 use super::{generated, notes, parallel, release};
 use crate::extension::fit::{self, Extension, Fitness};
 use crate::extension::matching::HostFacts;
-use crate::extension::{Class, Directory, Squashed, of_disk};
+use crate::extension::{Class, Directory, ImageFiles, of_disk};
 use crate::host::Host;
 use crate::image::ddi::{self, Designator, PAYLOAD_OFFSET, Payload, Protection, Signer};
 use crate::image::squashfs::{Compression, Options, Writer};
@@ -192,7 +192,7 @@ fn judge(
     facts: &HostFacts,
     base: &Directory,
 ) -> Result<Fitness, Error> {
-    let contents = Squashed::of(image.file(), &image.path())?;
+    let contents = ImageFiles::of(image.file(), &image.path())?;
     let name = request.name.as_str();
     let extension = Extension { name, class: Class::Sysext, contents: &contents };
     Ok(fit::check(facts, base, &extension, &[], 0)?)
