@@ -1,12 +1,14 @@
 //! What the kernel and erofs-utils find in images that we wrote.
 
 use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use onlay::image::squashfs::{Options, Writer};
-use onlay::image::tree::{Metadata, Tree};
-use onlay::image::{Error, Format};
+use onlay::image::tree::{Kind, Metadata, Node, Tree};
+use onlay::image::{Error, Format, file_system};
 use onlay::sys::Root;
 
 use super::{found, opened};
@@ -30,8 +32,8 @@ fn fill_more(top: &Path, seed: u64) {
     holes.resize(1_000_001, 0);
     fs::write(top.join("with holes"), holes).expect("there is room");
     fs::create_dir(top.join("many")).expect("there is room");
-    for number in 0..2000 {
-        fs::write(top.join(format!("many/a file with a longer name {number}")), b"").expect("there is room");
+    for number in 100..300 {
+        fs::write(top.join(format!("many/{}{number}", "n".repeat(200))), b"").expect("there is room");
     }
 }
 
@@ -39,10 +41,10 @@ fn fill_more(top: &Path, seed: u64) {
 fn the_kernel_and_our_reader_find_every_file_as_it_was() {
     let place = place();
     let [top, image] = ["top", "image"].map(|name| place.path().join(name));
-    for (way, seed) in WAYS.into_iter().zip(1..) {
-        fs::create_dir(&top).expect("there is room");
-        fill_more(&top, seed);
-        let expected = described(&top);
+    fs::create_dir(&top).expect("there is room");
+    fill_more(&top, 1);
+    let expected = described(&top);
+    for way in WAYS {
         for block_size in [4096, 128 << 10, 1 << 20] {
             write(&top, &image, erofs(way, block_size, 2));
             assert_same(&found(&image), &expected);
@@ -52,7 +54,6 @@ fn the_kernel_and_our_reader_find_every_file_as_it_was() {
                 assert_same(&mounted(&image, described), &expected);
             }
         }
-        fs::remove_dir_all(&top).expect("it is ours");
     }
 }
 
@@ -90,40 +91,49 @@ fn the_same_files_give_the_same_image() {
     }
 }
 
+/// As many zeros as anybody wants.
+struct Zeros;
+
+impl Read for Zeros {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        buffer.fill(0);
+        Ok(buffer.len())
+    }
+}
+
 /// A hole costs an index, not its zeros, and positions beyond 4 GiB are those of the file.
 #[test]
 fn files_may_be_larger_than_four_gigabytes() {
     let place = place();
-    let [top, image] = ["top", "image"].map(|name| place.path().join(name));
-    fs::create_dir(&top).expect("there is room");
-    let file = File::create(top.join("sparse")).expect("there is room");
-    file.write_all_at(b"behind four gigabytes", (4 << 30) + 5).expect("there is room");
-    for way in ["zstd", "none"] {
-        write(&top, &image, erofs(way, 1 << 20, 2));
-        assert!(fs::metadata(&image).expect("it was written").len() < 10 << 20);
-        let reader = opened(&image).expect("an image");
-        let sparse = file_system_find(&reader, b"sparse");
-        let places = std::sync::Arc::clone(&reader).open(&sparse).expect("a file");
-        let mut end = [0; 30];
-        let count = places.read_at((4 << 30) + 5 - 4, &mut end).expect("it can be read");
-        assert_eq!(&end[..count], b"\0\0\0\0behind four gigabytes", "{way}");
-        if kernel_or_skip() {
-            let tail = mounted(&image, |at| {
-                let file = File::open(at.join("sparse")).expect("it is there");
-                let mut end = [0; 25];
-                file.read_exact_at(&mut end, (4 << 30) + 1).expect("it can be read");
-                (file.metadata().expect("it is there").len(), end)
-            });
-            assert_eq!(tail, ((4 << 30) + 26, *b"\0\0\0\0behind four gigabytes"), "{way}");
-        }
+    let image = place.path().join("image");
+    let dir = Root::open(place.path()).expect("our directory");
+    let file = File::options().read(true).write(true).create(true).truncate(true).open(&image);
+    let file = file.expect("there is room");
+    let writer = Writer::new(&file, 0, &image, &dir, erofs("zstd", 1 << 20, 2)).expect("it begins");
+    let mut segment = writer.segment();
+    let mut content = Zeros.take((4 << 30) + 5).chain(&b"behind four gigabytes"[..]);
+    let stored = segment.store(&mut content, Path::new("memory")).expect("it is written");
+    segment.close().expect("it is written");
+    let mut tree = Tree::new(Metadata::default());
+    let node = Node::new(Metadata::default(), Kind::File(stored));
+    tree.insert(b"sparse", node).expect("it fits");
+    let size = writer.finish(&tree).expect("it is written").size;
+    assert!(size < 10 << 20, "{size}");
+    let reader = opened(&image).expect("an image");
+    let found = file_system::find(&*reader, b"sparse").expect("it can be read").expect("it is there");
+    let places = Arc::clone(&reader).open(&found).expect("a file");
+    let mut end = [0; 30];
+    let count = places.read_at((4 << 30) + 1, &mut end).expect("it can be read");
+    assert_eq!(&end[..count], b"\0\0\0\0behind four gigabytes");
+    if kernel_or_skip() {
+        let (length, end) = mounted(&image, |at| {
+            let file = File::open(at.join("sparse")).expect("it is there");
+            let mut end = [0; 25];
+            file.read_exact_at(&mut end, (4 << 30) + 1).expect("it can be read");
+            (file.metadata().expect("it is there").len(), end)
+        });
+        assert_eq!((length, &end), ((4 << 30) + 26, b"\0\0\0\0behind four gigabytes"));
     }
-}
-
-fn file_system_find(
-    reader: &std::sync::Arc<dyn onlay::image::FileSystem>,
-    path: &[u8],
-) -> onlay::image::Found {
-    onlay::image::file_system::find(&**reader, path).expect("it can be read").expect("it is there")
 }
 
 #[test]

@@ -47,6 +47,8 @@ struct Cluster {
 
 /// Set where the whole file is in the packed one; the other bits of the head say where.
 const WHOLLY_PACKED: u64 = 1 << 63;
+/// A word in a compact index has at least so many bits.
+const LEAST_BITS: u32 = 12;
 /// What of an entry of a full index is its kind.
 const KIND: u16 = 3;
 
@@ -70,7 +72,7 @@ impl Reader {
         if is_full && has_dense {
             return Err(self.unsupported("encoded extents"));
         }
-        if !is_full && (!(12..=14).contains(&bits) || has_dense && bits != 12) {
+        if !is_full && (bits > 14 || has_dense && bits > LEAST_BITS) {
             return Err(self.unsupported(&format!("compact indexes of clusters of 2^{bits} bytes")));
         }
         let is_packed = advice & advice::FRAGMENT != 0;
@@ -193,7 +195,8 @@ impl Reader {
         let mut pack = [0; 32];
         let pack = &mut pack[..length as usize];
         self.read_metadata(end - length, pack)?;
-        let entries = Pack { bytes: pack, count: if length == 8 { 2 } else { 16 }, bits: index.bits };
+        let entries =
+            Pack { bytes: pack, count: if length == 8 { 2 } else { 16 }, bits: index.bits.max(LEAST_BITS) };
         let place = ((at - (end - length)) / (length / entries.count)) as i64;
         let (kind, word) = entries.get(place);
         let mut found = Cluster { kind, word, block: 0 };
@@ -236,6 +239,7 @@ impl Index {
 struct Pack<'a> {
     bytes: &'a [u8],
     count: u64,
+    /// Bits of a word.
     bits: u32,
 }
 
