@@ -48,7 +48,8 @@ impl Options {
         Options { format, compression, block_size: 128 << 10, time, threads }
     }
 
-    fn check(&self) -> Result<(), Error> {
+    /// Refuses what cannot be written.
+    pub fn check(&self) -> Result<(), Error> {
         self.compression.check()?;
         if self.format == Format::Gpt || self.format == Format::Erofs && !erofs::takes(self.compression) {
             return Err(Error::Compression { format: self.format, compression: self.compression });
