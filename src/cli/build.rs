@@ -20,8 +20,9 @@ use crate::extension::build::{
 use crate::extension::finding::Weight;
 use crate::extension::fit::Fitness;
 use crate::host::Host;
+use crate::image::Format;
 use crate::image::ddi::Signer;
-use crate::image::squashfs::Compression;
+use crate::image::squashfs::{Compression, Options};
 use crate::package::archive::PackageFile;
 use crate::pkgdb;
 use crate::resolve::{self, Manager, Resolved, Wanted};
@@ -39,7 +40,7 @@ use crate::sys::{Context, Root};
 #[command(after_help = "\
 Where recipes are given, each is an image: a file NAME.toml with the fields
 packages, trees, version, recommends, drop, keep, bases, match, scope, reload,
-restart, reload-or-restart, compression. Options come on top of what it says.")]
+restart, reload-or-restart, compression, format. Options come on top of what it says.")]
 pub(super) struct Arguments {
     /// The extension's name; or a recipe (a file *.toml), or a directory of recipes
     #[arg(value_name = "NAME|RECIPE", value_hint = ValueHint::AnyPath)]
@@ -83,10 +84,12 @@ pub(super) struct Arguments {
     /// Have systemd (262 or newer) restart a unit when the extension comes or goes
     #[arg(long, value_name = "UNIT")]
     restart: Vec<String>,
-    /// zstd:1 to zstd:22, xz:0 to xz:9, gzip:1 to gzip:9, lz4, none [default: zstd:3]
+    /// zstd:1 to zstd:22, lz4, none; squashfs also xz:0 to xz:9, gzip:1 to gzip:9
+    /// [default: zstd:3]
     #[arg(long, value_name = "HOW")]
     compression: Option<String>,
-    /// A squashfs image alone, or a disk image (DDI) with it and a dm-verity hash tree
+    /// A file system image alone, or a disk image (DDI) with one and a dm-verity hash tree
+    /// [default: squashfs, or ddi with --key]
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<ImageFormat>,
     /// Sign the hash tree with this key (PEM); the image is a DDI then
@@ -175,8 +178,9 @@ impl Arguments {
     /// What the file system image goes into.
     fn envelope(&self, recipe: &Recipe) -> Result<Envelope, Error> {
         match (&self.key, &self.certificate, recipe.format) {
-            (Some(_), Some(_), Some(ImageFormat::Squashfs)) => {
-                Err(Error::Words("a squashfs image alone cannot be signed: it takes --format ddi".to_owned()))
+            (Some(_), Some(_), Some(format)) if !format.is_disk() => {
+                let words = "a file system image alone cannot be signed: it takes --format ddi or ddi-erofs";
+                Err(Error::Words(words.to_owned()))
             }
             (Some(key), Some(certificate), _) => {
                 let read = |path: &PathBuf| std::fs::read(path).context("read", path);
@@ -184,7 +188,7 @@ impl Arguments {
                 let signer = signer.map_err(|problem| Error::Key { key: key.clone(), problem })?;
                 Ok(Envelope::Signed(Box::new(signer)))
             }
-            (_, _, Some(ImageFormat::Ddi)) => Ok(Envelope::Verity),
+            (_, _, Some(format)) if format.is_disk() => Ok(Envelope::Verity),
             _ => Ok(Envelope::None),
         }
     }
@@ -221,6 +225,8 @@ fn one(
     if recipe.packages.is_empty() && recipe.trees.is_empty() {
         return Err(Error::Words(format!("what is to be in '{name}'? give --package or --tree")));
     }
+    let format = recipe.format.map_or(Format::Squashfs, ImageFormat::file_system);
+    Options { format, compression, ..Options::new(0) }.check().map_err(build::Error::from)?;
     let host = Host::open(base)?;
     // Before anything is downloaded.
     let output_directory = Root::open(output)?;
@@ -241,6 +247,7 @@ fn one(
         sources,
         base: &host,
         output: output_directory,
+        format,
         compression,
         envelope: arguments.envelope(recipe)?,
         time: source_date_epoch()?,

@@ -10,6 +10,7 @@ mod error;
 mod gather;
 mod generated;
 mod keep;
+mod kernels;
 mod manifest;
 mod naming;
 mod notes;

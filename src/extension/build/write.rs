@@ -13,11 +13,12 @@ use super::manifest::{Image, MadeWith, Manifest};
 use super::naming::{ExtensionName, image_name, version_of};
 use super::recipe::Recipe;
 use super::source::Source;
-use super::{generated, notes, parallel, release};
+use super::{generated, kernels, notes, parallel, release};
 use crate::extension::fit::{self, Extension, Fitness};
 use crate::extension::matching::HostFacts;
-use crate::extension::{Class, Directory, Squashed, of_disk};
+use crate::extension::{Class, Directory, ImageFiles, of_disk};
 use crate::host::Host;
+use crate::image::Format;
 use crate::image::ddi::{self, Designator, PAYLOAD_OFFSET, Payload, Protection, Signer};
 use crate::image::squashfs::{Compression, Options, Writer};
 use crate::sys::{Context, NewFile, Root};
@@ -37,6 +38,8 @@ pub struct Request<'a> {
     pub base: &'a Host,
     /// The directory that the image goes to.
     pub output: Root,
+    /// Which file system it is.
+    pub format: Format,
     /// How the image is compressed.
     pub compression: Compression,
     /// In what it is.
@@ -77,6 +80,9 @@ pub struct Built {
 pub fn build(request: &Request<'_>) -> Result<Built, Error> {
     let contents = Directory::new(request.base.root.try_clone()?);
     let facts = HostFacts::read(request.base, &contents, None)?;
+    if !request.unfit {
+        kernels::check(&request.base.root, request.format, request.compression)?;
+    }
     let architecture = architecture(&request.sources, &facts.architecture)?;
     let version = match &request.recipe.version {
         Some(version) => checked_version(version)?,
@@ -109,8 +115,9 @@ fn write(
     architecture: Option<&'static str>,
     facts: &HostFacts,
 ) -> Result<(Manifest, BTreeMap<OsString, PathBuf>), Error> {
-    let Request { name, recipe, sources, base, output, compression, envelope, .. } = request;
-    let options = Options { compression: *compression, ..Options::new(request.time.unwrap_or(0)) };
+    let Request { name, recipe, sources, base, output, format, compression, envelope, .. } = request;
+    let options =
+        Options { format: *format, compression: *compression, ..Options::new(request.time.unwrap_or(0)) };
     let offset = if matches!(envelope, Envelope::None) { 0 } else { PAYLOAD_OFFSET };
     let writer = Writer::new(image.file(), offset, &image.path(), output, options.clone())?;
     let common = Common {
@@ -146,7 +153,7 @@ fn write(
         files: notes::files(&assembly),
         made_with: MadeWith {
             onlay: env!("CARGO_PKG_VERSION").to_owned(),
-            format: if offset == 0 { "squashfs" } else { "ddi, squashfs" }.to_owned(),
+            format: if offset == 0 { format.name().to_owned() } else { format!("ddi, {}", format.name()) },
             compression: compression.to_string(),
             block_size: options.block_size,
             time: time.into(),
@@ -192,7 +199,7 @@ fn judge(
     facts: &HostFacts,
     base: &Directory,
 ) -> Result<Fitness, Error> {
-    let contents = Squashed::of(image.file(), &image.path())?;
+    let contents = ImageFiles::of(image.file(), &image.path())?;
     let name = request.name.as_str();
     let extension = Extension { name, class: Class::Sysext, contents: &contents };
     Ok(fit::check(facts, base, &extension, &[], 0)?)
