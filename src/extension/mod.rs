@@ -1,9 +1,10 @@
 //! What makes some files an extension of a host (systemd-sysext(8), systemd-confext(8)), and whether they fit: whether
 //! systemd takes them for this host's, and whether their programs find here what they need.
 //!
-//! Nothing here writes or starts anything, so a base can be one that is not booted yet. Files of extensions are
+//! Nothing but `activate` and `build` writes or starts anything, so a base can be one that is not booted yet. Files of extensions are
 //! foreign bytes: no link in them leads out, no count in them is believed.
 
+pub mod activate;
 pub mod build;
 mod contents;
 pub mod elf;

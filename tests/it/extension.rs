@@ -1,5 +1,6 @@
 //! Whether extensions fit, with the loader of a Debian as the judge of what its programs find.
 
+pub(crate) mod activate;
 mod check;
 mod loader;
 
