@@ -7,6 +7,7 @@
 pub mod activate;
 pub mod build;
 mod contents;
+pub mod database;
 pub mod elf;
 mod error;
 pub mod finding;

@@ -2,6 +2,7 @@
 
 pub(crate) mod activate;
 mod check;
+mod database;
 mod loader;
 
 use std::fs;

@@ -189,7 +189,7 @@ fn subjects(facts: &HostFacts, merged: Vec<Subject>, given: &[PathBuf]) -> Resul
 }
 
 /// The files of an extension, which is a directory or an image.
-fn contents_of(path: &Path) -> Result<Box<dyn Contents>, Error> {
+pub(super) fn contents_of(path: &Path) -> Result<Box<dyn Contents>, Error> {
     if path.is_dir() {
         Ok(Box::new(Directory::new(Root::open(path)?)))
     } else {

@@ -60,6 +60,12 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         output::say("onlay: there are no extensions");
     } else {
         output::print(&table(&rows))?;
+        // What is merged here and now, and not in another root.
+        if Host::open(&place.root)?.is_running {
+            for remark in activate::Record::read()?.remarks {
+                output::say(&format!("onlay: {}", output::visible(&remark.to_string())));
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

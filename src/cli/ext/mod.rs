@@ -4,6 +4,7 @@ mod add;
 mod check;
 mod choose;
 mod list;
+mod owner;
 mod refresh;
 mod told;
 
@@ -36,6 +37,7 @@ enum Verb {
     List(list::Arguments),
     Refresh(refresh::Arguments),
     Check(check::Arguments),
+    Owner(owner::Arguments),
 }
 
 /// How a change of what is enabled is made.
@@ -59,6 +61,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         Verb::List(arguments) => list::run(place, arguments),
         Verb::Refresh(arguments) => refresh::run(place, arguments),
         Verb::Check(arguments) => check::run(place, arguments),
+        Verb::Owner(arguments) => owner::run(place, arguments),
     }
 }
 

@@ -23,6 +23,9 @@ pub(super) fn report(report: &Report) {
             trouble.why
         ));
     }
+    for remark in &report.remarks {
+        output::say(&format!("onlay: {}", output::visible(&remark.to_string())));
+    }
     for done in &report.done {
         output::say(&format!("onlay: {done}"));
     }

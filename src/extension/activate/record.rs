@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Actions, Error};
+use crate::extension::database::Remark;
 use crate::overlay::{RUN, run_directory};
 use crate::sys::{Root, replace_volatile};
 
@@ -71,6 +72,8 @@ pub struct Record {
     pub active: Vec<Active>,
     /// What is made of these, and linked.
     pub generated: Option<Generated>,
+    /// What there is to say of the package database with these.
+    pub remarks: Vec<Remark>,
     /// What is not.
     pub held: Vec<HeldBack>,
     /// Names of others' extensions that are masked, since systemd cannot open them.

@@ -11,6 +11,7 @@ use super::record::{Active, Generated, HeldBack, Record};
 use super::survey::{Survey, is_ours, survey};
 use super::unit::BootUnit;
 use super::{Actions, Error, enabled, generated};
+use crate::extension::database::Remark;
 use crate::extension::{SystemdVersion, with_base};
 use crate::host::Host;
 use crate::live;
@@ -42,6 +43,8 @@ pub struct Report {
     pub active: Vec<Active>,
     /// What is not, and why.
     pub held: Vec<HeldBack>,
+    /// What there is to say of the package database.
+    pub remarks: Vec<Remark>,
     /// What others have put there that systemd cannot open: it is masked where that can be.
     pub troubles: Vec<Trouble>,
     /// Names of what was not merged before.
@@ -157,15 +160,19 @@ struct Refresh<'a> {
 
 impl Refresh<'_> {
     fn wanted(&self, survey: &Survey, dry_run: bool) -> Result<Record, Error> {
-        let generated = if dry_run || survey.fit.is_empty() {
-            self.old.generated.clone().filter(|_| !survey.fit.is_empty())
+        let (generated, remarks) = if survey.fit.is_empty() {
+            (None, Vec::new())
+        } else if dry_run {
+            (self.old.generated.clone(), self.old.remarks.clone())
         } else {
-            with_base(&self.host, |base| generated::make(base, &survey.fit))??
+            let make = |base: &Host| generated::make(base, &survey.fit, &survey.strangers, self.state);
+            with_base(&self.host, make)??
         };
         let maskable = survey.troubles.iter().filter(|trouble| trouble.can_be_masked);
         Ok(Record {
             active: survey.fit.clone(),
             generated,
+            remarks,
             held: survey.held.clone(),
             masked: maskable.map(|trouble| trouble.name.clone()).collect(),
             merged: false,
@@ -322,6 +329,7 @@ impl Refresh<'_> {
             way,
             active: self.new.active.clone(),
             held: self.new.held.clone(),
+            remarks: self.new.remarks.clone(),
             troubles,
             added: named(added),
             changed: named(changed),

@@ -8,31 +8,45 @@ use super::error::Error;
 use super::gather::{Brought, What};
 use super::manifest::{self, Manifest};
 use super::naming::ExtensionName;
+use super::records::Records;
 use crate::image::squashfs::Segment;
 use crate::image::tree::Metadata;
 use crate::package::digest::Algorithm;
 use crate::sys::Xattrs;
 
-/// Adds the release file, the manifest, and lines for tmpfiles.d where there are defaults.
+/// What is said in those files.
+pub(super) struct Said<'a> {
+    pub(super) name: &'a ExtensionName,
+    pub(super) manifest: &'a Manifest,
+    pub(super) records: &'a Records,
+    /// The release file.
+    pub(super) release: &'a str,
+}
+
+/// Adds the release file, the manifest, records of packages, and lines for tmpfiles.d where there are defaults.
 pub(super) fn add(
     assembly: &mut Assembly<'_>,
-    name: &ExtensionName,
-    manifest: &Manifest,
-    release: &str,
+    said: &Said<'_>,
     mut segment: Segment,
     time: i64,
 ) -> Result<(), Error> {
+    let Said { name, manifest, records, release } = *said;
     let lines = assembly.default_lines();
     let mut files = vec![
         (manifest::place(name), manifest.to_text(), Xattrs::default()),
         (release_place(name), release.as_bytes().to_vec(), not_strict()),
     ];
+    files.extend(records.files(name).into_iter().map(|(path, text)| (path, text, Xattrs::default())));
     // Of several lines for one path, systemd takes the first in the order of file names: a package's own come before.
     if !lines.is_empty() {
         let path = Path::new("usr/lib/tmpfiles.d").join(format!("zzz-onlay-{name}.conf"));
         files.push((path, lines, Xattrs::default()));
     }
     let mut generated = Vec::new();
+    for path in records.directories(name) {
+        let metadata = Metadata { mode: 0o755, mtime: time, ..Metadata::default() };
+        generated.push(Brought { path, default_of: None, metadata, what: What::Directory });
+    }
     for (path, text, xattrs) in files {
         let stored = segment.store(&mut &text[..], &path)?;
         let metadata = Metadata { mode: 0o644, mtime: time, xattrs, ..Metadata::default() };

@@ -17,6 +17,7 @@ mod notes;
 mod parallel;
 mod placing;
 mod recipe;
+mod records;
 mod release;
 mod source;
 mod write;

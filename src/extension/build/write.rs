@@ -12,6 +12,7 @@ use super::gather::{Common, Gathered};
 use super::manifest::{Image, MadeWith, Manifest};
 use super::naming::{ExtensionName, image_name, version_of};
 use super::recipe::Recipe;
+use super::records::Records;
 use super::source::Source;
 use super::{generated, kernels, notes, parallel, release};
 use crate::extension::fit::{self, Extension, Fitness};
@@ -129,6 +130,7 @@ fn write(
     let mut gathered = parallel::gather_all(sources, &common, &writer, options.threads)?;
     let time = request.time.unwrap_or_else(|| newest(&gathered));
 
+    let records = Records::of(sources, &gathered, time)?;
     let mut assembly = Assembly::new(&base.root, time.into());
     let mut strangers = BTreeMap::new();
     for (source, gathered) in sources.iter().zip(&mut gathered) {
@@ -148,6 +150,7 @@ fn write(
             .iter()
             .filter_map(|source| notes::package(source).transpose())
             .collect::<Result<_, _>>()?,
+        records: records.places(name),
         defaults: assembly.defaults(),
         left_out: notes::left_out(&gathered),
         files: notes::files(&assembly),
@@ -162,7 +165,8 @@ fn write(
     };
     manifest.note_objects(gathered.iter().flat_map(|gathered| &gathered.objects));
     let release = release::text(recipe, &facts.release, architecture);
-    generated::add(&mut assembly, name, &manifest, &release, writer.segment(), time.into())?;
+    let said = generated::Said { name, manifest: &manifest, records: &records, release: &release };
+    generated::add(&mut assembly, &said, writer.segment(), time.into())?;
     let finished = writer.dated(time).finish(&assembly.tree()?)?;
     let protection = match envelope {
         Envelope::None => return Ok((manifest, strangers)),
