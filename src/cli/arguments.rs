@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::report::Error;
 use super::{
-    build, completion, db, diff, ext, hooks, inspect, list, lock, rebase, rm, run, shell, status, unlock,
+    build, completion, db, diff, ext, hooks, inspect, list, lock, rebase, rm, run, save, shell, status,
+    unlock,
 };
 use crate::sys::Context;
 
@@ -55,6 +56,7 @@ pub(super) enum Command {
     List(list::Arguments),
     Rm(rm::Arguments),
     Diff(diff::Arguments),
+    Save(save::Arguments),
     Rebase(rebase::Arguments),
     #[command(visible_aliases = ["usr-overlay", "usroverlay"])]
     Unlock(unlock::Arguments),

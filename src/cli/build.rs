@@ -9,20 +9,17 @@ use serde::Serialize;
 
 use super::arguments::Place;
 use super::db;
+use super::image_options::{Options, check_way, compression, file_system};
 use super::messages::Messages;
 use super::output;
 use super::report::Error;
+use super::save;
 use crate::event::counted;
-use crate::extension::build::{
-    self, Built, Envelope, ExtensionName, ImageFormat, Manifest, Matching, PackageNote, Recipe, Request,
-    Source,
-};
+use crate::extension::build::{self, Built, ExtensionName, Manifest, PackageNote, Recipe, Request, Source};
 use crate::extension::finding::Weight;
 use crate::extension::fit::Fitness;
 use crate::host::Host;
-use crate::image::Format;
-use crate::image::ddi::Signer;
-use crate::image::squashfs::{Compression, Options};
+use crate::overlay::OverlayName;
 use crate::package::archive::PackageFile;
 use crate::pkgdb;
 use crate::resolve::{self, Manager, Resolved, Wanted};
@@ -40,7 +37,7 @@ use crate::sys::{Context, Root};
 #[command(after_help = "\
 Where recipes are given, each is an image: a file NAME.toml with the fields
 packages, trees, version, recommends, drop, keep, bases, match, scope, reload,
-restart, reload-or-restart, compression, format. Options come on top of what it says.")]
+restart, reload-or-restart, selinux, format, compression. Options come on top of what it says.")]
 pub(super) struct Arguments {
     /// The extension's name; or a recipe (a file *.toml), or a directory of recipes
     #[arg(value_name = "NAME|RECIPE", value_hint = ValueHint::AnyPath)]
@@ -52,79 +49,41 @@ pub(super) struct Arguments {
     /// Put the content of a directory in, as it is to lie on the host from its root
     #[arg(long = "tree", value_name = "DIR", value_hint = ValueHint::DirPath)]
     trees: Vec<PathBuf>,
-    /// Where the image goes
-    #[arg(long, short, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
-    output: PathBuf,
-    /// The extension's version [default: that of the package it is named after, else of
-    /// the first]
-    #[arg(long, value_name = "VERSION")]
-    version: Option<String>,
-    /// Which hosts systemd is to take it for: those like the base (of its SYSEXT_LEVEL,
-    /// else of its version), those of its version, or any
-    #[arg(long = "match", value_enum, value_name = "WHICH")]
-    matching: Option<Matching>,
-    /// Leave files out: a pattern such as 'usr/share/doc/**'
-    #[arg(long, value_name = "PATTERN")]
-    drop: Vec<String>,
-    /// Leave these in all the same
-    #[arg(long, value_name = "PATTERN")]
-    keep: Vec<String>,
+    /// Put in what an overlay changes, instead of packages and directories: like 'onlay
+    /// save OVERLAY --ext NAME'
+    #[arg(long, value_name = "OVERLAY", conflicts_with_all = ["packages", "trees", "recommends", "manager"])]
+    from: Option<OverlayName>,
     /// Take packages, too, that are only recommended
     #[arg(long)]
     recommends: bool,
-    /// Let packages hide older versions that the base has
-    #[arg(long)]
-    replace: bool,
     /// Ask this package manager instead of the one that the base is known by
     #[arg(long, value_enum)]
     manager: Option<Manager>,
-    /// Have systemd read its units again when the extension comes or goes
-    #[arg(long)]
-    reload: bool,
-    /// Have systemd (262 or newer) restart a unit when the extension comes or goes
-    #[arg(long, value_name = "UNIT")]
-    restart: Vec<String>,
-    /// zstd:1 to zstd:22, lz4, none; squashfs also xz:0 to xz:9, gzip:1 to gzip:9
-    /// [default: zstd:3]
-    #[arg(long, value_name = "HOW")]
-    compression: Option<String>,
-    /// A file system image alone, or a disk image (DDI) with one and a dm-verity hash tree
-    /// [default: squashfs, or ddi with --key]
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    format: Option<ImageFormat>,
-    /// Sign the hash tree with this key (PEM); the image is a DDI then
-    #[arg(long, value_name = "FILE", requires = "certificate", value_hint = ValueHint::FilePath)]
-    key: Option<PathBuf>,
-    /// The certificate of that key (PEM), which hosts have in /etc/verity.d
-    #[arg(long, value_name = "FILE", requires = "key", value_hint = ValueHint::FilePath)]
-    certificate: Option<PathBuf>,
-    /// Make the image though it does not fit the base
-    #[arg(long)]
-    unfit: bool,
-    /// Say which packages would go in, and stop
-    #[arg(long)]
-    dry_run: bool,
-    /// Say it as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    options: Options,
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
     let mut reports = Vec::new();
+    let options = &arguments.options;
     for (name, recipe) in recipes(arguments)? {
         let recipe = arguments.over(recipe);
         recipe.check().map_err(Error::Words)?;
+        if let Some(overlay) = &arguments.from {
+            reports.push(save::of_overlay(place, options, &name, &recipe, overlay)?);
+            continue;
+        }
         if recipe.bases.is_empty() {
-            reports.push(one(place, arguments, &name, &recipe, &place.root, &arguments.output)?);
+            reports.push(one(place, arguments, &name, &recipe, &place.root, &options.output)?);
         }
         for base in &recipe.bases {
             // Images for several bases have one name.
-            let output = arguments.output.join(base_name(base)?);
+            let output = options.output.join(base_name(base)?);
             std::fs::create_dir_all(&output).context("make", &output)?;
             reports.push(one(place, arguments, &name, &recipe, base, &output)?);
         }
     }
-    if arguments.json {
+    if options.json {
         output::print_json(&reports)?;
     }
     Ok(ExitCode::SUCCESS)
@@ -148,6 +107,9 @@ fn recipes(arguments: &Arguments) -> Result<Vec<(ExtensionName, Recipe)>, Error>
     if !is_recipe_file(Path::new(word)) {
         return Err(Error::Words(format!("'{word}' is no recipe: packages come after --package")));
     }
+    if arguments.from.is_some() {
+        return Err(Error::Words(format!("'{word}' is a recipe, and those are not built from overlays")));
+    }
     let found = Recipe::find(Path::new(word)).map_err(build::Error::from)?;
     let read = |path: &PathBuf| Recipe::read(path).map_err(|error| build::Error::from(error).into());
     found.iter().map(read).collect()
@@ -163,51 +125,31 @@ impl Arguments {
     fn over(&self, mut recipe: Recipe) -> Recipe {
         recipe.packages.extend(self.packages.iter().cloned());
         recipe.trees.extend(self.trees.iter().cloned());
-        recipe.drop.extend(self.drop.iter().cloned());
-        recipe.keep.extend(self.keep.iter().cloned());
-        recipe.restart.extend(self.restart.iter().cloned());
         recipe.recommends |= self.recommends;
-        recipe.reload |= self.reload;
-        recipe.version = self.version.clone().or(recipe.version);
-        recipe.compression = self.compression.clone().or(recipe.compression);
-        recipe.format = self.format.or(recipe.format);
-        recipe.matching = self.matching.unwrap_or(recipe.matching);
-        recipe
-    }
-
-    /// What the file system image goes into.
-    fn envelope(&self, recipe: &Recipe) -> Result<Envelope, Error> {
-        match (&self.key, &self.certificate, recipe.format) {
-            (Some(_), Some(_), Some(format)) if !format.is_disk() => {
-                let words = "a file system image alone cannot be signed: it takes --format ddi or ddi-erofs";
-                Err(Error::Words(words.to_owned()))
-            }
-            (Some(key), Some(certificate), _) => {
-                let read = |path: &PathBuf| std::fs::read(path).context("read", path);
-                let signer = Signer::from_pem(&read(key)?, &read(certificate)?);
-                let signer = signer.map_err(|problem| Error::Key { key: key.clone(), problem })?;
-                Ok(Envelope::Signed(Box::new(signer)))
-            }
-            (_, _, Some(format)) if format.is_disk() => Ok(Envelope::Verity),
-            _ => Ok(Envelope::None),
-        }
+        self.options.over(recipe)
     }
 }
 
 /// What `--json` says of one image.
-#[derive(Debug, Serialize)]
-struct Report {
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Report {
     /// Where it is; nothing where that was only to be said.
-    image: Option<PathBuf>,
+    pub(super) image: Option<PathBuf>,
     /// Which package manager was asked, if any.
-    manager: Option<&'static str>,
+    pub(super) manager: Option<&'static str>,
     /// The packages in it, where no image was made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    packages: Vec<PackageNote>,
+    pub(super) packages: Vec<PackageNote>,
     /// What it says of itself.
-    manifest: Option<Manifest>,
+    pub(super) manifest: Option<Manifest>,
     /// What was found when it was judged.
-    findings: Vec<String>,
+    pub(super) findings: Vec<String>,
+    /// What else is to be known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) remarks: Vec<String>,
+    /// What became of an overlay's changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) changes: Option<save::Told>,
 }
 
 fn one(
@@ -218,40 +160,54 @@ fn one(
     base: &Path,
     output: &Path,
 ) -> Result<Report, Error> {
-    let compression = match &recipe.compression {
-        Some(words) => words.parse::<Compression>().map_err(|error| Error::Words(error.to_string()))?,
-        None => Compression::Zstd(3),
-    };
     if recipe.packages.is_empty() && recipe.trees.is_empty() {
-        return Err(Error::Words(format!("what is to be in '{name}'? give --package or --tree")));
+        return Err(Error::Words(format!("what is to be in '{name}'? give --package, --tree or --from")));
     }
-    let format = recipe.format.map_or(Format::Squashfs, ImageFormat::file_system);
-    Options { format, compression, ..Options::new(0) }.check().map_err(build::Error::from)?;
+    check_way(recipe)?;
     let host = Host::open(base)?;
     // Before anything is downloaded.
     let output_directory = Root::open(output)?;
     let resolved = resolved(place, arguments, recipe, base)?;
     let sources = sources(recipe, resolved.as_ref())?;
     let replaced = replaced(&host, &sources)?;
-    if !arguments.replace && !replaced.is_empty() {
+    if !arguments.options.replace && !replaced.is_empty() {
         return Err(Error::Replaces { name: name.to_string(), packages: replaced });
     }
     let manager = resolved.as_ref().map(|resolved| resolved.manager.name());
-    if arguments.dry_run {
+    if arguments.options.dry_run {
         return would_build(arguments, name, &sources, manager);
     }
+    let job = Job { name, recipe, host: &host, output: output_directory, sources, told: Vec::new() };
+    Ok(Report { manager, ..make(&arguments.options, job)? })
+}
+
+/// An image that is to be made, when it is known of what.
+pub(super) struct Job<'a> {
+    pub(super) name: &'a ExtensionName,
+    pub(super) recipe: &'a Recipe,
+    pub(super) host: &'a Host,
+    /// Where it goes.
+    pub(super) output: Root,
+    pub(super) sources: Vec<Source>,
+    /// Why files are left out, as far as that was said already.
+    pub(super) told: Vec<&'static str>,
+}
+
+/// Makes an image, and says so.
+pub(super) fn make(options: &Options, job: Job<'_>) -> Result<Report, Error> {
+    let Job { name, recipe, host, output, sources, told } = job;
     let request = Request {
         name: name.clone(),
         recipe,
         first: first_name(recipe),
         sources,
-        base: &host,
-        output: output_directory,
-        format,
-        compression,
-        envelope: arguments.envelope(recipe)?,
+        base: host,
+        output,
+        format: file_system(recipe),
+        compression: compression(recipe)?,
+        envelope: options.envelope(recipe)?,
         time: source_date_epoch()?,
-        unfit: arguments.unfit,
+        unfit: options.unfit,
     };
     let built = match build::build(&request) {
         Err(build::Error::Unfit { name, fitness }) => {
@@ -260,18 +216,16 @@ fn one(
         }
         other => other?,
     };
-    if !arguments.json {
-        output::say_lines(&in_words(&built));
-    }
-    if !arguments.json {
+    if !options.json {
+        output::say_lines(&in_words(&built, &told));
         output::print(&format!("{}\n", output::path(&built.path)))?;
     }
     Ok(Report {
         image: Some(built.path),
-        manager,
-        packages: Vec::new(),
         manifest: Some(built.manifest),
         findings: built.fitness.findings.iter().map(ToString::to_string).collect(),
+        remarks: built.remarks,
+        ..Report::default()
     })
 }
 
@@ -338,7 +292,7 @@ fn replaced(host: &Host, sources: &[Source]) -> Result<Vec<String>, Error> {
             let other = version(package).filter(|known| *known != package.version());
             other.map(|known| format!("{} {known} by {}", package.name(), package.version()))
         }
-        Source::Tree(_) => None,
+        Source::Tree(_) | Source::Changes(_) => None,
     };
     Ok(sources.iter().filter_map(words).collect())
 }
@@ -364,21 +318,21 @@ fn would_build(
                 architecture: package.architecture().into_owned(),
                 ..PackageNote::default()
             }),
-            Source::Tree(_) => None,
+            Source::Tree(_) | Source::Changes(_) => None,
         })
         .collect();
-    if !arguments.json {
+    if !arguments.options.json {
         let mut text = format!("would build '{name}' from\n");
         for package in &packages {
             let _ = writeln!(text, "  {} {}", package.name, output::visible(&package.version));
         }
         output::print(&text)?;
     }
-    Ok(Report { image: None, manager, packages, manifest: None, findings: Vec::new() })
+    Ok(Report { manager, packages, ..Report::default() })
 }
 
 /// What a person should know of an image that was built.
-fn in_words(built: &Built) -> String {
+fn in_words(built: &Built, told: &[&str]) -> String {
     let manifest = &built.manifest;
     let mut text = String::new();
     let size = manifest.image.as_ref().map_or(0, |image| image.size);
@@ -391,7 +345,7 @@ fn in_words(built: &Built) -> String {
         counted(manifest.packages.len() as u64, "package"),
         output::size(size),
     );
-    for (why, count) in &manifest.left_out {
+    for (why, count) in manifest.left_out.iter().filter(|(why, _)| !told.contains(&why.as_str())) {
         let _ = writeln!(text, "onlay: left out {}: {why}", counted(*count, "file"));
     }
     if !manifest.defaults.is_empty() {
@@ -414,6 +368,9 @@ fn in_words(built: &Built) -> String {
         let owner = output::visible(&owner.to_string_lossy());
         let _ =
             writeln!(text, "onlay: the base has no '{owner}', who owns {}: it is root's", output::path(path));
+    }
+    for remark in &built.remarks {
+        let _ = writeln!(text, "onlay: {}", output::visible(remark));
     }
     text + &findings_in_words(&built.fitness)
 }

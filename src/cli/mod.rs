@@ -11,6 +11,7 @@ mod db;
 mod diff;
 mod ext;
 mod hooks;
+mod image_options;
 mod inspect;
 mod list;
 mod lock;
@@ -20,6 +21,7 @@ mod rebase;
 mod report;
 mod rm;
 mod run;
+mod save;
 mod shell;
 mod status;
 mod unlock;
@@ -61,6 +63,7 @@ fn run_command(place: &Place, command: Command) -> Result<ExitCode, report::Erro
         Command::List(arguments) => list::run(place, &arguments),
         Command::Rm(arguments) => rm::run(place, &arguments),
         Command::Diff(arguments) => diff::run(place, &arguments),
+        Command::Save(arguments) => save::run(place, &arguments),
         Command::Rebase(arguments) => rebase::run(place, &arguments),
         Command::Unlock(arguments) => unlock::run(place, &arguments),
         Command::Run(arguments) => run::run(place, arguments),

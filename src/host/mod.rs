@@ -4,6 +4,7 @@
 mod base;
 mod os_release;
 mod packages;
+pub mod selinux;
 
 pub use base::{Base, BaseKind};
 pub use os_release::OsRelease;

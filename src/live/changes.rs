@@ -44,6 +44,11 @@ pub fn below<T>(record: &Record, work: impl FnOnce() -> T) -> Result<T, Error> {
 
 /// Compares the host as it is with what it is unlocked over.
 pub fn changes(record: &Record) -> Result<Changes, Error> {
+    with_changes(record, |_, _, changes| changes)
+}
+
+/// The same, and shows the host as it is, and as it is below, to `work`.
+pub fn with_changes<T>(record: &Record, work: impl FnOnce(&Root, &Host, Changes) -> T) -> Result<T, Error> {
     check_caller()?;
     // It stays the host's, also where we see what lies below.
     let seen = Root::open("/")?;
@@ -53,6 +58,6 @@ pub fn changes(record: &Record) -> Result<Changes, Error> {
         let host = Host::open(Path::new("/"))?;
         let files = diff(&layers, &host)?;
         let packages = packages_of_view(&seen, &host, &files)?;
-        Ok(Changes { files, packages, is_behind: false })
+        Ok(work(&seen, &host, Changes { files, packages, is_behind: false }))
     })
 }

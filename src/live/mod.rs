@@ -30,7 +30,7 @@ mod traces;
 pub mod units;
 mod unlock;
 
-pub use changes::{Changes, below, changes, count, measure};
+pub use changes::{Changes, below, changes, count, measure, with_changes};
 pub use enter::enter_to_write;
 pub use error::Error;
 pub use holders::{Holder, holders};

@@ -43,6 +43,7 @@ pub use record::Record;
 pub use running::{Left, Mode, Presence, Running, RunningOverlay, User, view_label};
 pub use stack::{Lower, layers_of, lower_of};
 pub use transplant::{adopt, held_beyond, lend};
+pub use view::view_alone;
 
 /// What mountinfo(5) shows as the source of an overlay over directories of the running host itself.
 pub const LIVE_LABEL: &str = "onlay-live";

@@ -135,7 +135,7 @@ fn with_seen<T: Send>(
                 return read(&root);
             }
         } else if let Some(usage) = presence.use_alone(&overlay.name)? {
-            let result = with_view(overlay, host, read);
+            let result = with_view(overlay, host, |view, _| read(view));
             presence.leave(&overlay.name, usage)?;
             return result;
         } else {

@@ -8,18 +8,39 @@ use std::path::Path;
 use super::assemble::{FEATURES, new_upper};
 use super::diff::{uppers, without_submounts};
 use super::folder::run_directory;
-use super::{Error, Overlay, layers};
+use super::{Error, Overlay, Presence, layers};
 use crate::host::Host;
 use crate::sys::{
     MountFlags, Namespaces, OverlaySpec, Propagation, Root, attach, leave_for_new, mount_overlay,
     new_filesystem, set_propagation,
 };
 
+/// Shows an overlay's view over a host to `read`, and the host as it is seen beside it, while nobody is in the overlay, and nobody
+/// goes in.
+pub fn view_alone<T: Send>(
+    overlay: &Overlay,
+    host: &Host,
+    state: &Path,
+    read: impl FnOnce(&Root, &Host) -> T + Send,
+) -> Result<T, Error> {
+    let presence = Presence::open(state)?;
+    let entry = presence.lock_entry()?;
+    presence.check_free(&overlay.name)?;
+    let usage = presence.use_alone(&overlay.name)?;
+    let usage = usage.ok_or_else(|| Error::InUse { name: overlay.name.clone(), user: None })?;
+    // Others may go into other overlays meanwhile.
+    entry.release()?;
+    let result = with_view(overlay, host, |view, host| Ok(read(view, host)));
+    let _entry = presence.lock_entry()?;
+    presence.leave(&overlay.name, usage)?;
+    result
+}
+
 /// Shows an overlay's view over a host to `read`. The caller holds the overlay as one who is in it does.
 pub(super) fn with_view<T: Send>(
     overlay: &Overlay,
     host: &Host,
-    read: impl FnOnce(&Root) -> Result<T, Error> + Send,
+    read: impl FnOnce(&Root, &Host) -> Result<T, Error> + Send,
 ) -> Result<T, Error> {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
@@ -32,7 +53,7 @@ pub(super) fn with_view<T: Send>(
                 let (name, path) = (overlay.name.clone(), dir.path().to_owned());
                 return Err(Error::Replaced { name, path });
             }
-            read(&put_together(&dir, &host)?)
+            read(&put_together(&dir, &host)?, &host)
         });
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })

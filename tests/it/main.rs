@@ -26,6 +26,7 @@ mod payload;
 mod rebase;
 mod rpm_host;
 mod rpmdb;
+mod save;
 mod shell;
 mod squashfs;
 mod system_calls;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::sys::{IoError, Root};
 
@@ -36,6 +36,31 @@ impl Accounts {
     pub(super) fn group(&self, name: Option<&OsStr>, number: Option<u32>) -> Option<u32> {
         find(&self.groups, name, number)
     }
+}
+
+/// Whether a number is that of a person's account (login.defs(5)): neither the system's, nor the one of nobody.
+pub(super) fn is_of_people(number: u32) -> bool {
+    (1000..65534).contains(&number)
+}
+
+/// Whether systemd takes it for a name of a user or group, by its strict rule
+/// (<https://systemd.io/USER_NAMES>).
+pub(super) fn is_account_name(name: &OsStr) -> bool {
+    let bytes = name.as_bytes();
+    let is_good = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let begins = bytes.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
+    begins && bytes.len() <= 31 && bytes.iter().all(is_good)
+}
+
+/// Names of users and groups that lines of sysusers.d(5) make.
+pub(super) fn made_by_lines(text: &[u8]) -> impl Iterator<Item = OsString> {
+    let lines = text.split(|&byte| byte == b'\n');
+    lines.filter_map(|line| {
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let makes = matches!(words.next()?, b"u" | b"u!" | b"g");
+        let name = words.next().filter(|_| makes)?;
+        Some(OsString::from_vec(name.to_vec())).filter(|name| is_account_name(name))
+    })
 }
 
 /// dpkg's rule: the name says it where it is known, else the number. Root is 0 everywhere.
@@ -85,5 +110,12 @@ mod tests {
         assert_eq!(user("bad", None), None);
         assert_eq!(accounts.user(None, Some(42)), Some(42));
         assert_eq!(accounts.group(Some(OsStr::new("tty")), None), Some(5));
+    }
+
+    #[test]
+    fn lines_make_users_and_groups() {
+        let text = b"# u nobody\nu  lab - \"x y\"\ng\tstaff 42\nm lab staff\nu! locked\nr - 1-2\nu\nu %b -\n";
+        assert_eq!(made_by_lines(text).collect::<Vec<_>>(), ["lab", "staff", "locked"]);
+        assert!(is_of_people(1000) && !is_of_people(999) && !is_of_people(65534));
     }
 }

@@ -1,7 +1,8 @@
 //! What all sources bring, as one tree.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -51,19 +52,26 @@ impl<'a> Assembly<'a> {
         Ok(())
     }
 
-    /// Lines for tmpfiles.d(5) that put defaults where they belong; none where there are no defaults.
-    pub(super) fn default_lines(&self) -> Vec<u8> {
+    /// Lines for tmpfiles.d(5) that put defaults where they belong; none where there are no defaults. Owners who are made where
+    /// the extension is have them by their names.
+    pub(super) fn default_lines(&self, made: &BTreeSet<OsString>) -> Vec<u8> {
         let mut lines = Vec::new();
         for (_, brought) in self.files.values() {
             let Some(path) = &brought.default_of else { continue };
             match &brought.what {
                 What::Directory if self.is_directory_of_base(path) => {}
                 What::Directory => {
-                    let Metadata { mode, uid, gid, .. } = brought.metadata;
-                    lines.extend(placing::directory_line(path, mode.into(), uid, gid));
+                    let owner = brought.owner_words(made);
+                    let mode = brought.metadata.mode.into();
+                    lines.extend(placing::directory_line(path, mode, owner.each_ref().map(String::as_str)));
                 }
                 What::Symlink(target) => lines.extend(placing::link_line(path, target)),
-                What::File(..) | What::Hardlink(_) => lines.extend(placing::copy_line(path)),
+                What::File(..) | What::Hardlink(_) => {
+                    let is_named = brought.owner.iter().flatten().any(|name| made.contains(name));
+                    let owner = is_named.then(|| brought.owner_words(made));
+                    let words = owner.as_ref().map(|owner| owner.each_ref().map(String::as_str));
+                    lines.extend(placing::copy_line(path, words));
+                }
             }
         }
         lines
@@ -78,6 +86,11 @@ impl<'a> Assembly<'a> {
     /// Whether there is anything but directories.
     pub(super) fn is_empty(&self) -> bool {
         self.files.values().all(|(_, brought)| brought.what == What::Directory)
+    }
+
+    /// The paths of all files, with what each is.
+    pub(super) fn paths(&self) -> impl Iterator<Item = (&Path, &Brought)> {
+        self.files.iter().map(|(path, (_, brought))| (path.as_path(), brought))
     }
 
     /// All files with contents: path and digest.
@@ -95,7 +108,7 @@ impl<'a> Assembly<'a> {
             self.make_parents(&mut tree, path, *number)?;
             let kind = match &brought.what {
                 What::Directory => {
-                    self.insert_directory(&mut tree, path, &brought.metadata)?;
+                    self.insert_directory(&mut tree, path, brought)?;
                     continue;
                 }
                 What::File(stored, _) => Kind::File(*stored),
@@ -123,10 +136,11 @@ impl<'a> Assembly<'a> {
         &self,
         tree: &mut Tree<StoredFile>,
         path: &Path,
-        metadata: &Metadata,
+        brought: &Brought,
     ) -> Result<(), image::Error> {
         // What is merged shows the metadata of the topmost layer, and the base's directories stay as they are.
-        let metadata = self.of_base(path).unwrap_or_else(|| metadata.clone());
+        let of_base = if brought.is_own { None } else { self.of_base(path) };
+        let metadata = of_base.unwrap_or_else(|| brought.metadata.clone());
         tree.insert(path.as_os_str().as_bytes(), Node::directory(metadata)).map(drop)
     }
 
@@ -169,6 +183,18 @@ impl<'a> Assembly<'a> {
 
     fn is_directory_of_base(&self, path: &Path) -> bool {
         self.base.is_dir(path).unwrap_or(false)
+    }
+}
+
+impl Brought {
+    /// User and group in words: the names of those who are made where the extension is, else numbers.
+    fn owner_words(&self, made: &BTreeSet<OsString>) -> [String; 2] {
+        let Metadata { uid, gid, .. } = self.metadata;
+        let word = |name: &Option<OsString>, number: u32| match name {
+            Some(name) if made.contains(name) => name.to_string_lossy().into_owned(),
+            _ => number.to_string(),
+        };
+        [word(&self.owner[0], uid), word(&self.owner[1], gid)]
     }
 }
 

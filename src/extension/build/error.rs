@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use super::naming::InvalidName;
 use super::recipe::RecipeError;
 use crate::extension::{self, fit::Fitness};
+use crate::host::selinux;
 use crate::image;
 use crate::package::archive;
+use crate::pkgdb;
 use crate::resolve;
 use crate::sys::IoError;
 
@@ -50,8 +52,16 @@ pub enum Error {
         /// The extension.
         name: String,
     },
+    /// An overlay is as its base is.
+    #[error("{what} changes nothing: there is nothing to put into '{name}'")]
+    Unchanged {
+        /// The overlay.
+        what: String,
+        /// The extension.
+        name: String,
+    },
     /// Nothing says what its version is.
-    #[error("'{name}' needs a version: there is no package in it that has one")]
+    #[error("'{name}' needs a version: there is no package of that name in it")]
     NoVersion {
         /// The extension.
         name: String,
@@ -105,6 +115,12 @@ pub enum Error {
     /// A package file.
     #[error(transparent)]
     Package(#[from] archive::Error),
+    /// Labels could not be had.
+    #[error(transparent)]
+    Labels(#[from] selinux::Error),
+    /// A database of packages.
+    #[error(transparent)]
+    Database(#[from] pkgdb::Error),
     /// Packages could not be had.
     #[error(transparent)]
     Resolve(#[from] resolve::Error),

@@ -1,16 +1,17 @@
 //! What a source brings: its files placed, their contents stored in the image, the rest said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::{Cursor, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::accounts::Accounts;
+use super::accounts::{Accounts, is_of_people, made_by_lines};
 use super::error::Error;
-use super::keep::Keeping;
+use super::keep::{Keeping, Kept};
 use super::placing::{FACTORY, Placed, Placing, Reason};
 use super::recipe::Filter;
+use super::remarks::{Oddity, Told};
 use super::source::Source;
 use crate::extension::elf::Elf;
 use crate::image::squashfs::{Segment, StoredFile};
@@ -42,8 +43,14 @@ pub(super) struct Gathered {
     pub(super) out: BTreeMap<Reason, u64>,
     /// Its ELF files.
     pub(super) objects: Vec<(PathBuf, Elf)>,
-    /// Owners that nobody knows, with a file of each; root has them.
+    /// Owners that the base does not know, with a file of each; root has them.
     pub(super) strangers: BTreeMap<OsString, PathBuf>,
+    /// Those who own defaults alone, likewise: where something makes them, they have those.
+    pub(super) strangers_of_defaults: BTreeMap<OsString, PathBuf>,
+    /// Users and groups that are made where the extension is.
+    pub(super) made: BTreeSet<OsString>,
+    /// What a person should know of its files.
+    pub(super) odd: BTreeMap<Oddity, Told>,
     /// How many files the recipe leaves out.
     pub(super) dropped: u64,
     /// What became of each of a package's files, in its order.
@@ -70,8 +77,19 @@ pub(super) struct Brought {
     pub(super) default_of: Option<PathBuf>,
     /// Whose it is.
     pub(super) metadata: Metadata,
+    /// Names of user and group, where those are not the base's: they may be made before a default is copied.
+    pub(super) owner: [Option<OsString>; 2],
+    /// Whether a directory's metadata counts also where the base has it.
+    pub(super) is_own: bool,
     /// What it is.
     pub(super) what: What,
+}
+
+impl Brought {
+    /// A file whose owners are known.
+    pub(super) fn plain(path: PathBuf, metadata: Metadata, what: What) -> Brought {
+        Brought { path, default_of: None, metadata, owner: [None, None], is_own: false, what }
+    }
 }
 
 /// What a file is.
@@ -93,6 +111,9 @@ pub(super) fn gather(source: &Source, common: &Common<'_>, mut segment: Segment)
         Gathering { common, source, placing: Placing::over(common.base), gathered: Gathered::default() };
     source.visit(|entry, content| gathering.take(entry, content, &mut segment))?;
     segment.close()?;
+    if let Source::Changes(changes) = source {
+        gathering.gathered.made.extend(changes.made());
+    }
     Ok(gathering.gathered)
 }
 
@@ -124,11 +145,7 @@ impl Gathering<'_> {
         content: &mut dyn Read,
         segment: &mut Segment,
     ) -> Result<Option<FileDigest>, Error> {
-        let placed = match entry.kind {
-            Kind::Directory => self.placing.place_directory(&entry.path),
-            _ => self.placing.place(&entry.path),
-        };
-        let (path, default_of) = match placed {
+        let (path, default_of) = match self.placed(&entry.path, entry.kind == Kind::Directory) {
             Placed::At(path) => (path, None),
             Placed::Default(path) => (Path::new(FACTORY).join(&path), Some(path)),
             Placed::Out(reason) => {
@@ -146,9 +163,20 @@ impl Gathering<'_> {
         let mut recorded = Recorded::of(self.source, entry, content);
         let what = self.what(entry, &path, &mut recorded, segment)?;
         let md5 = recorded.finish();
-        let metadata = self.metadata(entry);
-        self.gathered.files.push(Brought { path, default_of, metadata, what });
+        let (metadata, owner) = self.metadata(entry, default_of.is_some());
+        self.note_oddities(entry, &path, default_of.is_some());
+        let is_own = matches!(self.source, Source::Changes(changes) if changes.is_all_its_own(&entry.path));
+        self.gathered.files.push(Brought { path, default_of, metadata, owner, is_own, what });
         Ok(md5)
+    }
+
+    fn placed(&mut self, path: &Path, is_directory: bool) -> Placed {
+        match self.source {
+            // What has no place there is not given at all, but hard links may lead to it.
+            Source::Changes(changes) => changes.placed(path).cloned().unwrap_or(Placed::Out(Reason::Local)),
+            _ if is_directory => self.placing.place_directory(path),
+            _ => self.placing.place(path),
+        }
     }
 
     /// What an entry becomes.
@@ -162,7 +190,7 @@ impl Gathering<'_> {
         Ok(match &entry.kind {
             Kind::Directory => What::Directory,
             Kind::Symlink(target) => What::Symlink(target.clone()),
-            Kind::Hardlink(to) => match self.placing.place(to) {
+            Kind::Hardlink(to) => match self.placed(to, false) {
                 Placed::At(to) => What::Hardlink(to),
                 Placed::Default(to) => What::Hardlink(Path::new(FACTORY).join(to)),
                 Placed::Out(_) => {
@@ -199,39 +227,71 @@ impl Gathering<'_> {
             .map_err(|error| self.source.unreadable(&entry.path, error))?;
         let is_elf = Elf::is_one(&beginning);
         let whole = Cursor::new(beginning).chain(content);
-        let mut keeping = Keeping::new(whole, is_elf, entry.size, self.common.work)?;
+        let makes_users = path.parent() == Some(Path::new("usr/lib/sysusers.d"));
+        let mut keeping = Keeping::new(whole, is_elf || makes_users, entry.size, self.common.work)?;
         let stored = segment.store(&mut keeping, &entry.path)?;
         let (digest, kept) = keeping.finish();
-        if let Some(kept) = kept {
-            // What is damaged is told by who judges the fit.
-            if let Ok(elf) = Elf::read(&kept) {
-                self.gathered.objects.push((path.to_owned(), elf));
+        match kept {
+            Some(Kept::Memory(text)) if makes_users => self.gathered.made.extend(made_by_lines(&text)),
+            Some(kept) => {
+                // What is damaged is told by who judges the fit.
+                if let Ok(elf) = Elf::read(&kept) {
+                    self.gathered.objects.push((path.to_owned(), elf));
+                }
             }
+            None => {}
         }
         Ok(What::File(stored, digest))
     }
 
-    fn metadata(&mut self, entry: &Entry) -> Metadata {
+    fn metadata(&mut self, entry: &Entry, is_default: bool) -> (Metadata, [Option<OsString>; 2]) {
         let accounts = &self.common.accounts;
         let name = |owner: &Owner| owner.name.clone();
         let uid = accounts.user(name(&entry.user).as_deref(), entry.user.id);
         let gid = accounts.group(name(&entry.group).as_deref(), entry.group.id);
-        for (number, owner) in [(uid, &entry.user), (gid, &entry.group)] {
+        let mut names = [None, None];
+        for (place, (number, owner)) in [(uid, &entry.user), (gid, &entry.group)].into_iter().enumerate() {
             if number.is_none() {
                 let name = owner.name.clone().unwrap_or_default();
-                self.gathered.strangers.entry(name).or_insert_with(|| entry.path.clone());
+                let strangers = if is_default {
+                    &mut self.gathered.strangers_of_defaults
+                } else {
+                    &mut self.gathered.strangers
+                };
+                strangers.entry(name.clone()).or_insert_with(|| entry.path.clone());
+                names[place] = Some(name);
             }
         }
         // Privilege that was meant for another is not given to root's.
         let is_known = uid.is_some() && gid.is_some();
         let mode = if is_known { entry.mode } else { entry.mode & !0o6000 };
+        let (uid, gid) = (uid.unwrap_or(0), gid.unwrap_or(0));
+        if let Source::Changes(changes) = self.source {
+            let (user, group) = changes.owners(uid, gid);
+            names = [user.cloned(), group.cloned()];
+        }
         let xattrs = entry.xattrs.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.clone()));
-        Metadata {
-            mode: mode as u16,
-            uid: uid.unwrap_or(0),
-            gid: gid.unwrap_or(0),
-            mtime: entry.mtime,
-            xattrs: Xattrs(xattrs.collect()),
+        let xattrs = Xattrs(xattrs.filter(|(name, _)| !Oddity::is_access_list(name)).collect());
+        (Metadata { mode: mode as u16, uid, gid, mtime: entry.mtime, xattrs }, names)
+    }
+
+    /// Notes what a person should know of a file of a tree, or of an overlay: packages are made to be given to others.
+    fn note_oddities(&mut self, entry: &Entry, path: &Path, is_default: bool) {
+        if matches!(self.source, Source::Package(_)) {
+            return;
+        }
+        let of_people = |owner: &Owner| owner.id.is_some_and(is_of_people);
+        let is_secret = is_default && entry.kind == Kind::File && entry.mode & 0o044 == 0 && entry.size > 0;
+        let odd = [
+            (Oddity::OfPeople, of_people(&entry.user) || of_people(&entry.group)),
+            (
+                Oddity::AccessList,
+                entry.xattrs.iter().any(|(name, _)| Oddity::is_access_list(name.as_bytes())),
+            ),
+            (Oddity::Secret, is_secret),
+        ];
+        for (oddity, _) in odd.into_iter().filter(|(_, is_so)| *is_so) {
+            self.gathered.odd.entry(oddity).or_insert_with(|| Told::first(path)).count += 1;
         }
     }
 }

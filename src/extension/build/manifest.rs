@@ -71,7 +71,7 @@ pub struct PackageNote {
     pub source: String,
     /// Its licence, where the package says it (RPM packages do).
     pub license: Option<String>,
-    /// SHA-256 of the package file.
+    /// SHA-256 of the package file; empty where it was installed in an overlay.
     pub sha256: String,
     /// Scripts that a package manager would have run, and that were not.
     pub scripts: Vec<String>,
@@ -101,8 +101,21 @@ pub struct MadeWith {
     pub compression: String,
     /// Bytes of a block.
     pub block_size: u32,
+    /// The policy by which files are labelled, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelsNote>,
     /// The time of the image and of what has no time of its own, in seconds since 1970.
     pub time: i64,
+}
+
+/// Labels of SELinux.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LabelsNote {
+    /// The list that they are from, where it was read.
+    pub file_contexts: PathBuf,
+    /// SHA-256 of that list.
+    pub sha256: String,
 }
 
 /// The image that a manifest is beside.

@@ -1,4 +1,4 @@
-//! Building an extension: packages and directories go into an image for one base.
+//! Building an extension: packages, directories and what overlays change go into an image for one base.
 //!
 //! Nothing is unpacked on disk. Packages are decoded side by side, and their files stored in the image as they come; when all
 //! is stored, the tree is put together, what cannot be in an extension having been placed elsewhere or left out on the way. No
@@ -6,11 +6,13 @@
 
 mod accounts;
 mod assemble;
+mod changes;
 mod error;
 mod gather;
 mod generated;
 mod keep;
 mod kernels;
+mod labels;
 mod manifest;
 mod naming;
 mod notes;
@@ -19,10 +21,13 @@ mod placing;
 mod recipe;
 mod records;
 mod release;
+mod remarks;
 mod source;
 mod write;
 
+pub use changes::{Changes, Seen, Untaken, Weight};
 pub use error::Error;
+pub use labels::Labelling;
 pub use manifest::{Base, Files, Image, MadeWith, Manifest, PackageNote};
 pub use naming::{ExtensionName, InvalidName, image_name, version_of};
 

@@ -11,6 +11,7 @@ use super::gather::Gathered;
 use super::manifest::{Base, Files, PackageNote};
 use super::source::Source;
 use crate::host::OsRelease;
+use crate::package::archive::PackageFile;
 use crate::package::digest::{Algorithm, Digester};
 use crate::sys::Context;
 
@@ -23,11 +24,18 @@ pub(super) fn base(os_release: &OsRelease) -> Base {
     }
 }
 
-/// A source that is a package.
-pub(super) fn package(source: &Source) -> Result<Option<PackageNote>, Error> {
-    let Source::Package(package) = source else { return Ok(None) };
+/// The packages of a source.
+pub(super) fn packages(source: &Source) -> Result<Vec<PackageNote>, Error> {
+    match source {
+        Source::Package(package) => Ok(vec![of_file(package)?]),
+        Source::Tree(_) => Ok(Vec::new()),
+        Source::Changes(changes) => Ok(changes.packages().to_vec()),
+    }
+}
+
+fn of_file(package: &PackageFile) -> Result<PackageNote, Error> {
     let file = File::open(package.path()).context("open", package.path())?;
-    Ok(Some(PackageNote {
+    Ok(PackageNote {
         name: package.name().into_owned(),
         version: package.version(),
         architecture: package.architecture().into_owned(),
@@ -35,7 +43,7 @@ pub(super) fn package(source: &Source) -> Result<Option<PackageNote>, Error> {
         license: package.license().map(std::borrow::Cow::into_owned),
         sha256: digest_of(&file, package.path())?,
         scripts: package.scripts().into_iter().map(str::to_owned).collect(),
-    }))
+    })
 }
 
 /// All files with contents.
@@ -61,8 +69,14 @@ pub(super) fn digest_of(mut file: &File, path: &Path) -> Result<String, Error> {
 }
 
 /// How many files are not in the image, by the reason.
-pub(super) fn left_out(gathered: &[Gathered]) -> BTreeMap<String, u64> {
+pub(super) fn left_out(sources: &[Source], gathered: &[Gathered]) -> BTreeMap<String, u64> {
     let mut left_out = BTreeMap::new();
+    for source in sources {
+        let Source::Changes(changes) = source else { continue };
+        for (why, count) in changes.left_out() {
+            *left_out.entry(why.to_owned()).or_default() += count;
+        }
+    }
     for gathered in gathered {
         for (reason, count) in &gathered.out {
             *left_out.entry(reason.words().to_owned()).or_default() += count;

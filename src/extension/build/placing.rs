@@ -56,7 +56,7 @@ pub(super) const FACTORY: &str = "usr/share/factory";
 const MERGED: &[&str] = &["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 
 /// What would hide a database of the base, or is a cache of its package manager.
-const PACKAGE_MANAGERS: &[&str] = &[
+pub(super) const PACKAGE_MANAGERS: &[&str] = &[
     "usr/lib/sysimage",
     "usr/share/rpm",
     "var/lib/rpm",
@@ -71,7 +71,7 @@ const PACKAGE_MANAGERS: &[&str] = &[
 ];
 
 /// os-release(5), in each place and under each name that it has.
-const OS_RELEASE: &[&str] = &["etc/os-release", "usr/lib/os-release"];
+pub(super) const OS_RELEASE: &[&str] = &["etc/os-release", "usr/lib/os-release"];
 
 /// Where files of packages go over one base.
 #[derive(Debug)]
@@ -153,14 +153,16 @@ fn merged(path: PathBuf) -> PathBuf {
     if MERGED.iter().any(|name| path == Path::new(name)) { Path::new("usr").join(path) } else { path }
 }
 
-/// A line of tmpfiles.d(5) that copies a default to its place where nothing is there: `C`.
-pub(super) fn copy_line(path: &Path) -> Vec<u8> {
-    line(b"C", path, b"")
+/// A line of tmpfiles.d(5) that copies a default to its place where nothing is there: `C`. Owner and group are those that the
+/// default has, unless they are named.
+pub(super) fn copy_line(path: &Path, owner: Option<[&str; 2]>) -> Vec<u8> {
+    let rest = owner.map(|[user, group]| format!(" - {user} {group} -")).unwrap_or_default();
+    line(b"C", path, rest.as_bytes())
 }
 
-/// A line that makes a directory where nothing is: `d`, with its mode, owner and group.
-pub(super) fn directory_line(path: &Path, mode: u32, uid: u32, gid: u32) -> Vec<u8> {
-    line(b"d", path, format!(" {mode:04o} {uid} {gid} -").as_bytes())
+/// A line that makes a directory where nothing is: `d`, with its mode, owner and group, by names or numbers.
+pub(super) fn directory_line(path: &Path, mode: u32, [user, group]: [&str; 2]) -> Vec<u8> {
+    line(b"d", path, format!(" {mode:04o} {user} {group} -").as_bytes())
 }
 
 /// A line that makes a symbolic link where nothing is: `L`.
@@ -267,8 +269,12 @@ mod tests {
 
     #[test]
     fn lines_are_as_systemd_reads_them() {
-        assert_eq!(copy_line(Path::new("etc/a b%.conf")), b"C /etc/a\\x20b%%.conf\n");
-        assert_eq!(directory_line(Path::new("var/lib/x"), 0o750, 33, 0), b"d /var/lib/x 0750 33 0 -\n");
+        assert_eq!(copy_line(Path::new("etc/a b%.conf"), None), b"C /etc/a\\x20b%%.conf\n");
+        assert_eq!(copy_line(Path::new("etc/a"), Some(["lab", "0"])), b"C /etc/a - lab 0 -\n");
+        assert_eq!(
+            directory_line(Path::new("var/lib/x"), 0o750, ["33", "lab"]),
+            b"d /var/lib/x 0750 33 lab -\n"
+        );
         assert_eq!(link_line(Path::new("etc/x"), OsStr::new("../y z")), b"L /etc/x - - - - ../y\\x20z\n");
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use glob::{MatchOptions, Pattern};
 use serde::Deserialize;
 
+use super::labels::Labelling;
 use super::naming::ExtensionName;
 use crate::image::Format;
 use crate::sys::{Context, IoError};
@@ -42,6 +43,8 @@ pub struct Recipe {
     pub reload_or_restart: Vec<String>,
     /// What the image is: a file system alone, or a disk image.
     pub format: Option<ImageFormat>,
+    /// How files are labelled: `auto` by the base's policy, `no`, or the path of a list (file_contexts(5)), with a `/` in it.
+    pub selinux: Option<String>,
     /// How it is compressed: an algorithm, and a level after a colon.
     pub compression: Option<String>,
 }
@@ -133,6 +136,9 @@ impl Recipe {
         for package in recipe.packages.iter_mut().filter(|package| is_path(package)) {
             *package = beside.join(&*package).to_string_lossy().into_owned();
         }
+        if let Some(list) = recipe.selinux.as_mut().filter(|word| is_path(word)) {
+            *list = beside.join(&*list).to_string_lossy().into_owned();
+        }
         let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let name = recipe.name.clone().unwrap_or_else(stem);
         Ok((name.parse().map_err(|error: super::naming::InvalidName| unusable(error.to_string()))?, recipe))
@@ -171,10 +177,18 @@ impl Recipe {
             let is_good = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@*?[]".contains(c);
             !unit.is_empty() && unit.chars().all(is_good)
         };
+        if let Some(word) = &self.selinux {
+            word.parse::<Labelling>()?;
+        }
         match units.into_iter().find(|unit| !is_unit(unit)) {
             Some(unit) => Err(format!("'{unit}' is no name of a unit")),
             None => Ok(()),
         }
+    }
+
+    /// How files are labelled.
+    pub(super) fn labelling(&self) -> Labelling {
+        self.selinux.as_ref().and_then(|word| word.parse().ok()).unwrap_or_default()
     }
 
     /// Which files are left out.

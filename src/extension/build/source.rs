@@ -1,10 +1,11 @@
-//! Where the files of an extension come from: packages and directories.
+//! Where the files of an extension come from: packages, directories, and what overlays change.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::changes::Changes;
 use super::error::Error;
 use crate::extension::elf::Elf;
 use crate::package::archive::{Control, Deb, Device, Entry, Kind, Limits, Owner, PackageFile, Rpm};
@@ -18,6 +19,8 @@ pub enum Source {
     Package(PackageFile),
     /// A directory: what is in it is as it is to be in the extension.
     Tree(Root),
+    /// What an overlay changes, or the unlocked host.
+    Changes(Box<Changes>),
 }
 
 impl Source {
@@ -26,6 +29,7 @@ impl Source {
         match self {
             Source::Package(package) => package.path().to_owned(),
             Source::Tree(root) => root.path().to_owned(),
+            Source::Changes(changes) => changes.name().into(),
         }
     }
 
@@ -36,7 +40,7 @@ impl Source {
                 Control::Rpm(rpm) => Some(rpm),
                 _ => None,
             },
-            Source::Tree(_) => None,
+            Source::Tree(_) | Source::Changes(_) => None,
         }
     }
 
@@ -47,7 +51,7 @@ impl Source {
                 Control::Deb(deb) => Some(deb),
                 _ => None,
             },
-            Source::Tree(_) => None,
+            Source::Tree(_) | Source::Changes(_) => None,
         }
     }
 
@@ -57,7 +61,7 @@ impl Source {
             Source::Package(package) => {
                 std::fs::metadata(package.path()).map_or(0, |metadata| metadata.len())
             }
-            Source::Tree(_) => u64::MAX,
+            Source::Tree(_) | Source::Changes(_) => u64::MAX,
         }
     }
 
@@ -98,9 +102,10 @@ impl Source {
         match self {
             Source::Package(package) => package.visit(&Limits::default(), visit).map(drop),
             Source::Tree(root) => {
-                let mut walk = Walk { visit: &mut visit, linked: HashMap::new() };
+                let mut walk = Walk { visit: &mut visit, entries: Entries::default() };
                 walk.directory(root, Path::new(""))
             }
+            Source::Changes(changes) => changes.visit(&mut visit),
         }
     }
 }
@@ -108,8 +113,7 @@ impl Source {
 /// A directory, walked in the order of names. No link is followed.
 struct Walk<'a> {
     visit: &'a mut dyn FnMut(&Entry, &mut dyn Read) -> Result<(), Error>,
-    /// Files with several names, by device and inode: the first name.
-    linked: HashMap<(u64, u64), PathBuf>,
+    entries: Entries,
 }
 
 impl Walk<'_> {
@@ -118,7 +122,7 @@ impl Walk<'_> {
         names.sort_unstable();
         for name in names {
             let path = path.join(&name);
-            let Some(entry) = self.entry(dir, &name, &path)? else { continue };
+            let Some(entry) = self.entries.read(dir, &name, &path)? else { continue };
             match entry.kind {
                 Kind::File => (self.visit)(&entry, &mut dir.open_child_file(&name)?)?,
                 Kind::Directory => {
@@ -130,9 +134,18 @@ impl Walk<'_> {
         }
         Ok(())
     }
+}
 
-    fn entry(&mut self, dir: &Root, name: &OsString, path: &Path) -> Result<Option<Entry>, Error> {
-        // Gone meanwhile.
+/// Files that lie in directories, as entries.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    /// Files with several names, by device and inode: the first name.
+    linked: HashMap<(u64, u64), PathBuf>,
+}
+
+impl Entries {
+    /// The entry of a name in a directory, which is called so in the whole; `None` where it has gone meanwhile.
+    pub(super) fn read(&mut self, dir: &Root, name: &OsStr, path: &Path) -> Result<Option<Entry>, Error> {
         let Some(stat) = dir.lstat(name)? else { return Ok(None) };
         let number =
             Device { major: rustix::fs::major(stat.st_rdev), minor: rustix::fs::minor(stat.st_rdev) };
@@ -146,7 +159,7 @@ impl Walk<'_> {
             FileKind::Socket => Kind::Socket,
         };
         let owner = |id| Owner { id: Some(id), name: None };
-        let xattrs = Xattrs::read(dir, Path::new(name))?.0.into_iter();
+        let xattrs = Xattrs::read(dir, Path::new(name))?.0;
         Ok(Some(Entry {
             path: path.to_owned(),
             size: if kind == Kind::File { stat.st_size.try_into().unwrap_or_default() } else { 0 },
@@ -155,7 +168,7 @@ impl Walk<'_> {
             user: owner(stat.st_uid),
             group: owner(stat.st_gid),
             mtime: stat.st_mtime,
-            xattrs: xattrs.map(|(name, value)| (os(name), value)).collect(),
+            xattrs: xattrs.into_iter().map(|(name, value)| (os(name), value)).collect(),
             flags: FileFlags::default(),
         }))
     }

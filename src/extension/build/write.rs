@@ -1,6 +1,6 @@
 //! From sources to an image that has its name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -9,12 +9,13 @@ use super::accounts::Accounts;
 use super::assemble::Assembly;
 use super::error::Error;
 use super::gather::{Common, Gathered};
+use super::labels::Labels;
 use super::manifest::{Image, MadeWith, Manifest};
 use super::naming::{ExtensionName, image_name, version_of};
 use super::recipe::Recipe;
 use super::records::Records;
 use super::source::Source;
-use super::{generated, kernels, notes, parallel, release};
+use super::{generated, kernels, notes, parallel, release, remarks};
 use crate::extension::fit::{self, Extension, Fitness};
 use crate::extension::matching::HostFacts;
 use crate::extension::{Class, Directory, ImageFiles, of_disk};
@@ -75,6 +76,15 @@ pub struct Built {
     pub fitness: Fitness,
     /// Owners that the base does not know, with a file of each; root has those files.
     pub strangers: BTreeMap<OsString, PathBuf>,
+    /// What else a person should know, in a line each.
+    pub remarks: Vec<String>,
+}
+
+/// What was written.
+struct Written {
+    manifest: Manifest,
+    strangers: BTreeMap<OsString, PathBuf>,
+    remarks: Vec<String>,
 }
 
 /// Builds an image. Until it is whole, and was judged, there is none of its name, and an older one stays.
@@ -91,7 +101,7 @@ pub fn build(request: &Request<'_>) -> Result<Built, Error> {
     };
     let file = image_name(&request.name, &version, architecture);
     let image = NewFile::create(&request.output, OsStr::new(&file))?;
-    let (mut manifest, strangers) = write(request, &image, version, architecture, &facts)?;
+    let Written { mut manifest, strangers, remarks } = write(request, &image, version, architecture, &facts)?;
     let fitness = judge(request, &image, &facts, &contents)?;
     let is_good = fitness.fits() && fitness.verdict.is_ok();
     if !is_good && !request.unfit {
@@ -105,7 +115,7 @@ pub fn build(request: &Request<'_>) -> Result<Built, Error> {
     let (path, manifest_path) = (image.path(), beside.path());
     image.place(0o644)?;
     beside.place(0o644)?;
-    Ok(Built { path, manifest_path, manifest, fitness, strangers })
+    Ok(Built { path, manifest_path, manifest, fitness, strangers, remarks })
 }
 
 /// Writes the image, and says what is in it.
@@ -115,7 +125,7 @@ fn write(
     version: String,
     architecture: Option<&'static str>,
     facts: &HostFacts,
-) -> Result<(Manifest, BTreeMap<OsString, PathBuf>), Error> {
+) -> Result<Written, Error> {
     let Request { name, recipe, sources, base, output, format, compression, envelope, .. } = request;
     let options =
         Options { format: *format, compression: *compression, ..Options::new(request.time.unwrap_or(0)) };
@@ -132,44 +142,57 @@ fn write(
 
     let records = Records::of(sources, &gathered, time)?;
     let mut assembly = Assembly::new(&base.root, time.into());
-    let mut strangers = BTreeMap::new();
     for (source, gathered) in sources.iter().zip(&mut gathered) {
-        strangers.append(&mut gathered.strangers);
         assembly.add(source.name(), std::mem::take(&mut gathered.files))?;
     }
     if assembly.is_empty() {
         return Err(Error::Nothing { name: name.to_string() });
     }
+    let made: BTreeSet<OsString> =
+        gathered.iter_mut().flat_map(|gathered| std::mem::take(&mut gathered.made)).collect();
+    let strangers = strangers(&mut gathered, &made);
+    let labels = Labels::find(&recipe.labelling(), &base.root)?;
+    let remarks = remarks::all(sources, &gathered, &assembly, recipe);
     let mut manifest = Manifest {
         format: 1,
         name: name.to_string(),
         version,
         architecture: architecture.map(str::to_owned),
         base: notes::base(&facts.release),
-        packages: sources
-            .iter()
-            .filter_map(|source| notes::package(source).transpose())
-            .collect::<Result<_, _>>()?,
+        packages: sources.iter().map(notes::packages).collect::<Result<Vec<_>, _>>()?.concat(),
         records: records.places(name),
         defaults: assembly.defaults(),
-        left_out: notes::left_out(&gathered),
+        left_out: notes::left_out(sources, &gathered),
         files: notes::files(&assembly),
         made_with: MadeWith {
             onlay: env!("CARGO_PKG_VERSION").to_owned(),
             format: if offset == 0 { format.name().to_owned() } else { format!("ddi, {}", format.name()) },
             compression: compression.to_string(),
             block_size: options.block_size,
+            labels: labels.as_ref().map(|labels| labels.note.clone()),
             time: time.into(),
         },
         ..Manifest::default()
     };
     manifest.note_objects(gathered.iter().flat_map(|gathered| &gathered.objects));
     let release = release::text(recipe, &facts.release, architecture);
-    let said = generated::Said { name, manifest: &manifest, records: &records, release: &release };
-    generated::add(&mut assembly, &said, writer.segment(), time.into())?;
-    let finished = writer.dated(time).finish(&assembly.tree()?)?;
+    let said = generated::Said {
+        name,
+        manifest: &manifest,
+        records: &records,
+        release: &release,
+        users: user_lines(sources),
+        made: &made,
+    };
+    generated::add(&mut assembly, said, writer.segment(), time.into())?;
+    let mut tree = assembly.tree()?;
+    if let Some(labels) = &labels {
+        labels.put_on(&mut tree)?;
+    }
+    let finished = writer.dated(time).finish(&tree)?;
+    let written = Written { manifest, strangers, remarks };
     let protection = match envelope {
-        Envelope::None => return Ok((manifest, strangers)),
+        Envelope::None => return Ok(written),
         Envelope::Verity => Protection::Verity,
         Envelope::Signed(signer) => Protection::Signed(signer),
     };
@@ -177,7 +200,28 @@ fn write(
     let payload = Payload::InPlace(finished.size);
     let disk = ddi::Request { payload, architecture, designator: Designator::Root, protection };
     ddi::write(&disk, image.file(), &image.path()).map_err(of_disk(&image.path()))?;
-    Ok((manifest, strangers))
+    Ok(written)
+}
+
+/// Owners that the base does not know: those of defaults are made where the extension is, as far as something makes them.
+fn strangers(gathered: &mut [Gathered], made: &BTreeSet<OsString>) -> BTreeMap<OsString, PathBuf> {
+    let mut strangers = BTreeMap::new();
+    for gathered in gathered {
+        strangers.append(&mut gathered.strangers);
+        let mut others = std::mem::take(&mut gathered.strangers_of_defaults);
+        others.retain(|name, _| !made.contains(name));
+        strangers.append(&mut others);
+    }
+    strangers
+}
+
+/// Lines that make the users and groups of all sources.
+fn user_lines(sources: &[Source]) -> Vec<u8> {
+    let lines = sources.iter().filter_map(|source| match source {
+        Source::Changes(changes) => Some(changes.user_lines()),
+        Source::Package(_) | Source::Tree(_) => None,
+    });
+    lines.collect::<Vec<_>>().concat()
 }
 
 /// The architecture of the partition: that of the base for an extension for all.
@@ -236,16 +280,31 @@ fn architecture(sources: &[Source], of_base: &str) -> Result<Option<&'static str
 }
 
 fn version_of_first(request: &Request<'_>) -> Result<String, Error> {
-    let packages = || {
+    let files = || {
         request.sources.iter().filter_map(|source| match source {
-            Source::Package(package) => Some(package),
-            Source::Tree(_) => None,
+            Source::Package(package) => Some((package.name().into_owned(), package.version())),
+            Source::Tree(_) | Source::Changes(_) => None,
         })
     };
-    let called = |name: Option<&str>| packages().find(|package| Some(&*package.name()) == name);
+    let installed: Vec<(String, String)> = request
+        .sources
+        .iter()
+        .filter_map(|source| match source {
+            Source::Changes(changes) => Some(changes.packages()),
+            Source::Package(_) | Source::Tree(_) => None,
+        })
+        .flatten()
+        .map(|note| (note.name.clone(), note.version.clone()))
+        .collect();
+    let called = |wanted: Option<&str>| {
+        let mut all = files().chain(installed.iter().cloned());
+        all.find(|(name, _)| Some(name.as_str()) == wanted)
+    };
     let package = called(Some(request.name.as_str())).or_else(|| called(request.first.as_deref()));
-    match package.or_else(|| packages().next()) {
-        Some(package) => Ok(version_of(&package.version())),
+    // What an overlay has is in no order that somebody chose.
+    let alone = || <[_; 1]>::try_from(installed.clone()).ok().map(|[package]| package);
+    match package.or_else(|| files().next()).or_else(alone) {
+        Some((_, version)) => Ok(version_of(&version)),
         None => Err(Error::NoVersion { name: request.name.to_string() }),
     }
 }

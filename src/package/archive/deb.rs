@@ -10,6 +10,7 @@ use super::decoder::{Compression, Decoded, Stored};
 use super::delivery::{Delivery, Stop};
 use super::entry::{Entry, Kind};
 use super::error::{Fault, os_string};
+use super::scripts::sets_alternatives;
 use super::{ar, paths, tar};
 use crate::package::DebianVersion;
 use crate::package::deb822::{Document, Stanza};
@@ -31,6 +32,7 @@ pub struct Deb {
     conffiles: BTreeSet<Vec<u8>>,
     md5sums: HashMap<Vec<u8>, FileDigest>,
     files: BTreeSet<String>,
+    sets_alternatives: bool,
     data: Part,
 }
 
@@ -81,6 +83,11 @@ impl Deb {
     /// Those of them that run at installation or removal, or have other packages' scripts run.
     pub fn scripts(&self) -> impl Iterator<Item = &str> {
         self.control_files().filter(|name| SCRIPTS.contains(name))
+    }
+
+    /// Whether its script sets alternatives as it is configured.
+    pub(super) fn sets_alternatives(&self) -> bool {
+        self.sets_alternatives
     }
 
     pub(super) fn read(file: &File, length: u64) -> Result<Deb, Fault> {
@@ -180,7 +187,7 @@ fn read_control(file: &File, control: Part, data: Part) -> Result<Deb, Fault> {
             continue;
         }
         let mut text = Vec::new();
-        if matches!(&*name, "control" | "conffiles" | "md5sums") {
+        if matches!(&*name, "control" | "conffiles" | "md5sums" | "postinst") {
             let read = archive.content().read_to_end(&mut text);
             read.map_err(|error| Fault::reading("control archive", error))?;
         }
@@ -198,6 +205,7 @@ fn read_control(file: &File, control: Part, data: Part) -> Result<Deb, Fault> {
         version: DebianVersion::parse(field("Version")?).map_err(Fault::Control)?,
         conffiles: conffiles(text("conffiles").unwrap_or_default())?,
         md5sums: md5sums(text("md5sums").unwrap_or_default())?,
+        sets_alternatives: sets_alternatives(text("postinst").unwrap_or_default()),
         files: texts.into_keys().collect(),
         stanza,
         data,

@@ -20,6 +20,7 @@ mod entry;
 mod error;
 mod paths;
 mod rpm;
+mod scripts;
 mod tar;
 #[cfg(test)]
 mod tests;
@@ -186,6 +187,14 @@ impl PackageFile {
         match &self.control {
             Control::Deb(deb) => deb.scripts().collect(),
             Control::Rpm(rpm) => rpm.scripts().collect(),
+        }
+    }
+
+    /// Whether one of its scripts sets alternatives (update-alternatives(1), alternatives(8)): links that no file of it is.
+    pub fn sets_alternatives(&self) -> bool {
+        match &self.control {
+            Control::Deb(deb) => deb.sets_alternatives(),
+            Control::Rpm(rpm) => rpm.sets_alternatives(),
         }
     }
 

@@ -15,6 +15,7 @@ use std::io::Read;
 use super::decoder::{Compression, Decoded, Stored};
 use super::delivery::{Delivery, Stop};
 use super::error::Fault;
+use super::scripts::sets_alternatives;
 use crate::package::digest::{Algorithm, Digester, FileDigest};
 use crate::package::header::{self, FileState, Header, Value, tag};
 use payload::Payload;
@@ -74,6 +75,13 @@ impl Rpm {
     pub fn scripts(&self) -> impl Iterator<Item = &'static str> {
         let header = self.header();
         SCRIPTS.iter().filter(move |(_, tag)| header.entry(*tag).is_some()).map(|(name, _)| *name)
+    }
+
+    /// Whether one of its scripts sets alternatives as it is installed.
+    pub(super) fn sets_alternatives(&self) -> bool {
+        let header = self.header();
+        let texts = [tag::POST_IN, tag::POST_TRANS].into_iter().flat_map(|tag| header.strings(tag));
+        texts.into_iter().any(sets_alternatives)
     }
 
     /// Whether the package has a digest of its payload. All that rpm built since 2004 have.

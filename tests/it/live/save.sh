@@ -1,0 +1,44 @@
+#!/bin/bash
+# What was changed on the unlocked host becomes an extension.
+# shellcheck source=tests/it/machine/steps.sh
+. /usr/local/bin/steps.sh
+
+nothing_is_unlocked() {
+    refuse onlay save --live --ext lab --output /results 2>/results/said
+    grep 'not unlocked' /results/said
+}
+
+nothing_is_changed() {
+    onlay unlock
+    refuse onlay save --live --ext lab --output /results 2>/results/said
+    grep 'what is unlocked changes nothing' /results/said
+}
+
+saved() {
+    mkdir -p /tmp/p/DEBIAN /tmp/p/usr/bin
+    printf '#!/bin/sh\necho lab\n' >/tmp/p/usr/bin/lab
+    chmod 755 /tmp/p/usr/bin/lab
+    printf 'Package: lab\nVersion: 7\nArchitecture: all\nMaintainer: x\nDescription: x\n' >/tmp/p/DEBIAN/control
+    dpkg-deb --build /tmp/p /tmp/lab.deb
+    dpkg --install /tmp/lab.deb
+    rm /usr/bin/fuser
+    onlay save --live --ext lab --output /results 2>/results/said
+    grep 'cannot remove: /usr/bin/fuser' /results/said
+    grep 'onlay lock --discard' /results/said
+    test -s /results/lab_7_any.raw
+    grep '"name": "lab"' /results/lab_7_any.raw.json
+}
+
+all_is_as_it_was() {
+    lab
+    refuse test -e /usr/bin/fuser
+    onlay lock --discard
+    refuse test -e /usr/bin/lab
+    test -e /usr/bin/fuser
+    onlay inspect --files /results/lab_7_any.raw | grep usr/bin/lab
+}
+
+step nothing-is-unlocked nothing_is_unlocked
+step nothing-is-changed nothing_is_changed
+step saved saved
+step all-is-as-it-was all_is_as_it_was
