@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::record::Active;
-use crate::extension::{Class, Contents, Error, Layer, Release, Squashed, Stack, SystemdVersion};
+use crate::extension::{Class, Contents, Error, ImageFiles, Layer, Release, Stack, SystemdVersion};
 use crate::host::{Host, OsRelease};
 use crate::sys::with_causes;
 use crate::tool::systemctl::Systemctl;
@@ -104,7 +104,7 @@ impl Actions {
 pub(super) fn make_users(active: &[Active]) -> Option<String> {
     let mut text = Vec::new();
     for Active { path, actions, .. } in active.iter().filter(|active| !active.actions.sysusers.is_empty()) {
-        let Ok(contents) = Squashed::open(path) else { continue };
+        let Ok(contents) = ImageFiles::open(path) else { continue };
         let stack = Stack::new(vec![Layer { contents: &contents, hierarchies: None }]);
         for file in &actions.sysusers {
             let snippet = stack.read(&Path::new(SYSUSERS).join(file), LARGEST).ok().flatten();

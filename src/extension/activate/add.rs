@@ -10,7 +10,7 @@ use super::refresh::Report;
 use super::squash::squash;
 use super::survey::New;
 use super::{Error, enabled, sound, users};
-use crate::extension::Squashed;
+use crate::extension::ImageFiles;
 use crate::sys::{Context, NewFile, Root, copy_content_to_sync, with_causes};
 
 /// What is to be added.
@@ -98,7 +98,7 @@ impl Item {
             let place = images.map_or_else(|| Root::open("/var/tmp"), |images| images.dir.try_clone())?;
             file = squash(source, &place)?;
         }
-        let contents = Squashed::of(&file, source).map_err(|error| unusable(with_causes(&error)))?;
+        let contents = ImageFiles::of(&file, source).map_err(|error| unusable(with_causes(&error)))?;
         let identity = Identity::of(&contents, &file, source)?;
         let path = Images::place(change.state).join(identity.file_name());
         let version = identity.version.clone();

@@ -6,7 +6,7 @@ use super::record::{Active, Generated};
 use super::{Error, Stranger};
 use crate::extension::database::{self, Remark};
 use crate::extension::fit::Extension;
-use crate::extension::{Class, Contents, Directory, Squashed, order};
+use crate::extension::{Class, Contents, Directory, ImageFiles, order};
 use crate::host::Host;
 use crate::sys::Root;
 
@@ -20,7 +20,7 @@ pub(super) fn make(
 ) -> Result<(Option<Generated>, Vec<Remark>), Error> {
     let mut laid: Vec<(&str, Box<dyn Contents>)> = Vec::new();
     for active in fit {
-        laid.push((&active.merged_as, Box::new(Squashed::open(&active.path)?)));
+        laid.push((&active.merged_as, Box::new(ImageFiles::open(&active.path)?)));
     }
     for stranger in strangers.iter().filter(|stranger| stranger.is_certain) {
         // They are merged whatever we make of them.
@@ -46,5 +46,5 @@ fn contents_of(base: &Host, path: &Path) -> Option<Box<dyn Contents>> {
     if place.is_dir() {
         return Some(Box::new(Directory::new(Root::open(place).ok()?)));
     }
-    Some(Box::new(Squashed::open(&place).ok()?))
+    Some(Box::new(ImageFiles::open(&place).ok()?))
 }

@@ -7,10 +7,9 @@ use super::Error;
 use super::sound;
 use crate::extension::matching::{HostFacts, judge};
 use crate::extension::places::{Candidate, Form, candidates};
-use crate::extension::{self, Class, Contents, Directory, Release, Squashed};
+use crate::extension::{Class, Contents, Directory, ImageFiles, Release};
 use crate::host::Host;
-use crate::image::Format;
-use crate::image::squashfs::{Part, ReadAt as _};
+use crate::image::{FileSource, Format, Source as _};
 use crate::sys::{Context, Root, with_causes};
 
 /// An extension of somebody else's that systemd merges, as far as can be told.
@@ -133,12 +132,11 @@ fn open(path: &Path, form: Form, host: &Root) -> Result<Opened, Error> {
         return Ok(Opened::Contents(Box::new(Directory::new(Root::open(path)?))));
     }
     let file = File::open(path).context("open", path)?;
-    match Squashed::of(&file, path) {
+    match ImageFiles::of(&file, path) {
         Ok(contents) => match sound::protection_flaw(&file, path, host) {
             Some(why) => Ok(Opened::Flawed(why)),
             None => Ok(Opened::Contents(Box::new(contents))),
         },
-        Err(extension::Error::Unread { .. }) => Ok(Opened::Unread),
         Err(_) if is_other_file_system(&file, path)? => Ok(Opened::Unread),
         Err(error) => Ok(Opened::Flawed(with_causes(&error))),
     }
@@ -149,13 +147,12 @@ const OTHERS: [(u64, &[u8]); 3] = [(0x438, b"\x53\xef"), (0x1_0040, b"_BHRfS_M")
 
 /// Whether an image is of a kind that is not read here.
 fn is_other_file_system(file: &File, path: &Path) -> Result<bool, Error> {
-    let length = file.metadata().context("examine", path)?.len();
-    let part = Part { file: file.try_clone().context("duplicate", path)?, offset: 0, length };
-    if Format::of(&part).context("read", path)?.is_some() {
+    let source = FileSource::new(file, path)?;
+    if Format::of(&source)?.is_some() {
         return Ok(false);
     }
     Ok(OTHERS.iter().any(|(offset, magic)| {
         let mut found = vec![0; magic.len()];
-        part.read_exact_at(&mut found, *offset).is_ok() && found == *magic
+        source.read_at(*offset, &mut found).is_ok() && found == *magic
     }))
 }

@@ -5,12 +5,11 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::extension::{Error, of_disk};
-use crate::image::Format;
 use crate::image::ddi::{
-    Ddi, Designator, FileSource, SignatureProblem, SignatureReport, TreeReport, Trusted, Verification,
+    Ddi, Designator, SignatureProblem, SignatureReport, TreeReport, Trusted, Verification,
 };
-use crate::image::squashfs::{Part, Reader};
-use crate::sys::{Context, Root, with_causes};
+use crate::image::{FileSource, Format, file_system};
+use crate::sys::{Root, with_causes};
 
 /// What of a disk image's protection is in the way, where it has any. Of other images, nothing is read.
 pub(super) fn protection_flaw(file: &File, path: &Path, host: &Root) -> Option<String> {
@@ -31,26 +30,24 @@ pub(super) fn flaw(file: &File, path: &Path, host: &Root) -> Option<String> {
 fn check(file: &File, path: &Path, host: &Root) -> Result<Option<String>, Error> {
     let (part, flaw) = protected(file, path, host)?;
     if flaw.is_none() {
-        Reader::new(Box::new(part), path)?.verify()?;
+        file_system::open(Box::new(part), path)?.verify()?;
     }
     Ok(flaw)
 }
 
 /// Where in a file its file system is; and what is wrong with what protects that.
-fn protected(file: &File, path: &Path, host: &Root) -> Result<(Part, Option<String>), Error> {
-    let length = file.metadata().context("examine", path)?.len();
-    let mut part = Part { file: file.try_clone().context("duplicate", path)?, offset: 0, length };
-    if Format::of(&part).context("read", path)? != Some(Format::Gpt) {
-        return Ok((part, None));
-    }
+fn protected(file: &File, path: &Path, host: &Root) -> Result<(FileSource, Option<String>), Error> {
     let source = FileSource::new(file, path)?;
+    if Format::of(&source)? != Some(Format::Gpt) {
+        return Ok((source, None));
+    }
     let ddi = Ddi::read(&source).map_err(of_disk(path))?;
     let root = ddi.parts.iter().find(|part| part.designator == Designator::Root);
     let root = root.ok_or_else(|| Error::NoRoot(path.to_owned()))?;
     let certificates = Trusted::read(host)?.certificates;
     let verification = root.verify(&source, &certificates, None).map_err(of_disk(path))?;
-    (part.offset, part.length) = (root.data.offset, root.data.length);
-    Ok((part, unprotected(&verification)))
+    let flaw = unprotected(&verification);
+    Ok((source.part(root.data.offset, root.data.length), flaw))
 }
 
 /// What of a disk image's protection systemd does not accept.

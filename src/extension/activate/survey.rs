@@ -11,7 +11,7 @@ use super::record::{Active, HeldBack, Record, Stamp};
 use super::verdicts::Verdicts;
 use super::{Actions, Error, Images, enabled, identity, sound};
 use crate::extension::matching::HostFacts;
-use crate::extension::{Contents, Directory, Squashed, SystemdVersion, with_base};
+use crate::extension::{Contents, Directory, ImageFiles, SystemdVersion, with_base};
 use crate::host::Host;
 use crate::overlay::RUN;
 use crate::sys::{Context, with_causes};
@@ -92,7 +92,7 @@ pub(super) fn is_ours(host: &Host, state: &Path, masked: &[String], path: &Path)
 struct Found {
     active: Active,
     since: (i64, i64),
-    contents: Squashed,
+    contents: ImageFiles,
 }
 
 struct Surveyor<'a> {
@@ -154,7 +154,7 @@ impl Surveyor<'_> {
             self.verdicts.note_sound(path, stamp);
         }
         let look = || -> Result<Result<Found, String>, crate::extension::Error> {
-            let contents = Squashed::of(file, path)?;
+            let contents = ImageFiles::of(file, path)?;
             let merged_as = match identity::merged_as(&contents, path) {
                 Ok(name) => name,
                 Err(why) => return Ok(Err(why.to_owned())),

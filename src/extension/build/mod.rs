@@ -11,6 +11,7 @@ mod error;
 mod gather;
 mod generated;
 mod keep;
+mod kernels;
 mod labels;
 mod manifest;
 mod naming;

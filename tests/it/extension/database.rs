@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use onlay::extension::database::{MergedDatabase, NAME, Remark, generate};
 use onlay::extension::fit::Extension;
-use onlay::extension::{Class, Contents, Directory, Squashed};
+use onlay::extension::{Class, Contents, Directory, ImageFiles};
 use onlay::host::Host;
 use onlay::package::Header;
 use onlay::package::archive::{Control, PackageFile};
@@ -107,7 +107,7 @@ fn generated(base: &Path, state: &Path, images: &[(&str, &Path)]) -> MergedDatab
             if path.is_dir() {
                 Box::new(Directory::new(Root::open(*path).expect("it opens")))
             } else {
-                Box::new(Squashed::open(path).expect("an image"))
+                Box::new(ImageFiles::open(path).expect("an image"))
             }
         })
         .collect();
