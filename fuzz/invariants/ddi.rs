@@ -1,7 +1,8 @@
 //! What must hold for any bytes that come as a disk image, or as a part of its signature. Each function panics where it
 //! does not.
 
-use onlay::image::ddi::{Certificate, Ddi, RootHash, Signature, Signer, Source};
+use onlay::image::Source;
+use onlay::image::ddi::{Certificate, Ddi, RootHash, Signature, Signer};
 
 /// Every part of an image lies inside of it, and on no other. What is verified is whole.
 #[allow(dead_code, reason = "each fuzz target needs one of these functions")]

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::arguments::Place;
 use super::db;
-use super::image_options::{Options, compression};
+use super::image_options::{Options, check_way, compression, file_system};
 use super::messages::Messages;
 use super::output;
 use super::report::Error;
@@ -163,6 +163,7 @@ fn one(
     if recipe.packages.is_empty() && recipe.trees.is_empty() {
         return Err(Error::Words(format!("what is to be in '{name}'? give --package, --tree or --from")));
     }
+    check_way(recipe)?;
     let host = Host::open(base)?;
     // Before anything is downloaded.
     let output_directory = Root::open(output)?;
@@ -202,6 +203,7 @@ pub(super) fn make(options: &Options, job: Job<'_>) -> Result<Report, Error> {
         sources,
         base: host,
         output,
+        format: file_system(recipe),
         compression: compression(recipe)?,
         envelope: options.envelope(recipe)?,
         time: source_date_epoch()?,

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 
 use super::report::Error;
-use crate::extension::build::{Envelope, ImageFormat, Matching, Recipe};
+use crate::extension::build::{self, Envelope, ImageFormat, Matching, Recipe};
+use crate::image::Format;
 use crate::image::ddi::Signer;
-use crate::image::squashfs::Compression;
+use crate::image::squashfs::{self, Compression};
 use crate::sys::Context;
 
 /// How an image is made.
@@ -43,10 +44,12 @@ pub(super) struct Options {
     /// (a path with '/' in it)
     #[arg(long, value_name = "auto|no|FILE_CONTEXTS")]
     pub(super) selinux: Option<String>,
-    /// zstd:1 to zstd:22, xz:0 to xz:9, gzip:1 to gzip:9, lz4, none [default: zstd:3]
+    /// zstd:1 to zstd:22, lz4, none; squashfs also xz:0 to xz:9, gzip:1 to gzip:9
+    /// [default: zstd:3]
     #[arg(long, value_name = "HOW")]
     pub(super) compression: Option<String>,
-    /// A squashfs image alone, or a disk image (DDI) with it and a dm-verity hash tree
+    /// A file system image alone, or a disk image (DDI) with one and a dm-verity hash tree
+    /// [default: squashfs, or ddi with --key]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(super) format: Option<ImageFormat>,
     /// Sign the hash tree with this key (PEM); the image is a DDI then
@@ -84,8 +87,9 @@ impl Options {
     /// What the file system image goes into.
     pub(super) fn envelope(&self, recipe: &Recipe) -> Result<Envelope, Error> {
         match (&self.key, &self.certificate, recipe.format) {
-            (Some(_), Some(_), Some(ImageFormat::Squashfs)) => {
-                Err(Error::Words("a squashfs image alone cannot be signed: it takes --format ddi".to_owned()))
+            (Some(_), Some(_), Some(format)) if !format.is_disk() => {
+                let words = "a file system image alone cannot be signed: it takes --format ddi or ddi-erofs";
+                Err(Error::Words(words.to_owned()))
             }
             (Some(key), Some(certificate), _) => {
                 let read = |path: &PathBuf| std::fs::read(path).context("read", path);
@@ -93,7 +97,7 @@ impl Options {
                 let signer = signer.map_err(|problem| Error::Key { key: key.clone(), problem })?;
                 Ok(Envelope::Signed(Box::new(signer)))
             }
-            (_, _, Some(ImageFormat::Ddi)) => Ok(Envelope::Verity),
+            (_, _, Some(format)) if format.is_disk() => Ok(Envelope::Verity),
             _ => Ok(Envelope::None),
         }
     }
@@ -105,4 +109,16 @@ pub(super) fn compression(recipe: &Recipe) -> Result<Compression, Error> {
         Some(words) => words.parse::<Compression>().map_err(|error| Error::Words(error.to_string())),
         None => Ok(Compression::Zstd(3)),
     }
+}
+
+/// Which file system it is.
+pub(super) fn file_system(recipe: &Recipe) -> Format {
+    recipe.format.map_or(Format::Squashfs, ImageFormat::file_system)
+}
+
+/// Refuses a way to compress that the file system does not have.
+pub(super) fn check_way(recipe: &Recipe) -> Result<(), Error> {
+    let (format, compression) = (file_system(recipe), compression(recipe)?);
+    let options = squashfs::Options { format, compression, ..squashfs::Options::new(0) };
+    Ok(options.check().map_err(build::Error::from)?)
 }

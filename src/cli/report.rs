@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::output;
 use super::output::program;
 use crate::event::counted;
-use crate::extension::build;
+use crate::extension::{activate, build};
 use crate::sys::{IoError, MountError, with_causes};
 use crate::{extension, hooks, image, live, overlay, pkgdb, resolve, shell, tool};
 
@@ -48,6 +48,8 @@ pub(super) enum Error {
     Hooks(#[from] hooks::Error),
     #[error(transparent)]
     Extension(#[from] extension::Error),
+    #[error(transparent)]
+    Activate(#[from] activate::Error),
     #[error(transparent)]
     Image(#[from] image::Error),
     #[error("overlay '{0}' lives in RAM and cannot be looked into from outside")]
@@ -99,6 +101,11 @@ fn code(error: &Error) -> u8 {
             | shell::Error::Tool(tool::Error::Missing { .. }),
         )
         | Error::Live(live::Error::NoSystemd)
+        | Error::Activate(
+            activate::Error::NoSystemd
+            | activate::Error::TooOld(_)
+            | activate::Error::Tool(tool::Error::Missing { .. }),
+        )
         | Error::Hooks(hooks::Error::NoManager | hooks::Error::Unable { .. })
         | Error::Packages(pkgdb::Error::Unsupported { .. }) => UNABLE,
         Error::Shell(shell::Error::Overlay(inner)) | Error::Overlay(inner) => overlay_code(inner),
@@ -141,6 +148,7 @@ fn hint(error: &Error) -> Option<String> {
         Error::Replaces { .. } => Some("--replace lets them hide the base's".into()),
         Error::Resolve(error) => resolve_hint(error),
         Error::Build(error) => build_hint(error),
+        Error::Activate(error) => activate_hint(error),
         Error::Some { .. }
         | Error::Words(_)
         | Error::HasAll { .. }
@@ -167,6 +175,32 @@ fn build_hint(error: &build::Error) -> Option<String> {
         build::Error::NoVersion { .. } => Some("say it with --version".into()),
         build::Error::Unfit { .. } => Some("--unfit makes the image all the same".into()),
         build::Error::Twice { .. } => Some("--drop leaves it out of all".into()),
+        _ => None,
+    }
+}
+
+fn activate_hint(error: &activate::Error) -> Option<String> {
+    use activate::Error as E;
+    let onlay = program();
+    match error {
+        E::NotRoot => Some("try again with sudo".into()),
+        E::NoSuch(_) | E::NoSuchVersion { .. } => Some(format!("'{onlay} ext list' shows those there are")),
+        E::OtherContent { .. } => Some("build it with a version of its own".into()),
+        E::NoSystemd | E::Tool(tool::Error::Missing { program: "systemd-sysext" }) => {
+            Some("it comes with systemd; on some hosts in the package 'systemd-container'".into())
+        }
+        E::Unlocked(_) | E::Under(_) => Some(format!(
+            "'{onlay} lock' locks the host; with '--save NAME' it keeps what was changed as an overlay"
+        )),
+        E::Blocked { .. } => Some("move it away, or mend it; whoever put it there knows what for".into()),
+        E::Refused { .. } => Some(format!(
+            "'{onlay} ext check' says what it knows of them; 'SYSTEMD_LOG_LEVEL=debug systemd-sysext merge' says more"
+        )),
+        E::ReadOnly(_) => {
+            Some("what is enabled is kept in /etc; give --root a root whose /etc can be written".into())
+        }
+        E::Live(error) => live_hint(error),
+        E::Io(error) | E::Extension(extension::Error::Io(error)) => io_hint(error),
         _ => None,
     }
 }

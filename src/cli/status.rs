@@ -10,13 +10,14 @@ use super::arguments::Place;
 use super::lock::held_by;
 use super::report::Error;
 use super::unlock::{storage, until, words};
-use super::{list, output};
+use super::{ext, list, output};
 use crate::event::counted;
 use crate::host::{Base, Host};
 use crate::live::{self, Cover, Held, Holder, Left, Peer, Record};
 use crate::sys::MountTable;
 
-/// Show what this host is, what can be written, and the overlays over it
+/// Show what this host is, what can be written, and the extensions and overlays
+/// over it
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Print JSON
@@ -61,6 +62,9 @@ struct Status {
     /// What packages have left in /var that went with an unlock as the host went down.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left: Vec<Left>,
+    /// Extensions, as 'onlay ext list --json' shows them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    extensions: Vec<ext::Row>,
     overlays: Vec<list::Row>,
 }
 
@@ -138,6 +142,7 @@ fn collect(place: &Place) -> Result<Status, Error> {
         held_back: live.held_back,
         remains: live.remains,
         left: live.left,
+        extensions: if is_root && crate::shell::inside().is_none() { ext::rows(place)? } else { Vec::new() },
         overlays,
     })
 }
@@ -244,6 +249,19 @@ fn unlocked_in_words(unlocked: &Unlocked) -> Vec<Vec<String>> {
     rows
 }
 
+/// In short: 'onlay ext list' says more.
+fn extensions_in_words(extensions: &[ext::Row]) -> Vec<Vec<String>> {
+    let row = |(number, extension): (usize, &ext::Row)| {
+        let head = if number == 0 { "Extensions:" } else { "" };
+        let version = extension.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+        let whose = if extension.is_ours() { "" } else { ", of others" };
+        let why = extension.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let words = format!("{}{version}, {}{whose}{why}", extension.name, extension.state());
+        vec![head.to_owned(), output::visible(&words)]
+    };
+    extensions.iter().enumerate().map(row).collect()
+}
+
 fn in_words(status: &Status, place: &Place) -> String {
     let places = |wanted: bool| {
         let found: Vec<&str> =
@@ -261,6 +279,7 @@ fn in_words(status: &Status, place: &Place) -> String {
     rows.push(vec!["Writable:".to_owned(), places(true)]);
     rows.push(vec!["Read-only:".to_owned(), places(false)]);
     rows.extend(status.covers.iter().filter(|cover| !is_ours_alone(cover)).map(cover_in_words));
+    rows.extend(extensions_in_words(&status.extensions));
     rows.extend(status.unlocked.iter().flat_map(unlocked_in_words));
     rows.extend(status.held_back.iter().flat_map(held_back_in_words));
     for path in &status.remains {

@@ -118,11 +118,8 @@ fn resume(place: &Place, at_boot: bool) -> Result<ExitCode, Error> {
         output::say("onlay: there is nothing to lay again");
         return Ok(ExitCode::SUCCESS);
     };
-    if !resumed.followed.is_empty() {
-        output::say("onlay: the base has changed since it was unlocked");
-    }
     for line in &resumed.followed {
-        output::say(&format!("onlay: {line}"));
+        output::say(&format!("onlay: {}", output::visible(line)));
     }
     output::say(&format!(
         "onlay: unlocked {} again, {}",
@@ -136,9 +133,9 @@ fn resume(place: &Place, at_boot: bool) -> Result<ExitCode, Error> {
 /// Says what laying it again would come to.
 fn preview(place: &Place) -> Result<ExitCode, Error> {
     let lines = live::preview(&place.state)?;
-    let base = if lines.is_empty() { "the same" } else { "another one" };
+    let base = if lines.is_empty() { "; the base is the same\n" } else { ":\n" };
     let lines = lines.iter().map(|line| output::visible(line) + "\n");
-    let text = format!("would lay it again; the base is {base}\n") + &lines.collect::<String>();
+    let text = format!("would lay it again{base}") + &lines.collect::<String>();
     output::print(&text).map(|()| ExitCode::SUCCESS)
 }
 

@@ -26,14 +26,6 @@ pub enum Error {
     /// A disk image has nothing that is laid over a root.
     #[error("the disk image '{}' has no partition for a root directory", .0.display())]
     NoRoot(PathBuf),
-    /// An image of a kind that is not read.
-    #[error("'{}' is an {format}, which cannot be looked into", path.display())]
-    Unread {
-        /// The image.
-        path: PathBuf,
-        /// Its kind.
-        format: image::Format,
-    },
     /// Its name is none of an extension.
     #[error("'{}' has no name that systemd takes for an extension's", .0.display())]
     Unnamed(PathBuf),

@@ -10,7 +10,7 @@ use super::libraries::Libraries;
 use super::matching::{self, HostFacts, Verdict};
 use super::rules::{self, Owners};
 use super::scripts::{self, Runner};
-use super::{Class, Contents, Error, Item, Layer, Release, Stack};
+use super::{Class, Contents, Error, Item, Layer, Release, Stack, database};
 use crate::sys::FileKind;
 
 mod needs;
@@ -137,8 +137,11 @@ impl Survey<'_> {
     fn walk(&mut self, path: &Path) -> Result<(), Error> {
         let contents = self.extension.contents;
         let Some(item) = contents.look(path)? else { return Ok(()) };
-        self.found.extend(rules::check_file(contents, path, &item)?);
-        self.found.extend(rules::check_collision(contents, path, &item, self.below, &self.owners)?);
+        // The database that was made for this host is to hide the base's.
+        if !database::is_generated(self.extension.name) {
+            self.found.extend(rules::check_file(contents, path, &item)?);
+            self.found.extend(rules::check_collision(contents, path, &item, self.below, &self.owners)?);
+        }
         if item.kind != FileKind::Directory && path.file_name().is_some_and(is_library_name) {
             self.libraries.push(path.to_owned());
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use super::{Error, Stack};
+use super::{Contents, Error, Layer, Stack};
 use crate::sys::FileKind;
 
 /// A version of systemd, as far as it matters here.
@@ -27,6 +27,11 @@ impl SystemdVersion {
     pub const FIRST: SystemdVersion = SystemdVersion { major: 252, minor: 0 };
     /// The last one, whose rules are taken for newer ones, too.
     pub const LAST: SystemdVersion = SystemdVersion { major: 262, minor: 0 };
+
+    /// The version that is installed in a base of one layer.
+    pub fn of(base: &dyn Contents) -> Result<Option<SystemdVersion>, Error> {
+        SystemdVersion::installed(&Stack::new(vec![Layer { contents: base, hierarchies: None }]))
+    }
 
     /// The version that is installed in a base; `None` where none is.
     pub fn installed(base: &Stack<'_>) -> Result<Option<SystemdVersion>, Error> {
@@ -54,11 +59,24 @@ impl SystemdVersion {
             return Ok(self);
         }
         let content = base.read(library, LARGEST_LIBRARY)?.unwrap_or_default();
-        let said = content.windows(5).enumerate().find(|(_, five)| *five == b"257.1" || *five == b" (257");
-        let digits = said.map_or(&b""[..], |(at, _)| &content[at..content.len().min(at + 16)]);
+        let digits = find_version(&content).map_or(&b""[..], |at| &content[at..content.len().min(at + 16)]);
         let text = String::from_utf8_lossy(digits);
         Ok(text.trim_start_matches([' ', '(']).parse().unwrap_or(self))
     }
+}
+
+/// Where in a library its version is said. Most of it is passed over in strides: it is done each time that extensions are looked at.
+fn find_version(content: &[u8]) -> Option<usize> {
+    const SAID: [&[u8; 5]; 2] = [b"257.1", b" (257"];
+    let mut at = 0;
+    while let Some(five) = content.get(at..at + 5) {
+        if SAID.iter().any(|said| five == *said) {
+            return Some(at);
+        }
+        let may_be_within = matches!(five[4], b'1' | b'2' | b'5' | b'7' | b'.' | b' ' | b'(');
+        at += if may_be_within { 1 } else { 5 };
+    }
+    None
 }
 
 /// `libsystemd-shared-257.7-1.fc42.so` or `libsystemd-shared-257.so`.
@@ -94,6 +112,18 @@ impl fmt::Display for SystemdVersion {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_version_is_found_wherever_it_is() {
+        for before in 0..12 {
+            for said in ["257.13 (257", " (257.7-1"] {
+                let content = [&b"2571. 57(7 2257(x"[..before], said.as_bytes(), b"\0"].concat();
+                assert_eq!(find_version(&content), Some(before), "{before} {said}");
+            }
+        }
+        assert_eq!(find_version(b"257 and no more 2571"), None);
+        assert_eq!(find_version(b""), None);
+    }
 
     #[test]
     fn versions_are_read_as_they_are_written() {

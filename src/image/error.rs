@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::format::Format;
+use super::squashfs::Compression;
 use crate::sys::IoError;
 
 /// A refusal or failure that a caller can act on.
@@ -27,6 +28,14 @@ pub enum Error {
         /// What does not fit.
         problem: String,
     },
+    /// A way to compress that a format does not have, or that is not written here.
+    #[error("{} {format} cannot be compressed with {compression}: that takes lz4, zstd or none", article(*format))]
+    Compression {
+        /// Which format.
+        format: Format,
+        /// Which way.
+        compression: Compression,
+    },
     /// A number that the format has no room for, or that makes no sense.
     #[error("{what} must be {expected}, not {found}")]
     Setting {
@@ -38,7 +47,7 @@ pub enum Error {
         found: u64,
     },
     /// An image of another kind than is read here.
-    #[error("'{}' is {} {format}: only squashfs images can be read", path.display(), article(*format))]
+    #[error("'{}' is {} {format}: only squashfs and erofs images can be read", path.display(), article(*format))]
     OtherFormat {
         /// The file.
         path: PathBuf,

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::squashfs::{ReadAt, format::MAGIC};
+use super::source::Source;
+use super::squashfs::format::MAGIC;
+use crate::sys::IoError;
 
 /// A kind of image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -18,8 +20,17 @@ pub enum Format {
 }
 
 impl Format {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Squashfs => "squashfs",
+            Format::Erofs => "erofs",
+            Format::Gpt => "gpt",
+        }
+    }
+
     /// What an image is; `None` where it is something else.
-    pub fn of(source: &dyn ReadAt) -> std::io::Result<Option<Format>> {
+    pub fn of(source: &dyn Source) -> Result<Option<Format>, IoError> {
         let known: [(u64, &[u8], Format); 3] = [
             (0, &MAGIC.to_le_bytes(), Format::Squashfs),
             // EROFS_SUPER_MAGIC_V1, at EROFS_SUPER_OFFSET.
@@ -29,8 +40,8 @@ impl Format {
         ];
         for (at, magic, format) in known {
             let mut found = vec![0; magic.len()];
-            if at + magic.len() as u64 <= source.length() {
-                source.read_exact_at(&mut found, at)?;
+            if at + magic.len() as u64 <= source.size() {
+                source.read_at(at, &mut found)?;
                 if found == magic {
                     return Ok(Some(format));
                 }

@@ -4,14 +4,21 @@
 //! not on the time, the number of threads, or the order in which they get to work. What is read is trusted in nothing.
 
 pub mod ddi;
+pub mod erofs;
+pub mod file_system;
 pub mod squashfs;
 pub mod tree;
 
+mod cache;
 mod directory;
 mod error;
 mod format;
+mod source;
+mod store;
 
 pub use directory::read_directory;
 pub use error::{Error, Misplacement};
+pub use file_system::{FileSystem, Found, Verified};
 pub use format::Format;
+pub use source::{FileSource, Source};
 pub use tree::Tree;

@@ -79,6 +79,19 @@ pub struct Device {
     pub minor: u32,
 }
 
+impl Device {
+    /// From one word, as Linux packs it in file systems (new_decode_dev).
+    pub(super) fn unpacked(number: u32) -> Device {
+        Device { major: (number & 0xf_ff00) >> 8, minor: (number & 0xff) | ((number >> 12) & 0xf_ff00) }
+    }
+
+    /// As one word (new_encode_dev).
+    pub(super) fn packed(self) -> u32 {
+        let Device { major, minor } = self;
+        (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12)
+    }
+}
+
 impl NodeId {
     /// The place of the node among all of its tree, from 0.
     pub(super) fn index(self) -> usize {

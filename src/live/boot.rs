@@ -6,14 +6,14 @@
 //! (systemd-soft-reboot.service(8)) the end of an unlock, as a reboot is: systemd would leave /usr and /etc as they are
 //! then, and unmount what was laid over the package database.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::kept::{SWITCH, why_fleeting};
 use super::record::remove_file;
+use super::units::{self, DIRECTORY, command, existing, install, program, quoted};
 use crate::host::Host;
-use crate::sys::{Context, IoError, Root, replace_public, replace_volatile, sync_dir};
+use crate::sys::{IoError, Root, replace_volatile};
 use crate::tool;
 use crate::tool::systemctl::Systemctl;
 
@@ -30,9 +30,6 @@ const CONDITION: &str = "ConditionPathExists=";
 /// so it finds the host's own /etc, and nothing that was unlocked.
 const OSTREE_FINALIZE: &str = "ostree-finalize-staged.service";
 
-/// Where systemd looks for what the administrator wants.
-const DIRECTORY: &str = "/etc/systemd/system";
-const WANTED: &str = "sysinit.target.wants";
 /// Where systemd looks for what is of this boot alone.
 const VOLATILE: &str = "/run/systemd/system";
 
@@ -83,16 +80,7 @@ impl BootUnit {
 
     /// Puts it where systemd finds it at the next boot. /etc must be the host's own: nothing of ours lies on it.
     pub(super) fn install(&self) -> Result<(), IoError> {
-        let root = Root::open("/")?;
-        root.make_dirs(Path::new(DIRECTORY).join(WANTED), 0o755)?;
-        let directory = root.open_dir(DIRECTORY)?;
-        replace_public(&directory, AT_BOOT, 0o644, self.text.as_bytes())?;
-        let wanted = directory.open_dir(WANTED)?;
-        match rustix::fs::symlinkat(format!("../{AT_BOOT}"), &wanted, AT_BOOT) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-            Err(error) => return Err(error).context("create", wanted.join(AT_BOOT)),
-        }
-        sync_dir(&wanted)
+        install(&Root::open("/")?, AT_BOOT, &self.text).map(drop)
     }
 }
 
@@ -115,16 +103,7 @@ pub(super) fn is_without_use() -> bool {
 
 /// Takes the unit at boot away. Says whether there was one.
 pub(super) fn uninstall() -> Result<bool, IoError> {
-    let directory = match Root::open(DIRECTORY) {
-        Err(error) if error.is_not_found() => return Ok(false),
-        other => other?,
-    };
-    let was = directory.lstat(AT_BOOT)?.is_some();
-    if let Ok(wanted) = directory.open_dir(WANTED) {
-        remove_file(&wanted, AT_BOOT)?;
-    }
-    remove_file(&directory, AT_BOOT)?;
-    Ok(was)
+    units::uninstall(&Root::open("/")?, AT_BOOT)
 }
 
 /// Has systemd know that the unit at boot has come. It is not started: all is laid.
@@ -229,44 +208,6 @@ Before=sysinit.target
 {ON_DUTY}ExecStop={command} unlock --suspend
 "
     ))
-}
-
-fn command(program: &Path, state: &Path) -> Option<String> {
-    let in_command = |path| Some(quoted(path)?.replace('$', "$$"));
-    Some(format!("{} --state {}", in_command(program)?, in_command(state)?))
-}
-
-/// A path as systemd.syntax(7) quotes it, its specifiers doubled.
-fn quoted(path: &Path) -> Option<String> {
-    let text = path.to_str().filter(|text| !text.chars().any(char::is_control))?;
-    Some(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%")))
-}
-
-/// The program that runs, by a path that leads to it at the next boot, too, and that nobody else can give another.
-fn program(host: &Host) -> Result<PathBuf, Error> {
-    let path = std::env::current_exe().context("find", "/proc/self/exe")?;
-    let fleeting = |reason| Error::Fleeting { what: "this program", path: path.clone(), reason };
-    let running = std::fs::metadata("/proc/self/exe").context("examine", "/proc/self/exe")?;
-    let is_it = |found: &std::fs::Metadata| (found.dev(), found.ino()) == (running.dev(), running.ino());
-    if !std::fs::metadata(&path).is_ok_and(|found| is_it(&found)) {
-        return Err(fleeting("the host has another file there, or none"));
-    }
-    if let Some(reason) = why_fleeting(host, &path) {
-        return Err(fleeting(reason));
-    }
-    for part in path.ancestors() {
-        let found = std::fs::symlink_metadata(part).context("examine", part)?;
-        if found.uid() != 0 || found.mode() & 0o022 != 0 {
-            let reason = "others than root may write it, and root would run it at boot";
-            return Err(Error::NotPersistent { path: part.to_owned(), reason });
-        }
-    }
-    Ok(path)
-}
-
-/// The lowest directory on the way to a path that is there, links resolved.
-fn existing(host: &Host, path: &Path) -> PathBuf {
-    path.ancestors().find_map(|part| host.root.resolve(part).ok()).unwrap_or_else(|| PathBuf::from("/"))
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod process_files;
 mod record;
 mod resume;
 mod traces;
+pub mod units;
 mod unlock;
 
 pub use changes::{Changes, below, changes, count, measure, with_changes};
@@ -36,6 +37,7 @@ pub use holders::{Holder, holders};
 pub use kept::{Held, held, left, remains};
 pub use left::{Left, MOST};
 pub use lock::{Ending, Locked, clear_remains, lock, lock_held, restartable};
+pub use namespace::{go_to_host, in_workshop};
 pub use peers::{Cover, Peer, covers};
 pub use places::{default_places, is_laid};
 pub use record::{Live, Record, Storage};

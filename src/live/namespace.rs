@@ -10,7 +10,7 @@ use crate::sys::{
 };
 
 /// Goes to the mount namespace of process 1, unless it is this one.
-pub(super) fn go_to_host() -> Result<(), Error> {
+pub fn go_to_host() -> Result<(), Error> {
     let first = Pid::from_raw(1).expect("a number of a process");
     let go = || {
         let host = Namespace::mount_of(first)?;
@@ -35,7 +35,7 @@ fn identity(path: &str) -> Result<(u64, u64), IoError> {
 
 /// Does something in a mount namespace that is a copy of this one, where nothing that is mounted is seen by others, and
 /// comes back.
-pub(super) fn in_workshop<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+pub fn in_workshop<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     let back = Namespace::mount_of(Pid::own())?;
     leave_for_new(Namespaces::MOUNT)?;
     let done =

@@ -19,8 +19,8 @@ use super::unlock::{check_caller, clear, lay, put_all_together};
 use super::{Changes, Error, Record, traces};
 use crate::host::{Base, Host};
 use crate::overlay::{
-    Of, Overlay, Rebase, When, Wishes, clear_draft, diff, forget_pending, is_followed, note_base_of,
-    packages_of_view, pending, run_directory,
+    Of, Overlay, Rebase, Standing, When, Wishes, clear_draft, diff, forget_pending, note_base_of,
+    packages_of_view, pending, run_directory, standing,
 };
 use crate::sys::{
     MountFlags, MountTable, Pid, Root, Tree, attach, clone_tree, detach_path, new_filesystem, with_causes,
@@ -33,7 +33,7 @@ use crate::tool::systemctl::Systemctl;
 pub struct Resumed {
     /// What is unlocked now.
     pub record: Record,
-    /// What a person should know of following another base; nothing where it is the same.
+    /// Why the base was followed, and what a person should know of that; nothing where it is as it was.
     pub followed: Vec<String>,
     /// Processes in whose mount namespaces it is not seen.
     pub unreached: Vec<Pid>,
@@ -80,8 +80,10 @@ fn resume_kept(live: &Live, state: &Path, record: &Record, moment: Moment) -> Re
     clear_draft(&layers.dir)?;
     let mut followed = Vec::new();
     let mut now = Record { base: host.base(), ..record.clone() };
-    if now.base != record.base && !is_followed(&layers.dir, &now.base)? {
-        (now.base, followed) = follow(record, moment)?;
+    if let Some(why) = reason_to_follow(&layers, &host, &now.base)? {
+        let lines;
+        (now.base, lines) = follow(record, moment)?;
+        followed = [vec![why], lines].concat();
     }
     if now == *record {
         // What a power cut kept the last shutdown from noting.
@@ -97,6 +99,19 @@ fn resume_kept(live: &Live, state: &Path, record: &Record, moment: Moment) -> Re
         Moment::Asked => drop(boot::tell_of_resumption()),
     }
     Ok(Resumed { record: now, followed, unreached })
+}
+
+/// What layers that nobody lays have to follow, in words: another base, or files of the same one that were edited while the
+/// layers did not cover them.
+fn reason_to_follow(layers: &Overlay, host: &Host, base: &Base) -> Result<Option<String>, Error> {
+    Ok(match standing(layers, host, base)? {
+        Standing::Level | Standing::Touched => None,
+        Standing::Edited(paths) => Some(match &paths[..] {
+            [path] => format!("the base was edited since it was unlocked: {}", path.display()),
+            paths => format!("the base was edited since it was unlocked: {} and others", paths[0].display()),
+        }),
+        Standing::Behind => Some("the base has changed since it was unlocked".to_owned()),
+    })
 }
 
 /// Lays it, or nothing; what is kept stays.
@@ -149,14 +164,12 @@ fn plan(record: &Record) -> Result<Rebase, Error> {
     with_view(record, |layers, host, view| Ok(Rebase::plan(layers, host, view, &Wishes::default())?))
 }
 
-/// What laying again what is kept in a state directory would come to, in words; nothing where the base is the same.
+/// What laying again what is kept in a state directory would come to, in words; nothing where the base is as it was.
 pub fn preview(state: &Path) -> Result<Vec<String>, Error> {
     let (_live, record) = open_held(state)?;
-    let base = Host::open(Path::new("/"))?.base();
-    if base == record.base || is_followed(&record.overlay()?.dir, &base)? {
-        return Ok(Vec::new());
-    }
-    Ok(plan(&record)?.lines(When::Planned, Of::Host))
+    let host = Host::open(Path::new("/"))?;
+    let Some(why) = reason_to_follow(&record.overlay()?, &host, &host.base())? else { return Ok(Vec::new()) };
+    Ok([vec![why], plan(&record)?.lines(When::Planned, Of::Host)].concat())
 }
 
 /// What the layers that are held back change of the host as it is.
@@ -165,8 +178,7 @@ pub fn changes_held(state: &Path) -> Result<Changes, Error> {
     with_view(&record, |layers, host, view| {
         let files = diff(layers, host)?;
         let packages = packages_of_view(view, host, &files)?;
-        let base = host.base();
-        let is_behind = base != record.base && !is_followed(&layers.dir, &base)?;
+        let is_behind = reason_to_follow(layers, host, &host.base())?.is_some();
         Ok(Changes { files, packages, is_behind })
     })
 }

@@ -12,8 +12,8 @@ use super::{Error, LABEL, Record, Storage, places};
 use crate::event::Events;
 use crate::host::Host;
 use crate::overlay::{
-    self, Overlay, OverlayName, Overlays, Presence, directory_name, held_beyond, lend, lower_of, new_upper,
-    note_packages_of,
+    self, Overlay, OverlayName, Overlays, Presence, Standing, directory_name, held_beyond, lend, lower_of,
+    new_upper, note_packages_of, standing,
 };
 use crate::shell::Size;
 use crate::sys::{
@@ -146,7 +146,7 @@ impl Lender {
         let presence = Presence::open(state)?;
         let entry = presence.lock_entry()?;
         presence.check_free(name)?;
-        if overlay.record.base != host.base() {
+        if matches!(standing(&overlay, host, &host.base())?, Standing::Behind | Standing::Edited(_)) {
             return Err(Error::Behind { name: name.clone() });
         }
         Ok(Lender { overlay, _entry: entry })

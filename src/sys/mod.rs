@@ -38,8 +38,8 @@ pub use error::{Context, IoError, io_error, with_causes};
 pub use handle::FileHandle;
 pub use lock::Lock;
 pub use mount::{
-    MountFlags, Propagation, Tree, attach, clone_tree, detach_path, enter_root, new_filesystem, set_flags,
-    set_propagation, unmount_path,
+    MountFlags, Propagation, Tree, attach, attach_beneath, clone_tree, detach_path, enter_root,
+    new_filesystem, set_flags, set_propagation, unmount_path,
 };
 pub use mountinfo::{Mount, MountTable};
 pub use namespace::{Namespace, Namespaces, bring_up_loopback, join, leave_for_new};

@@ -85,6 +85,8 @@ pub enum Propagation {
     Slave,
     /// Nothing arrives, nothing leaves.
     Private,
+    /// Mounts arrive in copies of this namespace that are made later, and theirs here.
+    Shared,
 }
 
 /// Makes a new file system of a kind without a device, such as `tmpfs` or `proc`.
@@ -145,6 +147,17 @@ pub fn attach(tree: &Tree, target: impl AsFd, name: &Path) -> Result<(), IoError
     rustix::mount::move_mount(tree.as_fd(), "", target.as_fd(), "", flags).context("mount on", name)
 }
 
+/// Attaches a tree beneath what is mounted on a directory, which is given by the topmost mount's own root: it is seen when
+/// that one is taken off, and there is no instant without either (move_mount(2) MOVE_MOUNT_BENEATH, Linux 6.5).
+pub fn attach_beneath(tree: &Tree, top: impl AsFd, name: &Path) -> Result<(), IoError> {
+    // rustix has no name for it yet.
+    const BENEATH: u32 = 0x200;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH
+        | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH
+        | MoveMountFlags::from_bits_retain(BENEATH);
+    rustix::mount::move_mount(tree.as_fd(), "", top.as_fd(), "", flags).context("mount beneath", name)
+}
+
 /// Sets and clears flags of a mount, or of it and all below.
 pub fn set_flags(
     mount: impl AsFd,
@@ -194,6 +207,7 @@ pub fn set_propagation(path: &Path, propagation: Propagation) -> Result<(), IoEr
         | match propagation {
             Propagation::Slave => MountPropagationFlags::DOWNSTREAM,
             Propagation::Private => MountPropagationFlags::PRIVATE,
+            Propagation::Shared => MountPropagationFlags::SHARED,
         };
     rustix::mount::mount_change(path, flags).context("change mount propagation of", path)
 }

@@ -6,6 +6,8 @@ pub mod cache_makers;
 pub mod systemctl;
 pub mod systemd_nspawn;
 pub mod systemd_sysext;
+pub mod systemd_sysusers;
+pub mod systemd_tmpfiles;
 
 use std::path::{Path, PathBuf};
 

@@ -29,6 +29,24 @@ impl Systemctl {
         self.run(&["daemon-reload"], &[]).map(drop)
     }
 
+    /// Restarts units, or starts them. Says whether all of them run then; what went wrong is in the journal.
+    pub fn restart(&self, units: &[&str]) -> Result<bool, Error> {
+        self.run(&["restart"], units)
+    }
+
+    /// Reloads units; those that cannot be, or do not run, are restarted.
+    pub fn reload_or_restart(&self, units: &[&str]) -> Result<bool, Error> {
+        self.run(&["reload-or-restart"], units)
+    }
+
+    /// Whether systemd finds a unit's file.
+    pub fn has(&self, unit: &str) -> Result<bool, Error> {
+        let mut command = self.command();
+        command.args(["show", "--property=LoadState", "--value", "--", unit]).stderr(Stdio::null());
+        let output = command.output().map_err(|source| Error::NotStarted { program: PROGRAM, source })?;
+        Ok(output.status.success() && output.stdout.trim_ascii() != b"not-found")
+    }
+
     /// Has it start units, with what they want, and does not wait for that.
     pub fn start(&self, units: &[&str]) -> Result<(), Error> {
         self.run(&["--no-block", "start"], units).map(drop)

@@ -28,24 +28,39 @@ impl SystemdSysext {
 
     /// Takes all extensions off.
     pub fn unmerge(&self) -> Result<(), Error> {
-        self.run("unmerge")
+        self.run(&["unmerge"])
     }
 
     /// Lays all extensions that there are over what is visible, whatever of them is merged already.
     pub fn refresh(&self) -> Result<(), Error> {
-        self.run("refresh")
+        self.run(&["refresh"])
     }
 
-    fn run(&self, verb: &str) -> Result<(), Error> {
+    /// Takes all extensions off in this mount namespace, and lays those that there are. Nobody is told of it, and no unit is
+    /// reloaded or restarted; `knows_reload` is whether it would do that (since 255).
+    pub fn merge_anew(&self, knows_reload: bool) -> Result<(), Error> {
+        for verb in ["unmerge", "merge"] {
+            let words = if knows_reload { &["--no-reload", verb][..] } else { &[verb][..] };
+            self.run(words)?;
+        }
+        Ok(())
+    }
+
+    /// The same as [`SystemdSysext::refresh`], and telling nobody of it.
+    pub fn refresh_silently(&self, knows_reload: bool) -> Result<(), Error> {
+        if knows_reload { self.run(&["--no-reload", "refresh"]) } else { self.refresh() }
+    }
+
+    fn run(&self, words: &[&str]) -> Result<(), Error> {
         let mut command = Command::new(&self.path);
-        command.arg(verb).stdin(Stdio::null()).stdout(Stdio::null());
+        command.args(words).stdin(Stdio::null()).stdout(Stdio::null());
         let started = |source| Error::NotStarted { program: self.program, source };
         let output = command.output().map_err(started)?;
         if output.status.success() {
             return Ok(());
         }
         Err(Error::Failed {
-            command: format!("{} {verb}", self.program),
+            command: format!("{} {}", self.program, words.join(" ")),
             status: output.status,
             words: super::last_words(&output.stderr),
         })

@@ -6,9 +6,10 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use onlay::image::FileSource;
 use onlay::image::ddi::{
-    Architecture, BadBlocks, Certificate, Ddi, Designator, FileSource, Guid, Kind, Payload, Protection,
-    Request, Role, SignatureReport, Signer, Verification, Written, write,
+    Architecture, BadBlocks, Certificate, Ddi, Designator, Guid, Kind, Payload, Protection, Request, Role,
+    SignatureReport, Signer, Verification, Written, write,
 };
 
 use crate::debian::{command, expect_success, words};

@@ -1,6 +1,8 @@
 //! Whether extensions fit, with the loader of a Debian as the judge of what its programs find.
 
+pub(crate) mod activate;
 mod check;
+mod database;
 mod loader;
 
 use std::fs;

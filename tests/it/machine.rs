@@ -44,6 +44,24 @@ fn the_host_is_unlocked_beside_extensions_of_systemd() {
     assert_all_passed(&machine.boot("machine/extensions.sh"));
 }
 
+/// Extensions are merged under running services, come back at boot, are held back where they do not fit, and fit another base.
+#[test]
+fn extensions_come_back_at_boot_where_they_fit() {
+    let Some(machine) = Machine::make() else { return };
+    if !crate::debian::has("mksquashfs") {
+        return;
+    }
+    machine.put_extensions();
+    assert_all_passed(&machine.boot("machine/active.sh"));
+    machine.change("truncate --size=300 /var/lib/onlay/images/three_1_any.raw");
+    assert_all_passed(&machine.boot("machine/active.sh"));
+    machine.change(
+        "cd /usr/lib/x86_64-linux-gnu; cp libselinux.so.1 libneedful.so.1; touch /var/lib/dpkg/status",
+    );
+    assert_all_passed(&machine.boot("machine/active.sh"));
+    assert_all_passed(&machine.boot_with("machine/active.sh", &["onlay.extensions=no"]));
+}
+
 /// The machine is switched off under an overlay in use, gets a package, and then another image of /usr.
 #[test]
 fn an_overlay_outlives_boots_and_changes_of_its_base() {

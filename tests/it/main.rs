@@ -11,6 +11,7 @@ mod ddi;
 mod debian;
 mod diff;
 mod dpkgdb;
+mod erofs;
 mod extension;
 mod faults;
 mod hooks;

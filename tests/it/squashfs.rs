@@ -1,6 +1,6 @@
 //! Squashfs images: ours as the kernel and squashfs-tools read them, and theirs as we do.
 
-mod bed;
+pub(crate) mod bed;
 mod faults;
 mod read;
 mod written;

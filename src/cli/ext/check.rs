@@ -14,7 +14,7 @@ use crate::extension::fit::{self, Extension, Fitness};
 use crate::extension::matching::{HostFacts, judge};
 use crate::extension::places::{Candidate, Form, candidates};
 use crate::extension::release::{self, Release};
-use crate::extension::{self, Class, Contents, Directory, Squashed, SystemdVersion, order, with_base};
+use crate::extension::{self, Class, Contents, Directory, ImageFiles, SystemdVersion, order, with_base};
 use crate::host::Host;
 use crate::sys::{Context, Root, with_causes};
 
@@ -29,7 +29,7 @@ const FEW: usize = 8;
 /// Exits with 0 where all fit, with 1 otherwise.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Extensions: directories, and images (squashfs, or a disk image with one)
+    /// Extensions: directories, and images (squashfs or erofs, or a disk image with one)
     /// [default: all in the places where systemd looks]
     #[arg(value_name = "EXTENSION", value_hint = ValueHint::AnyPath)]
     extensions: Vec<PathBuf>,
@@ -157,9 +157,7 @@ impl Places {
                         places.merged.push(Subject { name, path, class, contents, is_asked_for: false });
                     }
                     Err(error) => {
-                        // One of a kind that only systemd reads is no trouble.
-                        let is_known = matches!(error, Error::Extension(extension::Error::Unread { .. }));
-                        let trouble = (!is_known).then(|| with_causes(&error));
+                        let trouble = Some(with_causes(&error));
                         places.others.push(Unjudged { candidate, class, trouble });
                     }
                 }
@@ -191,11 +189,11 @@ fn subjects(facts: &HostFacts, merged: Vec<Subject>, given: &[PathBuf]) -> Resul
 }
 
 /// The files of an extension, which is a directory or an image.
-fn contents_of(path: &Path) -> Result<Box<dyn Contents>, Error> {
+pub(super) fn contents_of(path: &Path) -> Result<Box<dyn Contents>, Error> {
     if path.is_dir() {
         Ok(Box::new(Directory::new(Root::open(path)?)))
     } else {
-        Ok(Box::new(Squashed::open(path)?))
+        Ok(Box::new(ImageFiles::open(path)?))
     }
 }
 

@@ -1,6 +1,12 @@
 //! `onlay ext`: extensions of the host (systemd-sysext(8), systemd-confext(8)).
 
+mod add;
 mod check;
+mod choose;
+mod list;
+mod owner;
+mod refresh;
+mod told;
 
 use std::process::ExitCode;
 
@@ -9,7 +15,10 @@ use clap::{Args, Subcommand};
 use super::arguments::Place;
 use super::report::Error;
 
-/// Look whether extensions fit the host
+pub(super) use list::Row;
+
+/// Add extensions to the host, enable, list and remove them, and look whether
+/// they fit
 ///
 /// An extension is what systemd-sysext merges over /usr and /opt, and
 /// systemd-confext over /etc: programs that a host has without being changed.
@@ -21,11 +30,42 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Add(add::Arguments),
+    Remove(choose::Remove),
+    Enable(choose::Enable),
+    Disable(choose::Disable),
+    List(list::Arguments),
+    Refresh(refresh::Arguments),
     Check(check::Arguments),
+    Owner(owner::Arguments),
+}
+
+/// How a change of what is enabled is made.
+#[derive(Debug, Args)]
+struct Way {
+    /// Leave what is merged as it is; 'onlay ext refresh', or the next boot,
+    /// merges what is enabled
+    #[arg(long)]
+    no_refresh: bool,
+    /// Say what would be done, and stop
+    #[arg(long)]
+    dry_run: bool,
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
     match &arguments.verb {
+        Verb::Add(arguments) => add::run(place, arguments),
+        Verb::Remove(arguments) => choose::remove(place, arguments),
+        Verb::Enable(arguments) => choose::enable(place, arguments),
+        Verb::Disable(arguments) => choose::disable(place, arguments),
+        Verb::List(arguments) => list::run(place, arguments),
+        Verb::Refresh(arguments) => refresh::run(place, arguments),
         Verb::Check(arguments) => check::run(place, arguments),
+        Verb::Owner(arguments) => owner::run(place, arguments),
     }
+}
+
+/// The extensions of a host, for 'onlay status'.
+pub(super) fn rows(place: &Place) -> Result<Vec<Row>, Error> {
+    list::rows(place)
 }

@@ -1,14 +1,14 @@
 //! A disk image: its partitions, and whether it is what its maker made.
 
-use std::fs::File;
 use std::path::Path;
 
 use serde::Serialize;
 
 use crate::cli::report::Error;
 use crate::extension::{self, of_disk};
+use crate::image::FileSource;
 use crate::image::ddi::{
-    Ddi, FileSource, Origin, Part, SignatureProblem, SignatureReport, TreeReport, Trusted, Verification,
+    Ddi, Origin, Part, SignatureProblem, SignatureReport, TreeReport, Trusted, Verification,
 };
 use crate::sys::Root;
 
@@ -30,12 +30,11 @@ pub(super) struct Disk {
 
 impl Disk {
     /// Reads a disk image and checks all of its blocks; the signature by the certificates that a root trusts.
-    pub(super) fn read(file: &File, path: &Path, root: &Root) -> Result<Disk, Error> {
-        let source = FileSource::new(file, path)?;
-        let ddi = Ddi::read(&source).map_err(of_disk(path))?;
+    pub(super) fn read(source: &FileSource, path: &Path, root: &Root) -> Result<Disk, Error> {
+        let ddi = Ddi::read(source).map_err(of_disk(path))?;
         let part = first(&ddi).ok_or_else(|| extension::Error::NoRoot(path.to_owned()))?;
         let certificates = Trusted::read(root)?.certificates;
-        let verification = part.verify(&source, &certificates, None).map_err(of_disk(path))?;
+        let verification = part.verify(source, &certificates, None).map_err(of_disk(path))?;
         Ok(Disk {
             partition: part.data.label.clone(),
             flaws: ddi.table.flaws.iter().map(ToString::to_string).collect(),

@@ -10,8 +10,8 @@ use serde::{Serialize, Serializer};
 use super::time;
 use crate::cli::output::{self, JsonPath};
 use crate::cli::report::Error;
-use crate::image::squashfs::{Inode, InodeKind, Reader};
-use crate::image::tree::Device;
+use crate::image::file_system::{FileSystem, Found, walk};
+use crate::image::tree::{Device, Kind};
 use crate::sys::{FileKind, Xattrs, capability_names};
 
 /// One name, as `--json` shows it.
@@ -51,22 +51,21 @@ impl Serialize for Bytes {
 }
 
 /// All names but that of the top directory.
-pub(super) fn rows(reader: &Reader) -> Result<Vec<Row>, Error> {
+pub(super) fn rows(image: &dyn FileSystem, path: &Path) -> Result<Vec<Row>, Error> {
     let mut rows = Vec::new();
-    for walked in reader.walk() {
-        let walked = walked?;
-        if !walked.path.is_empty() {
-            let xattrs = reader.xattrs(&walked.inode)?;
-            rows.push(row(walked.path, walked.inode, &xattrs));
+    walk(image, path, |path, found| -> Result<(), Error> {
+        if !path.is_empty() {
+            rows.push(row(path, found, &image.xattrs(found)?));
         }
-    }
+        Ok(())
+    })?;
     Ok(rows)
 }
 
-fn row(path: Vec<u8>, inode: Inode, xattrs: &Xattrs) -> Row {
-    let Inode { mode, uid, gid, mtime, .. } = inode;
+fn row(path: &[u8], found: &Found, xattrs: &Xattrs) -> Row {
+    let Found { mode, uid, gid, mtime, .. } = *found;
     let mut row = Row {
-        path: Bytes(path),
+        path: Bytes(path.to_vec()),
         kind: FileKind::Fifo,
         mode: format!("{mode:04o}"),
         uid,
@@ -78,14 +77,18 @@ fn row(path: Vec<u8>, inode: Inode, xattrs: &Xattrs) -> Row {
         xattrs: xattrs.0.iter().map(|(name, value)| shown(name, value)).collect(),
     };
     let number = |device: Device| Some(format!("{},{}", device.major, device.minor));
-    match inode.kind {
-        InodeKind::Directory { .. } => row.kind = FileKind::Directory,
-        InodeKind::File(file) => (row.kind, row.size) = (FileKind::File, Some(file.size)),
-        InodeKind::Symlink(target) => (row.kind, row.target) = (FileKind::Symlink, Some(Bytes(target))),
-        InodeKind::CharacterDevice(device) => (row.kind, row.device) = (FileKind::CharDevice, number(device)),
-        InodeKind::BlockDevice(device) => (row.kind, row.device) = (FileKind::BlockDevice, number(device)),
-        InodeKind::Fifo => {}
-        InodeKind::Socket => row.kind = FileKind::Socket,
+    match &found.kind {
+        Kind::Directory(_) => row.kind = FileKind::Directory,
+        Kind::File(size) => (row.kind, row.size) = (FileKind::File, Some(*size)),
+        Kind::Symlink(target) => {
+            (row.kind, row.target) = (FileKind::Symlink, Some(Bytes(target.clone())));
+        }
+        Kind::CharacterDevice(device) => {
+            (row.kind, row.device) = (FileKind::CharDevice, number(*device));
+        }
+        Kind::BlockDevice(device) => (row.kind, row.device) = (FileKind::BlockDevice, number(*device)),
+        Kind::Fifo => {}
+        Kind::Socket => row.kind = FileKind::Socket,
     }
     row
 }

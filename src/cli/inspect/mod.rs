@@ -6,6 +6,7 @@ mod listing;
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use clap::{Args, ValueHint};
@@ -15,22 +16,26 @@ use super::arguments::Place;
 use super::output;
 use super::report::{Error, FAILED};
 use crate::event::counted;
-use crate::image::Format;
-use crate::image::squashfs::{InodeKind, Part, Reader, Verified};
+use crate::image::file_system::{self, FileSystem, Summary, Verified};
+use crate::image::tree::Kind;
+use crate::image::{FileSource, Format, Source};
 use crate::sys::{Context, Root};
 use disk::Disk;
 
 /// More than any extension-release has.
-const LARGEST_RELEASE: u64 = 64 << 10;
+const LARGEST_RELEASE: usize = 64 << 10;
+/// The end of the year 9999.
+const LAST_TIME: i64 = 253_402_300_799;
 
 /// The directories in which an image says what it extends: systemd-sysext's and systemd-confext's.
 const RELEASES: [&str; 2] = ["usr/lib/extension-release.d", "etc/extension-release.d"];
 
 /// Show what an image is and holds, and whether all of it can be read
 ///
-/// Every name, inode, attribute and block is read. Images are squashfs, of Onlay or of
-/// others, also in a disk image (DDI): its hash tree is checked then, and its signature
-/// against the certificates in verity.d. No privilege is needed but to read the file.
+/// Every name, inode, attribute and block is read. Images are squashfs or erofs, of
+/// Onlay or of others, also in a disk image (DDI): its hash tree is checked then, and its
+/// signature against the certificates in verity.d. No privilege is needed but to read the
+/// file.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The image
@@ -47,7 +52,7 @@ pub(super) struct Arguments {
 /// What is said of an image, as `--json` shows it.
 #[derive(Debug, Serialize)]
 struct Inspected {
-    format: &'static str,
+    format: Format,
     /// Of a disk image.
     #[serde(skip_serializing_if = "Option::is_none")]
     disk: Option<Disk>,
@@ -76,12 +81,12 @@ struct Release {
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
     let path = &arguments.image;
     let file = File::open(path).context("open", path)?;
-    let size = file.metadata().context("examine", path)?.len();
-    let mut part = Part { file: file.try_clone().context("open", path)?, offset: 0, length: size };
+    let mut source = FileSource::new(&file, path)?;
+    let size = source.size();
     let mut disk = None;
-    if Format::of(&part).context("read", path)? == Some(Format::Gpt) {
-        let found = Disk::read(&file, path, &Root::open(&place.root)?)?;
-        (part.offset, part.length) = (found.offset, found.length);
+    if Format::of(&source)? == Some(Format::Gpt) {
+        let found = Disk::read(&source, path, &Root::open(&place.root)?)?;
+        source = source.part(found.offset, found.length);
         disk = Some(found);
     }
     let is_sound = disk.as_ref().is_none_or(Disk::is_sound);
@@ -89,20 +94,20 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         // What is in it may not even be readable.
         disk.rows().iter().for_each(|(name, words)| output::complain(&format!("onlay: {name}: {words}")));
     }
-    let reader = Reader::new(Box::new(part), path)?;
-    let verified = reader.verify()?;
-    let superblock = reader.superblock();
+    let image = file_system::open(Box::new(source), path)?;
+    let verified = image.verify()?;
+    let Summary { format, compression, level, block_size, time: made } = image.summary();
     let inspected = Inspected {
-        format: "squashfs",
+        format,
         disk,
-        compression: superblock.algorithm.to_string(),
-        level: reader.level(),
-        block_size: superblock.block_size,
+        compression,
+        level,
+        block_size,
         size,
-        time: time(superblock.time),
+        time: time(made),
         verified,
-        extension_releases: releases(&reader)?,
-        files: if arguments.files { Some(listing::rows(&reader)?) } else { None },
+        extension_releases: releases(&image)?,
+        files: if arguments.files { Some(listing::rows(&*image, path)?) } else { None },
     };
     if arguments.json {
         output::print_json(&inspected)?;
@@ -118,8 +123,9 @@ impl Inspected {
     fn text(&self) -> String {
         let level = self.level.map(|level| format!(", level {level}")).unwrap_or_default();
         let Verified { names, files, bytes } = self.verified;
-        let format = if self.disk.is_some() { "disk image with squashfs" } else { self.format };
-        let mut rows = vec![("format", format.to_owned())];
+        let name = self.format.name();
+        let format = if self.disk.is_some() { format!("disk image with {name}") } else { name.to_owned() };
+        let mut rows = vec![("format", format)];
         rows.extend(self.disk.iter().flat_map(Disk::rows));
         rows.extend([
             ("compression", format!("{}{level}, blocks of {} KiB", self.compression, self.block_size >> 10)),
@@ -142,19 +148,16 @@ impl Inspected {
 }
 
 /// What the image says that it extends.
-fn releases(reader: &Reader) -> Result<Vec<Release>, Error> {
+fn releases(image: &Arc<dyn FileSystem>) -> Result<Vec<Release>, Error> {
     let mut found = Vec::new();
     for directory in RELEASES {
-        let Some(inode) = reader.find(directory.as_bytes())? else { continue };
-        for entry in reader.entries(&inode)? {
-            let entry = entry?;
-            let inode = reader.inode(entry.inode)?;
-            let (InodeKind::File(file), true) = (&inode.kind, entry.name.starts_with(b"extension-release."))
-            else {
+        let Some(place) = file_system::find(&**image, directory.as_bytes())? else { continue };
+        for (name, file) in image.list(&place)? {
+            if !matches!(file.kind, Kind::File(_)) || !name.starts_with(b"extension-release.") {
                 continue;
-            };
-            if let Some(text) = reader.read_file(file, LARGEST_RELEASE)? {
-                let path = format!("{directory}/{}", String::from_utf8_lossy(&entry.name));
+            }
+            if let Some(text) = file_system::read_file(image, &file, LARGEST_RELEASE)? {
+                let path = format!("{directory}/{}", String::from_utf8_lossy(&name));
                 found.push(Release { path, text: String::from_utf8_lossy(&text).into_owned() });
             }
         }
@@ -163,6 +166,8 @@ fn releases(reader: &Reader) -> Result<Vec<Release>, Error> {
 }
 
 /// A time of the image in words.
-fn time(seconds: u32) -> String {
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(u64::from(seconds))).to_string()
+fn time(seconds: i64) -> String {
+    // What is before, or beyond all calendars, cannot be a time of a file that anybody made.
+    let seconds = seconds.clamp(0, LAST_TIME);
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds as u64)).to_string()
 }

@@ -88,6 +88,16 @@ pub enum Error {
         /// The architecture.
         architecture: String,
     },
+    /// The base's kernel could not read the image.
+    #[error("{what} takes Linux {needed}, and the base has {found}")]
+    Kernel {
+        /// What could not be read.
+        what: String,
+        /// The first release that can.
+        needed: String,
+        /// The newest that the base has.
+        found: String,
+    },
     /// What was built does not fit.
     #[error("'{name}' does not fit its base")]
     Unfit {

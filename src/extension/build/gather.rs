@@ -17,7 +17,8 @@ use crate::extension::elf::Elf;
 use crate::image::squashfs::{Segment, StoredFile};
 use crate::image::tree::Metadata;
 use crate::package::archive::{Entry, Kind, Owner};
-use crate::package::digest::FileDigest;
+use crate::package::digest::{Algorithm, Digester, FileDigest};
+use crate::package::header::FileFlags;
 use crate::sys::{Root, Xattrs};
 
 /// What all sources have in common.
@@ -52,6 +53,19 @@ pub(super) struct Gathered {
     pub(super) odd: BTreeMap<Oddity, Told>,
     /// How many files the recipe leaves out.
     pub(super) dropped: u64,
+    /// What became of each of a package's files, in its order.
+    pub(super) fates: Vec<Fate>,
+}
+
+/// What became of a package's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fate {
+    /// The path that the package has it by.
+    pub(super) path: PathBuf,
+    /// Whether it is in the extension, be it as a default.
+    pub(super) is_there: bool,
+    /// MD5 of its content, where a package of dpkg's is to be recorded with it and does not say it.
+    pub(super) md5: Option<FileDigest>,
 }
 
 /// One file of any kind.
@@ -115,6 +129,22 @@ impl Gathering<'_> {
         if entry.is_root() {
             return Ok(());
         }
+        let before = self.gathered.files.len();
+        let md5 = self.bring(entry, content, segment)?;
+        if matches!(self.source, Source::Package(_)) {
+            let is_there = self.gathered.files.len() > before;
+            self.gathered.fates.push(Fate { path: entry.path.clone(), is_there, md5 });
+        }
+        Ok(())
+    }
+
+    /// Places a file and stores it, where it is not left out. Says its MD5 where that has to be recorded.
+    fn bring(
+        &mut self,
+        entry: &Entry,
+        content: &mut dyn Read,
+        segment: &mut Segment,
+    ) -> Result<Option<FileDigest>, Error> {
         let (path, default_of) = match self.placed(&entry.path, entry.kind == Kind::Directory) {
             Placed::At(path) => (path, None),
             Placed::Default(path) => (Path::new(FACTORY).join(&path), Some(path)),
@@ -123,19 +153,21 @@ impl Gathering<'_> {
                 if entry.kind != Kind::Directory {
                     *self.gathered.out.entry(reason).or_default() += 1;
                 }
-                return Ok(());
+                return Ok(None);
             }
         };
         if self.common.filter.drops(&entry.path) {
             self.gathered.dropped += u64::from(entry.kind != Kind::Directory);
-            return Ok(());
+            return Ok(None);
         }
-        let what = self.what(entry, &path, content, segment)?;
+        let mut recorded = Recorded::of(self.source, entry, content);
+        let what = self.what(entry, &path, &mut recorded, segment)?;
+        let md5 = recorded.finish();
         let (metadata, owner) = self.metadata(entry, default_of.is_some());
         self.note_oddities(entry, &path, default_of.is_some());
         let is_own = matches!(self.source, Source::Changes(changes) if changes.is_all_its_own(&entry.path));
         self.gathered.files.push(Brought { path, default_of, metadata, owner, is_own, what });
-        Ok(())
+        Ok(md5)
     }
 
     fn placed(&mut self, path: &Path, is_directory: bool) -> Placed {
@@ -261,5 +293,39 @@ impl Gathering<'_> {
         for (oddity, _) in odd.into_iter().filter(|(_, is_so)| *is_so) {
             self.gathered.odd.entry(oddity).or_insert_with(|| Told::first(path)).count += 1;
         }
+    }
+}
+
+/// Content of which the MD5 is made on its way, where a package of dpkg's does not say it and it is to be recorded: that of conffiles,
+/// and of all files where the package says none.
+struct Recorded<'a> {
+    content: &'a mut dyn Read,
+    digester: Option<Digester>,
+}
+
+impl<'a> Recorded<'a> {
+    fn of(source: &Source, entry: &Entry, content: &'a mut dyn Read) -> Recorded<'a> {
+        let is_wanted = match source.deb() {
+            Some(deb) => {
+                let is_recorded = entry.flags.contains(FileFlags::CONFIG) || !deb.has_md5sums();
+                entry.kind == Kind::File && is_recorded && deb.md5(&entry.path).is_none()
+            }
+            None => false,
+        };
+        Recorded { content, digester: is_wanted.then(|| Digester::new(Algorithm::Md5)) }
+    }
+
+    fn finish(self) -> Option<FileDigest> {
+        self.digester.map(Digester::finish)
+    }
+}
+
+impl Read for Recorded<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.content.read(buffer)?;
+        if let Some(digester) = &mut self.digester {
+            digester.update(&buffer[..length]);
+        }
+        Ok(length)
     }
 }

@@ -9,13 +9,17 @@ use super::error::Error;
 use super::gather::{Brought, What};
 use super::manifest::{self, Manifest};
 use super::naming::ExtensionName;
+use super::records::Records;
 use crate::image::squashfs::Segment;
 use crate::image::tree::Metadata;
 use crate::package::digest::Algorithm;
 use crate::sys::Xattrs;
 
-/// What generated files say besides the manifest.
-pub(super) struct Texts<'a> {
+/// What is said in those files.
+pub(super) struct Said<'a> {
+    pub(super) name: &'a ExtensionName,
+    pub(super) manifest: &'a Manifest,
+    pub(super) records: &'a Records,
     /// The release file.
     pub(super) release: &'a str,
     /// Lines for sysusers.d(5).
@@ -24,31 +28,36 @@ pub(super) struct Texts<'a> {
     pub(super) made: &'a BTreeSet<OsString>,
 }
 
-/// Adds the release file, the manifest, and lines for sysusers.d and tmpfiles.d where there are users and defaults.
+/// Adds the release file, the manifest, records of packages, and lines for sysusers.d and tmpfiles.d where there are users
+/// and defaults.
 pub(super) fn add(
     assembly: &mut Assembly<'_>,
-    name: &ExtensionName,
-    manifest: &Manifest,
-    texts: Texts<'_>,
+    said: Said<'_>,
     mut segment: Segment,
     time: i64,
 ) -> Result<(), Error> {
-    let lines = assembly.default_lines(texts.made);
+    let Said { name, manifest, records, release, users, made } = said;
+    let lines = assembly.default_lines(made);
     let mut files = vec![
         (manifest::place(name), manifest.to_text(), Xattrs::default()),
-        (release_place(name), texts.release.as_bytes().to_vec(), not_strict()),
+        (release_place(name), release.as_bytes().to_vec(), not_strict()),
     ];
+    files.extend(records.files(name).into_iter().map(|(path, text)| (path, text, Xattrs::default())));
     // Of several lines for one path, systemd takes the first in the order of file names: a package's own come before.
     if !lines.is_empty() {
         let path = Path::new("usr/lib/tmpfiles.d").join(format!("zzz-onlay-{name}.conf"));
         files.push((path, lines, Xattrs::default()));
     }
     // Of users it takes the first line, too, and ours have the numbers that files in the image have.
-    if !texts.users.is_empty() {
+    if !users.is_empty() {
         let path = Path::new("usr/lib/sysusers.d").join(format!("000-onlay-{name}.conf"));
-        files.push((path, texts.users, Xattrs::default()));
+        files.push((path, users, Xattrs::default()));
     }
     let mut generated = Vec::new();
+    for path in records.directories(name) {
+        let metadata = Metadata { mode: 0o755, mtime: time, ..Metadata::default() };
+        generated.push(Brought::plain(path, metadata, What::Directory));
+    }
     for (path, text, xattrs) in files {
         let stored = segment.store(&mut &text[..], &path)?;
         let metadata = Metadata { mode: 0o644, mtime: time, xattrs, ..Metadata::default() };

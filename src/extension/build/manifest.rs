@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::naming::ExtensionName;
+use crate::extension::database::places;
 use crate::extension::elf::Elf;
 
 /// The manifest. Fields may be added; those that are there keep their meaning.
@@ -25,6 +26,8 @@ pub struct Manifest {
     pub base: Base,
     /// The packages in it.
     pub packages: Vec<PackageNote>,
+    /// Where the image has what a database of packages says of them ([`crate::extension::database`]).
+    pub records: Vec<PathBuf>,
     /// Libraries that its programs need and that are not in it, with the symbol versions that they need.
     pub needs: BTreeMap<String, BTreeSet<String>>,
     /// Libraries that are in it, with the symbol versions that they define.
@@ -129,7 +132,7 @@ pub struct Image {
 
 /// Where the manifest is in an image.
 pub(super) fn place(name: &ExtensionName) -> PathBuf {
-    Path::new("usr/share/onlay/extensions").join(format!("{name}.json"))
+    Path::new(places::DIRECTORY).join(format!("{name}.json"))
 }
 
 impl Manifest {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::extension::database;
+
 /// The name of an extension: what its extension-release file is named after, and its image begins with.
 ///
 /// systemd matches the image's name up to the first `_` or `+` with the release file (since 257), and what comes after is
@@ -13,7 +15,8 @@ pub struct ExtensionName(String);
 /// Words that are no name of an extension.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{0}' is no name for an extension: letters, digits, '.' and '-', at most 64, a letter or digit first"
+    "'{0}' is no name for an extension: letters, digits, '.' and '-', at most 64, a letter or digit first, \
+     and not that of a generated one"
 )]
 pub struct InvalidName(String);
 
@@ -33,7 +36,8 @@ impl FromStr for ExtensionName {
     fn from_str(word: &str) -> Result<ExtensionName, InvalidName> {
         let is_good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
         let begins = word.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-        if begins && word.len() <= LONGEST && word.bytes().all(is_good) {
+        let is_free = !database::is_generated(word);
+        if begins && is_free && word.len() <= LONGEST && word.bytes().all(is_good) {
             return Ok(ExtensionName(word.to_owned()));
         }
         Err(InvalidName(word.to_owned()))
@@ -78,7 +82,7 @@ mod tests {
         for good in ["strace", "debug-tools", "a", "lib.x", "7zip"] {
             assert_eq!(good.parse::<ExtensionName>().expect("a name").as_str(), good);
         }
-        for bad in ["", "a_b", "g++", ".hidden", "-x", "a/b", "a b", "ä", &"x".repeat(65)] {
+        for bad in ["", "a_b", "g++", ".hidden", "-x", "a/b", "a b", "ä", &"x".repeat(65), database::NAME] {
             assert!(bad.parse::<ExtensionName>().is_err(), "{bad}");
         }
     }

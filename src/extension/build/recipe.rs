@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::labels::Labelling;
 use super::naming::ExtensionName;
+use crate::image::Format;
 use crate::sys::{Context, IoError};
 
 /// A recipe, as `NAME.toml` says it and the command line too.
@@ -67,8 +68,27 @@ pub enum Matching {
 pub enum ImageFormat {
     /// A squashfs file system.
     Squashfs,
-    /// A disk image with one, and its hash tree (a DDI).
+    /// An erofs file system.
+    Erofs,
+    /// A disk image with a squashfs file system, and its hash tree (a DDI).
     Ddi,
+    /// A disk image with an erofs file system, and its hash tree.
+    DdiErofs,
+}
+
+impl ImageFormat {
+    /// The file system that is in it.
+    pub fn file_system(self) -> Format {
+        match self {
+            ImageFormat::Squashfs | ImageFormat::Ddi => Format::Squashfs,
+            ImageFormat::Erofs | ImageFormat::DdiErofs => Format::Erofs,
+        }
+    }
+
+    /// Whether it is a disk image.
+    pub fn is_disk(self) -> bool {
+        matches!(self, ImageFormat::Ddi | ImageFormat::DdiErofs)
+    }
 }
 
 /// Why there is no recipe.

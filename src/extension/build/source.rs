@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::changes::Changes;
 use super::error::Error;
 use crate::extension::elf::Elf;
-use crate::package::archive::{Device, Entry, Kind, Limits, Owner, PackageFile};
+use crate::package::archive::{Control, Deb, Device, Entry, Kind, Limits, Owner, PackageFile, Rpm};
 use crate::package::header::FileFlags;
 use crate::sys::{Context, FileKind, Root, Xattrs, io_error};
 
@@ -30,6 +30,28 @@ impl Source {
             Source::Package(package) => package.path().to_owned(),
             Source::Tree(root) => root.path().to_owned(),
             Source::Changes(changes) => changes.name().into(),
+        }
+    }
+
+    /// What a package of rpm's says of itself.
+    pub(super) fn rpm(&self) -> Option<&Rpm> {
+        match self {
+            Source::Package(package) => match package.control() {
+                Control::Rpm(rpm) => Some(rpm),
+                _ => None,
+            },
+            Source::Tree(_) | Source::Changes(_) => None,
+        }
+    }
+
+    /// What a package of dpkg's says of itself.
+    pub(super) fn deb(&self) -> Option<&Deb> {
+        match self {
+            Source::Package(package) => match package.control() {
+                Control::Deb(deb) => Some(deb),
+                _ => None,
+            },
+            Source::Tree(_) | Source::Changes(_) => None,
         }
     }
 

@@ -13,12 +13,14 @@ use super::labels::Labels;
 use super::manifest::{Image, MadeWith, Manifest};
 use super::naming::{ExtensionName, image_name, version_of};
 use super::recipe::Recipe;
+use super::records::Records;
 use super::source::Source;
-use super::{generated, notes, parallel, release, remarks};
+use super::{generated, kernels, notes, parallel, release, remarks};
 use crate::extension::fit::{self, Extension, Fitness};
 use crate::extension::matching::HostFacts;
-use crate::extension::{Class, Directory, Squashed, of_disk};
+use crate::extension::{Class, Directory, ImageFiles, of_disk};
 use crate::host::Host;
+use crate::image::Format;
 use crate::image::ddi::{self, Designator, PAYLOAD_OFFSET, Payload, Protection, Signer};
 use crate::image::squashfs::{Compression, Options, Writer};
 use crate::sys::{Context, NewFile, Root};
@@ -38,6 +40,8 @@ pub struct Request<'a> {
     pub base: &'a Host,
     /// The directory that the image goes to.
     pub output: Root,
+    /// Which file system it is.
+    pub format: Format,
     /// How the image is compressed.
     pub compression: Compression,
     /// In what it is.
@@ -87,6 +91,9 @@ struct Written {
 pub fn build(request: &Request<'_>) -> Result<Built, Error> {
     let contents = Directory::new(request.base.root.try_clone()?);
     let facts = HostFacts::read(request.base, &contents, None)?;
+    if !request.unfit {
+        kernels::check(&request.base.root, request.format, request.compression)?;
+    }
     let architecture = architecture(&request.sources, &facts.architecture)?;
     let version = match &request.recipe.version {
         Some(version) => checked_version(version)?,
@@ -119,8 +126,9 @@ fn write(
     architecture: Option<&'static str>,
     facts: &HostFacts,
 ) -> Result<Written, Error> {
-    let Request { name, recipe, sources, base, output, compression, envelope, .. } = request;
-    let options = Options { compression: *compression, ..Options::new(request.time.unwrap_or(0)) };
+    let Request { name, recipe, sources, base, output, format, compression, envelope, .. } = request;
+    let options =
+        Options { format: *format, compression: *compression, ..Options::new(request.time.unwrap_or(0)) };
     let offset = if matches!(envelope, Envelope::None) { 0 } else { PAYLOAD_OFFSET };
     let writer = Writer::new(image.file(), offset, &image.path(), output, options.clone())?;
     let common = Common {
@@ -132,6 +140,7 @@ fn write(
     let mut gathered = parallel::gather_all(sources, &common, &writer, options.threads)?;
     let time = request.time.unwrap_or_else(|| newest(&gathered));
 
+    let records = Records::of(sources, &gathered, time)?;
     let mut assembly = Assembly::new(&base.root, time.into());
     for (source, gathered) in sources.iter().zip(&mut gathered) {
         assembly.add(source.name(), std::mem::take(&mut gathered.files))?;
@@ -151,12 +160,13 @@ fn write(
         architecture: architecture.map(str::to_owned),
         base: notes::base(&facts.release),
         packages: sources.iter().map(notes::packages).collect::<Result<Vec<_>, _>>()?.concat(),
+        records: records.places(name),
         defaults: assembly.defaults(),
         left_out: notes::left_out(sources, &gathered),
         files: notes::files(&assembly),
         made_with: MadeWith {
             onlay: env!("CARGO_PKG_VERSION").to_owned(),
-            format: if offset == 0 { "squashfs" } else { "ddi, squashfs" }.to_owned(),
+            format: if offset == 0 { format.name().to_owned() } else { format!("ddi, {}", format.name()) },
             compression: compression.to_string(),
             block_size: options.block_size,
             labels: labels.as_ref().map(|labels| labels.note.clone()),
@@ -166,8 +176,15 @@ fn write(
     };
     manifest.note_objects(gathered.iter().flat_map(|gathered| &gathered.objects));
     let release = release::text(recipe, &facts.release, architecture);
-    let texts = generated::Texts { release: &release, users: user_lines(sources), made: &made };
-    generated::add(&mut assembly, name, &manifest, texts, writer.segment(), time.into())?;
+    let said = generated::Said {
+        name,
+        manifest: &manifest,
+        records: &records,
+        release: &release,
+        users: user_lines(sources),
+        made: &made,
+    };
+    generated::add(&mut assembly, said, writer.segment(), time.into())?;
     let mut tree = assembly.tree()?;
     if let Some(labels) = &labels {
         labels.put_on(&mut tree)?;
@@ -230,7 +247,7 @@ fn judge(
     facts: &HostFacts,
     base: &Directory,
 ) -> Result<Fitness, Error> {
-    let contents = Squashed::of(image.file(), &image.path())?;
+    let contents = ImageFiles::of(image.file(), &image.path())?;
     let name = request.name.as_str();
     let extension = Extension { name, class: Class::Sysext, contents: &contents };
     Ok(fit::check(facts, base, &extension, &[], 0)?)

@@ -3,10 +3,10 @@
 use super::error::Error;
 use super::gpt;
 use super::signature::{self, Signature};
-use super::source::Source;
 use super::table::{Partition, Table};
 use super::types::{Architecture, Designator, Kind, Role};
 use super::verity::{self, Superblock};
+use crate::image::Source;
 
 /// An image whose table was read.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use super::error::{Error, TableProblem};
 use super::gpt::{self, Entry, Header};
 use super::guid::Guid;
-use super::source::Source;
 use super::types::Kind;
+use crate::image::Source;
 use crate::sys::IoError;
 
 /// Sizes of sectors that there are, the usual one first.

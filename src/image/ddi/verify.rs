@@ -5,9 +5,9 @@ use serde::Serialize;
 use super::error::{Error, TreeProblem};
 use super::read::Part;
 use super::signature::{Certificate, Fingerprint, Signature, SignatureProblem};
-use super::source::Source;
 use super::table::Partition;
 use super::verity::{self, Place, RootHash, Superblock, TreeReport};
+use crate::image::Source;
 
 /// What was checked of a part, and what came out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

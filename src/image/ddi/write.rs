@@ -10,9 +10,10 @@ use super::error::Error;
 use super::gpt::{self, Entry, Header, SECTOR};
 use super::guid::{self, Guid};
 use super::signature::{Signature, Signer};
-use super::source::{FileSource, Source, Target};
+use super::target::Target;
 use super::types::{Architecture, Designator, Kind, Role};
 use super::verity::{self, BLOCK, Data, RootHash, Superblock};
+use crate::image::{FileSource, Source};
 use crate::sys::{Context, IoError};
 
 /// Where the file system image is in an image, in bytes.
@@ -68,13 +69,15 @@ pub fn write(request: &Request<'_>, file: &File, path: &Path) -> Result<Written,
         Payload::File(payload, name) => (payload, name, None),
         Payload::InPlace(length) => (file, path, Some(length)),
     };
+    if let Some(length) = in_place {
+        pad(target, length)?;
+    }
     let source = FileSource::new(payload, name)?;
     let length = in_place.unwrap_or(source.size());
     if length == 0 {
         return Err(Error::Empty(name.to_owned()));
     }
     let data = if in_place.is_some() {
-        pad(target, length)?;
         Data { source: &source, offset: PAYLOAD_OFFSET, length, copy_to: None }
     } else {
         Data { source: &source, offset: 0, length, copy_to: Some(PAYLOAD_OFFSET) }

@@ -87,7 +87,7 @@ impl Compression {
     }
 
     /// Refuses levels that there are not.
-    pub(super) fn check(self) -> Result<(), Error> {
+    pub(in crate::image) fn check(self) -> Result<(), Error> {
         let (what, level, levels, expected) = match self {
             Compression::Gzip(level) => ("the level of gzip", level, 1..=9, "1 to 9"),
             Compression::Xz(level) => ("the preset of xz", level, 0..=9, "0 to 9"),
@@ -151,7 +151,7 @@ impl FromStr for Compression {
 }
 
 /// Compresses blocks, one after the other.
-pub(super) struct Compressor {
+pub(in crate::image) struct Compressor {
     engine: Engine,
     buffer: Vec<u8>,
 }
@@ -165,7 +165,7 @@ enum Engine {
 }
 
 impl Compressor {
-    pub(super) fn new(compression: Compression, block_size: usize) -> Compressor {
+    pub(in crate::image) fn new(compression: Compression, block_size: usize) -> Compressor {
         let engine = match compression {
             Compression::Gzip(level) => {
                 Engine::Gzip(Compress::new(flate2::Compression::new(u32::from(level)), true))
@@ -180,7 +180,7 @@ impl Compressor {
     }
 
     /// A block compressed, or `None` where that makes it no smaller.
-    pub(super) fn compress(&mut self, block: &[u8]) -> Option<&[u8]> {
+    pub(in crate::image) fn compress(&mut self, block: &[u8]) -> Option<&[u8]> {
         // What is not shorter than it was does not fit, and most compressors give up there.
         let short = &mut self.buffer[..block.len().saturating_sub(1)];
         let length = match &mut self.engine {

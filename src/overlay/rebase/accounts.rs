@@ -4,7 +4,7 @@
 //! that the host gets later. Each line has a name, so three of these files can be merged line by line:
 //! what one side changed is taken, what both changed is the overlay's, and said.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -207,30 +207,90 @@ fn merge_members(file: &str, was: Option<&[u8]>, ours: &[u8], theirs: &[u8]) -> 
     Some([&front[..], b":", &members.join(&b","[..])].concat())
 }
 
-/// Names that were added on both sides and got one number: files of the one belong to the other.
+/// Names that were added on both sides and got one number, or ranges of numbers that overlap: files of the one belong to
+/// the other. It is told what gives the overlay's another; whose a file is that both may have made nobody can say.
 fn shared_numbers(file: &str, own: &Lines<'_>, host: &Lines<'_>, merged: &[u8]) -> Vec<String> {
-    if file != "passwd" && file != "group" {
-        return Vec::new();
-    }
-    let mut by_number: BTreeMap<&[u8], Vec<&[u8]>> = BTreeMap::new();
-    for (name, line) in Lines::of(file, merged).all {
-        if let Some(number) = line.split(|&byte| byte == b':').nth(2).filter(|_| !name.is_empty()) {
-            by_number.entry(number).or_default().push(name);
-        }
-    }
-    let is_new = |names: &Vec<&[u8]>| {
-        names.iter().any(|name| host.get(name).is_none()) && names.iter().any(|name| own.get(name).is_none())
-    };
-    let words = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-    by_number
-        .into_iter()
-        .filter(|(_, names)| is_new(names))
-        .map(|(number, names)| {
-            let names: Vec<String> = names.into_iter().map(|name| format!("'{}'", words(name))).collect();
-            format!("{} in /etc/{file} have one number, {}", names.join(" and "), words(number))
-        })
+    let lines = Lines::of(file, merged);
+    let held: Vec<Held<'_>> =
+        lines.all.iter().filter_map(|(name, line)| Held::of(file, name, line)).collect();
+    let (here, there): (Vec<&Held<'_>>, Vec<&Held<'_>>) = held
+        .iter()
+        .filter(|held| own.get(held.key).is_none() || host.get(held.key).is_none())
+        .partition(|held| host.get(held.key).is_none());
+    let pairs = here.iter().flat_map(|mine| there.iter().map(move |other| (*mine, *other)));
+    pairs
+        .filter(|(mine, other)| mine.name != other.name && mine.overlaps(other))
+        .map(|(mine, other)| mine.told_beside(file, other, free(file, &held, mine)))
         .collect()
 }
+
+/// Numbers that a line gives to a name.
+struct Held<'a> {
+    key: &'a [u8],
+    name: &'a [u8],
+    first: u64,
+    count: u64,
+}
+
+impl<'a> Held<'a> {
+    fn of(file: &str, key: &'a [u8], line: &'a [u8]) -> Option<Held<'a>> {
+        let mut fields = line.split(|&byte| byte == b':');
+        let name = fields.next().filter(|_| !key.is_empty())?;
+        let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse::<u32>().ok().map(u64::from);
+        let (first, count) = match file {
+            "passwd" | "group" => {
+                number();
+                (number()?, 1)
+            }
+            "subuid" | "subgid" => (number()?, number()?),
+            _ => return None,
+        };
+        Some(Held { key, name, first, count })
+    }
+
+    fn end(&self) -> u64 {
+        self.first + self.count
+    }
+
+    fn overlaps(&self, other: &Held<'_>) -> bool {
+        self.first < other.end() && other.first < self.end()
+    }
+
+    fn told_beside(&self, file: &str, other: &Held<'_>, free: u64) -> String {
+        let [name, others] = [self, other].map(|held| String::from_utf8_lossy(held.name));
+        let (first, last) = (self.first, self.end().saturating_sub(1));
+        let free_last = free + self.count.saturating_sub(1);
+        match file {
+            "passwd" | "group" => {
+                let command = if file == "passwd" { "usermod --uid" } else { "groupmod --gid" };
+                format!(
+                    "'{name}' and '{others}' in /etc/{file} have one number, {first}; '{command} {free} {name}' gives the \
+                     former another, and chown its files"
+                )
+            }
+            _ => format!(
+                "'{name}' and '{others}' in /etc/{file} have the same numbers, of {first} to {last}; 'usermod --del-{file}s \
+                 {first}-{last} --add-{file}s {free}-{free_last} {name}' gives the former others"
+            ),
+        }
+    }
+}
+
+/// Where numbers begin that nobody has: for system users below, as they are given; for others above.
+fn free(file: &str, all: &[Held<'_>], wanted: &Held<'_>) -> u64 {
+    let is_free = |first: &u64| {
+        let numbers = Held { first: *first, ..*wanted };
+        !all.iter().any(|held| held.overlaps(&numbers))
+    };
+    let is_system = matches!(file, "passwd" | "group") && wanted.first < FIRST_PERSON;
+    let below = (FIRST_SYSTEM..wanted.first).rev().find(is_free).filter(|_| is_system);
+    let ends = all.iter().map(Held::end).filter(|end| *end > wanted.first);
+    below.unwrap_or_else(|| ends.filter(is_free).min().unwrap_or(wanted.end()))
+}
+
+/// Numbers of system users and groups, as useradd(8) gives them where login.defs(5) says nothing else.
+const FIRST_SYSTEM: u64 = 101;
+const FIRST_PERSON: u64 = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -286,11 +346,48 @@ mod tests {
     fn one_number_for_two_new_names_is_told() {
         let ours = format!("{ROOT}mine:x:990:990:::\n");
         let theirs = format!("{ROOT}host:x:990:990:::\n");
-        let told = "'mine' and 'host' in /etc/passwd have one number, 990";
+        let told = "'mine' and 'host' in /etc/passwd have one number, 990; 'usermod --uid 989 mine' gives the former \
+                    another, and chown its files";
         check("passwd", Some(ROOT), &ours, &theirs, &format!("{ours}host:x:990:990:::\n"), &[told]);
         // Two names for one user that the host itself has are its own affair.
         let toor = format!("{ROOT}toor:x:0:0:::\n");
         check("passwd", Some(ROOT), ROOT, &toor, &toor, &[]);
+    }
+
+    #[test]
+    fn another_number_is_one_that_nobody_has() {
+        let ours = "a:x:101:\nmine:x:102:\npeople:x:1000:\n";
+        let theirs = "a:x:101:\nhost:x:102:\nothers:x:1000:\nmore:x:1001:\n";
+        let base = "a:x:101:\n";
+        let told = [
+            "'mine' and 'host' in /etc/group have one number, 102; 'groupmod --gid 103 mine' gives the former another, \
+             and chown its files",
+            "'people' and 'others' in /etc/group have one number, 1000; 'groupmod --gid 1002 people' gives the former \
+             another, and chown its files",
+        ];
+        let merged = format!("{ours}host:x:102:\nothers:x:1000:\nmore:x:1001:\n");
+        check("group", Some(base), ours, theirs, &merged, &told);
+    }
+
+    #[test]
+    fn ranges_that_overlap_are_told() {
+        let told = "'mine' and 'host' in /etc/subuid have the same numbers, of 100000 to 165535; 'usermod --del-subuids \
+                    100000-165535 --add-subuids 165536-231071 mine' gives the former others";
+        let (ours, theirs) = ("mine:100000:65536\n", "host:100000:65536\n");
+        check("subuid", Some(""), ours, theirs, &format!("{ours}{theirs}"), &[told]);
+        let apart = "host:165536:65536\n";
+        check("subuid", Some(""), ours, apart, &format!("{ours}{apart}"), &[]);
+        // What the host has had all along is its own affair.
+        let both = format!("{ours}{theirs}");
+        check("subuid", Some(&both), &both, &both, &both, &[]);
+        check(
+            "subuid",
+            Some(""),
+            "a:4294967295:4294967295\n",
+            "b:0:x\n",
+            "a:4294967295:4294967295\nb:0:x\n",
+            &[],
+        );
     }
 
     #[test]

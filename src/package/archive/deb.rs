@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::decoder::{Compression, Decoded, Stored};
 use super::delivery::{Delivery, Stop};
@@ -65,6 +65,16 @@ impl Deb {
         self.conffiles.iter().map(|path| os_string(path).into())
     }
 
+    /// Whether it says digests of its files at all. dpkg makes them where it does not.
+    pub fn has_md5sums(&self) -> bool {
+        !self.md5sums.is_empty()
+    }
+
+    /// The MD5 that its file `md5sums` has for a path of an entry. Conffiles seldom have one there, links and directories never.
+    pub fn md5(&self, path: &Path) -> Option<FileDigest> {
+        self.md5sums.get(path.as_os_str().as_bytes()).copied()
+    }
+
     /// Names of all files in the control archive.
     pub fn control_files(&self) -> impl Iterator<Item = &str> {
         self.files.iter().map(String::as_str)
@@ -95,7 +105,7 @@ impl Deb {
         let mut archive = tar::Reader::new(BufReader::with_capacity(64 * 1024, decoded));
         while let Some(member) = archive.next()? {
             let entry = self.entry(member)?;
-            let digest = self.md5sums.get(entry.path.as_os_str().as_bytes()).copied();
+            let digest = self.md5(&entry.path);
             delivery.give(&entry, &mut archive.content(), digest)?;
         }
         archive.into_inner().into_inner().finish()?;

@@ -20,6 +20,7 @@ mod dependencies;
 mod files;
 mod fixed;
 mod glance;
+mod installed;
 mod region;
 mod write;
 

@@ -8,12 +8,38 @@ pub const HEADER_SIGNATURES: u32 = 62;
 pub const HEADER_IMMUTABLE: u32 = 63;
 /// The region of a package as old as rpm 3.
 pub const HEADER_IMAGE: u32 = 61;
+/// Bytes of header and payload.
+pub const SIG_SIZE: u32 = 257;
+/// Signature (RSA) of header and payload.
+pub const SIG_PGP: u32 = 259;
 /// MD5 of header and payload.
 pub const SIG_MD5: u32 = 261;
+/// Signature (DSA) of header and payload.
+pub const SIG_GPG: u32 = 262;
+/// Signature (DSA) of the immutable region.
+pub const DSA_HEADER: u32 = 267;
+/// Signature (RSA) of the immutable region.
+pub const RSA_HEADER: u32 = 268;
 /// SHA-1 of the immutable region, in hexadecimal digits.
 pub const SHA1_HEADER: u32 = 269;
+/// Bytes of header and payload, where 32 bits are not enough.
+pub const LONG_SIG_SIZE: u32 = 270;
+/// Bytes of the payload without its compression, where 32 bits are not enough.
+pub const LONG_ARCHIVE_SIZE: u32 = 271;
 /// SHA-256 of the immutable region, in hexadecimal digits.
 pub const SHA256_HEADER: u32 = 273;
+/// Signatures of its files (IMA).
+pub const FILE_SIGNATURES: u32 = 274;
+/// How long each of those is.
+pub const FILE_SIGNATURE_LENGTH: u32 = 275;
+/// Signatures of its files (fs-verity).
+pub const VERITY_SIGNATURES: u32 = 276;
+/// Their algorithm.
+pub const VERITY_SIGNATURE_ALGORITHM: u32 = 277;
+/// Signatures of the immutable region, in base64 (format 6).
+pub const OPENPGP: u32 = 278;
+/// SHA3-256 of the immutable region, in hexadecimal digits (format 6).
+pub const SHA3_256_HEADER: u32 = 279;
 /// Name.
 pub const NAME: u32 = 1000;
 /// Version.
@@ -22,6 +48,15 @@ pub const VERSION: u32 = 1001;
 pub const RELEASE: u32 = 1002;
 /// Epoch, a number.
 pub const EPOCH: u32 = 1003;
+/// Bytes of header and payload: so in the signature of a package file, where numbers from here on mean other things than in
+/// a header.
+pub const SIGNATURE_SIZE: u32 = 1000;
+/// Signature (RSA) of header and payload: so in the signature of a package file.
+pub const SIGNATURE_PGP: u32 = 1002;
+/// Signature (DSA) of header and payload: so in the signature of a package file.
+pub const SIGNATURE_GPG: u32 = 1005;
+/// Bytes of the payload without its compression: so in the signature of a package file.
+pub const SIGNATURE_PAYLOAD_SIZE: u32 = 1007;
 /// MD5 of header and payload: so in the signature of a package file, where numbers mean other things than in a header.
 pub const SIGNATURE_MD5: u32 = 1004;
 /// One line of description.
@@ -50,6 +85,8 @@ pub const POST_UN: u32 = 1026;
 pub const FILE_SIZES: u32 = 1028;
 /// What became of its files.
 pub const FILE_STATES: u32 = 1029;
+/// Bytes of the payload without its compression.
+pub const ARCHIVE_SIZE: u32 = 1046;
 /// Types and permissions of its files.
 pub const FILE_MODES: u32 = 1030;
 /// Device numbers of its device files.

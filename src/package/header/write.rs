@@ -48,7 +48,12 @@ impl Value {
         }
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    /// An entry with these values; `bytes` are theirs.
+    pub(super) fn entry<'b>(&self, tag: u32, bytes: &'b [u8]) -> Entry<'b> {
+        Entry { tag, kind: self.kind(), count: self.count() as u32, data: bytes }
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
         match self {
             Value::Char(bytes) | Value::Binary(bytes) => bytes.clone(),
             Value::Int16(numbers) => numbers.iter().flat_map(|number| number.to_be_bytes()).collect(),
@@ -154,16 +159,21 @@ impl<'a> Header<'a> {
     /// the region still hold. `None` without a region.
     #[must_use]
     pub fn with(&self, tag: u32, value: &Value) -> Option<Vec<u8>> {
+        let bytes = value.bytes();
+        let mut dribbles = self.dribbles();
+        dribbles.retain(|dribble| dribble.tag != tag);
+        let place = dribbles.partition_point(|dribble| dribble.tag < tag);
+        dribbles.insert(place, value.entry(tag, &bytes));
+        self.with_dribbles(&dribbles)
+    }
+
+    /// The region of this header, and behind it these entries alone. `None` without a region.
+    pub(super) fn with_dribbles(&self, dribbles: &[Entry<'_>]) -> Option<Vec<u8>> {
         let region = self.region?;
         let index_end = INTRO + self.index_length();
         let index = self.blob.get(INTRO..INTRO + region.entries * ENTRY)?.to_vec();
         let data = self.blob.get(index_end..index_end + region.data)?.to_vec();
         let mut parts = Parts { index, data };
-        let (kind, count, bytes) = (value.kind(), value.count(), value.bytes());
-        let mut dribbles = self.dribbles();
-        dribbles.retain(|dribble| dribble.tag != tag);
-        let place = dribbles.partition_point(|dribble| dribble.tag < tag);
-        dribbles.insert(place, Entry { tag, kind, count: count as u32, data: &bytes });
         for dribble in dribbles {
             parts.add(dribble.tag, dribble.kind, dribble.count as usize, dribble.data);
         }

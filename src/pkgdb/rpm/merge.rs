@@ -112,6 +112,29 @@ pub fn plan(
     choice: &Choice,
     aliases: &Aliases,
 ) -> Result<Plan, Error> {
+    let plan = decided(base, (ours, our), (theirs, their), choice, aliases)?;
+    let findings = needs::findings(&plan.packages, (ours, theirs), aliases)?;
+    Ok(Plan { findings, ..plan })
+}
+
+/// Unites two databases that do not come from one base: theirs, with all that is ours; of a package that both have in different
+/// versions, ours. What that breaks is not looked for.
+pub fn unite(
+    ours: (&Database, &Catalog),
+    theirs: (&Database, &Catalog),
+    aliases: &Aliases,
+) -> Result<Plan, Error> {
+    decided(&[], ours, theirs, &Choice { all: Some(Side::Ours), packages: Vec::new() }, aliases)
+}
+
+/// All of a plan but what it breaks.
+fn decided(
+    base: &[Known],
+    (ours, our): (&Database, &Catalog),
+    (theirs, their): (&Database, &Catalog),
+    choice: &Choice,
+    aliases: &Aliases,
+) -> Result<Plan, Error> {
     our.refuse_unreadable(ours, their)?;
     their.refuse_unreadable(theirs, our)?;
     let mut multiple = Multiple::new();
@@ -135,8 +158,7 @@ pub fn plan(
         .collect();
     let states = States::of(&packages, (ours, theirs), all_of_theirs, aliases)?;
     let (from, delta) = delta(&packages, ours, theirs, &states)?;
-    let findings = needs::findings(&packages, (ours, theirs), aliases)?;
-    Ok(Plan { packages, unheeded: merged.unheeded, findings, states, from, delta })
+    Ok(Plan { packages, unheeded: merged.unheeded, findings: Vec::new(), states, from, delta })
 }
 
 fn facts<'a>(entries: &BTreeMap<Key, &'a Entry>) -> BTreeMap<Key, Fact<&'a Evr<'static>>> {

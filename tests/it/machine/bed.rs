@@ -104,6 +104,14 @@ impl Machine {
         expect_success(self.run("vm/boot.sh", "put-images").arg(kernel).arg(images));
     }
 
+    /// Puts images of extensions into it, in /var/local/images.
+    pub(crate) fn put_extensions(&self) {
+        let tree = debian::tree("trixie").expect("the machine was made of it");
+        let images = self.path().join("extensions");
+        crate::extension::activate::make_images(&images, &tree);
+        expect_success(self.bed("put").arg(images.join("images")));
+    }
+
     /// Changes it, as root of the machine that is off.
     pub(crate) fn change(&self, script: &str) {
         expect_success(self.bed("change").arg(script));

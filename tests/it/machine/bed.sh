@@ -4,6 +4,7 @@
 #   bed.sh make DIR TREE ONLAY REPOSITORY   makes it: Debian from TREE, the program ONLAY, packages in /var/local
 #   bed.sh boot DIR [WORD…]                 runs DIR/share/checks.sh in it, until it powers itself off; WORDs are what
 #                                           the kernel is told
+#   bed.sh put DIR IMAGES                   puts IMAGES into /var/local/images
 #   bed.sh change DIR SCRIPT                changes it while it is off
 #
 # /, /usr and /var are ext4 images of their own: overlayfs takes no upper from another overlay, and the file system
@@ -121,6 +122,11 @@ make)
     cp --recursive "$5" "$machine/var/local/repository"
     make_extension "$dir/extension" "$machine/var/local/image.raw"
     set_up
+    umount --recursive "$machine"
+    ;;
+put)
+    mount_images rw
+    cp --recursive "$3" "$machine/var/local/images"
     umount --recursive "$machine"
     ;;
 change)

@@ -112,6 +112,7 @@ persistent() {
     # A package with a service of its own, and the next version of one that the base starts.
     apt-get -q -y install onlay-probe cron
     echo mine >>/etc/onlay-probe.conf
+    useradd --system onlay-mine
     printf '[Unit]\nDefaultDependencies=no\nAfter=sysinit.target\n[Service]\nExecStart=/usr/bin/sleep-live infinity\n' \
         >/etc/systemd/system/live.service
     cp /bin/sleep /usr/bin/sleep-live
@@ -214,12 +215,26 @@ covered() {
     nothing_laid
 }
 
+# The base is the same, but somebody edited what the layers cover while they were not there.
+follows_edits() {
+    useradd --system onlay-theirs
+    refuse getent passwd onlay-mine
+    onlay unlock --resume --dry-run | tee /results/said
+    grep 'the base was edited since it was unlocked: /etc/' /results/said
+    refuse grep 'the base is the same' /results/said
+    onlay unlock --resume 2>&1 | grep 'the base was edited'
+    getent passwd onlay-mine
+    getent passwd onlay-theirs
+    onlay unlock --suspend
+    onlay unlock --resume --dry-run | grep 'the base is the same'
+}
+
 # Whatever instant it is killed at while it follows another base and lays that, the next one does it.
 follows_when_killed() {
     local delay
     echo '# another base' >>/etc/hosts
     touch /var/lib/dpkg/status
-    onlay unlock --resume --dry-run | grep 'the base is another one'
+    onlay unlock --resume --dry-run | grep 'the base has changed since it was unlocked'
     for delay in 02 05 10 15 20 25 30 35 40 45 50 60 70; do
         timeout --signal=KILL "0.$delay" onlay unlock --resume || true
     done
@@ -360,6 +375,7 @@ case $boot in
 4)
     step without-it without_it
     step covered covered
+    step follows-edits follows_edits
     step follows-when-killed follows_when_killed
     step works works
     step packages-are-whole whole

@@ -17,27 +17,27 @@ use sha2::{Digest, Sha256};
 use crate::kernel::{output, tool_or_skip};
 
 /// As many bytes as a block has here, so that small files have many.
-pub(super) const BLOCK: usize = 4096;
+pub(crate) const BLOCK: usize = 4096;
 
 /// A time in the past, so that nothing is there by chance.
-pub(super) const TIME: u32 = 1_700_000_000;
+pub(crate) const TIME: u32 = 1_700_000_000;
 
 /// A place for a test, on a disk, since memory may have no extended attributes of users.
-pub(super) fn place() -> tempfile::TempDir {
+pub(crate) fn place() -> tempfile::TempDir {
     tempfile::tempdir_in("/var/tmp").expect("there is room")
 }
 
 /// Whether squashfs-tools are there.
-pub(super) fn has_tools() -> bool {
+pub(crate) fn has_tools() -> bool {
     tool_or_skip("/usr/bin/mksquashfs") && tool_or_skip("/usr/bin/unsquashfs")
 }
 
 /// Whether root can be asked for owners, devices and attributes of the system.
-pub(super) fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-pub(super) fn options(compression: &str, threads: usize) -> Options {
+pub(crate) fn options(compression: &str, threads: usize) -> Options {
     Options {
         compression: compression.parse().expect("one of ours"),
         block_size: BLOCK as u32,
@@ -47,7 +47,7 @@ pub(super) fn options(compression: &str, threads: usize) -> Options {
 }
 
 /// Writes an image of directories, each in a segment and below a name of its own where there are several.
-pub(super) fn write(directory: &Path, image: &Path, options: Options) -> Finished {
+pub(crate) fn write(directory: &Path, image: &Path, options: Options) -> Finished {
     let file = File::options().read(true).write(true).create(true).truncate(true).open(image);
     let file = file.expect("there is room");
     let dir = Root::open(image.parent().expect("a path")).expect("our directory");
@@ -63,13 +63,13 @@ pub(super) fn write(directory: &Path, image: &Path, options: Options) -> Finishe
 }
 
 /// Random contents, half of which can be compressed.
-pub(super) fn contents(random: &mut fastrand::Rng, length: usize) -> Vec<u8> {
+pub(crate) fn contents(random: &mut fastrand::Rng, length: usize) -> Vec<u8> {
     let letters = if random.bool() { 256 } else { 7 };
     std::iter::repeat_with(|| random.u32(..letters) as u8).take(length).collect()
 }
 
 /// Fills a directory with files of every kind and size that can make a difference.
-pub(super) fn fill(top: &Path, seed: u64) {
+pub(crate) fn fill(top: &Path, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let write = |name: &[u8], content: &[u8]| {
         let path = top.join(std::ffi::OsStr::from_bytes(name));
@@ -189,14 +189,14 @@ fn paths(top: &Path) -> Vec<PathBuf> {
 }
 
 /// All that there is to know of a directory, one line for each name.
-pub(super) fn described(directory: &Path) -> Vec<String> {
+pub(crate) fn described(directory: &Path) -> Vec<String> {
     let root = Root::open(directory).expect("our directory");
     let tree = read_directory(&root, &mut |file, _| Ok(digest(file))).expect("it can be read");
     lines(&tree)
 }
 
 /// The length and digest of contents.
-pub(super) fn digest(mut content: impl Read) -> (u64, String) {
+pub(crate) fn digest(mut content: impl Read) -> (u64, String) {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     let mut length = 0;
@@ -213,7 +213,7 @@ pub(super) fn digest(mut content: impl Read) -> (u64, String) {
 }
 
 /// A tree as text, hard links by the first name of each.
-pub(super) fn lines(tree: &Tree<(u64, String)>) -> Vec<String> {
+pub(crate) fn lines(tree: &Tree<(u64, String)>) -> Vec<String> {
     let mut found = Vec::new();
     let mut first = std::collections::HashMap::new();
     let mut waiting: Vec<(Vec<u8>, NodeId)> = vec![(Vec::new(), tree.root())];
@@ -234,7 +234,7 @@ pub(super) fn lines(tree: &Tree<(u64, String)>) -> Vec<String> {
 }
 
 /// Says what is different, not all that is the same.
-pub(super) fn assert_same(found: &[String], expected: &[String]) {
+pub(crate) fn assert_same(found: &[String], expected: &[String]) {
     if found != expected {
         let more: Vec<&String> = found.iter().filter(|line| !expected.contains(line)).take(5).collect();
         let less: Vec<&String> = expected.iter().filter(|line| !found.contains(line)).take(5).collect();
@@ -243,14 +243,14 @@ pub(super) fn assert_same(found: &[String], expected: &[String]) {
 }
 
 /// Mounts an image by the kernel, in a mount namespace of its own, and looks at it.
-pub(super) fn mounted<T: Send>(image: &Path, look: impl FnOnce(&Path) -> T + Send) -> T {
+pub(crate) fn mounted<T: Send>(image: &Path, look: impl FnOnce(&Path) -> T + Send) -> T {
     let at = tempfile::tempdir().expect("there is room");
     std::thread::scope(|scope| {
         let looking = scope.spawn(|| {
             leave_for_new(Namespaces::MOUNT).expect("root may leave its mount namespace");
             set_propagation(Path::new("/"), Propagation::Private).expect("they are ours");
             let paths = [image, at.path()].map(|path| path.to_str().expect("our paths are UTF-8"));
-            output("mount", &["-t", "squashfs", "-o", "loop,ro", paths[0], paths[1]]);
+            output("mount", &["-o", "loop,ro", paths[0], paths[1]]);
             let found = look(at.path());
             output("umount", &[paths[1]]);
             found

@@ -2,9 +2,10 @@
 //! block of hashes is written as soon as it is whole, so that memory does not grow with the data.
 
 use super::{BLOCK, Geometry, HASH, Hasher, Level, RootHash};
+use crate::image::Source;
 use crate::image::ddi::error::Error;
 use crate::image::ddi::parallel::each_piece;
-use crate::image::ddi::source::{Source, Target};
+use crate::image::ddi::target::Target;
 
 /// What a tree is made for.
 pub(in crate::image::ddi) struct Data<'a> {

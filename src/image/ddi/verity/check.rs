@@ -7,9 +7,9 @@ use std::sync::Mutex;
 use serde::Serialize;
 
 use super::{Geometry, HASH, Hasher, RootHash, Superblock};
+use crate::image::Source;
 use crate::image::ddi::error::Error;
 use crate::image::ddi::parallel::each_piece;
-use crate::image::ddi::source::Source;
 use crate::sys::IoError;
 
 /// What was found.

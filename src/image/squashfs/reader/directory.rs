@@ -42,6 +42,16 @@ impl Reader {
         }
         Ok(entries)
     }
+
+    /// The inode that a name leads to, which must be what the listing says.
+    pub(super) fn listed_inode(&self, entry: &Entry) -> Result<Inode, Error> {
+        let inode = self.inode(entry.inode)?;
+        if inode.listed_type() != entry.listed_type {
+            let shown = String::from_utf8_lossy(&entry.name);
+            return Err(self.damaged(&format!("'{shown}' is something else than its directory says")));
+        }
+        Ok(inode)
+    }
 }
 
 impl Entries<'_> {

@@ -117,11 +117,11 @@ impl Reader {
             inode_type::SYMLINK => self.read_symlink(&mut cursor, &mut inode)?,
             inode_type::BLOCK_DEVICE => {
                 inode.links = cursor.u32()?;
-                inode.kind = InodeKind::BlockDevice(device(cursor.u32()?));
+                inode.kind = InodeKind::BlockDevice(Device::unpacked(cursor.u32()?));
             }
             inode_type::CHARACTER_DEVICE => {
                 inode.links = cursor.u32()?;
-                inode.kind = InodeKind::CharacterDevice(device(cursor.u32()?));
+                inode.kind = InodeKind::CharacterDevice(Device::unpacked(cursor.u32()?));
             }
             inode_type::FIFO => inode.links = cursor.u32()?,
             inode_type::SOCKET => (inode.links, inode.kind) = (cursor.u32()?, InodeKind::Socket),
@@ -188,9 +188,4 @@ fn read_file(cursor: &mut Cursor<'_>, inode: &mut Inode, is_extended: bool) -> R
     let fragment = (fragment != NONE_32).then_some((fragment, offset));
     inode.kind = InodeKind::File(FileContents { size, start, fragment, words: cursor.position() });
     Ok(())
-}
-
-/// As Linux packs a device's number (new_decode_dev).
-fn device(number: u32) -> Device {
-    Device { major: (number & 0xf_ff00) >> 8, minor: (number & 0xff) | ((number >> 12) & 0xf_ff00) }
 }

@@ -6,10 +6,10 @@
 
 mod contents;
 mod directory;
+mod file_system;
 mod inode;
 mod metadata;
 mod places;
-mod source;
 mod verify;
 mod walk;
 mod xattrs;
@@ -22,20 +22,18 @@ use super::compression::Decompressor;
 use super::format::{
     BLOCK_RAW, METADATA_RAW, METADATA_SIZE, NONE_64, Reference, SUPERBLOCK_SIZE, Superblock, Unreadable, flag,
 };
-use crate::image::{Error, Format};
-use crate::sys::Context;
+use crate::image::cache::Cache;
+use crate::image::{Error, FileSource, Format, Source};
 pub use contents::{Contents, Piece};
 pub use directory::{Entries, Entry};
 pub use inode::{FileContents, Inode, InodeKind};
-use metadata::{Cache, Cursor};
+use metadata::Cursor;
 pub use places::Places;
-pub use source::{Part, ReadAt};
-pub use verify::Verified;
 pub use walk::{Walk, Walked};
 
 /// An image that can be read.
 pub struct Reader {
-    source: Box<dyn ReadAt>,
+    source: Box<dyn Source>,
     path: PathBuf,
     superblock: Superblock,
     /// Users and groups.
@@ -58,23 +56,22 @@ const FRAGMENTS_KEPT: usize = 4;
 impl Reader {
     /// Opens an image that is all of a file. `path` is for messages.
     pub fn open(file: File, path: &Path) -> Result<Reader, Error> {
-        let length = file.metadata().context("examine", path)?.len();
-        Reader::new(Box::new(Part { file, offset: 0, length }), path)
+        Reader::new(Box::new(FileSource::new(&file, path)?), path)
     }
 
     /// Opens an image that is somewhere. `path` is for messages.
-    pub fn new(source: Box<dyn ReadAt>, path: &Path) -> Result<Reader, Error> {
+    pub fn new(source: Box<dyn Source>, path: &Path) -> Result<Reader, Error> {
         let path = path.to_owned();
-        match Format::of(&*source).context("read", &path)? {
+        match Format::of(&*source)? {
             Some(Format::Squashfs) => {}
             Some(format) => return Err(Error::OtherFormat { path, format }),
             None => return Err(Error::NotAnImage { path }),
         }
         let mut head = [0; SUPERBLOCK_SIZE];
-        if source.length() < SUPERBLOCK_SIZE as u64 {
-            return Err(Error::Damaged { path, what: format!("it has {} bytes", source.length()) });
+        if source.size() < SUPERBLOCK_SIZE as u64 {
+            return Err(Error::Damaged { path, what: format!("it has {} bytes", source.size()) });
         }
-        source.read_exact_at(&mut head, 0).context("read", &path)?;
+        source.read_at(0, &mut head)?;
         let superblock = Superblock::from_bytes(&head).map_err(|reason| {
             let what = match reason {
                 Unreadable::Magic => return Error::NotAnImage { path: path.clone() },
@@ -142,8 +139,8 @@ impl Reader {
 
     fn check_superblock(&self) -> Result<(), Error> {
         let superblock = &self.superblock;
-        if superblock.bytes_used > self.source.length() {
-            let (said, found) = (superblock.bytes_used, self.source.length());
+        if superblock.bytes_used > self.source.size() {
+            let (said, found) = (superblock.bytes_used, self.source.size());
             return Err(self.damaged(&format!("it is cut off: {found} bytes of {said}")));
         }
         let tables = [
@@ -199,7 +196,7 @@ impl Reader {
         if !is_inside {
             return Err(self.damaged(&format!("something is said to be at {at}, outside of it")));
         }
-        Ok(self.source.read_exact_at(target, at).context("read", &self.path)?)
+        Ok(self.source.read_at(at, target)?)
     }
 
     /// A block of metadata and the place of the next one.

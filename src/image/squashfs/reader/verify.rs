@@ -3,22 +3,11 @@
 use std::collections::HashSet;
 
 use super::{InodeKind, Piece, Reader};
-use crate::image::Error;
 use crate::image::squashfs::format::{NONE_64, Reference};
+use crate::image::{Error, Verified};
 
 /// More files with several names than any system has; the rest of them would be read once for each name.
 const MOST_REMEMBERED: usize = 1 << 20;
-
-/// What was read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Verified {
-    /// Names but the top directory's.
-    pub names: u64,
-    /// Regular files; those with several names count once.
-    pub files: u64,
-    /// Bytes of their contents, holes included.
-    pub bytes: u64,
-}
 
 impl Reader {
     /// Reads every name, inode, attribute and block.

@@ -58,13 +58,7 @@ impl Walk<'_> {
             if self.path.len() > LONGEST_PATH {
                 return Err(self.reader.damaged("a path is longer than 4095 bytes"));
             }
-            let inode = self.reader.inode(entry.inode)?;
-            if inode.listed_type() != entry.listed_type {
-                let shown = String::from_utf8_lossy(&self.path);
-                return Err(self
-                    .reader
-                    .damaged(&format!("'{shown}' is something else than its directory says")));
-            }
+            let inode = self.reader.listed_inode(&entry)?;
             if matches!(inode.kind, InodeKind::Directory { .. }) {
                 self.enter(&inode)?;
             }

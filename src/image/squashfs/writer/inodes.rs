@@ -6,14 +6,13 @@ use std::path::PathBuf;
 
 use super::directories::Listing;
 use super::metadata::Metadata;
-use super::output::Placed;
-use super::segment::{Place, StoredFile};
 use super::tables::Ids;
 use super::xattrs::XattrSets;
 use crate::image::Error;
 use crate::image::squashfs::compression::Compressor;
 use crate::image::squashfs::format::{LISTING_EXTRA, NONE_32, Reference, inode_type};
-use crate::image::tree::{Device, Kind, Node, NodeId, Tree};
+use crate::image::store::{Place, Placed, StoredFile};
+use crate::image::tree::{Kind, Node, NodeId, Tree};
 
 /// A tree as it is stored.
 pub(super) struct Inodes {
@@ -176,10 +175,10 @@ impl Builder<'_> {
                 }
             }
             Kind::CharacterDevice(device) => {
-                Body::plain(inode_type::CHARACTER_DEVICE, numbers(&[links, device_number(*device)]))
+                Body::plain(inode_type::CHARACTER_DEVICE, numbers(&[links, device.packed()]))
             }
             Kind::BlockDevice(device) => {
-                Body::plain(inode_type::BLOCK_DEVICE, numbers(&[links, device_number(*device)]))
+                Body::plain(inode_type::BLOCK_DEVICE, numbers(&[links, device.packed()]))
             }
             Kind::Fifo => Body::plain(inode_type::FIFO, numbers(&[links])),
             Kind::Socket => Body::plain(inode_type::SOCKET, numbers(&[links])),
@@ -292,11 +291,6 @@ fn listed_type<F>(kind: &Kind<F>) -> u16 {
         Kind::Fifo => inode_type::FIFO,
         Kind::Socket => inode_type::SOCKET,
     }
-}
-
-/// As Linux packs a device's number (new_encode_dev).
-fn device_number(device: Device) -> u32 {
-    (device.minor & 0xff) | (device.major << 8) | ((device.minor & !0xff) << 12)
 }
 
 fn numbers(all: &[u32]) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::output::Placed;
+use crate::image::store::Placed;
 
 /// The fragment table: where each block is, and its word.
 pub(super) fn fragments(placed: &Placed) -> Vec<u8> {

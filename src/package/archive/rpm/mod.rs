@@ -17,7 +17,7 @@ use super::delivery::{Delivery, Stop};
 use super::error::Fault;
 use super::scripts::sets_alternatives;
 use crate::package::digest::{Algorithm, Digester, FileDigest};
-use crate::package::header::{self, Header, tag};
+use crate::package::header::{self, FileState, Header, Value, tag};
 use payload::Payload;
 
 pub(super) const MAGIC: &[u8; 4] = b"\xed\xab\xee\xdb";
@@ -29,6 +29,7 @@ const LARGEST_SIGNATURE: usize = 65 * 1024 * 1024;
 /// The header of an RPM package.
 #[derive(Debug, Clone)]
 pub struct Rpm {
+    signature: Vec<u8>,
     header: Vec<u8>,
     compression: Compression,
     payload: (u64, u64),
@@ -55,6 +56,19 @@ impl Rpm {
     /// The header's bytes.
     pub fn header_blob(&self) -> &[u8] {
         &self.header
+    }
+
+    /// The header as rpm's database would hold it once the package is installed: with what the signature says of it, the time
+    /// in seconds since 1970, and what became of each of its files.
+    pub fn installed_header(&self, time: u32, states: &[FileState]) -> Vec<u8> {
+        let signature = Header::parse(&self.signature).expect("it was read before");
+        let mut said =
+            vec![(tag::INSTALL_TIME, Value::Int32(vec![time])), (tag::INSTALL_TID, Value::Int32(vec![time]))];
+        if !states.is_empty() {
+            let states = states.iter().map(|state| state.number()).collect();
+            said.push((tag::FILE_STATES, Value::Char(states)));
+        }
+        self.header().installed(&signature, &said).expect("its region is all of it")
     }
 
     /// Names of the scripts and triggers that it has.
@@ -90,7 +104,7 @@ impl Rpm {
         check_header(&parsed, &signature)?;
         let digest = payload_digest(&parsed, &signature)?;
         let compression = payload_compression(&parsed, file, begin, length)?;
-        Ok(Rpm { header: blob, compression, payload: (begin, length), digest })
+        Ok(Rpm { signature: signature_blob, header: blob, compression, payload: (begin, length), digest })
     }
 
     /// Gives all entries of the payload.

@@ -27,6 +27,8 @@ pub(super) struct Pool {
     room: Condvar,
     output: Mutex<Output>,
     limit: usize,
+    /// What the length of each block in the image is a multiple of.
+    alignment: usize,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -58,6 +60,7 @@ impl Pool {
             room: Condvar::new(),
             output: Mutex::new(output),
             limit: BLOCKS_PER_THREAD * count,
+            alignment: options.alignment(),
             threads: Mutex::new(Vec::new()),
         });
         for _ in 0..count {
@@ -178,11 +181,19 @@ impl Pool {
 
     fn run(&self, job: Job, compressor: &mut Compressor) {
         let Job { segment, sequence, block, is_fragment } = job;
-        let (bytes, word, spare) = if let Some(small) = compressor.compress(&block) {
-            (small.to_vec(), small.len() as u32, Some(block))
-        } else {
-            let word = block.len() as u32 | BLOCK_RAW;
-            (block, word, None)
+        let whole = block.len().next_multiple_of(self.alignment);
+        let small = compressor.compress(&block).map(|small| padded(small, self.alignment));
+        let (bytes, word, spare) = match small.filter(|small| self.alignment == 1 || small.len() < whole) {
+            Some(small) => {
+                let word = small.len() as u32;
+                (small, word, Some(block))
+            }
+            None => {
+                let mut block = block;
+                block.resize(whole, 0);
+                let word = whole as u32 | BLOCK_RAW;
+                (block, word, None)
+            }
         };
         let item = if is_fragment {
             Item::Fragment { bytes, word }
@@ -214,6 +225,14 @@ impl Pool {
             self.room.notify_all();
         }
     }
+}
+
+/// What is compressed, with zeros before it: in erofs it ends where its blocks end.
+fn padded(small: &[u8], alignment: usize) -> Vec<u8> {
+    let padding = small.len().next_multiple_of(alignment) - small.len();
+    let mut bytes = vec![0; padding];
+    bytes.extend_from_slice(small);
+    bytes
 }
 
 /// Lets nobody wait for a thread that has panicked.

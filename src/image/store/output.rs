@@ -72,25 +72,25 @@ struct Spool {
 
 /// Where a file's blocks are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct FileBlocks {
+pub(in crate::image) struct FileBlocks {
     /// Where the first one is.
-    pub(super) start: u64,
+    pub(in crate::image) start: u64,
     /// The word of each.
-    pub(super) words: Vec<u32>,
+    pub(in crate::image) words: Vec<u32>,
     /// Bytes in holes.
-    pub(super) sparse: u64,
+    pub(in crate::image) sparse: u64,
 }
 
 /// Where everything is.
-pub(super) struct Placed {
+pub(in crate::image) struct Placed {
     /// The end of the data.
-    pub(super) position: u64,
+    pub(in crate::image) position: u64,
     /// Files, by segment and number.
-    pub(super) files: Vec<Vec<FileBlocks>>,
+    pub(in crate::image) files: Vec<Vec<FileBlocks>>,
     /// Fragment blocks: where each is, and its word.
-    pub(super) fragments: Vec<(u64, u32)>,
+    pub(in crate::image) fragments: Vec<(u64, u32)>,
     /// Which is the first fragment of each segment.
-    pub(super) first_fragments: Vec<u32>,
+    pub(in crate::image) first_fragments: Vec<u32>,
 }
 
 /// An error that can be told several times.

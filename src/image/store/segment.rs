@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::Options;
 use super::output::Item;
 use super::pool::Pool;
-use crate::image::Error;
+use crate::image::squashfs::Compression;
+use crate::image::{Error, Format};
 use crate::sys::io_error;
 
 /// A part of an image's contents, in the order in which they are stored. Must be closed; one that is dropped without that
@@ -18,6 +20,10 @@ pub struct Segment {
     pool: Arc<Pool>,
     number: usize,
     block_size: usize,
+    /// What the place of contents in a fragment block is a multiple of.
+    alignment: usize,
+    /// Whether all fragment blocks are to have one size.
+    fills_blocks: bool,
     /// What comes next in the segment's order.
     sequence: u64,
     files: u32,
@@ -34,14 +40,14 @@ pub struct Segment {
 /// Where a file's contents are in an image that is being written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredFile {
-    pub(super) size: u64,
-    pub(super) segment: usize,
-    pub(super) place: Place,
+    pub(in crate::image) size: u64,
+    pub(in crate::image) segment: usize,
+    pub(in crate::image) place: Place,
 }
 
 /// What of a segment a file's contents are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(in crate::image) enum Place {
     /// There are none.
     Nowhere,
     /// A part of a fragment block.
@@ -58,11 +64,13 @@ impl StoredFile {
 }
 
 impl Segment {
-    pub(super) fn new(pool: Arc<Pool>, block_size: usize) -> Segment {
+    pub(super) fn new(pool: Arc<Pool>, options: &Options) -> Segment {
         Segment {
             number: pool.open_segment(),
             pool,
-            block_size,
+            block_size: options.block_size as usize,
+            alignment: if options.compression == Compression::None { options.alignment() } else { 1 },
+            fills_blocks: options.format == Format::Erofs && options.compression != Compression::None,
             sequence: 0,
             files: 0,
             fragments: 0,
@@ -139,8 +147,11 @@ impl Segment {
         if let Some((fragment, offset)) = self.known.get(&digest).copied() {
             return Ok(Place::Fragment { fragment, offset });
         }
-        if self.fragment.len() + content.len() > self.block_size {
+        let aligned = self.fragment.len().next_multiple_of(self.alignment);
+        if aligned + content.len() > self.block_size {
             self.close_fragment()?;
+        } else {
+            self.fragment.resize(aligned, 0);
         }
         let (fragment, offset) = (self.fragments, self.fragment.len() as u32);
         self.fragment.extend_from_slice(content);
@@ -152,7 +163,10 @@ impl Segment {
         if self.fragment.is_empty() {
             return Ok(());
         }
-        let block = std::mem::replace(&mut self.fragment, self.pool.buffer());
+        let mut block = std::mem::replace(&mut self.fragment, self.pool.buffer());
+        if self.fills_blocks {
+            block.resize(self.block_size, 0);
+        }
         self.fragments += 1;
         self.compress(block, true)
     }

@@ -1,0 +1,93 @@
+//! What a root wants to be active: `/etc/onlay/extensions/NAME.raw`, each a link to an image.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use super::links::{remove_file, replace_link};
+use crate::sys::{FileKind, Root, sync_dir};
+
+/// The directory, below a root.
+pub(super) const PLACE: &str = "etc/onlay/extensions";
+
+/// One link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enabled {
+    /// The extension's name.
+    pub name: String,
+    /// The image, as the running host sees it when that root runs.
+    pub image: PathBuf,
+    /// When it was enabled, in seconds and nanoseconds since 1970: of two that do not go together, the later one is held back.
+    pub since: (i64, i64),
+}
+
+/// All of a root, in the order of their names.
+pub fn enabled(root: &Root) -> Result<Vec<Enabled>, Error> {
+    let dir = match root.open_dir(PLACE) {
+        Err(error) if error.is_not_found() => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut found = Vec::new();
+    for entry in dir.entries()? {
+        let Some(name) = name_of(&entry.name) else { continue };
+        let Some(stat) = dir.lstat(&entry.name)? else { continue };
+        if FileKind::of(&stat) != FileKind::Symlink {
+            continue;
+        }
+        let image = Path::new("/").join(PLACE).join(dir.read_link(&entry.name)?);
+        let since = (stat.st_mtime as i64, stat.st_mtime_nsec as i64);
+        found.push(Enabled { name: name.to_owned(), image, since });
+    }
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(found)
+}
+
+fn name_of(file: &OsStr) -> Option<&str> {
+    file.to_str()?.strip_suffix(".raw").filter(|name| !name.is_empty() && !name.starts_with('.'))
+}
+
+/// Enables an image, in place of another one of its name. Says whether anything changed.
+pub(super) fn enable(root: &Root, name: &str, image: &Path) -> Result<bool, Error> {
+    root.make_dirs(PLACE, 0o755)?;
+    let dir = root.open_dir(PLACE)?;
+    let changed = replace_link(&dir, &format!("{name}.raw"), image)?;
+    if changed {
+        sync_dir(&dir)?;
+    }
+    Ok(changed)
+}
+
+/// Disables what has a name.
+pub(super) fn disable(root: &Root, name: &str) -> Result<(), Error> {
+    let dir = match root.open_dir(PLACE) {
+        Err(error) if error.is_not_found() => return Ok(()),
+        other => other?,
+    };
+    remove_file(&dir, format!("{name}.raw"))?;
+    Ok(sync_dir(&dir)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_names_the_image_of_an_extension() {
+        let place = tempfile::tempdir().expect("a directory");
+        let root = Root::open(place.path()).expect("it opens");
+        assert!(enabled(&root).expect("readable").is_empty());
+        let images = |root: &Root| -> Vec<String> {
+            let found = enabled(root).expect("readable");
+            found.iter().map(|link| format!("{} {}", link.name, link.image.display())).collect()
+        };
+        assert!(enable(&root, "gdb", Path::new("/images/gdb_1_any.raw")).expect("it is ours"));
+        assert!(!enable(&root, "gdb", Path::new("/images/gdb_1_any.raw")).expect("it is ours"));
+        assert!(enable(&root, "a", Path::new("/images/a_1_any.raw")).expect("it is ours"));
+        assert!(enable(&root, "gdb", Path::new("/images/gdb_2_any.raw")).expect("it is ours"));
+        std::fs::write(place.path().join(PLACE).join("file.raw"), "").expect("a file");
+        assert_eq!(images(&root), ["a /images/a_1_any.raw", "gdb /images/gdb_2_any.raw"]);
+        disable(&root, "gdb").expect("it is ours");
+        disable(&root, "gdb").expect("it is ours");
+        assert_eq!(images(&root), ["a /images/a_1_any.raw"]);
+    }
+}

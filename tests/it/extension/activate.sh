@@ -1,0 +1,396 @@
+# Extensions added, merged, held back and removed on a host that does not boot, by a real systemd-sysext.
+# shellcheck shell=bash
+# shellcheck source=tests/it/machine/steps.sh
+. /usr/local/bin/steps.sh
+
+merged() {
+    local names
+    names=$(grep -o '/run/systemd/sysext/extensions/[^/]*' /proc/self/mountinfo | sort -u | sed 's|.*/||' | paste -sd ' ')
+    test "$names" = "$*"
+}
+
+# state NAME VERSION STATE
+state() {
+    onlay ext list | grep -E "^$1 +$2 +[0-9.]+ k?B +$3 "
+}
+
+nothing() {
+    merged
+    test -z "$(find /run/extensions /etc/onlay/extensions -mindepth 1)"
+    test ! -e /etc/systemd/system/onlay-extensions.service
+}
+
+added() {
+    onlay ext list 2>&1 | grep 'there are no extensions'
+    onlay ext add --dry-run /srv/images/one_1_any.raw 2>&1 | grep "'one' 1 would be added and enabled"
+    cp /usr/bin/onlay /run/onlay-copy
+    tell /run/onlay-copy ext add /srv/images/one_1_any.raw
+    says 'this program is not there at the next boot'
+    test -z "$(find /var/lib/onlay/images -name '*.raw*')"
+    nothing
+    onlay ext add /srv/images/one_1_any.raw 2>/results/said
+    says "onlay: 'one' 1 added and enabled"
+    says 'onlay: merged: one'
+    test "$(one)" = 'one 1'
+    merged one
+    refuse touch /usr/bin/x
+    state one 1 active
+    test "$(readlink /etc/onlay/extensions/one.raw)" = /var/lib/onlay/images/one_1_any.raw
+    test "$(readlink /run/extensions/one.raw)" = /var/lib/onlay/images/one_1_any.raw
+    grep '^ExecStart="/usr/bin/onlay" --state "/var/lib/onlay" ext refresh --at-boot$' \
+        /etc/systemd/system/onlay-extensions.service
+    test -L /etc/systemd/system/sysinit.target.wants/onlay-extensions.service
+    # The same once more, by another name: nothing is to be done, and nothing is.
+    local mount
+    mount=$(grep ' - overlay sysext ' /proc/self/mountinfo)
+    cp /srv/images/one_1_any.raw /srv/images/renamed-1.raw
+    onlay ext add /srv/images/renamed-1.raw 2>/results/said
+    says "'one' 1 is there already"
+    test "$(grep ' - overlay sysext ' /proc/self/mountinfo)" = "$mount"
+    onlay ext refresh 2>&1 | grep 'all is merged that is to be'
+    test "$(onlay ext refresh --json | grep '"way"')" = '  "way": "unchanged",'
+    test "$(ls /var/lib/onlay/images)" = "$(printf 'one_1_any.raw\nverdicts.json')"
+}
+
+# A newer one takes its place; the older one stays, and can be had back.
+newer() {
+    onlay ext add /srv/images/one_2_any.raw /srv/images/two_1_any.raw 2>/results/said
+    says 'merged: two'
+    says 'merged anew: one'
+    test "$(one; two; cat /opt/two/file)" = "$(printf 'one 2\ntwo 1\nx')"
+    merged one two
+    state one 1 disabled
+    state one 2 active
+    onlay status | grep 'Extensions: *one 1, disabled'
+    onlay status --json | grep '"state": "active"'
+    onlay ext enable one=1
+    test "$(one)" = 'one 1'
+    onlay ext enable one 2>&1 | grep "'one' 2 enabled"
+    test "$(one)" = 'one 2'
+    onlay ext enable --dry-run one=1 2>&1 | grep "'one' 1 would be enabled"
+    test "$(one)" = 'one 2'
+    onlay ext disable two --no-refresh 2>&1 | grep "takes effect at the next boot, or with 'onlay ext refresh'"
+    two
+    onlay ext list | grep '^two: active: disabled: it goes with the next refresh or boot'
+    onlay ext refresh --dry-run | grep 'would take off two'
+    onlay ext refresh
+    refuse two
+    test ! -e /opt/two
+    state two 1 disabled
+    refuse onlay ext enable nothing
+    refuse onlay ext enable one=3 2>&1 | grep "there is no image of 'one' 3"
+    onlay ext enable two
+}
+
+# What was laid by us is systemd's: its own tool finds it, takes it off and lays it again.
+systemds_own() {
+    systemd-sysext status --json=short | tr -d ' ' | grep '"hierarchy":"/usr","extensions":\["one","two"\]'
+    systemd-sysext unmerge
+    merged
+    refuse one
+    state one 2 'next boot'
+    onlay ext refresh 2>/results/said
+    test "$(one)" = 'one 2'
+    systemd-sysext refresh
+    test "$(one; two)" = "$(printf 'one 2\ntwo 1')"
+    onlay ext refresh 2>&1 | grep 'all is merged that is to be'
+    test "$(grep -c ' - overlay sysext ' /proc/self/mountinfo)" = 2
+}
+
+# No look for a file is in vain while extensions are merged anew; a kernel before 6.5 cannot do that.
+without_a_gap() {
+    onlay ext refresh --always --json >/results/said
+    grep -E '"way": "(beneath|by-systemd)"' /results/said
+    grep '"way": "beneath"' /results/said || return 0
+    rm -f /srv/stop /srv/missing
+    (
+        set +x
+        while [[ ! -e /srv/stop ]]; do [[ -e /usr/bin/one && -e /opt/two/file ]] || echo missing >>/srv/missing; done
+    ) &
+    for _ in 1 2 3 4 5; do onlay -q ext refresh --always; done
+    touch /srv/stop
+    wait $!
+    test ! -e /srv/missing
+    # While systemd's own does have one.
+    merged one two
+    test "$(grep -c ' - overlay sysext ' /proc/self/mountinfo)" = 2
+}
+
+# Who is in a mount namespace of his own sees what is merged there, and what is mounted in /usr stays.
+everywhere() {
+    mkdir -p /srv/seen
+    unshare --mount --propagation slave sh -c \
+        'while [ ! -e /srv/seen/stop ]; do one >/srv/seen/now.new 2>&1; mv /srv/seen/now.new /srv/seen/now; sleep 0.02; done' &
+    await grep -x 'one 2' /srv/seen/now
+    onlay ext enable one=1
+    await grep -x 'one 1' /srv/seen/now
+    onlay ext disable one
+    await grep 'not found' /srv/seen/now
+    onlay ext enable one
+    await grep -x 'one 2' /srv/seen/now
+    touch /srv/seen/stop
+    wait $!
+    local before
+    systemd-sysext unmerge
+    mount -t tmpfs local /usr/local
+    touch /usr/local/mine
+    systemd-sysext merge
+    before=$(ls /usr/local)
+    systemd-sysext unmerge
+    onlay ext refresh --always
+    test "$(ls /usr/local)" = "$before"
+    onlay ext disable one
+    onlay ext enable one
+    test "$(ls /usr/local)" = "$before"
+    systemd-sysext unmerge
+    test -e /usr/local/mine
+    umount /usr/local
+    onlay ext refresh
+}
+
+# Whatever cannot be used is refused before anything is changed, and with it all that was to be added.
+refused() {
+    local before
+    before=$(onlay ext list --json)
+    cd /srv/images
+    head -c 300 three_1_any.raw >cut_1_any.raw
+    tell onlay ext add cut_1_any.raw three_1_any.raw
+    test "$code" = 1
+    says "'/srv/images/cut_1_any.raw' cannot be used: "
+    tell onlay ext add three_1_any.raw /etc/passwd
+    test "$code" = 1
+    tell onlay ext add /srv/small
+    says "'/srv/small' cannot be used: it has no release file"
+    cp three_1_any.raw again_1_any.raw
+    tell onlay ext add three_1_any.raw again_1_any.raw
+    says "are both extension 'three'"
+    tell onlay ext add nameless_1_any.raw
+    says 'it has no release file'
+    refuse onlay ext add missing.raw
+    refuse onlay ext remove missing
+    refuse setpriv --reuid=65534 --regid=65534 --clear-groups onlay ext add three_1_any.raw
+    mount --bind /etc /etc
+    mount -o remount,bind,ro /etc
+    tell onlay ext add three_1_any.raw
+    says 'is read-only'
+    umount /etc
+    test "$(onlay ext list --json)" = "$before"
+    test -z "$(find /var/lib/onlay/images -name '*three*')"
+    merged one two
+}
+
+# What does not fit is not added, but others are; and later it may fit.
+unfit() {
+    cd /srv/images
+    tell onlay ext add needy_1_any.raw three_1_any.raw
+    test "$code" = 1
+    says "'needy' 1 not added, since it does not fit: usr/bin/needs needs libneedful.so.1, which is not found"
+    says "'three' 1 added and enabled"
+    test "$(three)" = 'three 1'
+    test ! -e /var/lib/onlay/images/needy_1_any.raw
+    tell onlay ext add --unfit needy_1_any.raw
+    test "$code" = 1
+    says "'needy' is held back: usr/bin/needs needs libneedful.so.1, which is not found"
+    merged one three two
+    state needy 1 'held back'
+    onlay ext list --json | grep '"fits": false'
+    tell onlay ext refresh
+    test "$code" = 1
+    tell onlay ext add wanted_1_any.raw
+    test "$code" = 0
+    merged needy one three two wanted
+    # Another one goes, and what needed it is held back.
+    tell onlay ext disable wanted
+    says "'needy' is held back"
+    merged one three two
+    onlay ext remove needy wanted three
+    # It says that it is for another host.
+    tell onlay ext add foreign_1_any.raw
+    says "systemd does not merge it: it says ID=fedora, and the host is debian"
+    test "$code" = 1
+    # One hides a directory of another one: the later one is held back.
+    tell onlay ext add clash_1_any.raw
+    test "$code" = 1
+    says "in extension 'two'"
+    merged one two
+}
+
+# Beside extensions that others put where systemd looks.
+beside_others() {
+    local theirs=/var/lib/extensions
+    mkdir -p $theirs
+    cd /srv/images
+    cp three_1_any.raw $theirs/three.raw
+    tell onlay ext add three_1_any.raw
+    test "$code" = 1
+    says "somebody else has put '/var/lib/extensions/three.raw' there, which is the same extension"
+    onlay ext refresh 2>&1
+    merged one three two
+    onlay ext list | grep -E '^three +- +- +active +- +\(of others, /var/lib/extensions/three.raw\)'
+    # Under another name of an image, it would be merged twice.
+    mv $theirs/three.raw $theirs/three_1.raw
+    tell onlay ext add three_1_any.raw
+    says 'which is the same extension'
+    rm $theirs/three_1.raw
+    # One that systemd cannot open keeps it from merging any.
+    head -c 4096 /dev/urandom >$theirs/noise.raw
+    refuse systemd-sysext refresh
+    tell onlay ext refresh
+    says "'/var/lib/extensions/noise.raw' is masked, since systemd would merge nothing"
+    merged one two
+    systemd-sysext refresh
+    merged one two
+    onlay ext list | grep '^noise: unreadable: .*(masked)'
+    rm $theirs/noise.raw
+    onlay ext refresh
+    test ! -e /run/extensions/noise
+    mkdir -p /etc/extensions
+    head -c 4096 /dev/urandom >/etc/extensions/noise.raw
+    tell onlay ext refresh
+    test "$code" = 1
+    says "as long as '/etc/extensions/noise.raw' is there, systemd merges nothing"
+    rm -r /etc/extensions
+    systemd-sysext refresh
+    merged one two
+}
+
+# A directory is made an image; the same one again is the same image.
+of_a_directory() {
+    local top=/srv/tools/usr
+    mkdir -p $top/bin $top/lib/extension-release.d
+    echo ID=_any >$top/lib/extension-release.d/extension-release.tools
+    printf '#!/bin/sh\necho tools\n' >$top/bin/tools
+    chmod +x $top/bin/tools
+    onlay ext add --dry-run /srv/tools
+    onlay ext add /srv/tools
+    test "$(tools)" = tools
+    merged one tools two
+    onlay ext add /srv/tools/ 2>&1 | grep 'is there already'
+    onlay ext remove tools
+    merged one two
+}
+
+# Images that are damaged, replaced or gone are held back alone.
+damaged() {
+    local images=/var/lib/onlay/images
+    cd /srv/images
+    onlay ext add three_1_any.raw
+    truncate --size=300 $images/three_1_any.raw
+    tell onlay ext refresh
+    test "$code" = 1
+    says "'three' is held back: "
+    merged one two
+    cp /srv/images/three_1_any.raw $images/three_1_any.raw
+    onlay ext refresh
+    merged one three two
+    rm $images/three_1_any.raw
+    tell onlay ext refresh
+    says "'three' is held back: its image is gone"
+    merged one two
+    onlay ext list | grep -E '^three +- +- +held back'
+    onlay ext remove three
+    test ! -L /etc/onlay/extensions/three.raw
+    # A damaged record is none.
+    echo '{' >/run/onlay/extensions.json
+    echo '{' >$images/verdicts.json
+    onlay ext refresh
+    merged one two
+}
+
+# An image that another snapshot has enabled is kept for that; and extensions of another root are chosen before it is booted.
+of_other_roots() {
+    local next=/.snapshots/7/snapshot
+    mkdir -p $next/usr/bin $next/usr/lib/x86_64-linux-gnu/systemd $next/etc $next/var
+    cp /usr/bin/onlay $next/usr/bin/
+    cp /usr/lib/os-release $next/usr/lib/
+    cp -a /usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-* $next/usr/lib/x86_64-linux-gnu/systemd/
+    tell onlay --root $next ext add /srv/images/one_2_any.raw
+    # There is no shell there, and it is told.
+    says "'one' 2 not added, since it does not fit: usr/bin/one is a script for /bin/sh, which is not there"
+    test "$code" = 1
+    mkdir $next/bin
+    cp /bin/sh $next/bin/
+    onlay --root $next ext add --unfit /srv/images/one_2_any.raw
+    test "$(readlink $next/etc/onlay/extensions/one.raw)" = /var/lib/onlay/images/one_2_any.raw
+    test -e $next/etc/systemd/system/onlay-extensions.service
+    tell onlay ext remove one
+    says "'one' 2 disabled; its image is kept for $next"
+    merged two
+    refuse one
+    test -e /var/lib/onlay/images/one_2_any.raw
+    onlay ext enable one
+    # Nor is another image put in its place.
+    tell onlay ext add /srv/images/other_2.raw
+    says "there is another image of 'one' 2, which $next uses"
+    onlay --root $next ext disable one
+    test ! -e $next/etc/systemd/system/onlay-extensions.service
+    rm -r /.snapshots
+}
+
+# By two at once, both come; whatever instant one is killed at, the next one finishes it, and nothing that is merged is missing.
+at_once_and_killed() {
+    local delay
+    cd /srv/images
+    onlay ext add three_1_any.raw &
+    onlay ext add wanted_1_any.raw
+    wait $!
+    merged one three two wanted
+    for delay in 02 05 10 15 20 25 30 35 40 50 60 70 80 90; do
+        timeout --signal=KILL "0.$delay" onlay ext remove three wanted || true
+        test "$(one)" = 'one 2'
+        timeout --signal=KILL "0.$delay" onlay ext add three_1_any.raw wanted_1_any.raw || true
+        test "$(one)" = 'one 2'
+    done
+    onlay ext refresh || true
+    onlay ext add three_1_any.raw wanted_1_any.raw
+    merged one three two wanted
+    test "$(grep -c ' - overlay sysext ' /proc/self/mountinfo)" = 2
+    onlay ext remove three wanted
+    test -z "$(find /var/lib/onlay/images -name '*.new')"
+}
+
+full_disk() {
+    mkdir -p /srv/small/state
+    tell onlay --state /srv/small/state ext add /srv/images/large_1_any.raw
+    test "$code" = 1
+    grep -i 'no space left' /results/said
+    test -z "$(find /srv/small/state/images -name '*.raw*')"
+    merged one two
+}
+
+# Without what merges them, nothing is changed.
+no_systemd() {
+    mount --bind /dev/null /usr/bin/systemd-sysext
+    tell onlay ext add /srv/images/three_1_any.raw
+    test "$code" = 3
+    says "'systemd-sysext' is not installed"
+    umount /usr/bin/systemd-sysext
+    test ! -e /var/lib/onlay/images/three_1_any.raw
+}
+
+gone() {
+    onlay ext remove one two
+    nothing
+    refuse one
+    test "$(ls /var/lib/onlay/images)" = verdicts.json
+    onlay ext list 2>&1 | grep 'there are no extensions'
+}
+
+mount -t devtmpfs devtmpfs /dev
+cp -r /results/images /srv/images
+mount -o remount,bind,ro /usr
+step added added
+step newer newer
+step systemds-own systemds_own
+step without-a-gap without_a_gap
+step everywhere everywhere
+step refused refused
+step unfit unfit
+step beside-others beside_others
+step of-a-directory of_a_directory
+step damaged damaged
+step of-other-roots of_other_roots
+step at-once-and-killed at_once_and_killed
+step full-disk full_disk
+step no-systemd no_systemd
+step gone gone

@@ -1,0 +1,105 @@
+#!/bin/bash
+# dpkg and apt on a Debian whose database is in /usr, while extensions are merged by systemd-sysext, and with them the database
+# that was made for that. The host's /usr is read-only.
+# shellcheck source=tests/it/machine/steps.sh
+. /usr/local/bin/steps.sh
+
+database=/usr/lib/sysimage/dpkg
+
+base() {
+    dpkg-query --show >"/results/$1.dpkg"
+    apt list --installed 2>/dev/null | sort >"/results/$1.apt"
+    find $database -type f -exec sha256sum {} + | sort >"/results/$1.files"
+}
+
+before() {
+    mkdir /usr/lib/sysimage
+    mv /var/lib/dpkg $database
+    ln -s ../../$database /var/lib/dpkg
+    mount -o remount,bind,ro /usr
+    base before
+    refuse dpkg --search /usr/bin/onlay-strace
+    refuse dpkg --status lab-deb
+}
+
+merged() {
+    # Images are merged by loop devices.
+    mount -t devtmpfs devtmpfs /dev
+    onlay ext add /results/tools*.raw
+    onlay-strace -V
+    # tmpfiles.d has put it there.
+    grep configured /etc/lab-deb.conf
+    onlay ext check
+}
+
+listed() {
+    dpkg-query --show >/results/merged.dpkg
+    diff /results/before.dpkg /results/merged.dpkg | grep '^[<>]' | sort | diff /results/expected -
+    dpkg --search /usr/bin/onlay-strace | grep '^onlay-tool: /usr/bin/onlay-strace$'
+    dpkg --search /etc/lab-deb.conf | grep '^lab-deb:amd64: '
+    dpkg --listfiles lab-deb | grep '^/usr/share/lab-deb/file$'
+    refuse dpkg --search /usr/share/doc/lab-deb/dropped
+    dpkg --list lab-deb | grep '^ii  lab-deb:amd64 '
+    dpkg-query --show --showformat '${Conffiles}\n' lab-deb | grep '^ /etc/lab-deb.conf '
+    dpkg --verify lab-deb onlay-tool
+    dpkg --audit >/results/said
+    test ! -s /results/said
+    echo edited >>/etc/lab-deb.conf
+    dpkg --verify lab-deb | grep '^??5?????? c /etc/lab-deb.conf$'
+    setpriv --reuid=65534 --clear-groups dpkg --search /usr/bin/onlay-strace
+}
+
+by_apt() {
+    apt list --installed 2>/dev/null | grep '^lab-deb/'
+    apt-get check
+    tell apt-get --simulate install lab-deb
+    says 'lab-deb is already the newest version'
+    tell apt-get --simulate remove lab-deb
+    says 'Remv lab-deb'
+    tell apt-get --yes remove lab-deb
+    test "$code" != 0
+    grep -i 'read-only file system' /results/said
+    tell dpkg --remove onlay-tool
+    test "$code" != 0
+    grep -i 'read-only file system' /results/said
+}
+
+# Links are made anew, and systemd merges them after us.
+as_at_boot() {
+    systemd-sysext unmerge
+    refuse dpkg --status lab-deb
+    rm -r /run/extensions /run/onlay
+    onlay ext refresh --at-boot
+    refuse dpkg --status lab-deb
+    systemd-sysext merge
+    dpkg --search /usr/bin/onlay-strace
+    onlay ext list >/results/said
+    grep '^tools .* active ' /results/said
+}
+
+# As an update works in the next snapshot: what is merged is not there.
+elsewhere() {
+    mkdir /root/base
+    mount --bind / /root/base
+    mount --bind /var /root/base/var
+    chroot /root/base dpkg-query --show | diff /results/before.dpkg -
+    umount /root/base/var /root/base
+}
+
+unmerged() {
+    onlay ext remove tools
+    refuse dpkg --status lab-deb
+    base after
+    for kind in dpkg apt files; do
+        diff "/results/before.$kind" "/results/after.$kind"
+    done
+}
+
+step before before
+step merged merged
+step listed listed
+step apt by_apt
+step as-at-boot as_at_boot
+step elsewhere elsewhere
+step unmerged unmerged
+finish
