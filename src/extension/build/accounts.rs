@@ -32,6 +32,12 @@ impl Accounts {
         find(&self.users, name, number)
     }
 
+    /// Whether the base has a user of this name, or a group.
+    pub(super) fn know(&self, name: &OsStr) -> [bool; 2] {
+        let is_root = name == "root";
+        [is_root || self.users.contains_key(name), is_root || self.groups.contains_key(name)]
+    }
+
     /// The number of a group, likewise.
     pub(super) fn group(&self, name: Option<&OsStr>, number: Option<u32>) -> Option<u32> {
         find(&self.groups, name, number)
@@ -108,6 +114,8 @@ mod tests {
         assert_eq!(user("mail", None), Some(8));
         assert_eq!(user("nobody-knows", Some(33)), Some(33));
         assert_eq!(user("bad", None), None);
+        assert_eq!(accounts.know(OsStr::new("mail")), [true, false]);
+        assert_eq!(accounts.know(OsStr::new("root")), [true, true]);
         assert_eq!(accounts.user(None, Some(42)), Some(42));
         assert_eq!(accounts.group(Some(OsStr::new("tty")), None), Some(5));
     }

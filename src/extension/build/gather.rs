@@ -251,16 +251,16 @@ impl Gathering<'_> {
         let gid = accounts.group(name(&entry.group).as_deref(), entry.group.id);
         let mut names = [None, None];
         for (place, (number, owner)) in [(uid, &entry.user), (gid, &entry.group)].into_iter().enumerate() {
+            let name = owner.name.clone().unwrap_or_default();
             if number.is_none() {
-                let name = owner.name.clone().unwrap_or_default();
                 let strangers = if is_default {
                     &mut self.gathered.strangers_of_defaults
                 } else {
                     &mut self.gathered.strangers
                 };
                 strangers.entry(name.clone()).or_insert_with(|| entry.path.clone());
-                names[place] = Some(name);
             }
+            names[place] = owner.name.is_some().then_some(name).filter(|name| !accounts.know(name)[place]);
         }
         // Privilege that was meant for another is not given to root's.
         let is_known = uid.is_some() && gid.is_some();
