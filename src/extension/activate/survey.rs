@@ -174,20 +174,18 @@ impl Surveyor<'_> {
         self.hold_doubles(&strangers);
         let found = std::mem::take(&mut self.found);
         let names: Vec<&Stranger> = strangers.iter().map(|(stranger, _)| stranger).collect();
-        let key = self.verdicts.key(
+        let key = Verdicts::key(
             self.host,
             &self.facts,
             &found.iter().map(|one| &one.active).collect::<Vec<_>>(),
             &names,
         );
-        let unfit = match self.verdicts.unfit(&key) {
-            Some(known) => known,
-            None => {
-                let unfit = judge(&self.facts, &self.base, subjects(&found, &strangers))?;
-                let unfit =
-                    unfit.into_iter().map(|(index, why)| (found[index].active.path.clone(), why)).collect();
-                self.verdicts.note_unfit(key, unfit)
-            }
+        let unfit = if let Some(known) = self.verdicts.unfit(&key) {
+            known
+        } else {
+            let unfit = judge(&self.facts, &self.base, subjects(&found, &strangers))?;
+            let unfit = unfit.into_iter().map(|(index, why)| (found[index].active.path.clone(), why));
+            self.verdicts.note_unfit(key, unfit.collect())
         };
         let mut fit = Vec::new();
         for Found { active, .. } in found {
@@ -228,7 +226,7 @@ impl Surveyor<'_> {
             match why {
                 None => kept.push(one),
                 Some(why) => {
-                    self.held.push(HeldBack { name: active.name.clone(), path: active.path.clone(), why })
+                    self.held.push(HeldBack { name: active.name.clone(), path: active.path.clone(), why });
                 }
             }
         }

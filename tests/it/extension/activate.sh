@@ -31,6 +31,7 @@ added() {
     onlay ext add /srv/images/one_1_any.raw 2>/results/said
     says "onlay: 'one' 1 added and enabled"
     says 'onlay: merged: one'
+    refuse grep 'cannot be written' /results/said
     test "$(one)" = 'one 1'
     merged one
     refuse touch /usr/bin/x
@@ -128,6 +129,8 @@ everywhere() {
     await grep 'not found' /srv/seen/now
     onlay ext enable one
     await grep -x 'one 2' /srv/seen/now
+    # And nothing of what was merged before is left there.
+    test "$(grep -c ' - overlay sysext ' /proc/$!/mountinfo)" = 2
     touch /srv/seen/stop
     wait $!
     local before
@@ -368,6 +371,25 @@ no_systemd() {
     test ! -e /var/lib/onlay/images/three_1_any.raw
 }
 
+# As on hosts of OSTree's, where /opt is a link.
+opt_elsewhere() {
+    onlay ext disable two
+    mv /opt /var/opt
+    ln -s var/opt /opt
+    onlay ext enable two
+    cat /var/opt/two/file
+    onlay ext enable one=1
+    onlay ext enable one
+    grep x /opt/two/file
+    test "$(grep -c ' /var/opt .* - overlay sysext ' /proc/self/mountinfo)" = 1
+    onlay ext disable two
+    test ! -e /opt/two
+    rm /opt
+    mv /var/opt /opt
+    onlay ext enable two
+    merged one two
+}
+
 gone() {
     onlay ext remove one two
     nothing
@@ -393,4 +415,5 @@ step of-other-roots of_other_roots
 step at-once-and-killed at_once_and_killed
 step full-disk full_disk
 step no-systemd no_systemd
+step opt-elsewhere opt_elsewhere
 step gone gone
