@@ -241,11 +241,12 @@ impl Refresh<'_> {
         self.new.held.push(HeldBack { name: suspect.name.clone(), path: suspect.path.clone(), why });
     }
 
-    /// Leaves the links as they were: what is merged is as it was.
+    /// Leaves the links as they were: what is merged is as it was. What is masked stays so.
     fn give_up(&mut self, error: Error) -> Result<Way, Error> {
-        let held = std::mem::take(&mut self.new.held);
-        self.new = Record { held, ..self.old.clone() };
+        let (held, masked) = (std::mem::take(&mut self.new.held), std::mem::take(&mut self.new.masked));
+        self.new = Record { held, masked, ..self.old.clone() };
         self.link()?;
+        self.new.write()?;
         Err(error)
     }
 

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::enabled::Enabled;
+use super::images::open_to_read;
 use super::judge::{Ours, Subject, judge};
 use super::others::{Others, Stranger, Trouble, others};
 use super::record::{Active, HeldBack, Record, Stamp};
@@ -111,11 +112,9 @@ impl Surveyor<'_> {
             if news.iter().any(|new| new.name == link.name) {
                 continue;
             }
-            let looked = match File::open(&link.image) {
+            let looked = match open_to_read(&link.image) {
                 Ok(file) => self.look_at(&link, &file, version_of(&link.image))?,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    Err("its image is gone".to_owned())
-                }
+                Err(error) if error.is_not_found() => Err("its image is gone".to_owned()),
                 Err(error) => Err(with_causes(&error)),
             };
             self.keep(&link, looked);
