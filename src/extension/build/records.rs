@@ -10,6 +10,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::changes::{Installed, InstalledDeb, SeenPaths};
 use super::error::Error;
 use super::gather::{Fate, Gathered};
 use super::naming::ExtensionName;
@@ -18,8 +19,9 @@ use crate::extension::database::places;
 use crate::package::archive::{self, Deb, Fault, Rpm};
 use crate::package::deb822::{Document, Stanza};
 use crate::package::digest::FileDigest;
-use crate::package::header::{FileFlags, FileState, MAGIC};
+use crate::package::header::{FileFlags, FileState, Header, MAGIC, Value, tag};
 use crate::pkgdb::dpkg::{self, Entry};
+use crate::sys::Root;
 
 /// What databases have of the packages of an image.
 #[derive(Debug, Default)]
@@ -33,8 +35,13 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// Those of all sources that are packages.
-    pub(super) fn of(sources: &[Source], gathered: &[Gathered], time: u32) -> Result<Records, Error> {
+    /// Those of all sources: of packages, and of those that are installed in overlays.
+    pub(super) fn of(
+        sources: &[Source],
+        gathered: &[Gathered],
+        base: &Root,
+        time: u32,
+    ) -> Result<Records, Error> {
         let mut records = Records::default();
         for (source, gathered) in sources.iter().zip(gathered) {
             let there = There::of(&gathered.fates);
@@ -46,6 +53,11 @@ impl Records {
                     package: source.name(),
                     fault: Fault::Control(error),
                 })?;
+            } else if let Source::Changes(changes) = source {
+                let mut seen = changes.seen_paths(base, &gathered.files);
+                for package in changes.installed() {
+                    records.add_installed(package, &mut seen);
+                }
             }
         }
         Ok(records)
@@ -84,6 +96,23 @@ impl Records {
             );
         }
         files
+    }
+
+    /// A package that is installed in an overlay: as its database has it, without files that are not there.
+    fn add_installed(&mut self, package: &Installed, seen: &mut SeenPaths<'_>) {
+        match package {
+            Installed::Rpm(blob) => {
+                self.headers.extend_from_slice(&MAGIC);
+                self.headers.extend(header_of_what_is_seen(blob, seen));
+            }
+            Installed::Dpkg(deb) => {
+                let InstalledDeb { stanza, stem, info } = &**deb;
+                for (kind, text) in info {
+                    self.info.insert(format!("{stem}.{kind}"), paths_that_are_seen(text, seen));
+                }
+                self.stanzas.push(stanza.clone());
+            }
+        }
     }
 
     fn add_deb(&mut self, deb: &Deb, fates: &[Fate], there: &There<'_>) -> Result<(), crate::package::Error> {
@@ -131,6 +160,35 @@ fn header(rpm: &Rpm, there: &There<'_>, time: u32) -> Vec<u8> {
         })
         .collect();
     rpm.installed_header(time, &states)
+}
+
+/// A header of a database, in which files that are not there are not installed.
+fn header_of_what_is_seen(blob: &[u8], seen: &mut SeenPaths<'_>) -> Vec<u8> {
+    let Ok(header) = Header::parse(blob) else { return blob.to_vec() };
+    let mut is_changed = false;
+    let states: Vec<u8> = header
+        .files()
+        .map(|file| {
+            let is_expected = file.is_installed() && !file.flags.contains(FileFlags::GHOST);
+            let is_gone = is_expected && !seen.has(&file.path());
+            is_changed |= is_gone;
+            let state =
+                if is_gone { FileState::NotInstalled } else { file.state.unwrap_or(FileState::Normal) };
+            state.number()
+        })
+        .collect();
+    let changed = is_changed.then(|| header.with(tag::FILE_STATES, &Value::Char(states))).flatten();
+    changed.unwrap_or_else(|| blob.to_vec())
+}
+
+/// The lines of a list whose paths are there: each is a path, or a digest and a path.
+fn paths_that_are_seen(text: &[u8], seen: &mut SeenPaths<'_>) -> Vec<u8> {
+    let path = |line: &[u8]| -> PathBuf {
+        let start = line.windows(2).position(|two| two == b"  ").filter(|_| !line.starts_with(b"/"));
+        OsStr::from_bytes(&line[start.map_or(0, |at| at + 2)..]).into()
+    };
+    let lines = text.split_inclusive(|byte| *byte == b'\n');
+    lines.filter(|line| seen.has(&path(line.trim_ascii_end()))).flatten().copied().collect()
 }
 
 /// A package's stanza in `status`: its control file, and what dpkg adds.

@@ -5,6 +5,7 @@
 //! the upper directory says of it; what has another place by convention goes there; the rest is told, by why it stays.
 
 mod packages;
+mod records;
 mod rules;
 mod sort;
 mod units;
@@ -15,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+pub(super) use records::{Installed, InstalledDeb, SeenPaths};
 pub(super) use rules::is_index;
 pub use rules::{Untaken, Weight};
 
@@ -50,6 +52,7 @@ pub struct Changes {
     sorted: Sorted,
     users: NewUsers,
     packages: Vec<PackageNote>,
+    installed: Vec<Installed>,
     replaced: Vec<String>,
     removed_packages: Vec<String>,
 }
@@ -60,13 +63,15 @@ impl Changes {
         let mut sorted = sort::sort(seen.view, seen.base, seen.changes)?;
         let users = NewUsers::between(seen.base, seen.view, &sorted)?;
         sorted.tell(users.untaken());
-        let packages = seen.packages.map(|packages| packages::notes(seen.view, packages)).transpose()?;
+        let packages = seen.packages.map(|packages| packages::read(seen.view, packages)).transpose()?;
+        let (packages, installed) = packages.unwrap_or_default();
         Ok(Changes {
             name: seen.name.clone(),
             view: seen.view.try_clone()?,
             sorted,
             users,
-            packages: packages.unwrap_or_default(),
+            packages,
+            installed,
             replaced: seen.packages.map(packages::replaced).unwrap_or_default(),
             removed_packages: seen.packages.map(packages::removed).unwrap_or_default(),
         })

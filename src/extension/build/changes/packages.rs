@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::records::Installed;
 use crate::extension::build::error::Error;
 use crate::extension::build::manifest::PackageNote;
 use crate::overlay::Packages;
@@ -14,24 +15,25 @@ use crate::sys::Root;
 /// How long to wait for who changes a database.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Notes of what the view has and the base lacks, or has otherwise, by name.
-pub(super) fn notes(view: &Root, packages: &Packages) -> Result<Vec<PackageNote>, Error> {
+/// What the view has and the base lacks, or has otherwise, by name: as a manifest tells it, and as it is installed.
+pub(super) fn read(view: &Root, packages: &Packages) -> Result<(Vec<PackageNote>, Vec<Installed>), Error> {
+    let (mut notes, mut installed) = (Vec::new(), Vec::new());
     let compared = packages.changes();
     // Keys of signers are packages in rpm's database, and have no architecture.
-    let news: Vec<&Package> = compared
+    let mut news: Vec<&Package> = compared
         .iter()
         .filter_map(|compared| compared.new)
         .filter(|package| !package.arch.is_empty())
         .collect();
-    if news.is_empty() {
-        return Ok(Vec::new());
-    }
-    let Some(place) = Place::in_root(view)? else { return Ok(Vec::new()) };
+    let place = if news.is_empty() { None } else { Place::in_root(view)? };
+    let Some(place) = place else { return Ok((notes, installed)) };
     let database = place.open(PATIENCE)?;
-    let mut notes =
-        news.into_iter().map(|package| note(&database, package)).collect::<Result<Vec<_>, _>>()?;
-    notes.sort_by(|a, b| (&a.name, &a.architecture, &a.version).cmp(&(&b.name, &b.architecture, &b.version)));
-    Ok(notes)
+    news.sort_by(|a, b| (&a.name, &a.arch, &a.version).cmp(&(&b.name, &b.arch, &b.version)));
+    for package in news {
+        notes.push(note(&database, package)?);
+        installed.extend(Installed::read(&database, package)?);
+    }
+    Ok((notes, installed))
 }
 
 fn note(database: &AnyDatabase, package: &Package) -> Result<PackageNote, pkgdb::Error> {
