@@ -202,7 +202,7 @@ fn build_from(
     {
         db::tell_unreadable(count, whose);
     }
-    let seen = Seen { name: what, view, base: &host.root, changes, packages };
+    let seen = Seen { name: what, view, base: &host.root, changes, packages, recipe };
     let changes = Changes::of(&seen)?;
     if !options.replace && !changes.replaced().is_empty() {
         return Err(Error::Replaces { name: name.to_string(), packages: changes.replaced().to_vec() });

@@ -14,7 +14,7 @@ use super::{ext, list, output};
 use crate::event::counted;
 use crate::host::{Base, Host};
 use crate::live::{self, Cover, Held, Holder, Left, Peer, Record};
-use crate::sys::MountTable;
+use crate::sys::{MountTable, with_causes};
 
 /// Show what this host is, what can be written, and the extensions and overlays
 /// over it
@@ -65,6 +65,9 @@ struct Status {
     /// Extensions, as 'onlay ext list --json' shows them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     extensions: Vec<ext::Row>,
+    /// Why extensions could not be looked at, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extensions_unknown: Option<String>,
     overlays: Vec<list::Row>,
 }
 
@@ -127,6 +130,7 @@ fn collect(place: &Place) -> Result<Status, Error> {
         format: system.format,
         database: system.database.display().to_string(),
     });
+    let (extensions, extensions_unknown) = extensions(place, is_root);
     let live = if host.is_running { live_state(place)? } else { LiveState::default() };
     Ok(Status {
         base: host.base(),
@@ -142,9 +146,21 @@ fn collect(place: &Place) -> Result<Status, Error> {
         held_back: live.held_back,
         remains: live.remains,
         left: live.left,
-        extensions: if is_root && crate::shell::inside().is_none() { ext::rows(place)? } else { Vec::new() },
+        extensions,
+        extensions_unknown,
         overlays,
     })
+}
+
+/// What others have put where systemd looks may be anything, and must not keep all else from being shown.
+fn extensions(place: &Place, is_root: bool) -> (Vec<ext::Row>, Option<String>) {
+    if !is_root || crate::shell::inside().is_some() {
+        return (Vec::new(), None);
+    }
+    match ext::rows(place) {
+        Ok(rows) => (rows, None),
+        Err(error) => (Vec::new(), Some(with_causes(&error))),
+    }
 }
 
 /// What there is of unlocks on the running host.
@@ -280,6 +296,11 @@ fn in_words(status: &Status, place: &Place) -> String {
     rows.push(vec!["Read-only:".to_owned(), places(false)]);
     rows.extend(status.covers.iter().filter(|cover| !is_ours_alone(cover)).map(cover_in_words));
     rows.extend(extensions_in_words(&status.extensions));
+    let unknown = status.extensions_unknown.iter();
+    rows.extend(
+        unknown
+            .map(|why| vec!["Extensions:".to_owned(), format!("cannot be told: {}", output::visible(why))]),
+    );
     rows.extend(status.unlocked.iter().flat_map(unlocked_in_words));
     rows.extend(status.held_back.iter().flat_map(held_back_in_words));
     for path in &status.remains {

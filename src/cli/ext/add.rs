@@ -68,7 +68,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
 fn in_words(added: &Added, arguments: &Arguments) -> String {
     let would = if arguments.way.dry_run { "would be " } else { "" };
     let Added { name, version, why, .. } = added;
-    let enabled = if arguments.disabled { "" } else { " and enabled" };
+    let enabled = if added.is_enabled { " and enabled" } else { "" };
     match (added.outcome, why) {
         (Outcome::Unfit, why) => {
             let why = why.as_deref().unwrap_or_default();
@@ -79,6 +79,9 @@ fn in_words(added: &Added, arguments: &Arguments) -> String {
         (Outcome::Added, None) => format!("'{name}' {version} {would}added{enabled}"),
         (Outcome::Added, Some(why)) => {
             format!("'{name}' {version} {would}added{enabled}, but held back: {why}")
+        }
+        (Outcome::Known, None) if added.is_enabled => {
+            format!("'{name}' {version} is there already, {would}enabled")
         }
         (Outcome::Known, None) => format!("'{name}' {version} is there already"),
         (Outcome::Known, Some(why)) => format!("'{name}' {version} is there already, and held back: {why}"),

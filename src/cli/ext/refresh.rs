@@ -43,6 +43,8 @@ struct Told<'a> {
     changed: &'a [String],
     removed: &'a [String],
     held_back: &'a [HeldBack],
+    /// What there is to say of the package database.
+    remarks: Vec<String>,
     done: &'a [String],
     failed: &'a [String],
 }
@@ -80,6 +82,7 @@ impl<'a> Told<'a> {
             changed: &report.changed,
             removed: &report.removed,
             held_back: &report.held,
+            remarks: report.remarks.iter().map(ToString::to_string).collect(),
             done: &report.done,
             failed: &report.failed,
         }

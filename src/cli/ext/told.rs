@@ -13,6 +13,13 @@ pub(super) fn report(report: &Report) {
     if report.way == activate::Way::BySystemd {
         output::say("onlay: systemd merged them itself: for a moment, files of extensions were missing");
     }
+    if !report.read_only.is_empty() {
+        let places: Vec<String> = report.read_only.iter().map(|place| output::path(place)).collect();
+        output::say(&format!(
+            "onlay: {} cannot be written as long as extensions are merged: 'systemd-sysext unmerge' takes them off",
+            places.join(" and ")
+        ));
+    }
     for held in &report.held {
         output::complain(&format!("onlay: '{}' is held back: {}", held.name, held.why));
     }

@@ -153,7 +153,9 @@ fn snippets(contents: &dyn Contents, directory: &str) -> Result<Vec<String>, Err
     let stack = Stack::new(vec![Layer { contents, hierarchies: None }]);
     let names = stack.list(Path::new(directory))?;
     let text = names.into_iter().filter_map(|name| name.into_string().ok());
-    Ok(text.filter(|name| name.ends_with(".conf") && !name.starts_with(['-', '.'])).collect())
+    let is_snippet =
+        |name: &String| name.strip_suffix(".conf").is_some_and(|stem| !stem.starts_with(['-', '.']));
+    Ok(text.filter(is_snippet).collect())
 }
 
 #[cfg(test)]
@@ -192,6 +194,6 @@ mod tests {
                 tmpfiles: vec!["x.conf".into()],
             }
         );
-        assert_eq!(Actions::of(&contents, "y").expect("readable").reload, false);
+        assert!(!Actions::of(&contents, "y").expect("readable").reload);
     }
 }

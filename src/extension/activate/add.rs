@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::change::Change;
 use super::identity::{Identity, digest};
-use super::images::Images;
+use super::images::{Images, open_to_read};
 use super::refresh::Report;
 use super::squash::squash;
 use super::survey::New;
@@ -37,6 +37,8 @@ pub struct Added {
     pub path: PathBuf,
     /// What became of it.
     pub outcome: Outcome,
+    /// Whether it is enabled by that.
+    pub is_enabled: bool,
     /// Why it does not fit now, where it does not.
     pub why: Option<String>,
 }
@@ -93,7 +95,7 @@ struct Item {
 impl Item {
     fn open(change: &Change<'_>, images: Option<&Images>, source: &Path) -> Result<Item, Error> {
         let unusable = |why: String| Error::Unusable { path: source.to_owned(), why };
-        let mut file = File::open(source).context("open", source)?;
+        let mut file = open_to_read(source)?;
         if file.metadata().context("examine", source)?.is_dir() {
             let place = images.map_or_else(|| Root::open("/var/tmp"), |images| images.dir.try_clone())?;
             file = squash(source, &place)?;
@@ -106,7 +108,7 @@ impl Item {
             Item { source: source.to_owned(), identity, file, copy: None, is_known: false, version, path };
         item.is_known = item.compare(change)?;
         if item.is_known {
-            item.file = File::open(&item.path).context("open", &item.path)?;
+            item.file = open_to_read(&item.path)?;
         } else if let Some(images) = images.filter(|_| !change.dry_run) {
             let copy = images.new_file(&item.identity.file_name())?;
             copy_content_to_sync(&item.file, copy.file()).context("copy to", copy.path())?;
@@ -121,9 +123,9 @@ impl Item {
 
     /// Whether the image is there already. Another one of its name and version is replaced, unless others use it.
     fn compare(&self, change: &Change<'_>) -> Result<bool, Error> {
-        let known = match File::open(&self.path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-            other => other.context("open", &self.path)?,
+        let known = match open_to_read(&self.path) {
+            Err(error) if error.is_not_found() => return Ok(false),
+            other => other?,
         };
         if digest(&self.file, &self.source)? == digest(&known, &self.path)? {
             return Ok(true);
@@ -156,7 +158,10 @@ impl Item {
             images.place_new(copy, &self.identity)?;
         }
         let name = self.identity.name.to_string();
-        if is_taken && !request.disabled && !change.dry_run {
+        let is_enabled = is_taken
+            && !request.disabled
+            && !enabled(&change.host.root)?.iter().any(|link| link.image == self.path);
+        if is_enabled && !change.dry_run {
             enabled::enable(&change.host.root, &name, &self.path)?;
         }
         let outcome = match (is_taken, self.is_known) {
@@ -164,6 +169,14 @@ impl Item {
             (true, true) => Outcome::Known,
             (true, false) => Outcome::Added,
         };
-        Ok(Added { source: self.source, name, version: self.version, path: self.path, outcome, why })
+        Ok(Added {
+            source: self.source,
+            name,
+            version: self.version,
+            path: self.path,
+            outcome,
+            is_enabled,
+            why,
+        })
     }
 }

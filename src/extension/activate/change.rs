@@ -48,7 +48,7 @@ impl<'a> Change<'a> {
             return Err(Error::ReadOnly(self.host.root.join(place)));
         }
         if self.host.is_running {
-            self.refuse_unlocked(&place)?;
+            refuse_unlocked(&place)?;
             if self.refresh {
                 SystemdSysext::find(PROGRAMS[0])?;
                 merge::check(&self.host)?;
@@ -63,18 +63,6 @@ impl<'a> Change<'a> {
         check_systemd(survey.systemd)?;
         begun.unit = Some(BootUnit::plan(&self.host, self.state)?);
         Ok(survey)
-    }
-
-    /// What is written into a layer of 'onlay unlock' goes with that.
-    fn refuse_unlocked(&self, place: &Path) -> Result<(), Error> {
-        let record = match Record::read() {
-            // In a container that shows no process 1, there is none.
-            Err(live::Error::NoHost(_)) => None,
-            other => other?,
-        };
-        let covering =
-            record.iter().flat_map(|record| &record.places).find(|covering| place.starts_with(covering));
-        covering.map_or(Ok(()), |covering| Err(Error::Unlocked(covering.clone())))
     }
 
     /// Has what is enabled come at boot, and merges it now where it is to be.
@@ -100,4 +88,16 @@ pub(super) struct Begun {
     _lock: Lock,
     /// What makes it last; who only disables something does without.
     unit: Option<BootUnit>,
+}
+
+/// What is written into a layer of 'onlay unlock' goes with that.
+fn refuse_unlocked(place: &Path) -> Result<(), Error> {
+    let record = match Record::read() {
+        // In a container that shows no process 1, there is none.
+        Err(live::Error::NoHost(_)) => None,
+        other => other?,
+    };
+    let covering =
+        record.iter().flat_map(|record| &record.places).find(|covering| place.starts_with(covering));
+    covering.map_or(Ok(()), |covering| Err(Error::Unlocked(covering.clone())))
 }

@@ -35,7 +35,7 @@ pub fn enabled(root: &Root) -> Result<Vec<Enabled>, Error> {
             continue;
         }
         let image = Path::new("/").join(PLACE).join(dir.read_link(&entry.name)?);
-        let since = (stat.st_mtime as i64, stat.st_mtime_nsec as i64);
+        let since = (stat.st_mtime as _, stat.st_mtime_nsec as _);
         found.push(Enabled { name: name.to_owned(), image, since });
     }
     found.sort_by(|one, other| one.name.cmp(&other.name));

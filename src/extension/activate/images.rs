@@ -1,7 +1,9 @@
 //! The folder of images, `STATE/images`: `NAME_VERSION_ARCHITECTURE.raw`, and its manifest beside it.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Error;
@@ -9,7 +11,7 @@ use super::identity::Identity;
 use super::links::remove_file;
 use crate::extension::build::Manifest;
 use crate::extension::order;
-use crate::sys::{Context, FileKind, NewFile, Root, sync_dir};
+use crate::sys::{Context, FileKind, IoError, NewFile, Root, sync_dir};
 
 const FOLDER: &str = "images";
 /// More than any manifest has.
@@ -125,6 +127,12 @@ impl Images {
         }
         Ok(sync_dir(&self.dir)?)
     }
+}
+
+/// Opens what should be an image: whatever else it is, nobody waits for it.
+pub(super) fn open_to_read(path: &Path) -> Result<File, IoError> {
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    File::options().read(true).custom_flags(flags).open(path).context("open", path)
 }
 
 /// Name and version in the name of a file here.

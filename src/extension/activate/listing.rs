@@ -65,7 +65,7 @@ pub fn list(host: &Host, state: &Path) -> Result<Vec<Listed>, Error> {
         if merged.contains(&active.merged_as) && !found.iter().any(|listed| listed.path == active.path) {
             found.push(Listed {
                 version: Some(active.version.clone()),
-                ..look.still_merged(&active.name, &active.path)
+                ..still_merged(&active.name, &active.path)
             });
         }
     }
@@ -84,6 +84,21 @@ fn gone(held: &HeldBack) -> Listed {
         size: None,
         state: State::HeldBack,
         why: Some(held.why.clone()),
+        fits: None,
+        packages: None,
+        is_ours: true,
+    }
+}
+
+/// One whose image was removed.
+fn still_merged(name: &str, path: &Path) -> Listed {
+    Listed {
+        name: name.to_owned(),
+        version: None,
+        path: path.to_owned(),
+        size: None,
+        state: State::Active,
+        why: Some("removed: it goes with the next refresh or boot".to_owned()),
         fits: None,
         packages: None,
         is_ours: true,
@@ -129,20 +144,6 @@ impl Look<'_> {
             why,
             fits: fit.map(|_| true).or(held.map(|_| false)),
             packages,
-            is_ours: true,
-        }
-    }
-
-    fn still_merged(&self, name: &str, path: &Path) -> Listed {
-        Listed {
-            name: name.to_owned(),
-            version: None,
-            path: path.to_owned(),
-            size: None,
-            state: State::Active,
-            why: Some("removed: it goes with the next refresh or boot".to_owned()),
-            fits: None,
-            packages: None,
             is_ours: true,
         }
     }

@@ -63,6 +63,14 @@ pub(super) fn merged(host: &Host) -> Vec<String> {
     names
 }
 
+/// The directories that could be written on a host as it was, and cannot be now.
+pub(super) fn made_read_only(before: &Host) -> Result<Vec<PathBuf>, Error> {
+    let after = Host::open(Path::new("/"))?;
+    let could = |host: &Host, place: &Path| host.mounts.at(place).is_some_and(Mount::is_writable);
+    let is_made_so = |place: &PathBuf| could(before, place) && !could(&after, place);
+    Ok(places(before).into_iter().filter(is_made_so).collect())
+}
+
 /// Refuses where systemd would find its mounts under somebody else's, and could change nothing.
 pub(super) fn check(host: &Host) -> Result<(), Error> {
     for cover in live::covers(&host.mounts, &places(host)) {
@@ -92,14 +100,12 @@ pub(super) fn merge(systemd: SystemdVersion) -> Result<Way, Error> {
             live::Error::Tool(error) => refused(error),
             other => other.into(),
         })?;
-    match put_on(&hierarchies, &trees) {
-        Ok(()) => Ok(Way::Beneath),
-        // Before Linux 6.5 there is no beneath.
-        Err(_) => {
-            sysext.refresh_silently(knows_reload).map_err(refused)?;
-            Ok(Way::BySystemd)
-        }
+    if put_on(&hierarchies, &trees).is_ok() {
+        return Ok(Way::Beneath);
     }
+    // Before Linux 6.5 there is no beneath.
+    sysext.refresh_silently(knows_reload).map_err(refused)?;
+    Ok(Way::BySystemd)
 }
 
 fn refused(error: tool::Error) -> Error {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use super::sound;
+use super::{images::open_to_read, sound};
 use crate::extension::matching::{HostFacts, judge};
 use crate::extension::places::{Candidate, Form, candidates};
 use crate::extension::{Class, Contents, Directory, ImageFiles, Release};
@@ -38,6 +38,14 @@ pub struct Trouble {
     pub can_be_masked: bool,
 }
 
+impl Stranger {
+    /// One of which nothing is known but its name.
+    fn unknown(candidate: &Candidate) -> Stranger {
+        let (name, path) = (candidate.name.clone(), candidate.path.clone());
+        Stranger { extension: cut(&name), name, path, is_certain: false }
+    }
+}
+
 /// What is there of others.
 #[derive(Debug, Default)]
 pub(super) struct Others {
@@ -57,7 +65,11 @@ pub(super) fn others(
         let counts = candidate.hidden_by.as_ref().is_none_or(|by| is_ours(by));
         let is_there = matches!(candidate.form, Form::Directory | Form::Image | Form::Versions);
         if counts && is_there && !is_ours(&candidate.path) {
-            found.take(host, facts, candidate)?;
+            let unknown = Stranger::unknown(&candidate);
+            // What cannot be told here may be no trouble for systemd.
+            if found.take(host, facts, candidate).is_err() {
+                found.strangers.push((unknown, None));
+            }
         }
     }
     Ok(found)
@@ -65,26 +77,20 @@ pub(super) fn others(
 
 impl Others {
     fn take(&mut self, host: &Host, facts: &HostFacts, candidate: Candidate) -> Result<(), Error> {
+        let unknown = Stranger::unknown(&candidate);
         let Candidate { name, path, form, .. } = candidate;
         let can_be_masked = path.starts_with("var") || path.starts_with("usr");
         let trouble = |why: String| Trouble { name: name.clone(), path: path.clone(), why, can_be_masked };
-        let unknown = |name: &String| Stranger {
-            name: name.clone(),
-            extension: name.clone(),
-            path: path.clone(),
-            is_certain: false,
-        };
         if form == Form::Versions {
             // systemd chooses among what is in it, by rules that grow with its versions.
-            let stranger = Stranger { extension: cut(&name), ..unknown(&name) };
-            self.strangers.push((stranger, None));
+            self.strangers.push((unknown, None));
             return Ok(());
         }
         let place = host.root.join(host.root.resolve(&path)?);
         let contents = match open(&place, form, &host.root)? {
             Opened::Contents(contents) => contents,
             Opened::Unread => {
-                self.strangers.push((unknown(&name), None));
+                self.strangers.push((unknown, None));
                 return Ok(());
             }
             Opened::Flawed(why) => {
@@ -102,7 +108,7 @@ impl Others {
             if verdict.is_ok() {
                 let file = file.file_name().unwrap_or_default().to_string_lossy();
                 let extension = file.strip_prefix("extension-release.").unwrap_or(&name).to_owned();
-                let stranger = Stranger { extension, is_certain: true, ..unknown(&name) };
+                let stranger = Stranger { extension, is_certain: true, ..unknown };
                 self.strangers.push((stranger, Some(contents)));
             }
         } else if form == Form::Image {
@@ -131,7 +137,11 @@ fn open(path: &Path, form: Form, host: &Root) -> Result<Opened, Error> {
     if form == Form::Directory {
         return Ok(Opened::Contents(Box::new(Directory::new(Root::open(path)?))));
     }
-    let file = File::open(path).context("open", path)?;
+    let file = open_to_read(path)?;
+    if !file.metadata().context("examine", path)?.is_file() {
+        // A block device.
+        return Ok(Opened::Unread);
+    }
     match ImageFiles::of(&file, path) {
         Ok(contents) => match sound::protection_flaw(&file, path, host) {
             Some(why) => Ok(Opened::Flawed(why)),

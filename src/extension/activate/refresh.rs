@@ -53,6 +53,8 @@ pub struct Report {
     pub changed: Vec<String>,
     /// Names of what is not any more.
     pub removed: Vec<String>,
+    /// Directories that could be written before, and cannot be as long as anything is merged over them.
+    pub read_only: Vec<PathBuf>,
     /// What was done besides, in words.
     pub done: Vec<String>,
     /// What of that went wrong, in words.
@@ -102,10 +104,9 @@ pub(super) fn refresh_locked(state: &Path, options: Options) -> Result<Report, E
     if options.at_boot {
         report.failed.extend(make_users(&report.active));
     }
-    if !options.dry_run && !options.at_boot {
-        if way != Way::Unchanged {
-            refresh.actions(&report).perform(&refresh.host, &mut report.done, &mut report.failed);
-        }
+    if !options.dry_run && matches!(way, Way::Beneath | Way::BySystemd) {
+        report.read_only = merge::made_read_only(&refresh.host)?;
+        refresh.actions(&report).perform(&refresh.host, &mut report.done, &mut report.failed);
     }
     Ok(report)
 }
@@ -247,11 +248,12 @@ impl Refresh<'_> {
         self.new.held.push(HeldBack { name: suspect.name.clone(), path: suspect.path.clone(), why });
     }
 
-    /// Leaves the links as they were: what is merged is as it was.
+    /// Leaves the links as they were: what is merged is as it was. What is masked stays so.
     fn give_up(&mut self, error: Error) -> Result<Way, Error> {
-        let held = std::mem::take(&mut self.new.held);
-        self.new = Record { held, ..self.old.clone() };
+        let (held, masked) = (std::mem::take(&mut self.new.held), std::mem::take(&mut self.new.masked));
+        self.new = Record { held, masked, ..self.old.clone() };
         self.link()?;
+        self.new.write()?;
         Err(error)
     }
 
@@ -334,6 +336,7 @@ impl Refresh<'_> {
             added: named(added),
             changed: named(changed),
             removed: named(self.old.active.iter().filter(|active| !is(&active.name)).collect()),
+            read_only: Vec::new(),
             done: Vec::new(),
             failed: Vec::new(),
         }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::enabled::Enabled;
+use super::images::open_to_read;
 use super::judge::{Ours, Subject, judge};
 use super::others::{Others, Stranger, Trouble, others};
 use super::record::{Active, HeldBack, Record, Stamp};
@@ -111,11 +112,9 @@ impl Surveyor<'_> {
             if news.iter().any(|new| new.name == link.name) {
                 continue;
             }
-            let looked = match File::open(&link.image) {
+            let looked = match open_to_read(&link.image) {
                 Ok(file) => self.look_at(&link, &file, version_of(&link.image))?,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    Err("its image is gone".to_owned())
-                }
+                Err(error) if error.is_not_found() => Err("its image is gone".to_owned()),
                 Err(error) => Err(with_causes(&error)),
             };
             self.keep(&link, looked);
@@ -174,20 +173,18 @@ impl Surveyor<'_> {
         self.hold_doubles(&strangers);
         let found = std::mem::take(&mut self.found);
         let names: Vec<&Stranger> = strangers.iter().map(|(stranger, _)| stranger).collect();
-        let key = self.verdicts.key(
+        let key = Verdicts::key(
             self.host,
             &self.facts,
             &found.iter().map(|one| &one.active).collect::<Vec<_>>(),
             &names,
         );
-        let unfit = match self.verdicts.unfit(&key) {
-            Some(known) => known,
-            None => {
-                let unfit = judge(&self.facts, &self.base, subjects(&found, &strangers))?;
-                let unfit =
-                    unfit.into_iter().map(|(index, why)| (found[index].active.path.clone(), why)).collect();
-                self.verdicts.note_unfit(key, unfit)
-            }
+        let unfit = if let Some(known) = self.verdicts.unfit(&key) {
+            known
+        } else {
+            let unfit = judge(&self.facts, &self.base, subjects(&found, &strangers))?;
+            let unfit = unfit.into_iter().map(|(index, why)| (found[index].active.path.clone(), why));
+            self.verdicts.note_unfit(key, unfit.collect())
         };
         let mut fit = Vec::new();
         for Found { active, .. } in found {
@@ -228,7 +225,7 @@ impl Surveyor<'_> {
             match why {
                 None => kept.push(one),
                 Some(why) => {
-                    self.held.push(HeldBack { name: active.name.clone(), path: active.path.clone(), why })
+                    self.held.push(HeldBack { name: active.name.clone(), path: active.path.clone(), why });
                 }
             }
         }

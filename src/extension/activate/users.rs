@@ -26,7 +26,8 @@ pub(super) fn others_with(image: &Path, own: &Root) -> Result<Vec<PathBuf>, Erro
 }
 
 fn roots() -> Vec<PathBuf> {
-    let mut roots: Vec<PathBuf> = below(Path::new(SNAPSHOTS)).map(|path| path.join("snapshot")).collect();
+    let mut roots: Vec<PathBuf> = vec!["/".into()];
+    roots.extend(below(Path::new(SNAPSHOTS)).map(|path| path.join("snapshot")));
     for deployments in DEPLOYMENTS {
         for system in below(Path::new(deployments)) {
             roots.extend(below(&system.join("deploy")));

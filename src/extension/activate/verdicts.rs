@@ -90,13 +90,7 @@ impl Verdicts {
     }
 
     /// A digest of all that a verdict depends on.
-    pub(super) fn key(
-        &self,
-        host: &Host,
-        facts: &HostFacts,
-        found: &[&Active],
-        others: &[&Stranger],
-    ) -> String {
+    pub(super) fn key(host: &Host, facts: &HostFacts, found: &[&Active], others: &[&Stranger]) -> String {
         let mut text =
             serde_json::to_string(&(env!("CARGO_PKG_VERSION"), host.base(), found)).unwrap_or_default();
         text.push_str(&format!("{:?} {} {}", facts.release, facts.architecture, facts.systemd));

@@ -10,18 +10,18 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::changes::{Installed, InstalledDeb, SeenPaths};
 use super::error::Error;
 use super::gather::{Fate, Gathered};
 use super::naming::ExtensionName;
 use super::source::Source;
 use crate::extension::database::places;
+use crate::package::Header;
 use crate::package::archive::{self, Deb, Fault, Rpm};
 use crate::package::deb822::{Document, Stanza};
 use crate::package::digest::FileDigest;
-use crate::package::header::{FileFlags, FileState, Header, MAGIC, Value, tag};
+use crate::package::header::{File, FileFlags, FileState, MAGIC, Value, tag};
+use crate::pkgdb;
 use crate::pkgdb::dpkg::{self, Entry};
-use crate::sys::Root;
 
 /// What databases have of the packages of an image.
 #[derive(Debug, Default)]
@@ -35,13 +35,8 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// Those of all sources: of packages, and of those that are installed in overlays.
-    pub(super) fn of(
-        sources: &[Source],
-        gathered: &[Gathered],
-        base: &Root,
-        time: u32,
-    ) -> Result<Records, Error> {
+    /// Those of all sources that are packages.
+    pub(super) fn of(sources: &[Source], gathered: &[Gathered], time: u32) -> Result<Records, Error> {
         let mut records = Records::default();
         for (source, gathered) in sources.iter().zip(gathered) {
             let there = There::of(&gathered.fates);
@@ -54,13 +49,55 @@ impl Records {
                     fault: Fault::Control(error),
                 })?;
             } else if let Source::Changes(changes) = source {
-                let mut seen = changes.seen_paths(base, &gathered.files);
-                for package in changes.installed() {
-                    records.add_installed(package, &mut seen);
-                }
+                let of_changes = changes.records();
+                records.headers.extend_from_slice(&of_changes.headers);
+                records.stanzas.extend(of_changes.stanzas.iter().cloned());
+                records.info.extend(of_changes.info.clone());
             }
         }
         Ok(records)
+    }
+
+    /// Adds a package of rpm's as another database has it, but for files that are not `there`: by their paths from the root,
+    /// without a slash before.
+    pub(super) fn add_installed_rpm(&mut self, blob: &[u8], there: &dyn Fn(&Path) -> bool) {
+        let Ok(header) = Header::parse(blob) else { return };
+        let states = header.files().map(|file| {
+            let state = file.state.unwrap_or(FileState::Normal);
+            let is_lost = state == FileState::Normal && !is_there(&file, there);
+            if is_lost { FileState::NotInstalled.number() } else { state.number() }
+        });
+        let states: Vec<u8> = states.collect();
+        let blob = match states.is_empty() {
+            true => None,
+            false => header.with(tag::FILE_STATES, &Value::Char(states)),
+        };
+        self.headers.extend_from_slice(&MAGIC);
+        self.headers.extend(blob.as_deref().unwrap_or(header.blob()));
+    }
+
+    /// Adds a package of dpkg's as another database has it, likewise.
+    pub(super) fn add_installed_deb(
+        &mut self,
+        entry: &Entry,
+        info: impl Fn(&str) -> Result<Option<Vec<u8>>, pkgdb::Error>,
+        there: &dyn Fn(&Path) -> bool,
+    ) -> Result<(), Error> {
+        let stem = dpkg::stem(entry);
+        for (kind, path_of) in INFO {
+            let Some(text) = info(kind)? else { continue };
+            let lines = text.split_inclusive(|byte| *byte == b'\n');
+            let kept = lines.filter(|line| path_of(line.trim_ascii_end()).is_none_or(|path| there(&path)));
+            self.info.insert(format!("{stem}.{kind}"), kept.flatten().copied().collect());
+        }
+        let conffiles: Vec<(PathBuf, String)> = entry
+            .conffiles
+            .iter()
+            .map(|file| (file.path.strip_prefix("/").unwrap_or(&file.path).to_owned(), file.digest.clone()))
+            .filter(|(path, _)| there(path))
+            .collect();
+        self.stanzas.push(stanza(&entry.stanza, &conffiles));
+        Ok(())
     }
 
     /// Where they are in the image: a file, or a directory of them.
@@ -98,27 +135,14 @@ impl Records {
         files
     }
 
-    /// A package that is installed in an overlay: as its database has it, without files that are not there.
-    fn add_installed(&mut self, package: &Installed, seen: &mut SeenPaths<'_>) {
-        match package {
-            Installed::Rpm(blob) => {
-                self.headers.extend_from_slice(&MAGIC);
-                self.headers.extend(header_of_what_is_seen(blob, seen));
-            }
-            Installed::Dpkg(deb) => {
-                let InstalledDeb { stanza, stem, info } = &**deb;
-                for (kind, text) in info {
-                    self.info.insert(format!("{stem}.{kind}"), paths_that_are_seen(text, seen));
-                }
-                self.stanzas.push(stanza.clone());
-            }
-        }
-    }
-
     fn add_deb(&mut self, deb: &Deb, fates: &[Fate], there: &There<'_>) -> Result<(), crate::package::Error> {
         let digests = digests(deb, fates);
         let conffiles: Vec<PathBuf> = deb.conffiles().filter(|path| there.has(path)).collect();
-        let entry = Entry::parse(stanza(deb.stanza(), &conffiles, &digests))?;
+        let noted = conffiles.iter().map(|path| {
+            let digest = digests.get(&**path).map_or_else(|| "newconffile".to_owned(), FileDigest::to_string);
+            (path.clone(), digest)
+        });
+        let entry = Entry::parse(stanza(deb.stanza(), &noted.collect::<Vec<_>>()))?;
         let stem = dpkg::stem(&entry);
         let mut add = |kind: &str, text: Vec<u8>| {
             self.info.insert(format!("{stem}.{kind}"), text);
@@ -149,50 +173,41 @@ impl<'a> There<'a> {
 
 fn header(rpm: &Rpm, there: &There<'_>, time: u32) -> Vec<u8> {
     let header = rpm.header();
-    let states: Vec<FileState> = header
+    let states = header
         .files()
         .map(|file| {
-            let path = file.path();
-            let path = path.strip_prefix("/").unwrap_or(&path);
-            // What is only made at its place is in no package.
-            let is_there = there.has(path) || file.flags.contains(FileFlags::GHOST);
+            let is_there = is_there(&file, &|path| there.has(path));
             if is_there { FileState::Normal } else { FileState::NotInstalled }
         })
-        .collect();
+        .collect::<Vec<_>>();
     rpm.installed_header(time, &states)
 }
 
-/// A header of a database, in which files that are not there are not installed.
-fn header_of_what_is_seen(blob: &[u8], seen: &mut SeenPaths<'_>) -> Vec<u8> {
-    let Ok(header) = Header::parse(blob) else { return blob.to_vec() };
-    let mut is_changed = false;
-    let states: Vec<u8> = header
-        .files()
-        .map(|file| {
-            let is_expected = file.is_installed() && !file.flags.contains(FileFlags::GHOST);
-            let is_gone = is_expected && !seen.has(&file.path());
-            is_changed |= is_gone;
-            let state =
-                if is_gone { FileState::NotInstalled } else { file.state.unwrap_or(FileState::Normal) };
-            state.number()
-        })
-        .collect();
-    let changed = is_changed.then(|| header.with(tag::FILE_STATES, &Value::Char(states))).flatten();
-    changed.unwrap_or_else(|| blob.to_vec())
+/// Whether a file of a header is there. What is only made at its place is in no package.
+fn is_there(file: &File<'_>, there: &dyn Fn(&Path) -> bool) -> bool {
+    let path = file.path();
+    file.flags.contains(FileFlags::GHOST) || there(path.strip_prefix("/").unwrap_or(&path))
 }
 
-/// The lines of a list whose paths are there: each is a path, or a digest and a path.
-fn paths_that_are_seen(text: &[u8], seen: &mut SeenPaths<'_>) -> Vec<u8> {
-    let path = |line: &[u8]| -> PathBuf {
-        let start = line.windows(2).position(|two| two == b"  ").filter(|_| !line.starts_with(b"/"));
-        OsStr::from_bytes(&line[start.map_or(0, |at| at + 2)..]).into()
-    };
-    let lines = text.split_inclusive(|byte| *byte == b'\n');
-    lines.filter(|line| seen.has(&path(line.trim_ascii_end()))).flatten().copied().collect()
+/// What a line of a file in `info/` is about: a path from the root, without a slash before.
+type PathOf = fn(&[u8]) -> Option<PathBuf>;
+
+/// Files in `info/` that are recorded.
+const INFO: [(&str, PathOf); 3] =
+    [("list", absolute_path), ("conffiles", absolute_path), ("md5sums", path_behind_digest)];
+
+fn absolute_path(line: &[u8]) -> Option<PathBuf> {
+    let path = line.strip_prefix(b"/").filter(|path| *path != b".")?;
+    Some(OsStr::from_bytes(path).into())
+}
+
+fn path_behind_digest(line: &[u8]) -> Option<PathBuf> {
+    let (_, path) = line.split_at_checked(34)?;
+    Some(OsStr::from_bytes(path).into())
 }
 
 /// A package's stanza in `status`: its control file, and what dpkg adds.
-fn stanza(control: &Stanza, conffiles: &[PathBuf], digests: &HashMap<&Path, FileDigest>) -> Stanza {
+fn stanza(control: &Stanza, conffiles: &[(PathBuf, String)]) -> Stanza {
     let mut stanza = Stanza::of([]);
     for (name, value) in control.fields() {
         let Ok(name) = std::str::from_utf8(name) else { continue };
@@ -208,10 +223,8 @@ fn stanza(control: &Stanza, conffiles: &[PathBuf], digests: &HashMap<&Path, File
         }
     }
     if !conffiles.is_empty() {
-        let lines = conffiles.iter().map(|path| {
-            let digest = digests.get(&**path).map_or_else(|| "newconffile".to_owned(), FileDigest::to_string);
-            [b"\n /", bytes(path), b" ", digest.as_bytes()].concat()
-        });
+        let lines =
+            conffiles.iter().map(|(path, digest)| [b"\n /", bytes(path), b" ", digest.as_bytes()].concat());
         stanza.set("Conffiles", &lines.collect::<Vec<_>>().concat());
     }
     stanza

@@ -140,7 +140,7 @@ fn write(
     let mut gathered = parallel::gather_all(sources, &common, &writer, options.threads)?;
     let time = request.time.unwrap_or_else(|| newest(&gathered));
 
-    let records = Records::of(sources, &gathered, &base.root, time)?;
+    let records = Records::of(sources, &gathered, time)?;
     let mut assembly = Assembly::new(&base.root, time.into());
     for (source, gathered) in sources.iter().zip(&mut gathered) {
         assembly.add(source.name(), std::mem::take(&mut gathered.files))?;

@@ -17,7 +17,7 @@ pub(crate) fn make_images(directory: &Path, tree: &Path) {
 fn extensions_are_merged_where_they_fit_and_nothing_is_missing_meanwhile() {
     if debian::has("mksquashfs") {
         alone::check("trixie", "extension/activate.sh", |place, tree| {
-            make_images(&place.join("share"), tree)
+            make_images(&place.join("share"), tree);
         });
     }
 }

@@ -31,6 +31,7 @@ added() {
     onlay ext add /srv/images/one_1_any.raw 2>/results/said
     says "onlay: 'one' 1 added and enabled"
     says 'onlay: merged: one'
+    refuse grep 'cannot be written' /results/said
     test "$(one)" = 'one 1'
     merged one
     refuse touch /usr/bin/x
@@ -128,6 +129,8 @@ everywhere() {
     await grep 'not found' /srv/seen/now
     onlay ext enable one
     await grep -x 'one 2' /srv/seen/now
+    # And nothing of what was merged before is left there.
+    test "$(grep -c ' - overlay sysext ' /proc/$!/mountinfo)" = 2
     touch /srv/seen/stop
     wait $!
     local before
@@ -164,6 +167,9 @@ refused() {
     cp three_1_any.raw again_1_any.raw
     tell onlay ext add three_1_any.raw again_1_any.raw
     says "are both extension 'three'"
+    mkfifo pipe.raw
+    tell timeout 20 onlay ext add pipe.raw
+    test "$code" = 1
     tell onlay ext add nameless_1_any.raw
     says 'it has no release file'
     refuse onlay ext add missing.raw
@@ -322,9 +328,13 @@ of_other_roots() {
     # Nor is another image put in its place.
     tell onlay ext add /srv/images/other_2.raw
     says "there is another image of 'one' 2, which $next uses"
-    onlay --root $next ext disable one
+    onlay ext remove one
+    onlay ext add /srv/images/one_2_any.raw 2>&1 | grep "'one' 2 is there already, enabled"
+    # Nor does the other root take it from this one.
+    onlay --root $next ext remove one 2>&1 | grep "'one' 2 disabled; its image is kept for /$"
     test ! -e $next/etc/systemd/system/onlay-extensions.service
     rm -r /.snapshots
+    onlay ext add --disabled /srv/images/one_1_any.raw
 }
 
 # By two at once, both come; whatever instant one is killed at, the next one finishes it, and nothing that is merged is missing.
@@ -368,6 +378,54 @@ no_systemd() {
     test ! -e /var/lib/onlay/images/three_1_any.raw
 }
 
+# systemd may refuse what we find nothing wrong with: it is held back alone; and where that is of no use, all is as it was.
+systemd_refuses() {
+    mkdir /srv/wrap
+    cat >/srv/wrap/systemd-sysext <<'EOF'
+#!/bin/sh
+if [ -e "$(cat /srv/wrap/unwanted)" ]; then
+    case $* in *\ merge) echo 'it is not wanted' >&2 && exit 1 ;; esac
+fi
+exec /usr/bin/systemd-sysext "$@"
+EOF
+    chmod +x /srv/wrap/systemd-sysext
+    echo /run/extensions/three.raw >/srv/wrap/unwanted
+    tell env PATH="/srv/wrap:$PATH" onlay ext add /srv/images/three_1_any.raw /srv/images/wanted_1_any.raw
+    test "$code" = 1
+    says "'three' is held back: systemd does not merge it: it is not wanted"
+    merged one two wanted
+    onlay ext list | grep -E '^three +1 .* held back'
+    echo / >/srv/wrap/unwanted
+    tell env PATH="/srv/wrap:$PATH" onlay ext enable one=1
+    test "$code" = 1
+    says 'systemd does not merge the extensions: it is not wanted'
+    test "$(one)" = 'one 2'
+    test "$(readlink /run/extensions/one.raw)" = /var/lib/onlay/images/one_2_any.raw
+    merged one two wanted
+    onlay ext enable one
+    onlay ext remove three wanted
+    merged one two
+}
+
+# As on hosts of OSTree's, where /opt is a link.
+opt_elsewhere() {
+    onlay ext disable two
+    mv /opt /var/opt
+    ln -s var/opt /opt
+    onlay ext enable two
+    cat /var/opt/two/file
+    onlay ext enable one=1
+    onlay ext enable one
+    grep x /opt/two/file
+    test "$(grep -c ' /var/opt .* - overlay sysext ' /proc/self/mountinfo)" = 1
+    onlay ext disable two
+    test ! -e /opt/two
+    rm /opt
+    mv /var/opt /opt
+    onlay ext enable two
+    merged one two
+}
+
 gone() {
     onlay ext remove one two
     nothing
@@ -393,4 +451,6 @@ step of-other-roots of_other_roots
 step at-once-and-killed at_once_and_killed
 step full-disk full_disk
 step no-systemd no_systemd
+step systemd-refuses systemd_refuses
+step opt-elsewhere opt_elsewhere
 step gone gone

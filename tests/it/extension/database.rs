@@ -294,6 +294,7 @@ fn dpkg_tells_the_truth_where_its_database_is_in_usr() {
         let image = build(tree, place, "tools", &packages, &["--drop", "usr/share/doc"]);
         let share = place.join("share");
         fs::rename(&image, share.join(image.file_name().expect("a name"))).expect("ours");
+        fs::copy(&package, share.join("lab-deb.deb")).expect("there is room");
         fs::write(share.join("expected"), "> lab-deb:amd64\t1:2.0-3\n> onlay-tool\t1:2.0-3\n").expect("ours");
     });
 }

@@ -95,6 +95,21 @@ unmerged() {
     done
 }
 
+# What was installed in an overlay is known as well when that is kept as an extension.
+saved() {
+    rm /etc/lab-deb.conf
+    inside kept -- 'dpkg --install /results/lab-deb.deb'
+    cd /results
+    onlay save kept --ext kept --drop usr/share/doc
+    tell onlay ext add /results/kept_*.raw
+    test "$code" = 0
+    refuse says 'dpkg does not'
+    dpkg --search /usr/share/lab-deb/file | grep '^lab-deb:amd64: '
+    dpkg --search /etc/lab-deb.conf | grep '^lab-deb:amd64: '
+    dpkg --verify lab-deb
+    onlay ext remove kept
+}
+
 step before before
 step merged merged
 step listed listed
@@ -102,4 +117,5 @@ step apt by_apt
 step as-at-boot as_at_boot
 step elsewhere elsewhere
 step unmerged unmerged
+step saved saved
 finish

@@ -37,7 +37,9 @@ image wanted 1 "mkdir -p $libraries; cp '$tree/$libraries/libselinux.so.1' $libr
 image large 1 'head -c 30M /dev/urandom >usr/bin/data'
 # Of a service: its user, its files, and what is to be restarted.
 image served 1 'mkdir -p usr/lib/systemd/system usr/lib/sysusers.d usr/lib/tmpfiles.d
-    printf "EXTENSION_RESTART_UNITS=served.service\nEXTENSION_RELOAD_OR_RESTART_UNITS=probe.service\n" >>usr/lib/extension-release.d/extension-release.served
+    mkdir usr/lib/systemd/system/multi-user.target.upholds
+    ln -s ../served.service usr/lib/systemd/system/multi-user.target.upholds/
+    printf "EXTENSION_RELOAD_MANAGER=1\nEXTENSION_RESTART_UNITS=served.service\nEXTENSION_RELOAD_OR_RESTART_UNITS=probe.service\n" >>usr/lib/extension-release.d/extension-release.served
     printf "[Service]\nExecStart=/usr/bin/sleep infinity\nUser=served\n" >usr/lib/systemd/system/served.service
     echo "u served -" >usr/lib/sysusers.d/served.conf
     echo "d /var/lib/served 0700 served" >usr/lib/tmpfiles.d/served.conf'

@@ -53,6 +53,7 @@ merged() {
     test "$code" = 0
     refuse says 'merged anew'
     onlay ext list | grep '^tools .* active '
+    onlay ext refresh --json | grep "'tools' has lab-config in version 2.0-1, which replaces the base's 1.0-1"
     onlay ext check
     # What is generated is there once.
     test "$(find /var/lib/onlay/database -mindepth 1 -maxdepth 1 -type d | wc -l)" = 1
@@ -148,6 +149,19 @@ unmerged() {
     done
 }
 
+# What was installed in an overlay is known as well when that is kept as an extension.
+saved() {
+    inside kept -- "$zypper install lab-tool=1.0"
+    cd /results
+    onlay save kept --ext kept
+    tell onlay ext add /results/kept_*.raw
+    test "$code" = 0
+    refuse says 'package database'
+    rpm --query --file /usr/bin/lab-strace | grep '^lab-tool-1.0-1'
+    rpm --verify lab-tool
+    onlay ext remove kept
+}
+
 step before before
 step merged merged
 step listed listed
@@ -157,4 +171,5 @@ step zypper by_zypper
 step dnf by_dnf
 step elsewhere elsewhere
 step unmerged unmerged
+step saved saved
 finish

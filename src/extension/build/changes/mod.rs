@@ -5,7 +5,6 @@
 //! the upper directory says of it; what has another place by convention goes there; the rest is told, by why it stays.
 
 mod packages;
-mod records;
 mod rules;
 mod sort;
 mod units;
@@ -16,15 +15,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-pub(super) use records::{Installed, InstalledDeb, SeenPaths};
 pub(super) use rules::is_index;
 pub use rules::{Untaken, Weight};
 
 use super::error::Error;
 use super::manifest::PackageNote;
 use super::placing::Placed;
+use super::recipe::Recipe;
+use super::records::Records;
 use crate::overlay::Packages;
 use crate::overlay::changes::Change;
+use crate::pkgdb::dpkg::Aliases;
 use crate::sys::Root;
 use sort::{Sorted, Taken};
 use users::NewUsers;
@@ -42,6 +43,8 @@ pub struct Seen<'a> {
     pub changes: &'a [Change],
     /// Whose packages differ, where there is a database.
     pub packages: Option<&'a Packages>,
+    /// How it is to be built: what it drops is not there.
+    pub recipe: &'a Recipe,
 }
 
 /// Changes that are sorted.
@@ -52,7 +55,7 @@ pub struct Changes {
     sorted: Sorted,
     users: NewUsers,
     packages: Vec<PackageNote>,
-    installed: Vec<Installed>,
+    records: Records,
     replaced: Vec<String>,
     removed_packages: Vec<String>,
 }
@@ -63,15 +66,22 @@ impl Changes {
         let mut sorted = sort::sort(seen.view, seen.base, seen.changes)?;
         let users = NewUsers::between(seen.base, seen.view, &sorted)?;
         sorted.tell(users.untaken());
-        let packages = seen.packages.map(|packages| packages::read(seen.view, packages)).transpose()?;
-        let (packages, installed) = packages.unwrap_or_default();
+        let (aliases, filter) = (Aliases::of(seen.view)?, seen.recipe.filter());
+        let there = |path: &Path| {
+            let path = aliases.resolve(&Path::new("/").join(path));
+            let path = path.strip_prefix("/").unwrap_or(&path);
+            let is_taken = sorted.taken.contains_key(path) && !filter.drops(path);
+            is_taken || seen.base.lstat(path).is_ok_and(|found| found.is_some())
+        };
+        let notes = seen.packages.map(|packages| packages::notes(seen.view, packages, &there)).transpose()?;
+        let (packages, records) = notes.unwrap_or_default();
         Ok(Changes {
             name: seen.name.clone(),
             view: seen.view.try_clone()?,
             sorted,
             users,
             packages,
-            installed,
+            records,
             replaced: seen.packages.map(packages::replaced).unwrap_or_default(),
             removed_packages: seen.packages.map(packages::removed).unwrap_or_default(),
         })
@@ -85,6 +95,11 @@ impl Changes {
     /// Packages that it has and the base lacks, or has in another version.
     pub fn packages(&self) -> &[PackageNote] {
         &self.packages
+    }
+
+    /// What a database is to have of those.
+    pub(super) fn records(&self) -> &Records {
+        &self.records
     }
 
     /// Packages that hide another version of the base's, in words.

@@ -1,10 +1,11 @@
 //! The packages of an overlay, as a manifest tells them: by its own database, which has their headers and stanzas.
 
+use std::path::Path;
 use std::time::Duration;
 
-use super::records::Installed;
 use crate::extension::build::error::Error;
 use crate::extension::build::manifest::PackageNote;
+use crate::extension::build::records::Records;
 use crate::overlay::Packages;
 use crate::package::Identity;
 use crate::package::header::{Header, tag};
@@ -15,25 +16,55 @@ use crate::sys::Root;
 /// How long to wait for who changes a database.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What the view has and the base lacks, or has otherwise, by name: as a manifest tells it, and as it is installed.
-pub(super) fn read(view: &Root, packages: &Packages) -> Result<(Vec<PackageNote>, Vec<Installed>), Error> {
-    let (mut notes, mut installed) = (Vec::new(), Vec::new());
+/// Notes of what the view has and the base lacks, or has otherwise, by name; and what a database is to have of them where the
+/// extension is merged. `there` says which files are there then, by their paths from the root, without a slash before.
+pub(super) fn notes(
+    view: &Root,
+    packages: &Packages,
+    there: &dyn Fn(&Path) -> bool,
+) -> Result<(Vec<PackageNote>, Records), Error> {
     let compared = packages.changes();
     // Keys of signers are packages in rpm's database, and have no architecture.
-    let mut news: Vec<&Package> = compared
+    let news: Vec<&Package> = compared
         .iter()
         .filter_map(|compared| compared.new)
         .filter(|package| !package.arch.is_empty())
         .collect();
-    let place = if news.is_empty() { None } else { Place::in_root(view)? };
-    let Some(place) = place else { return Ok((notes, installed)) };
+    if news.is_empty() {
+        return Ok(Default::default());
+    }
+    let Some(place) = Place::in_root(view)? else { return Ok(Default::default()) };
     let database = place.open(PATIENCE)?;
-    news.sort_by(|a, b| (&a.name, &a.arch, &a.version).cmp(&(&b.name, &b.arch, &b.version)));
+    let mut records = Records::default();
+    let mut notes = Vec::new();
     for package in news {
         notes.push(note(&database, package)?);
-        installed.extend(Installed::read(&database, package)?);
+        record(&database, package, there, &mut records)?;
     }
-    Ok((notes, installed))
+    notes.sort_by(|a, b| (&a.name, &a.architecture, &a.version).cmp(&(&b.name, &b.architecture, &b.version)));
+    Ok((notes, records))
+}
+
+fn record(
+    database: &AnyDatabase,
+    package: &Package,
+    there: &dyn Fn(&Path) -> bool,
+    records: &mut Records,
+) -> Result<(), Error> {
+    match database {
+        AnyDatabase::Rpm(database) => database.each_named(&package.name, &mut |_, blob| {
+            if Identity::of(blob) == package.identity {
+                records.add_installed_rpm(blob, there);
+            }
+            Ok(())
+        })?,
+        AnyDatabase::Dpkg(database) => {
+            if let Some(entry) = database.present().find(|entry| entry.package() == *package) {
+                records.add_installed_deb(entry, |kind| database.info_file(entry, kind), there)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn note(database: &AnyDatabase, package: &Package) -> Result<PackageNote, pkgdb::Error> {
