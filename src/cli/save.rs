@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::arguments::Place;
 use super::build::{Job, Report, make};
 use super::db;
+use super::ext;
 use super::image_options::Options;
 use super::output;
 use super::report::Error;
@@ -43,6 +44,9 @@ pub(super) struct Arguments {
     /// The extension's name
     #[arg(long, value_name = "NAME", required = true)]
     ext: String,
+    /// Add it to this host, as 'onlay ext add' does: it is merged now and at boot
+    #[arg(long, conflicts_with_all = ["live", "dry_run"])]
+    add: bool,
     #[command(flatten)]
     options: Options,
 }
@@ -89,8 +93,11 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     };
     if arguments.options.json {
         output::print_json(&report)?;
-    } else if let Some(image) = &report.image {
-        tell_next(place, image, arguments.live);
+    }
+    match &report.image {
+        Some(image) if arguments.add => return ext::add(place, image),
+        Some(image) if !arguments.options.json => tell_next(place, image, arguments.live),
+        _ => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -195,7 +202,7 @@ fn build_from(
     {
         db::tell_unreadable(count, whose);
     }
-    let seen = Seen { name: what, view, base: &host.root, changes, packages };
+    let seen = Seen { name: what, view, base: &host.root, changes, packages, recipe };
     let changes = Changes::of(&seen)?;
     if !options.replace && !changes.replaced().is_empty() {
         return Err(Error::Replaces { name: name.to_string(), packages: changes.replaced().to_vec() });

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
+use onlay::package::Header;
 use serde_json::Value;
 
 use crate::alone;
@@ -20,8 +21,8 @@ fn onlay(bed: &Bed, arguments: &[&str]) -> Output {
 }
 
 /// What unsquashfs makes of an image.
-fn unpacked(bed: &Bed, image: &str) -> PathBuf {
-    let to = bed.place().join("unpacked");
+fn unpacked(bed: &Bed, image: &str, name: &str) -> PathBuf {
+    let to = bed.place().join(name);
     expect_success(
         command("unsquashfs").args(["-quiet", "-no-progress", "-dest"]).arg(&to).arg(bed.place().join(image)),
     );
@@ -127,8 +128,9 @@ fn what_is_installed_and_changed_becomes_an_image_that_shows_it() {
     assert!(bytes == fs::read(bed.place().join(&image)).expect("it was made"), "it is another one");
     expect_success(command("systemd-dissect").arg(bed.place().join(&image)));
 
-    let top = unpacked(&bed, &image);
+    let top = unpacked(&bed, &image, "unpacked");
     check_generated(&top);
+    check_records(&bed, &top, &image);
     compare_merged(&bed, &top, &shown);
     let capable = words(&expect_success(command("getcap").arg(top.join("usr/bin/lab.real"))));
     assert!(capable.contains("cap_net_raw=ep"), "{capable}");
@@ -174,6 +176,30 @@ fn check_generated(top: &Path) {
     let number = fixed.split([' ', ':']).nth(2).expect("a number");
     assert!(made.contains(&format!("\nlab:x:{number}:")), "{made}");
     assert!(read(&root, "etc/group").contains("adm:x:4:lab\n"));
+}
+
+/// What dpkg reads of the package in the image, without what was dropped.
+fn check_records(bed: &Bed, top: &Path, image: &str) {
+    let query = |top: &Path, arguments: &[&str]| {
+        let database = top.join("usr/share/onlay/extensions/lab.dpkg");
+        let mut query = command("dpkg-query");
+        words(&expect_success(query.arg("--admindir").arg(database).args(arguments)))
+    };
+    assert!(query(top, &["--show"]).starts_with("lab\t1:2.0-3\n"));
+    assert!(
+        query(top, &["--show", "--showformat", "${db:Status-Status} ${Source}", "lab"])
+            .starts_with("installed labsrc")
+    );
+    assert!(query(top, &["--search", "/usr/bin/lab.real"]).starts_with("lab: /usr/bin/lab.real\n"));
+    let files = query(top, &["--listfiles", "lab"]);
+    for path in ["/usr/bin/lab.other", "/etc/lab.d", "/etc/lab.d/lab.conf", "/opt/lab/file", "/usr"] {
+        assert!(files.contains(&format!("{path}\n")), "{path}: {files}");
+    }
+    fs::create_dir(bed.place().join("fewer")).expect("ours");
+    expect_words(&onlay(bed, &["save", "x", "--ext", "lab", "--drop", "opt/lab", "--output", "fewer"]));
+    let fewer = unpacked(bed, &format!("fewer/{image}"), "unpacked-fewer");
+    let files = query(&fewer, &["--listfiles", "lab"]);
+    assert!(!files.contains("/opt/lab") && files.contains("/usr/bin/lab.other\n"), "{files}");
 }
 
 /// Lays the image's files over those of the base, and compares with what the overlay showed.
@@ -300,7 +326,7 @@ fn packages_of_rpm_are_told_with_their_licences() {
         "rpm --install --nosignature /srv/repo/base/noarch/lab-daemon-*.rpm",
         Stdio::null(),
     ));
-    let report = onlay(&bed, &["save", "--ext", "lab-daemon", "--json"]);
+    let report = onlay(&bed, &["save", "--ext", "lab-daemon", "--json", "--drop", "usr/lib/sysusers.d"]);
     assert!(report.status.success(), "{}", words(&report));
     let report: Value = serde_json::from_slice(&report.stdout).expect("JSON");
     let packages = report["manifest"]["packages"].as_array().expect("a list");
@@ -319,6 +345,16 @@ fn packages_of_rpm_are_told_with_their_licences() {
     let image = report["image"].as_str().expect("a path");
     let listed = words(&expect_success(command("unsquashfs").args(["-lls"]).arg(bed.place().join(image))));
     assert!(!listed.contains("rpmdb"), "{listed}");
+    let top = unpacked(&bed, image, "unpacked");
+    let headers =
+        fs::read(top.join("usr/share/onlay/extensions/lab-daemon.rpm-headers")).expect("it is there");
+    let headers = onlay::pkgdb::rpm::read_headers(&headers).expect("as rpm exports them");
+    let header = Header::parse(headers[0]).expect("it is one");
+    assert_eq!((headers.len(), &*header.name()), (1, "lab-daemon"));
+    // What is not in the image is not installed.
+    let missing: Vec<PathBuf> =
+        header.files().filter(|file| !file.is_installed()).map(|file| file.path()).collect();
+    assert_eq!(missing, [PathBuf::from("/usr/lib/sysusers.d/lab-daemon.conf")]);
     bed.assert_tree_unchanged();
 }
 

@@ -1,6 +1,6 @@
 //! `onlay ext add`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueHint};
@@ -32,6 +32,14 @@ pub(super) struct Arguments {
     unfit: bool,
     #[command(flatten)]
     way: Way,
+}
+
+impl Arguments {
+    /// To add one image, and have it merged.
+    pub(super) fn of(image: &Path) -> Arguments {
+        let way = Way { no_refresh: false, dry_run: false };
+        Arguments { files: vec![image.to_owned()], disabled: false, unfit: false, way }
+    }
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {

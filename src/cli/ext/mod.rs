@@ -8,6 +8,7 @@ mod owner;
 mod refresh;
 mod told;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -63,6 +64,11 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         Verb::Check(arguments) => check::run(place, arguments),
         Verb::Owner(arguments) => owner::run(place, arguments),
     }
+}
+
+/// Adds an image, and has it merged.
+pub(super) fn add(place: &Place, image: &Path) -> Result<ExitCode, Error> {
+    add::run(place, &add::Arguments::of(image))
 }
 
 /// The extensions of a host, for 'onlay status'.

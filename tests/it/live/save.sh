@@ -38,7 +38,24 @@ all_is_as_it_was() {
     onlay inspect --files /results/lab_7_any.raw | grep usr/bin/lab
 }
 
+# The whole way: tried where nobody sees it, kept as an extension, there and told.
+kept() {
+    # Images are merged by loop devices.
+    mount -t devtmpfs devtmpfs /dev
+    mv /tmp/lab.deb /var/tmp
+    onlay shell try -- dpkg --install /var/tmp/lab.deb
+    refuse test -e /usr/bin/lab
+    cd /results
+    onlay save try --ext lab --add 2>&1 | tee /results/said
+    lab
+    onlay ext list | grep lab
+    onlay ext owner /usr/bin/lab | grep lab
+    onlay ext remove lab
+    refuse test -e /usr/bin/lab
+}
+
 step nothing-is-unlocked nothing_is_unlocked
 step nothing-is-changed nothing_is_changed
 step saved saved
 step all-is-as-it-was all_is_as_it_was
+step kept kept

@@ -21,6 +21,7 @@ pub use rules::{Untaken, Weight};
 use super::error::Error;
 use super::manifest::PackageNote;
 use super::placing::Placed;
+use super::recipe::Recipe;
 use super::records::Records;
 use crate::overlay::Packages;
 use crate::overlay::changes::Change;
@@ -42,6 +43,8 @@ pub struct Seen<'a> {
     pub changes: &'a [Change],
     /// Whose packages differ, where there is a database.
     pub packages: Option<&'a Packages>,
+    /// How it is to be built: what it drops is not there.
+    pub recipe: &'a Recipe,
 }
 
 /// Changes that are sorted.
@@ -63,11 +66,12 @@ impl Changes {
         let mut sorted = sort::sort(seen.view, seen.base, seen.changes)?;
         let users = NewUsers::between(seen.base, seen.view, &sorted)?;
         sorted.tell(users.untaken());
-        let aliases = Aliases::of(seen.view)?;
+        let (aliases, filter) = (Aliases::of(seen.view)?, seen.recipe.filter());
         let there = |path: &Path| {
             let path = aliases.resolve(&Path::new("/").join(path));
             let path = path.strip_prefix("/").unwrap_or(&path);
-            sorted.taken.contains_key(path) || seen.base.lstat(path).is_ok_and(|found| found.is_some())
+            let is_taken = sorted.taken.contains_key(path) && !filter.drops(path);
+            is_taken || seen.base.lstat(path).is_ok_and(|found| found.is_some())
         };
         let notes = seen.packages.map(|packages| packages::notes(seen.view, packages, &there)).transpose()?;
         let (packages, records) = notes.unwrap_or_default();
