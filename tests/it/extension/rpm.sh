@@ -137,11 +137,30 @@ elsewhere() {
     umount /root/base/proc /root/base
 }
 
+# Whatever instant somebody is killed at, the next one has it right.
+killed() {
+    for delay in 0.02 0.1 0.2 0.3; do
+        for verb in disable enable; do
+            # So that there is something to be made each time.
+            local used
+            used=$(basename "$(dirname "$(readlink /run/extensions/zzz-onlay-packages)")")
+            find /var/lib/onlay/database -mindepth 1 -maxdepth 1 -type d ! -name "$used" -exec rm -r {} +
+            timeout --signal=KILL "$delay" onlay ext $verb newer || true
+            rpm --query --all >/dev/null
+        done
+    done
+    onlay ext enable newer
+    onlay ext refresh
+    all | diff /results/merged.rpm -
+}
+
 unmerged() {
     onlay ext disable newer
     rpm --query lab-tool lab-epoch >/results/said
     diff - /results/said <<<$'lab-tool-1.0-1.x86_64\nlab-epoch-20.0-1.noarch'
     onlay ext disable tools
+    # Nobody needs it any more.
+    test -z "$(ls /var/lib/onlay/database)"
     refuse rpm --query lab-tool
     base after
     for kind in rpm zypper dnf files; do
@@ -149,9 +168,29 @@ unmerged() {
     done
 }
 
+# The database is about what is merged: systemd may refuse what is thought to fit.
+held_back() {
+    mkdir /srv/wrap
+    cat >/srv/wrap/systemd-sysext <<'EOF'
+#!/bin/sh
+if [ -e /run/extensions/newer.raw ]; then
+    case $* in *\ merge) echo 'it is not wanted' >&2 && exit 1 ;; esac
+fi
+exec /usr/bin/systemd-sysext "$@"
+EOF
+    chmod +x /srv/wrap/systemd-sysext
+    tell env PATH="/srv/wrap:$PATH" onlay ext enable tools newer
+    test "$code" = 1
+    says "'newer' is held back: systemd does not merge it"
+    refuse says "'newer' has"
+    rpm --query lab-tool lab-epoch >/results/said
+    diff - /results/said <<<$'lab-tool-1.0-1.x86_64\nlab-epoch-20.0-1.noarch'
+    onlay ext disable tools newer
+}
+
 # What was installed in an overlay is known as well when that is kept as an extension.
 saved() {
-    inside kept -- "$zypper install lab-tool=1.0"
+    inside kept -- 'rpm --install /srv/repo/base/x86_64/lab-tool-1.0-1.x86_64.rpm'
     cd /results
     onlay save kept --ext kept
     tell onlay ext add /results/kept_*.raw
@@ -170,6 +209,8 @@ step read-only read_only
 step zypper by_zypper
 step dnf by_dnf
 step elsewhere elsewhere
+step killed killed
 step unmerged unmerged
 step saved saved
+step held-back held_back
 finish
