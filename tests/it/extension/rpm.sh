@@ -1,5 +1,5 @@
 #!/bin/bash
-# rpm, zypper and dnf on a host whose packages are RPMs, while extensions are merged by systemd-sysext, and with them the
+# rpm, and zypper or dnf, on a host whose packages are RPMs, while extensions are merged by systemd-sysext, and with them the
 # database that was made for that. The host's /usr is read-only.
 # shellcheck source=tests/it/machine/steps.sh
 . /usr/local/bin/steps.sh
@@ -7,16 +7,24 @@
 database=/usr/lib/sysimage/rpm
 zypper='zypper -n --no-refresh --no-gpg-checks'
 dnf=$(command -v dnf dnf5 | head -n 1)
+# As SUSE's hosts have it, and others.
+if [ -e $database/Packages.db ]; then manager=zypper; else manager=dnf; fi
 
 all() {
     rpm --query --all --queryformat '%{NAME} %{ARCH} %{EVR}\n' | sort
 }
 
-# What the base has, in the words of rpm, zypper and dnf; and all files of its database.
+installed() {
+    case $manager in
+    zypper) $zypper search --installed-only --details | grep '^i' ;;
+    dnf) "$dnf" --quiet list --installed ;;
+    esac
+}
+
+# What the base has, in the words of rpm and the package manager; and all files of its database.
 base() {
     all >"/results/$1.rpm"
-    $zypper search --installed-only --details | grep '^i' | sort >"/results/$1.zypper"
-    "$dnf" --quiet list --installed | sort >"/results/$1.dnf"
+    installed | sort >"/results/$1.manager"
     find $database -type f ! -name '*-shm' -exec sha256sum {} + | sort >"/results/$1.files"
 }
 
@@ -100,7 +108,7 @@ read_only() {
 }
 
 by_zypper() {
-    $zypper search --installed-only --details >/results/said
+    installed >/results/said
     grep -E 'lab-tool .*1.0-1' /results/said
     tell $zypper install --dry-run lab-tool
     test "$code" = 0
@@ -117,7 +125,7 @@ by_zypper() {
 }
 
 by_dnf() {
-    "$dnf" --quiet list --installed >/results/said
+    installed >/results/said
     grep -E 'lab-tool.*1.0-1' /results/said
     tell "$dnf" --assumeno install lab-tool-1.0
     says 'already installed'
@@ -163,7 +171,7 @@ unmerged() {
     test -z "$(ls /var/lib/onlay/database)"
     refuse rpm --query lab-tool
     base after
-    for kind in rpm zypper dnf files; do
+    for kind in rpm manager files; do
         diff "/results/before.$kind" "/results/after.$kind"
     done
 }
@@ -206,8 +214,7 @@ step merged merged
 step listed listed
 step sound sound
 step read-only read_only
-step zypper by_zypper
-step dnf by_dnf
+step "by-$manager" "by_$manager"
 step elsewhere elsewhere
 step killed killed
 step unmerged unmerged
