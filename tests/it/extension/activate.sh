@@ -243,6 +243,7 @@ beside_others() {
     refuse systemd-sysext refresh
     tell onlay ext refresh
     says "'/var/lib/extensions/noise.raw' is masked, since systemd would merge nothing"
+    onlay ext refresh --json | grep '"path": "/var/lib/extensions/noise.raw"'
     merged one two
     systemd-sysext refresh
     merged one two
@@ -296,6 +297,11 @@ damaged() {
     onlay ext list | grep -E '^three +- +- +held back'
     onlay ext remove three
     test ! -L /etc/onlay/extensions/three.raw
+    ln -s /srv/images/three_1_any.raw /etc/onlay/extensions/three.raw
+    tell onlay ext refresh
+    says "'three' is held back: its image is not in /var/lib/onlay/images"
+    merged one two
+    onlay ext disable three
     # A damaged record is none.
     echo '{' >/run/onlay/extensions.json
     echo '{' >$images/verdicts.json
