@@ -382,6 +382,40 @@ killed_between() {
     onlay ext enable one
 }
 
+# with_fault CALL WHAT ARGUMENTS…: the kernel answers a call of ours so, not one of those whom we start.
+with_fault() {
+    local call=$1 what=$2
+    shift 2
+    tell timeout 20 strace -qq -o /dev/null -e "trace=$call" -e "inject=$call:$what" onlay "$@"
+}
+
+# Where the kernel puts nothing beneath, be it for the first or the second directory, systemd merges by itself.
+nothing_beneath() {
+    local when
+    for when in 1 2; do
+        with_fault move_mount error=EINVAL:when=$when ext refresh --always --json
+        test "$code" = 0
+        says '"way": "by-systemd"'
+        merged one two
+        test "$(grep -c ' - overlay sysext ' /proc/self/mountinfo)" = 2
+    done
+}
+
+# Whatever the kernel refuses, all is as it was or as it is to be, and the next one finds its way.
+refusals() {
+    local call
+    cd /srv/images
+    for call in linkat:1 renameat:1 renameat:2 symlinkat:1 symlinkat:2 fsync:1 unshare:1 setns:1 umount2:1; do
+        with_fault "${call%:*}" "error=EIO:when=${call#*:}" ext add three_1_any.raw
+        test "$(one; two)" = "$(printf 'one 2\ntwo 1')"
+        test "$code" != 0 || three
+        onlay -q ext refresh
+        onlay -q ext remove three || test ! -e /run/extensions/three.raw
+    done
+    merged one two
+    test -z "$(find /var/lib/onlay/images /etc/onlay/extensions /run/extensions -name '*three*')"
+}
+
 full_disk() {
     mkdir -p /srv/small/state
     tell onlay --state /srv/small/state ext add /srv/images/large_1_any.raw
@@ -473,6 +507,8 @@ step damaged damaged
 step of-other-roots of_other_roots
 step at-once-and-killed at_once_and_killed
 step killed-between killed_between
+step nothing-beneath nothing_beneath
+step refusals refusals
 step full-disk full_disk
 step no-systemd no_systemd
 step systemd-refuses systemd_refuses
