@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Class, Error};
 use crate::host::Host;
 use crate::sys::{
-    Mount, Namespaces, Propagation, detach_path, has_capability, leave_for_new, set_propagation,
+    Mount, MountTable, Namespaces, Propagation, detach_path, has_capability, leave_for_new, set_propagation,
 };
 
 /// Shows a host as it is without merged extensions to `read`: in a mount namespace of a thread's own, where they are taken
@@ -19,11 +19,20 @@ pub fn with_base<T: Send>(host: &Host, read: impl FnOnce(&Host) -> T + Send) -> 
         let thread = scope.spawn(|| {
             leave_for_new(Namespaces::MOUNT)?;
             set_propagation(Path::new("/"), Propagation::Private)?;
-            merged.iter().try_for_each(|place| detach_path(place))?;
+            merged.iter().try_for_each(|place| take_off(place))?;
             Ok(read(&Host::open(host.root.path())?))
         });
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+/// Takes off all that is merged over a directory: where somebody was killed while he merged, there are old ones on new ones.
+fn take_off(place: &Path) -> Result<(), Error> {
+    detach_path(place)?;
+    while is_extensions(MountTable::read()?.at(place), place) {
+        detach_path(place)?;
+    }
+    Ok(())
 }
 
 /// The directories over which extensions are merged.

@@ -83,9 +83,9 @@ pub struct MountTable {
 }
 
 impl MountTable {
-    /// The mounts that this process sees.
+    /// The mounts that this thread sees: one that has left for a namespace of its own sees others than its process.
     pub fn read() -> Result<MountTable, IoError> {
-        Self::read_from("/proc/self/mountinfo")
+        Self::read_from("/proc/thread-self/mountinfo")
     }
 
     /// The mounts that another process sees.

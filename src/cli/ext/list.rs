@@ -53,6 +53,9 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NotRoot);
     }
+    if let Some(name) = crate::shell::inside() {
+        return Err(crate::live::Error::Inside { name }.into());
+    }
     let rows = rows(place)?;
     if arguments.json {
         output::print_json(&rows)?;

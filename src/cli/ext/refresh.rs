@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Place, told};
 use crate::cli::output;
 use crate::cli::report::{Error, FAILED};
-use crate::extension::activate::{self, HeldBack, Options, Report, Way};
+use crate::extension::activate::{self, HeldBack, Options, Report, Trouble, Way};
 
 /// Merge what is enabled and fits, and take off what is not
 ///
@@ -45,8 +45,18 @@ struct Told<'a> {
     held_back: &'a [HeldBack],
     /// What there is to say of the package database.
     remarks: Vec<String>,
+    /// What others have put there that systemd cannot open, and that is masked.
+    masked: Vec<Masked<'a>>,
     done: &'a [String],
     failed: &'a [String],
+}
+
+/// One of those.
+#[derive(Debug, Serialize)]
+struct Masked<'a> {
+    name: &'a str,
+    path: String,
+    why: &'a str,
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
@@ -73,6 +83,13 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
+impl<'a> Masked<'a> {
+    fn of(trouble: &'a Trouble) -> Masked<'a> {
+        let path = Path::new("/").join(&trouble.path).display().to_string();
+        Masked { name: &trouble.name, path, why: &trouble.why }
+    }
+}
+
 impl<'a> Told<'a> {
     fn of(report: &'a Report) -> Told<'a> {
         Told {
@@ -83,6 +100,7 @@ impl<'a> Told<'a> {
             removed: &report.removed,
             held_back: &report.held,
             remarks: report.remarks.iter().map(ToString::to_string).collect(),
+            masked: report.troubles.iter().map(Masked::of).collect(),
             done: &report.done,
             failed: &report.failed,
         }

@@ -112,7 +112,12 @@ impl Surveyor<'_> {
             if news.iter().any(|new| new.name == link.name) {
                 continue;
             }
+            let place = Images::place(self.state);
             let looked = match open_to_read(&link.image) {
+                // Nobody judges before it is there, and links to it would be nobody's.
+                _ if link.image.parent() != Some(&place) => {
+                    Err(format!("its image is not in {}: 'onlay ext add' puts it there", place.display()))
+                }
                 Ok(file) => self.look_at(&link, &file, version_of(&link.image))?,
                 Err(error) if error.is_not_found() => Err("its image is gone".to_owned()),
                 Err(error) => Err(with_causes(&error)),
