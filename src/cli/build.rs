@@ -14,8 +14,8 @@ use super::output;
 use super::report::Error;
 use crate::event::counted;
 use crate::extension::build::{
-    self, Built, Envelope, ExtensionName, ImageFormat, Manifest, Matching, PackageNote, Recipe, Request,
-    Source,
+    self, Base, Built, Envelope, ExtensionName, ImageFormat, KnownPackage, Manifest, Matching, PackageNote,
+    Recipe, Request, Source,
 };
 use crate::extension::finding::Weight;
 use crate::extension::fit::Fitness;
@@ -24,7 +24,6 @@ use crate::image::Format;
 use crate::image::ddi::Signer;
 use crate::image::squashfs::{Compression, Options};
 use crate::package::archive::PackageFile;
-use crate::pkgdb;
 use crate::resolve::{self, Manager, Resolved, Wanted};
 use crate::sys::{Context, Root};
 
@@ -52,6 +51,10 @@ pub(super) struct Arguments {
     /// Put the content of a directory in, as it is to lie on the host from its root
     #[arg(long = "tree", value_name = "DIR", value_hint = ValueHint::DirPath)]
     trees: Vec<PathBuf>,
+    /// Build for the base that this file stands for ('onlay ext base' makes one) instead
+    /// of this host or --root: package files and directories alone
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    base: Option<PathBuf>,
     /// Where the image goes
     #[arg(long, short, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     output: PathBuf,
@@ -115,7 +118,8 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         let recipe = arguments.over(recipe);
         recipe.check().map_err(Error::Words)?;
         if recipe.bases.is_empty() {
-            reports.push(one(place, arguments, &name, &recipe, &place.root, &arguments.output)?);
+            let base = arguments.base.as_ref().unwrap_or(&place.root);
+            reports.push(one(place, arguments, &name, &recipe, base, &arguments.output)?);
         }
         for base in &recipe.bases {
             // Images for several bases have one name.
@@ -132,7 +136,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
 
 /// The name of a base's directory among those of others: its distribution and version.
 fn base_name(base: &Path) -> Result<String, Error> {
-    let release = Host::open(base)?.os_release();
+    let release = Base::open(base)?.facts.release;
     let words = format!("{}-{}", release.id(), release.get("VERSION_ID").unwrap_or("rolling"));
     Ok(words.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' }).collect())
 }
@@ -227,12 +231,12 @@ fn one(
     }
     let format = recipe.format.map_or(Format::Squashfs, ImageFormat::file_system);
     Options { format, compression, ..Options::new(0) }.check().map_err(build::Error::from)?;
-    let host = Host::open(base)?;
+    let built_for = Base::open(base)?;
     // Before anything is downloaded.
     let output_directory = Root::open(output)?;
     let resolved = resolved(place, arguments, recipe, base)?;
     let sources = sources(recipe, resolved.as_ref())?;
-    let replaced = replaced(&host, &sources)?;
+    let replaced = replaced(base, &built_for, &sources)?;
     if !arguments.replace && !replaced.is_empty() {
         return Err(Error::Replaces { name: name.to_string(), packages: replaced });
     }
@@ -245,7 +249,7 @@ fn one(
         recipe,
         first: first_name(recipe),
         sources,
-        base: &host,
+        base: &built_for,
         output: output_directory,
         format,
         compression,
@@ -289,6 +293,13 @@ fn resolved(
     if let Some(file) = names.iter().find(|name| Path::new(name).is_file()) {
         return Err(Error::Words(format!("'{file}' is a name of a package here; the file is ./{file}")));
     }
+    if base.is_file() {
+        return Err(Error::Words(format!(
+            "'{}' is to be had from repositories, whose package manager needs the base itself: over a file that stands for it, \
+             name package files (./NAME.deb) or directories",
+            names[0]
+        )));
+    }
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NotRoot);
     }
@@ -321,17 +332,20 @@ fn sources(recipe: &Recipe, resolved: Option<&Resolved>) -> Result<Vec<Source>, 
 }
 
 /// Packages of which the base has another version.
-fn replaced(host: &Host, sources: &[Source]) -> Result<Vec<String>, Error> {
-    let Some(place) = pkgdb::Place::in_root(&host.root)? else { return Ok(Vec::new()) };
-    let installed = match place.open(db::PATIENCE) {
-        // Who may not lock it has no way to read it whole.
-        Err(_) if !rustix::process::geteuid().is_root() => return Ok(Vec::new()),
-        opened => opened?.packages()?,
+fn replaced(base: &Path, built_for: &Base, sources: &[Source]) -> Result<Vec<String>, Error> {
+    let installed = match &built_for.packages {
+        Some(packages) => packages.clone(),
+        None => match build::packages_of(&Host::open(base)?, db::PATIENCE) {
+            // Who may not lock it has no way to read it whole.
+            Err(_) if !rustix::process::geteuid().is_root() => return Ok(Vec::new()),
+            found => found?,
+        },
     };
     let version = |package: &PackageFile| {
-        let is_it =
-            |known: &&pkgdb::Package| known.name == package.name() && known.arch == package.architecture();
-        installed.packages.iter().find(is_it).map(|known| known.version.clone())
+        let is_it = |known: &&KnownPackage| {
+            known.name == package.name() && known.architecture == package.architecture()
+        };
+        installed.iter().find(is_it).map(|known| known.version.clone())
     };
     let words = |source: &Source| match source {
         Source::Package(package) => {

@@ -102,7 +102,8 @@ impl Contents for ImageFiles {
             Kind::Fifo => (FileKind::Fifo, 0, 0),
             Kind::Socket => (FileKind::Socket, 0, 0),
         };
-        Ok(Some(Item { kind, mode: found.mode.into(), size, device }))
+        let Found { mode, uid, gid, .. } = found;
+        Ok(Some(Item { kind, mode: mode.into(), size, device, uid, gid }))
     }
 
     fn link(&self, path: &Path) -> Result<PathBuf, Error> {

@@ -205,6 +205,113 @@ fn the_same_input_gives_the_same_bytes() {
     assert!(digests[0] == digests[1], "the images differ");
 }
 
+/// What `onlay inspect --files --json` says of an image.
+fn inspected(bed: &Bed, image: &str) -> serde_json::Value {
+    let mut onlay = command(ONLAY);
+    onlay.arg("inspect").arg(bed.at(image)).args(["--files", "--json"]);
+    serde_json::from_slice(&expect_success(&mut onlay).stdout).expect("it is JSON")
+}
+
+#[test]
+fn every_format_holds_the_same() {
+    let bed = Bed::make();
+    let package = bed.deb("probe", |top| {
+        write(top, "usr/bin/probe", "#!/usr/bin/sh\necho probe\n");
+        fs::set_permissions(top.join("usr/bin/probe"), fs::Permissions::from_mode(0o4755)).expect("ours");
+        fs::hard_link(top.join("usr/bin/probe"), top.join("usr/bin/other-name")).expect("ours");
+        write(top, "usr/share/probe/large", &"text ".repeat(100_000));
+        symlink("large", top.join("usr/share/probe/link")).expect("ours");
+    });
+    let mut expected = None;
+    for (format, told) in
+        [("squashfs", "squashfs"), ("erofs", "erofs"), ("ddi", "ddi, squashfs"), ("ddi-erofs", "ddi, erofs")]
+    {
+        let output = bed.build(&["probe", "-p", &package, "-o", ".", "--format", format, "--json"]);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+        assert_eq!(report[0]["manifest"]["made_with"]["format"], told, "{}", words(&output));
+        let image = "probe_2.0~rc1-3_any.raw";
+        let mut files = inspected(&bed, image)["files"].clone();
+        // The manifest in it says the format.
+        files
+            .as_array_mut()
+            .expect("a list")
+            .retain(|row| row["path"] != "usr/share/onlay/extensions/probe.json");
+        assert_eq!(*expected.get_or_insert(files.clone()), files, "{format}");
+        let mut check = command(ONLAY);
+        check.arg("--root").arg(&bed.base).args(["ext", "check"]).arg(bed.at(image));
+        assert!(words(&expect_success(&mut check)).contains("probe: fits"));
+        if format == "ddi-erofs" {
+            let dissected = expect_success(command("systemd-dissect").arg(bed.at(image)));
+            assert!(words(&dissected).contains("extension for system"), "{}", words(&dissected));
+        }
+    }
+    for (arguments, said) in [
+        (&["--format", "erofs", "--compression", "xz"][..], "that takes lz4, zstd or none"),
+        (&["--format", "erofs", "--key", "k", "--certificate", "c"], "--format ddi or ddi-erofs"),
+    ] {
+        let output = bed.build(&[&["probe", "-p", &package], arguments].concat());
+        assert!(!output.status.success() && words(&output).contains(said), "{}", words(&output));
+    }
+    fs::create_dir_all(bed.base.join("usr/lib/modules/6.1.0-50-amd64")).expect("ours");
+    let output = bed.build(&["probe", "-p", &package, "--format", "erofs"]);
+    assert!(words(&output).contains("takes Linux 6.10, and the base has 6.1"), "{}", words(&output));
+    expect_words(&bed.build(&["probe", "-p", &package, "--format", "erofs", "--compression", "lz4"]));
+}
+
+/// Over a file that stands for a base, the same comes out as over the base.
+#[test]
+fn a_base_need_not_be_at_hand() {
+    let Some(trixie) = tree("trixie") else { return };
+    let mut bed = Bed::make();
+    bed.base = trixie;
+    let program = |missing: bool| {
+        move |top: &Path| {
+            fs::create_dir_all(top.join("usr/bin")).expect("ours");
+            write(top, "lib/x86_64-linux-gnu/probe/data", "placed where the base has it\n");
+            write(top, "etc/cron.d/probe", "# a default\n");
+            let source = top.join("DEBIAN/x.c");
+            fs::write(&source, "#include <math.h>\nint main(int n, char **a) { return (int)cos(n); }")
+                .expect("ours");
+            expect_success(command("gcc").arg(&source).arg("-o").arg(top.join("usr/bin/probe")).arg("-lm"));
+            fs::remove_file(&source).expect("ours");
+            if missing {
+                write(top, "usr/bin/script", "#!/usr/bin/no-such-interpreter\n");
+                let script = top.join("usr/bin/script");
+                fs::set_permissions(script, fs::Permissions::from_mode(0o755)).expect("ours");
+            }
+        }
+    };
+    let (good, bad) = (bed.deb("good", program(false)), bed.deb("bad", program(true)));
+    let mut onlay = command(ONLAY);
+    onlay.arg("--root").arg(&bed.base).args(["ext", "base"]).arg(bed.at("base.img"));
+    expect_success(&mut onlay);
+    let size = fs::metadata(bed.at("base.img")).expect("it was made").len();
+    assert!(size < 4 << 20, "{size}");
+    expect_words(&bed.build(&["probe", "-p", &good]));
+    let image = fs::read(bed.at("probe_2.0~rc1-3_any.raw")).expect("it was made");
+    let elsewhere = |arguments: &[&str]| {
+        let mut onlay = command(ONLAY);
+        onlay.args(["--root", "/nonexistent", "build", "probe", "--base", "base.img"]).args(arguments);
+        onlay.current_dir(bed.place.path()).output().expect("it was run")
+    };
+    expect_words(&elsewhere(&["-p", &good]));
+    assert!(fs::read(bed.at("probe_2.0~rc1-3_any.raw")).expect("it was made") == image, "the images differ");
+    for (package, said) in [
+        (&bad[..], "usr/bin/script is a script for /usr/bin/no-such-interpreter"),
+        ("strace", "whose package manager needs the base itself"),
+    ] {
+        let (here, there) = (bed.build(&["probe", "-p", &bad]), elsewhere(&["-p", package]));
+        assert!(!there.status.success(), "{}", words(&there));
+        if package == "strace" {
+            assert!(words(&there).contains(said), "{}", words(&there));
+        } else {
+            assert_eq!(words(&there), words(&here));
+        }
+    }
+    fs::write(bed.at("base.img"), "no base").expect("ours");
+    assert!(words(&elsewhere(&["-p", &good])).contains("base.img"));
+}
+
 #[test]
 fn what_does_not_fit_or_makes_no_sense_leaves_no_image() {
     let bed = Bed::make();

@@ -1,5 +1,6 @@
 //! `onlay ext`: extensions of the host (systemd-sysext(8), systemd-confext(8)).
 
+mod base;
 mod check;
 
 use std::process::ExitCode;
@@ -22,10 +23,12 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Check(check::Arguments),
+    Base(base::Arguments),
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
     match &arguments.verb {
         Verb::Check(arguments) => check::run(place, arguments),
+        Verb::Base(arguments) => base::run(place, arguments),
     }
 }

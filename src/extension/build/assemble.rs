@@ -5,18 +5,20 @@ use std::collections::btree_map::Entry as Slot;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::base::stack;
 use super::error::Error;
 use super::gather::{Brought, What};
 use super::placing;
+use crate::extension::Contents;
 use crate::image::squashfs::StoredFile;
 use crate::image::tree::{Kind, Metadata, Node};
 use crate::image::{self, Tree};
 use crate::package::digest::FileDigest;
-use crate::sys::{FileKind, Root, Xattrs};
+use crate::sys::{FileKind, Xattrs};
 
 /// All files, by path, with the number of the source that each is from.
 pub(super) struct Assembly<'a> {
-    base: &'a Root,
+    base: &'a dyn Contents,
     /// The time of what no source has a time for.
     time: i64,
     sources: Vec<PathBuf>,
@@ -24,7 +26,7 @@ pub(super) struct Assembly<'a> {
 }
 
 impl<'a> Assembly<'a> {
-    pub(super) fn new(base: &'a Root, time: i64) -> Assembly<'a> {
+    pub(super) fn new(base: &'a dyn Contents, time: i64) -> Assembly<'a> {
         Assembly { base, time, sources: Vec::new(), files: BTreeMap::new() }
     }
 
@@ -157,18 +159,20 @@ impl<'a> Assembly<'a> {
 
     /// The metadata of a directory that the base has, but for its time.
     fn of_base(&self, path: &Path) -> Option<Metadata> {
-        let stat = self.base.lstat(path).ok()??;
-        (FileKind::of(&stat) == FileKind::Directory).then(|| Metadata {
-            mode: (stat.st_mode & 0o7777) as u16,
-            uid: stat.st_uid,
-            gid: stat.st_gid,
+        let item = self.base.look(path).ok()??;
+        (item.kind == FileKind::Directory).then(|| Metadata {
+            mode: item.mode as u16,
+            uid: item.uid,
+            gid: item.gid,
             mtime: self.time,
             xattrs: Xattrs::default(),
         })
     }
 
     fn is_directory_of_base(&self, path: &Path) -> bool {
-        self.base.is_dir(path).unwrap_or(false)
+        stack(self.base)
+            .resolve(path)
+            .is_ok_and(|found| found.is_some_and(|found| found.item.kind == FileKind::Directory))
     }
 }
 

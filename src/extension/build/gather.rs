@@ -12,6 +12,7 @@ use super::keep::Keeping;
 use super::placing::{FACTORY, Placed, Placing, Reason};
 use super::recipe::Filter;
 use super::source::Source;
+use crate::extension::Contents;
 use crate::extension::elf::Elf;
 use crate::image::squashfs::{Segment, StoredFile};
 use crate::image::tree::Metadata;
@@ -22,8 +23,8 @@ use crate::sys::{Root, Xattrs};
 /// What all sources have in common.
 #[derive(Debug)]
 pub(super) struct Common<'a> {
-    /// The base.
-    pub(super) base: &'a Root,
+    /// The files of the base.
+    pub(super) base: &'a (dyn Contents + Send + Sync),
     /// Its users and groups.
     pub(super) accounts: Accounts,
     /// What is left out.

@@ -22,7 +22,7 @@ pub struct Manifest {
     /// Its architecture, in systemd's words; none where it has no programs for one.
     pub architecture: Option<String>,
     /// What it was built for.
-    pub base: Base,
+    pub base: BaseNote,
     /// The packages in it.
     pub packages: Vec<PackageNote>,
     /// Libraries that its programs need and that are not in it, with the symbol versions that they need.
@@ -45,7 +45,7 @@ pub struct Manifest {
 /// A base, as far as an extension has to do with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Base {
+pub struct BaseNote {
     /// `ID` of its os-release.
     pub id: String,
     /// `VERSION_ID` of its os-release.

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod assemble;
+mod base;
 mod error;
 mod gather;
 mod generated;
@@ -21,8 +22,9 @@ mod release;
 mod source;
 mod write;
 
+pub use base::{Base, KnownPackage, describe, packages_of};
 pub use error::Error;
-pub use manifest::{Base, Files, Image, MadeWith, Manifest, PackageNote};
+pub use manifest::{BaseNote, Files, Image, MadeWith, Manifest, PackageNote};
 pub use naming::{ExtensionName, InvalidName, image_name, version_of};
 
 pub use recipe::{ImageFormat, Matching, Recipe, RecipeError, is_path};

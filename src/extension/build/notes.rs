@@ -8,15 +8,15 @@ use std::path::Path;
 use super::assemble::Assembly;
 use super::error::Error;
 use super::gather::Gathered;
-use super::manifest::{Base, Files, PackageNote};
+use super::manifest::{BaseNote, Files, PackageNote};
 use super::source::Source;
 use crate::host::OsRelease;
 use crate::package::digest::{Algorithm, Digester};
 use crate::sys::Context;
 
 /// The base, by its os-release.
-pub(super) fn base(os_release: &OsRelease) -> Base {
-    Base {
+pub(super) fn base(os_release: &OsRelease) -> BaseNote {
+    BaseNote {
         id: os_release.id().to_owned(),
         version_id: os_release.get("VERSION_ID").map(str::to_owned),
         sysext_level: os_release.get("SYSEXT_LEVEL").map(str::to_owned),

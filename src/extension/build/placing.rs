@@ -10,7 +10,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use crate::sys::Root;
+use super::base::stack;
+use crate::extension::{Contents, Stack};
+use crate::sys::FileKind;
 
 /// What becomes of a file of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,15 +78,15 @@ const OS_RELEASE: &[&str] = &["etc/os-release", "usr/lib/os-release"];
 /// Where files of packages go over one base.
 #[derive(Debug)]
 pub(super) struct Placing<'a> {
-    base: &'a Root,
+    base: Stack<'a>,
     /// Directories of packages, and where the base has them.
     known: HashMap<PathBuf, PathBuf>,
 }
 
 impl<'a> Placing<'a> {
     /// Over a base.
-    pub(super) fn over(base: &'a Root) -> Placing<'a> {
-        Placing { base, known: HashMap::new() }
+    pub(super) fn over(base: &'a dyn Contents) -> Placing<'a> {
+        Placing { base: stack(base), known: HashMap::new() }
     }
 
     /// Where a file of a package goes: by its path from the root, without a slash before, and without `.` and `..` in it.
@@ -119,9 +121,7 @@ impl<'a> Placing<'a> {
     fn followed(&self, parent: &Path, name: &OsStr) -> PathBuf {
         let path = parent.join(name);
         match self.base.resolve(&path) {
-            Ok(resolved) if self.base.is_dir(&resolved).unwrap_or(false) => {
-                resolved.strip_prefix("/").map_or(resolved.clone(), Path::to_owned)
-            }
+            Ok(Some(found)) if found.item.kind == FileKind::Directory => found.path.clone(),
             // A base that has no /lib64 would have it there.
             _ => merged(path),
         }
@@ -191,6 +191,8 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::extension::Directory;
+    use crate::sys::Root;
 
     fn at(path: &str) -> Placed {
         Placed::At(path.into())
@@ -205,7 +207,7 @@ mod tests {
         for (link, target) in [("bin", "usr/bin"), ("lib", "usr/lib"), ("usr/sbin", "bin")] {
             symlink(target, dir.path().join(link)).expect("ours");
         }
-        let root = Root::open(dir.path()).expect("it opens");
+        let root = Directory::new(Root::open(dir.path()).expect("it opens"));
         let mut placing = Placing::over(&root);
         for (path, placed) in [
             ("bin/ls", "usr/bin/ls"),
@@ -228,7 +230,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         fs::create_dir_all(dir.path().join("usr/lib/a")).expect("ours");
         symlink("a", dir.path().join("usr/lib/b")).expect("ours");
-        let root = Root::open(dir.path()).expect("it opens");
+        let root = Directory::new(Root::open(dir.path()).expect("it opens"));
         let mut placing = Placing::over(&root);
         assert_eq!(placing.place(Path::new("usr/lib/b")), at("usr/lib/b"));
         assert_eq!(placing.place(Path::new("usr/lib/b/x")), at("usr/lib/a/x"));
@@ -237,7 +239,7 @@ mod tests {
     #[test]
     fn where_a_base_has_nothing_the_merged_directories_are_known() {
         let dir = tempfile::tempdir().expect("a directory");
-        let root = Root::open(dir.path()).expect("it opens");
+        let root = Directory::new(Root::open(dir.path()).expect("it opens"));
         let mut placing = Placing::over(&root);
         assert_eq!(placing.place(Path::new("sbin/x")), at("usr/sbin/x"));
         assert_eq!(placing.place(Path::new("lib64/x")), at("usr/lib64/x"));
@@ -247,7 +249,7 @@ mod tests {
     #[test]
     fn what_cannot_be_reached_is_a_default_or_left_out() {
         let dir = tempfile::tempdir().expect("a directory");
-        let root = Root::open(dir.path()).expect("it opens");
+        let root = Directory::new(Root::open(dir.path()).expect("it opens"));
         let mut placing = Placing::over(&root);
         for (path, placed) in [
             ("etc/x.conf", Placed::Default("etc/x.conf".into())),

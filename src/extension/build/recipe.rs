@@ -27,7 +27,7 @@ pub struct Recipe {
     pub drop: Vec<String>,
     /// Files that stay in all the same.
     pub keep: Vec<String>,
-    /// Roots of the bases that it is built for, one image for each.
+    /// Roots of the bases that it is built for, or files that stand for them, one image for each.
     pub bases: Vec<PathBuf>,
     /// Which hosts systemd takes it for.
     #[serde(rename = "match")]

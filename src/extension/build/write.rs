@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::accounts::Accounts;
 use super::assemble::Assembly;
+use super::base::Base;
 use super::error::Error;
 use super::gather::{Common, Gathered};
 use super::manifest::{Image, MadeWith, Manifest};
@@ -16,8 +17,7 @@ use super::source::Source;
 use super::{generated, kernels, notes, parallel, release};
 use crate::extension::fit::{self, Extension, Fitness};
 use crate::extension::matching::HostFacts;
-use crate::extension::{Class, Directory, ImageFiles, of_disk};
-use crate::host::Host;
+use crate::extension::{Class, ImageFiles, of_disk};
 use crate::image::Format;
 use crate::image::ddi::{self, Designator, PAYLOAD_OFFSET, Payload, Protection, Signer};
 use crate::image::squashfs::{Compression, Options, Writer};
@@ -35,7 +35,7 @@ pub struct Request<'a> {
     /// From what.
     pub sources: Vec<Source>,
     /// For what.
-    pub base: &'a Host,
+    pub base: &'a Base,
     /// The directory that the image goes to.
     pub output: Root,
     /// Which file system it is.
@@ -78,10 +78,9 @@ pub struct Built {
 
 /// Builds an image. Until it is whole, and was judged, there is none of its name, and an older one stays.
 pub fn build(request: &Request<'_>) -> Result<Built, Error> {
-    let contents = Directory::new(request.base.root.try_clone()?);
-    let facts = HostFacts::read(request.base, &contents, None)?;
+    let facts = &request.base.facts;
     if !request.unfit {
-        kernels::check(&request.base.root, request.format, request.compression)?;
+        kernels::check(&request.base.stack(), request.format, request.compression)?;
     }
     let architecture = architecture(&request.sources, &facts.architecture)?;
     let version = match &request.recipe.version {
@@ -90,8 +89,8 @@ pub fn build(request: &Request<'_>) -> Result<Built, Error> {
     };
     let file = image_name(&request.name, &version, architecture);
     let image = NewFile::create(&request.output, OsStr::new(&file))?;
-    let (mut manifest, strangers) = write(request, &image, version, architecture, &facts)?;
-    let fitness = judge(request, &image, &facts, &contents)?;
+    let (mut manifest, strangers) = write(request, &image, version, architecture, facts)?;
+    let fitness = judge(request, &image, facts)?;
     let is_good = fitness.fits() && fitness.verdict.is_ok();
     if !is_good && !request.unfit {
         return Err(Error::Unfit { name: request.name.to_string(), fitness: Box::new(fitness) });
@@ -121,15 +120,15 @@ fn write(
     let offset = if matches!(envelope, Envelope::None) { 0 } else { PAYLOAD_OFFSET };
     let writer = Writer::new(image.file(), offset, &image.path(), output, options.clone())?;
     let common = Common {
-        base: &base.root,
-        accounts: Accounts::of(&base.root)?,
+        base: base.contents(),
+        accounts: Accounts::of(&base.stack())?,
         filter: recipe.filter(),
         work: output,
     };
     let mut gathered = parallel::gather_all(sources, &common, &writer, options.threads)?;
     let time = request.time.unwrap_or_else(|| newest(&gathered));
 
-    let mut assembly = Assembly::new(&base.root, time.into());
+    let mut assembly = Assembly::new(base.contents(), time.into());
     let mut strangers = BTreeMap::new();
     for (source, gathered) in sources.iter().zip(&mut gathered) {
         strangers.append(&mut gathered.strangers);
@@ -193,16 +192,11 @@ fn newest(gathered: &[Gathered]) -> u32 {
 }
 
 /// Judges an image that has no name yet by the name that it will have.
-fn judge(
-    request: &Request<'_>,
-    image: &NewFile,
-    facts: &HostFacts,
-    base: &Directory,
-) -> Result<Fitness, Error> {
+fn judge(request: &Request<'_>, image: &NewFile, facts: &HostFacts) -> Result<Fitness, Error> {
     let contents = ImageFiles::of(image.file(), &image.path())?;
     let name = request.name.as_str();
     let extension = Extension { name, class: Class::Sysext, contents: &contents };
-    Ok(fit::check(facts, base, &extension, &[], 0)?)
+    Ok(fit::check(facts, request.base.contents(), &extension, &[], 0)?)
 }
 
 /// The architecture of all packages: none where they are for every one. Programs in a directory are the base's; those of
