@@ -1,7 +1,7 @@
 //! What all sources bring, as one tree.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -82,12 +82,32 @@ impl<'a> Assembly<'a> {
         self.files.values().all(|(_, brought)| brought.what == What::Directory)
     }
 
-    /// All files with contents: path and digest.
-    pub(super) fn contents(&self) -> impl Iterator<Item = (&Path, &StoredFile, &FileDigest)> {
+    /// All names of files with contents, with their digest; further names of one come without where it is stored.
+    pub(super) fn contents(&self) -> impl Iterator<Item = (&Path, Option<&StoredFile>, &FileDigest)> {
         self.files.iter().filter_map(|(path, (_, brought))| match &brought.what {
-            What::File(stored, digest) => Some((path.as_path(), stored, digest)),
+            What::File(stored, digest) => Some((path.as_path(), Some(stored), digest)),
+            What::Hardlink(to) => match &self.files.get(to)?.1.what {
+                What::File(_, digest) => Some((path.as_path(), None, digest)),
+                _ => None,
+            },
             _ => None,
         })
+    }
+
+    /// Takes directories away of which all was left out, and what is above them where that was all.
+    pub(super) fn prune(&mut self, emptied: &BTreeSet<PathBuf>) {
+        // What is below first.
+        for directory in emptied.iter().rev() {
+            for path in directory.ancestors() {
+                let is_directory =
+                    self.files.get(path).is_some_and(|(_, brought)| brought.what == What::Directory);
+                let below = self.files.range(path.to_owned()..).nth(1);
+                if !is_directory || below.is_some_and(|(below, _)| below.starts_with(path)) {
+                    break;
+                }
+                self.files.remove(path);
+            }
+        }
     }
 
     /// The tree of the image.

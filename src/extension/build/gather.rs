@@ -1,6 +1,6 @@
 //! What a source brings: its files placed, their contents stored in the image, the rest said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::{Cursor, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::accounts::Accounts;
 use super::error::Error;
 use super::keep::Keeping;
+use super::manifest::LeftOut;
 use super::placing::{FACTORY, Placed, Placing, Reason};
 use super::recipe::Filter;
 use super::source::Source;
@@ -38,14 +39,14 @@ pub(super) struct Common<'a> {
 pub(super) struct Gathered {
     /// Its files, in its order.
     pub(super) files: Vec<Brought>,
-    /// How many files are not in the image, by the reason.
-    pub(super) out: BTreeMap<Reason, u64>,
+    /// What is not in the image, by the reason.
+    pub(super) out: BTreeMap<Reason, LeftOut>,
     /// Its ELF files.
     pub(super) objects: Vec<(PathBuf, Elf)>,
     /// Owners that nobody knows, with a file of each; root has them.
     pub(super) strangers: BTreeMap<OsString, PathBuf>,
-    /// How many files the recipe leaves out.
-    pub(super) dropped: u64,
+    /// Directories of which the recipe leaves something out.
+    pub(super) emptied: BTreeSet<PathBuf>,
 }
 
 /// One file of any kind.
@@ -105,13 +106,16 @@ impl Gathering<'_> {
             Placed::Out(reason) => {
                 // A directory is told by what is in it.
                 if entry.kind != Kind::Directory {
-                    *self.gathered.out.entry(reason).or_default() += 1;
+                    self.gathered.out.entry(reason).or_default().add(&entry.path);
                 }
                 return Ok(());
             }
         };
         if self.common.filter.drops(&entry.path) {
-            self.gathered.dropped += u64::from(entry.kind != Kind::Directory);
+            if entry.kind != Kind::Directory {
+                self.gathered.out.entry(Reason::Dropped).or_default().add(&entry.path);
+            }
+            self.gathered.emptied.extend(path.parent().map(Path::to_owned));
             return Ok(());
         }
         let what = self.what(entry, &path, content, segment)?;

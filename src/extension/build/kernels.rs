@@ -56,7 +56,7 @@ mod tests {
     fn the_newest_kernel_of_a_base_counts() {
         let dir = tempfile::tempdir().expect("a directory");
         let base = Directory::new(Root::open(dir.path()).expect("it opens"));
-        let check = |format, compression| super::check(&stack(&base), format, compression);
+        let check = |format, compression| check(&stack(&base), format, compression);
         let zstd = Compression::Zstd(3);
         assert!(check(Format::Erofs, zstd).is_ok());
         for name in ["5.10.0-9-amd64", "6.1.0-50-cloud-amd64", "extra"] {

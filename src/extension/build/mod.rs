@@ -24,9 +24,10 @@ mod write;
 
 pub use base::{Base, KnownPackage, describe, packages_of};
 pub use error::Error;
-pub use manifest::{BaseNote, Files, Image, MadeWith, Manifest, PackageNote};
+pub use manifest::{BaseNote, Files, Image, LeftOut, MadeWith, Manifest, PackageNote, is_made_besides};
 pub use naming::{ExtensionName, InvalidName, image_name, version_of};
 
+pub use placing::Reason;
 pub use recipe::{ImageFormat, Matching, Recipe, RecipeError, is_path};
 pub use source::{Source, open};
 pub use write::{Built, Envelope, Request, build};

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::assemble::Assembly;
 use super::error::Error;
 use super::gather::Gathered;
-use super::manifest::{BaseNote, Files, PackageNote};
+use super::manifest::{BaseNote, Files, LeftOut, PackageNote};
 use super::source::Source;
 use crate::host::OsRelease;
 use crate::package::digest::{Algorithm, Digester};
@@ -43,8 +43,10 @@ pub(super) fn files(assembly: &Assembly<'_>) -> Files {
     let mut files = Files::default();
     let mut digest = Digester::new(Algorithm::Sha256);
     for (path, stored, contents) in assembly.contents() {
-        files.count += 1;
-        files.bytes += stored.size();
+        if let Some(stored) = stored {
+            files.count += 1;
+            files.bytes += stored.size();
+        }
         digest.update(contents.to_string().as_bytes());
         digest.update(b"  ");
         digest.update(path.as_os_str().as_encoded_bytes());
@@ -60,16 +62,13 @@ pub(super) fn digest_of(mut file: &File, path: &Path) -> Result<String, Error> {
     Ok(Algorithm::Sha256.digest(file).context("read", path)?.to_string())
 }
 
-/// How many files are not in the image, by the reason.
-pub(super) fn left_out(gathered: &[Gathered]) -> BTreeMap<String, u64> {
-    let mut left_out = BTreeMap::new();
-    for gathered in gathered {
-        for (reason, count) in &gathered.out {
-            *left_out.entry(reason.words().to_owned()).or_default() += count;
-        }
-        if gathered.dropped > 0 {
-            *left_out.entry("what was to be dropped".to_owned()).or_default() += gathered.dropped;
-        }
+/// What is not in the image, by the reason.
+pub(super) fn left_out(gathered: &[Gathered]) -> BTreeMap<String, LeftOut> {
+    let mut left_out: BTreeMap<String, LeftOut> = BTreeMap::new();
+    for (reason, out) in gathered.iter().flat_map(|gathered| &gathered.out) {
+        let all = left_out.entry(reason.word().to_owned()).or_default();
+        out.paths.iter().for_each(|path| all.add(path));
+        all.count += out.count - out.paths.len() as u64;
     }
     left_out
 }

@@ -27,7 +27,7 @@ pub(super) enum Placed {
 
 /// Why a file of a package is not in an extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Reason {
+pub enum Reason {
     /// A database or cache of a package manager, which would hide the base's.
     PackageManager,
     /// The base's os-release, which an extension may not have.
@@ -36,12 +36,35 @@ pub(super) enum Reason {
     RunTime,
     /// A place of people and machines, not of packages: /home, /srv, /boot and the like.
     Local,
+    /// The recipe, or the command line, says so.
+    Dropped,
 }
 
 impl Reason {
-    /// In words, of several files.
-    pub(super) fn words(self) -> &'static str {
+    /// All of them.
+    const ALL: [Reason; 5] =
+        [Reason::PackageManager, Reason::OsRelease, Reason::RunTime, Reason::Local, Reason::Dropped];
+
+    /// A word for it, for programs.
+    pub fn word(self) -> &'static str {
         match self {
+            Reason::PackageManager => "package-manager",
+            Reason::OsRelease => "os-release",
+            Reason::RunTime => "run-time",
+            Reason::Local => "out-of-reach",
+            Reason::Dropped => "dropped",
+        }
+    }
+
+    /// The reason that has a word.
+    pub fn of_word(word: &str) -> Option<Reason> {
+        Reason::ALL.into_iter().find(|reason| reason.word() == word)
+    }
+
+    /// In words, of several files.
+    pub fn words(self) -> &'static str {
+        match self {
+            Reason::Dropped => "what was to be dropped",
             Reason::PackageManager => "package managers' own data, which would hide the base's",
             Reason::OsRelease => "an os-release, with which systemd takes an image for a whole system",
             Reason::RunTime => "places that are filled while a system runs",

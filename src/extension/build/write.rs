@@ -74,6 +74,8 @@ pub struct Built {
     pub fitness: Fitness,
     /// Owners that the base does not know, with a file of each; root has those files.
     pub strangers: BTreeMap<OsString, PathBuf>,
+    /// What was to be left out, and is nowhere.
+    pub not_dropped: Vec<String>,
 }
 
 /// Builds an image. Until it is whole, and was judged, there is none of its name, and an older one stays.
@@ -89,7 +91,7 @@ pub fn build(request: &Request<'_>) -> Result<Built, Error> {
     };
     let file = image_name(&request.name, &version, architecture);
     let image = NewFile::create(&request.output, OsStr::new(&file))?;
-    let (mut manifest, strangers) = write(request, &image, version, architecture, facts)?;
+    let Made { mut manifest, strangers, not_dropped } = write(request, &image, version, architecture, facts)?;
     let fitness = judge(request, &image, facts)?;
     let is_good = fitness.fits() && fitness.verdict.is_ok();
     if !is_good && !request.unfit {
@@ -103,7 +105,14 @@ pub fn build(request: &Request<'_>) -> Result<Built, Error> {
     let (path, manifest_path) = (image.path(), beside.path());
     image.place(0o644)?;
     beside.place(0o644)?;
-    Ok(Built { path, manifest_path, manifest, fitness, strangers })
+    Ok(Built { path, manifest_path, manifest, fitness, strangers, not_dropped })
+}
+
+/// An image that was written, and is not judged yet.
+struct Made {
+    manifest: Manifest,
+    strangers: BTreeMap<OsString, PathBuf>,
+    not_dropped: Vec<String>,
 }
 
 /// Writes the image, and says what is in it.
@@ -113,7 +122,7 @@ fn write(
     version: String,
     architecture: Option<&'static str>,
     facts: &HostFacts,
-) -> Result<(Manifest, BTreeMap<OsString, PathBuf>), Error> {
+) -> Result<Made, Error> {
     let Request { name, recipe, sources, base, output, format, compression, envelope, .. } = request;
     let options =
         Options { format: *format, compression: *compression, ..Options::new(request.time.unwrap_or(0)) };
@@ -126,6 +135,7 @@ fn write(
         work: output,
     };
     let mut gathered = parallel::gather_all(sources, &common, &writer, options.threads)?;
+    let not_dropped = common.filter.unused();
     let time = request.time.unwrap_or_else(|| newest(&gathered));
 
     let mut assembly = Assembly::new(base.contents(), time.into());
@@ -133,6 +143,9 @@ fn write(
     for (source, gathered) in sources.iter().zip(&mut gathered) {
         strangers.append(&mut gathered.strangers);
         assembly.add(source.name(), std::mem::take(&mut gathered.files))?;
+    }
+    for gathered in &gathered {
+        assembly.prune(&gathered.emptied);
     }
     if assembly.is_empty() {
         return Err(Error::Nothing { name: name.to_string() });
@@ -163,8 +176,9 @@ fn write(
     let release = release::text(recipe, &facts.release, architecture);
     generated::add(&mut assembly, name, &manifest, &release, writer.segment(), time.into())?;
     let finished = writer.dated(time).finish(&assembly.tree()?)?;
+    let made = Made { manifest, strangers, not_dropped };
     let protection = match envelope {
-        Envelope::None => return Ok((manifest, strangers)),
+        Envelope::None => return Ok(made),
         Envelope::Verity => Protection::Verity,
         Envelope::Signed(signer) => Protection::Signed(signer),
     };
@@ -172,7 +186,7 @@ fn write(
     let payload = Payload::InPlace(finished.size);
     let disk = ddi::Request { payload, architecture, designator: Designator::Root, protection };
     ddi::write(&disk, image.file(), &image.path()).map_err(of_disk(&image.path()))?;
-    Ok((manifest, strangers))
+    Ok(made)
 }
 
 /// The architecture of the partition: that of the base for an extension for all.
