@@ -130,6 +130,9 @@ struct Done {
     printed: String,
 }
 
+/// What came of an image, and its name.
+type Named = (String, Result<Report, Error>);
+
 /// What `--json` says of one image.
 #[derive(Debug, Default, Serialize)]
 struct Report {
@@ -165,13 +168,13 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     let is_alone = jobs.len() == 1;
     // Package managers are asked one after the other: they use what the others have downloaded, and all of the network.
     let mut ready = Vec::new();
-    let mut results: Vec<(String, Result<Report, Error>)> = Vec::new();
+    let mut results: Vec<Named> = Vec::new();
     for job in &jobs {
         let name = job.name.to_string();
         match prepare::prepare(place, arguments, job) {
             Err(error) if is_alone => return Err(error),
             Err(error) => results.push((name, Err(told(job, error)))),
-            Ok(Prepared::Told(done)) => results.push((name, Ok(show(arguments, done)?))),
+            Ok(Prepared::Told(done)) => results.push((name, Ok(show(arguments, *done)?))),
             Ok(Prepared::Ready(one)) => ready.push(Mutex::new(Some(*one))),
         }
     }
@@ -183,7 +186,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     }
     let has_failed = results.iter().any(|(_, result)| result.is_err());
     if arguments.json {
-        let report = |(name, result): (String, Result<Report, Error>)| match result {
+        let report = |(name, result): Named| match result {
             Ok(report) => report,
             Err(error) => Report { name, error: Some(crate::sys::with_causes(&error)), ..Report::default() },
         };
@@ -198,10 +201,9 @@ fn build_all(
     ready: &[Mutex<Option<Ready<'_>>>],
     at_once: usize,
     is_alone: bool,
-) -> Vec<(String, Result<Report, Error>)> {
+) -> Vec<Named> {
     let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<(String, Result<Report, Error>)>>> =
-        ready.iter().map(|_| Mutex::new(None)).collect();
+    let results: Vec<Mutex<Option<Named>>> = ready.iter().map(|_| Mutex::new(None)).collect();
     let telling = Mutex::new(());
     std::thread::scope(|scope| {
         for _ in 0..at_once {

@@ -22,7 +22,7 @@ use crate::sys::Root;
 /// What can be said of a job before it is done.
 pub(super) enum Prepared<'a> {
     /// It was only to be said.
-    Told(Done),
+    Told(Box<Done>),
     /// All is there.
     Ready(Box<Ready<'a>>),
 }
@@ -80,7 +80,7 @@ pub(super) fn prepare<'a>(place: &Place, arguments: &Arguments, job: &'a Job) ->
         let packages = packages(&sources);
         let printed = words::would_build(name, &packages);
         said = if arguments.json { String::new() } else { said };
-        return Ok(Prepared::Told(Done { report: Report { packages, ..report }, said, printed }));
+        return Ok(Prepared::Told(Box::new(Done { report: Report { packages, ..report }, said, printed })));
     }
     Ok(Prepared::Ready(Box::new(Ready {
         job,

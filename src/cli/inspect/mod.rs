@@ -101,7 +101,9 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         Ok(inspected) => inspected,
         Err(error) => {
             // Why what is in it cannot even be read.
-            rows.iter().for_each(|(name, words)| output::complain(&format!("onlay: {name}: {words}")));
+            for (name, words) in rows {
+                output::complain(&format!("onlay: {name}: {words}"));
+            }
             return Err(error);
         }
     };

@@ -194,7 +194,8 @@ impl Describing<'_> {
             let below = |places: &[&str]| places.iter().any(|place| path.starts_with(place));
             let is_directory = item.kind == FileKind::Directory;
             let is_told = is_directory && below(DIRECTORIES) || below(WHOLE) || is_read(&path);
-            if !is_told && !(is_at_top && matches!(item.kind, FileKind::Directory | FileKind::Symlink)) {
+            let is_of_top = is_at_top && matches!(item.kind, FileKind::Directory | FileKind::Symlink);
+            if !is_told && !is_of_top {
                 continue;
             }
             let kind = match item.kind {
@@ -217,10 +218,9 @@ impl Describing<'_> {
 
     /// What is kept of a file.
     fn store(&mut self, path: &Path, size: u64) -> Result<StoredFile, Error> {
-        let file = match self.contents.open(path) {
-            Ok(file) => file,
-            // Who may not read a file may still say that it is there.
-            Err(_) => return Ok(self.segment.store(&mut io::empty(), path)?),
+        // Who may not read a file may still say that it is there.
+        let Ok(file) = self.contents.open(path) else {
+            return Ok(self.segment.store(&mut io::empty(), path)?);
         };
         let pages = if is_read(path) && size <= LARGEST_READ {
             (0..size.div_ceil(PAGE)).collect()
