@@ -64,7 +64,7 @@ pub(super) enum Command {
     Lock(lock::Arguments),
     Hooks(hooks::Arguments),
     Status(status::Arguments),
-    Build(build::Arguments),
+    Build(Box<build::Arguments>),
     Inspect(inspect::Arguments),
     Db(db::Arguments),
     Ext(ext::Arguments),

@@ -10,6 +10,7 @@ mod completion;
 mod db;
 mod diff;
 mod ext;
+mod finding_row;
 mod hooks;
 mod image_options;
 mod inspect;

@@ -23,7 +23,7 @@ pub struct Manifest {
     /// Its architecture, in systemd's words; none where it has no programs for one.
     pub architecture: Option<String>,
     /// What it was built for.
-    pub base: Base,
+    pub base: BaseNote,
     /// The packages in it.
     pub packages: Vec<PackageNote>,
     /// Where the image has what a database of packages says of them ([`crate::extension::database`]).
@@ -34,8 +34,8 @@ pub struct Manifest {
     pub provides: BTreeMap<String, BTreeSet<String>>,
     /// Files that are copied to /etc and /var where nothing is there yet.
     pub defaults: Vec<PathBuf>,
-    /// How many files its packages have that are not in it, and why.
-    pub left_out: BTreeMap<String, u64>,
+    /// What its packages have that is not in it, by a word for the reason.
+    pub left_out: BTreeMap<String, LeftOut>,
     /// The files in it.
     pub files: Files,
     /// What it was made with: with the same, the same input gives the same bytes.
@@ -48,7 +48,7 @@ pub struct Manifest {
 /// A base, as far as an extension has to do with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Base {
+pub struct BaseNote {
     /// `ID` of its os-release.
     pub id: String,
     /// `VERSION_ID` of its os-release.
@@ -77,6 +77,28 @@ pub struct PackageNote {
     pub scripts: Vec<String>,
 }
 
+/// Files that are not in an extension.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LeftOut {
+    /// How many.
+    pub count: u64,
+    /// The first of them, at most twenty.
+    pub paths: Vec<PathBuf>,
+}
+
+impl LeftOut {
+    /// So many are named.
+    const NAMED: usize = 20;
+
+    pub(super) fn add(&mut self, path: &Path) {
+        self.count += 1;
+        if self.paths.len() < LeftOut::NAMED {
+            self.paths.push(path.to_owned());
+        }
+    }
+}
+
 /// The files of an extension.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -85,7 +107,8 @@ pub struct Files {
     pub count: u64,
     /// Bytes of all contents.
     pub bytes: u64,
-    /// SHA-256 over a line for each file, sorted by path: SHA-256 of its contents, two spaces, its path.
+    /// SHA-256 over a line for each name of a file with contents, sorted by path: SHA-256 of its contents, two spaces, its path.
+    /// What is made besides is not among them: this manifest, the release file, and lines for tmpfiles.d.
     pub sha256: String,
 }
 
@@ -128,6 +151,13 @@ pub struct Image {
     pub size: u64,
     /// Its SHA-256.
     pub sha256: String,
+}
+
+/// Whether a file of an extension is none of its sources': a manifest, a release file, lines for tmpfiles.d.
+pub fn is_made_besides(path: &str, name: &str) -> bool {
+    path == format!("usr/share/onlay/extensions/{name}.json")
+        || path == format!("usr/lib/extension-release.d/extension-release.{name}")
+        || path == format!("usr/lib/tmpfiles.d/zzz-onlay-{name}.conf")
 }
 
 /// Where the manifest is in an image.
