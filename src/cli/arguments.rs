@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::report::Error;
 use super::{
-    build, completion, db, diff, ext, hooks, inspect, list, lock, rebase, rm, run, shell, status, unlock,
+    build, completion, db, diff, ext, hooks, inspect, list, lock, rebase, rm, run, shell, status, store,
+    unlock,
 };
 use crate::sys::Context;
 
@@ -66,5 +67,6 @@ pub(super) enum Command {
     Inspect(inspect::Arguments),
     Db(db::Arguments),
     Ext(ext::Arguments),
+    Store(store::Arguments),
     Completion(completion::Arguments),
 }

@@ -27,6 +27,7 @@ mod rpm_host;
 mod rpmdb;
 mod shell;
 mod squashfs;
+mod store;
 mod system_calls;
 mod tree;
 #[cfg(target_arch = "x86_64")]

@@ -211,7 +211,8 @@ fn merge_members(file: &str, was: Option<&[u8]>, ours: &[u8], theirs: &[u8]) -> 
 /// the other. It is told what gives the overlay's another; whose a file is that both may have made nobody can say.
 fn shared_numbers(file: &str, own: &Lines<'_>, host: &Lines<'_>, merged: &[u8]) -> Vec<String> {
     let lines = Lines::of(file, merged);
-    let held: Vec<Held<'_>> = lines.all.iter().filter_map(|(name, line)| Held::of(file, name, line)).collect();
+    let held: Vec<Held<'_>> =
+        lines.all.iter().filter_map(|(name, line)| Held::of(file, name, line)).collect();
     let (here, there): (Vec<&Held<'_>>, Vec<&Held<'_>>) = held
         .iter()
         .filter(|held| own.get(held.key).is_none() || host.get(held.key).is_none())
@@ -379,7 +380,14 @@ mod tests {
         // What the host has had all along is its own affair.
         let both = format!("{ours}{theirs}");
         check("subuid", Some(&both), &both, &both, &both, &[]);
-        check("subuid", Some(""), "a:4294967295:4294967295\n", "b:0:x\n", "a:4294967295:4294967295\nb:0:x\n", &[]);
+        check(
+            "subuid",
+            Some(""),
+            "a:4294967295:4294967295\n",
+            "b:0:x\n",
+            "a:4294967295:4294967295\nb:0:x\n",
+            &[],
+        );
     }
 
     #[test]
