@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use super::report::Error;
 use super::{
     build, completion, db, diff, ext, hooks, inspect, list, lock, rebase, rm, run, save, shell, status,
-    unlock,
+    store, unlock,
 };
 use crate::sys::Context;
 
@@ -68,5 +68,6 @@ pub(super) enum Command {
     Inspect(inspect::Arguments),
     Db(db::Arguments),
     Ext(ext::Arguments),
+    Store(store::Arguments),
     Completion(completion::Arguments),
 }

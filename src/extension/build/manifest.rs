@@ -1,7 +1,7 @@
 //! What an image says of itself: what is in it, what it needs and what it was built for, as JSON. One is in the image
 //! ([`place`]), and one beside it, which also says what the image's own digest is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::naming::ExtensionName;
 use crate::extension::database::places;
 use crate::extension::elf::Elf;
+use crate::extension::{Sonames, Versions};
 
 /// The manifest. Fields may be added; those that are there keep their meaning.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,9 +30,9 @@ pub struct Manifest {
     /// Where the image has what a database of packages says of them ([`crate::extension::database`]).
     pub records: Vec<PathBuf>,
     /// Libraries that its programs need and that are not in it, with the symbol versions that they need.
-    pub needs: BTreeMap<String, BTreeSet<String>>,
+    pub needs: Versions,
     /// Libraries that are in it, with the symbol versions that they define.
-    pub provides: BTreeMap<String, BTreeSet<String>>,
+    pub provides: Versions,
     /// Files that are copied to /etc and /var where nothing is there yet.
     pub defaults: Vec<PathBuf>,
     /// What its packages have that is not in it, by a word for the reason.
@@ -168,22 +169,8 @@ pub(super) fn place(name: &ExtensionName) -> PathBuf {
 impl Manifest {
     /// Notes what programs need and what they provide.
     pub(super) fn note_objects<'a>(&mut self, objects: impl IntoIterator<Item = &'a (PathBuf, Elf)>) {
-        let mut needs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (_, elf) in objects {
-            if let Some(soname) = &elf.soname {
-                self.provides.entry(soname.clone()).or_default().extend(elf.versions.iter().cloned());
-            }
-            for needed in &elf.needed {
-                needs.entry(needed.clone()).or_default();
-            }
-            for needed in &elf.needed_versions {
-                let strong = needed.versions.iter().filter(|version| !version.weak);
-                let versions = strong.map(|version| version.name.clone());
-                needs.entry(needed.library.clone()).or_default().extend(versions);
-            }
-        }
-        needs.retain(|soname, _| !self.provides.contains_key(soname));
-        self.needs = needs;
+        let Sonames { needs, provides } = Sonames::of(objects.into_iter().map(|(_, elf)| elf));
+        (self.needs, self.provides) = (needs, provides);
     }
 
     /// As text, to be written to a file.
