@@ -14,5 +14,6 @@ pub mod package;
 pub mod pkgdb;
 pub mod resolve;
 pub mod shell;
+pub mod store;
 pub mod sys;
 pub mod tool;

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use super::report::Error;
 use super::{
     build, completion, db, diff, ext, hooks, inspect, list, lock, rebase, rm, run, save, shell, status,
-    unlock,
+    store, unlock,
 };
 use crate::sys::Context;
 
@@ -64,9 +64,10 @@ pub(super) enum Command {
     Lock(lock::Arguments),
     Hooks(hooks::Arguments),
     Status(status::Arguments),
-    Build(build::Arguments),
+    Build(Box<build::Arguments>),
     Inspect(inspect::Arguments),
     Db(db::Arguments),
     Ext(ext::Arguments),
+    Store(store::Arguments),
     Completion(completion::Arguments),
 }

@@ -1,29 +1,30 @@
 //! `onlay build`.
 
-use std::fmt::Write as _;
+mod prepare;
+mod words;
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::{Args, ValueHint};
 use serde::Serialize;
 
 use super::arguments::Place;
-use super::db;
-use super::image_options::{Options, check_way, compression, file_system};
-use super::messages::Messages;
+use super::finding_row::FindingRow;
+use super::image_options::Options;
 use super::output;
-use super::report::Error;
+use super::report::{self, Error, FAILED};
 use super::save;
-use crate::event::counted;
-use crate::extension::build::{self, Built, ExtensionName, Manifest, PackageNote, Recipe, Request, Source};
-use crate::extension::finding::Weight;
-use crate::extension::fit::Fitness;
-use crate::host::Host;
+use crate::extension::build::{self, Base, ExtensionName, Manifest, PackageNote, Recipe};
 use crate::overlay::OverlayName;
-use crate::package::archive::PackageFile;
-use crate::pkgdb;
-use crate::resolve::{self, Manager, Resolved, Wanted};
-use crate::sys::{Context, Root};
+use crate::resolve::Manager;
+use crate::sys::Context;
+pub(super) use prepare::{Making, make, source_date_epoch};
+use prepare::{Prepared, Ready};
 
 /// Build an extension: packages as an image for systemd-sysext
 ///
@@ -51,47 +52,227 @@ pub(super) struct Arguments {
     trees: Vec<PathBuf>,
     /// Put in what an overlay changes, instead of packages and directories: like 'onlay
     /// save OVERLAY --ext NAME'
-    #[arg(long, value_name = "OVERLAY", conflicts_with_all = ["packages", "trees", "recommends", "manager"])]
+    #[arg(long, value_name = "OVERLAY", conflicts_with_all = ["packages", "trees", "recommends", "manager", "base", "jobs"])]
     from: Option<OverlayName>,
+    /// Build for the base that this file stands for ('onlay ext base' makes one) instead
+    /// of this host or --root: package files and directories alone
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    base: Option<PathBuf>,
     /// Take packages, too, that are only recommended
     #[arg(long)]
     recommends: bool,
     /// Ask this package manager instead of the one that the base is known by
     #[arg(long, value_enum)]
     manager: Option<Manager>,
+    /// Build so many recipes at a time [default: as many as processors and memory allow]
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
     #[command(flatten)]
     options: Options,
 }
 
+/// One image that is to be made.
+struct Job {
+    name: ExtensionName,
+    recipe: Recipe,
+    base: PathBuf,
+    output: PathBuf,
+}
+
+/// What came of one.
+pub(super) struct Done {
+    report: Report,
+    /// For people, on stderr.
+    said: String,
+    /// Where it is, on stdout.
+    printed: String,
+}
+
+/// What came of an image, and its name.
+type Named = (String, Result<Report, Error>);
+
+/// What `--json` says of one image.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Report {
+    pub(super) name: String,
+    /// Where it is; nothing where that was only to be said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) image: Option<PathBuf>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<String>,
+    /// Which package manager was asked, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) manager: Option<&'static str>,
+    /// The packages in it, where no image was made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) packages: Vec<PackageNote>,
+    /// Packages that were named, and that the base has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) in_base: Vec<String>,
+    /// What it says of itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) manifest: Option<Manifest>,
+    /// What was found when it was judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) findings: Option<Vec<FindingRow>>,
+    /// What else is to be known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) remarks: Vec<String>,
+    /// What became of an overlay's changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) changes: Option<save::Told>,
+}
+
+/// As much memory as one build may want (its threads, with blocks on their way).
+const MEMORY_OF_ONE: u64 = 256 << 20;
+
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
-    let mut reports = Vec::new();
-    let options = &arguments.options;
+    if let Some(overlay) = &arguments.from {
+        return from_overlay(place, arguments, overlay);
+    }
+    let jobs = jobs(place, arguments)?;
+    let is_alone = jobs.len() == 1;
+    // Package managers are asked one after the other: they use what the others have downloaded, and all of the network.
+    let mut ready = Vec::new();
+    let mut results: Vec<Named> = Vec::new();
+    for job in &jobs {
+        let name = job.name.to_string();
+        match prepare::prepare(place, arguments, job) {
+            Err(error) if is_alone => return Err(error),
+            Err(error) => results.push((name, Err(told(job, error)))),
+            Ok(Prepared::Told(done)) => results.push((name, Ok(show(&arguments.options, *done)?))),
+            Ok(Prepared::Ready(one)) => ready.push(Mutex::new(Some(*one))),
+        }
+    }
+    let at_once = arguments.jobs.map_or_else(at_once, NonZeroUsize::get).clamp(1, ready.len().max(1));
+    results.extend(build_all(arguments, &ready, at_once, is_alone));
+    if is_alone && let Some((_, Err(_))) = results.first() {
+        let (_, result) = results.remove(0);
+        return result.map(|_| ExitCode::SUCCESS);
+    }
+    let has_failed = results.iter().any(|(_, result)| result.is_err());
+    if arguments.options.json {
+        let report = |(name, result): Named| match result {
+            Ok(report) => report,
+            Err(error) => Report { name, error: Some(crate::sys::with_causes(&error)), ..Report::default() },
+        };
+        output::print_json(&results.into_iter().map(report).collect::<Vec<_>>())?;
+    }
+    Ok(if has_failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}
+
+/// Builds what an overlay changes.
+fn from_overlay(place: &Place, arguments: &Arguments, overlay: &OverlayName) -> Result<ExitCode, Error> {
     for (name, recipe) in recipes(arguments)? {
         let recipe = arguments.over(recipe);
         recipe.check().map_err(Error::Words)?;
-        if let Some(overlay) = &arguments.from {
-            reports.push(save::of_overlay(place, options, &name, &recipe, overlay)?);
-            continue;
+        let report = save::of_overlay(place, &arguments.options, &name, &recipe, overlay)?;
+        if arguments.options.json {
+            output::print_json(&[report])?;
         }
-        if recipe.bases.is_empty() {
-            reports.push(one(place, arguments, &name, &recipe, &place.root, &options.output)?);
-        }
-        for base in &recipe.bases {
-            // Images for several bases have one name.
-            let output = options.output.join(base_name(base)?);
-            std::fs::create_dir_all(&output).context("make", &output)?;
-            reports.push(one(place, arguments, &name, &recipe, base, &output)?);
-        }
-    }
-    if options.json {
-        output::print_json(&reports)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Builds what is ready, so many at a time. What is said of each is said at once, when it is done.
+fn build_all(
+    arguments: &Arguments,
+    ready: &[Mutex<Option<Ready<'_>>>],
+    at_once: usize,
+    is_alone: bool,
+) -> Vec<Named> {
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<Named>>> = ready.iter().map(|_| Mutex::new(None)).collect();
+    let telling = Mutex::new(());
+    std::thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(one) = ready.get(number).and_then(|one| one.lock().ok()?.take()) else { break };
+                    let job = one.job;
+                    let result = one.build(arguments);
+                    let guard = telling.lock();
+                    let result = match result {
+                        Ok(done) => show(&arguments.options, done),
+                        Err(error) if is_alone => Err(error),
+                        Err(error) => Err(told(job, error)),
+                    };
+                    drop(guard);
+                    if let Ok(mut slot) = results[number].lock() {
+                        *slot = Some((job.name.to_string(), result));
+                    }
+                }
+            });
+        }
+    });
+    results.into_iter().filter_map(|result| result.into_inner().ok().flatten()).collect()
+}
+
+/// Says what came of one.
+pub(super) fn show(options: &Options, done: Done) -> Result<Report, Error> {
+    output::say_lines(&done.said);
+    if !options.json {
+        output::print(&done.printed)?;
+    }
+    Ok(done.report)
+}
+
+/// Says why one of several is not built.
+fn told(job: &Job, error: Error) -> Error {
+    output::complain(&format!("onlay: '{}' is not built:", job.name));
+    report::show(&error);
+    error
+}
+
+/// How many are built at a time: each uses all processors for a while, and waits for disks in between.
+fn at_once() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let available = free_memory().map_or(1, |bytes| (bytes / MEMORY_OF_ONE) as usize);
+    processors.min(available).max(1)
+}
+
+/// What could be had without swapping (proc_meminfo(5)).
+fn free_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
+}
+
+/// All images that are to be made.
+fn jobs(place: &Place, arguments: &Arguments) -> Result<Vec<Job>, Error> {
+    let mut jobs = Vec::new();
+    let mut places = HashSet::new();
+    for (name, recipe) in recipes(arguments)? {
+        let recipe = arguments.over(recipe);
+        recipe.check().map_err(Error::Words)?;
+        let mut targets =
+            vec![(arguments.base.clone().unwrap_or(place.root.clone()), arguments.options.output.clone())];
+        if !recipe.bases.is_empty() {
+            targets.clear();
+        }
+        for base in &recipe.bases {
+            // Images for several bases have one name.
+            let output = arguments.options.output.join(base_name(base)?);
+            std::fs::create_dir_all(&output).context("make", &output)?;
+            targets.push((base.clone(), output));
+        }
+        for (base, output) in targets {
+            if !places.insert((name.clone(), output.clone())) {
+                return Err(Error::Words(format!(
+                    "two images for one base have the name '{name}': give one of the recipes another ('name')"
+                )));
+            }
+            jobs.push(Job { name: name.clone(), recipe: recipe.clone(), base, output });
+        }
+    }
+    Ok(jobs)
+}
+
 /// The name of a base's directory among those of others: its distribution and version.
 fn base_name(base: &Path) -> Result<String, Error> {
-    let release = Host::open(base)?.os_release();
+    let release = Base::open(base)?.facts.release;
     let words = format!("{}-{}", release.id(), release.get("VERSION_ID").unwrap_or("rolling"));
     Ok(words.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' }).collect())
 }
@@ -128,277 +309,4 @@ impl Arguments {
         recipe.recommends |= self.recommends;
         self.options.over(recipe)
     }
-}
-
-/// What `--json` says of one image.
-#[derive(Debug, Default, Serialize)]
-pub(super) struct Report {
-    /// Where it is; nothing where that was only to be said.
-    pub(super) image: Option<PathBuf>,
-    /// Which package manager was asked, if any.
-    pub(super) manager: Option<&'static str>,
-    /// The packages in it, where no image was made.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) packages: Vec<PackageNote>,
-    /// What it says of itself.
-    pub(super) manifest: Option<Manifest>,
-    /// What was found when it was judged.
-    pub(super) findings: Vec<String>,
-    /// What else is to be known.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) remarks: Vec<String>,
-    /// What became of an overlay's changes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) changes: Option<save::Told>,
-}
-
-fn one(
-    place: &Place,
-    arguments: &Arguments,
-    name: &ExtensionName,
-    recipe: &Recipe,
-    base: &Path,
-    output: &Path,
-) -> Result<Report, Error> {
-    if recipe.packages.is_empty() && recipe.trees.is_empty() {
-        return Err(Error::Words(format!("what is to be in '{name}'? give --package, --tree or --from")));
-    }
-    check_way(recipe)?;
-    let host = Host::open(base)?;
-    // Before anything is downloaded.
-    let output_directory = Root::open(output)?;
-    let resolved = resolved(place, arguments, recipe, base)?;
-    let sources = sources(recipe, resolved.as_ref())?;
-    let replaced = replaced(&host, &sources)?;
-    if !arguments.options.replace && !replaced.is_empty() {
-        return Err(Error::Replaces { name: name.to_string(), packages: replaced });
-    }
-    let manager = resolved.as_ref().map(|resolved| resolved.manager.name());
-    if arguments.options.dry_run {
-        return would_build(arguments, name, &sources, manager);
-    }
-    let job = Job { name, recipe, host: &host, output: output_directory, sources, told: Vec::new() };
-    Ok(Report { manager, ..make(&arguments.options, job)? })
-}
-
-/// An image that is to be made, when it is known of what.
-pub(super) struct Job<'a> {
-    pub(super) name: &'a ExtensionName,
-    pub(super) recipe: &'a Recipe,
-    pub(super) host: &'a Host,
-    /// Where it goes.
-    pub(super) output: Root,
-    pub(super) sources: Vec<Source>,
-    /// Why files are left out, as far as that was said already.
-    pub(super) told: Vec<&'static str>,
-}
-
-/// Makes an image, and says so.
-pub(super) fn make(options: &Options, job: Job<'_>) -> Result<Report, Error> {
-    let Job { name, recipe, host, output, sources, told } = job;
-    let request = Request {
-        name: name.clone(),
-        recipe,
-        first: first_name(recipe),
-        sources,
-        base: host,
-        output,
-        format: file_system(recipe),
-        compression: compression(recipe)?,
-        envelope: options.envelope(recipe)?,
-        time: source_date_epoch()?,
-        unfit: options.unfit,
-    };
-    let built = match build::build(&request) {
-        Err(build::Error::Unfit { name, fitness }) => {
-            findings_in_words(&fitness).lines().for_each(output::complain);
-            return Err(build::Error::Unfit { name, fitness }.into());
-        }
-        other => other?,
-    };
-    if !options.json {
-        output::say_lines(&in_words(&built, &told));
-        output::print(&format!("{}\n", output::path(&built.path)))?;
-    }
-    Ok(Report {
-        image: Some(built.path),
-        manifest: Some(built.manifest),
-        findings: built.fitness.findings.iter().map(ToString::to_string).collect(),
-        remarks: built.remarks,
-        ..Report::default()
-    })
-}
-
-/// What the base's package manager makes of the names of packages, if there are any.
-fn resolved(
-    place: &Place,
-    arguments: &Arguments,
-    recipe: &Recipe,
-    base: &Path,
-) -> Result<Option<Resolved>, Error> {
-    let names: Vec<String> = recipe.packages.iter().filter(|word| !build::is_path(word)).cloned().collect();
-    if names.is_empty() {
-        return Ok(None);
-    }
-    if let Some(file) = names.iter().find(|name| Path::new(name).is_file()) {
-        return Err(Error::Words(format!("'{file}' is a name of a package here; the file is ./{file}")));
-    }
-    if !rustix::process::geteuid().is_root() {
-        return Err(Error::NotRoot);
-    }
-    let wanted = Wanted {
-        packages: names,
-        manager: arguments.manager,
-        recommends: recipe.recommends,
-        root: base.to_owned(),
-        state: place.state.clone(),
-    };
-    let resolved = resolve::resolve(&wanted, &mut Messages)?;
-    if resolved.files.is_empty() {
-        return Err(Error::HasAll { packages: wanted.packages });
-    }
-    Ok(Some(resolved))
-}
-
-fn sources(recipe: &Recipe, resolved: Option<&Resolved>) -> Result<Vec<Source>, Error> {
-    let files = recipe.packages.iter().filter(|word| build::is_path(word)).map(PathBuf::from);
-    let from_repositories = resolved.into_iter().flat_map(|resolved| resolved.files.iter().cloned());
-    let all = from_repositories.chain(files).chain(recipe.trees.iter().cloned());
-    let mut sources: Vec<Source> = Vec::new();
-    for path in all {
-        let source = build::open(&path)?;
-        if !sources.iter().any(|known| known.is_same_package(&source)) {
-            sources.push(source);
-        }
-    }
-    Ok(sources)
-}
-
-/// Packages of which the base has another version.
-fn replaced(host: &Host, sources: &[Source]) -> Result<Vec<String>, Error> {
-    let Some(place) = pkgdb::Place::in_root(&host.root)? else { return Ok(Vec::new()) };
-    let installed = match place.open(db::PATIENCE) {
-        // Who may not lock it has no way to read it whole.
-        Err(_) if !rustix::process::geteuid().is_root() => return Ok(Vec::new()),
-        opened => opened?.packages()?,
-    };
-    let version = |package: &PackageFile| {
-        let is_it =
-            |known: &&pkgdb::Package| known.name == package.name() && known.arch == package.architecture();
-        installed.packages.iter().find(is_it).map(|known| known.version.clone())
-    };
-    let words = |source: &Source| match source {
-        Source::Package(package) => {
-            let other = version(package).filter(|known| *known != package.version());
-            other.map(|known| format!("{} {known} by {}", package.name(), package.version()))
-        }
-        Source::Tree(_) | Source::Changes(_) => None,
-    };
-    Ok(sources.iter().filter_map(words).collect())
-}
-
-/// The name of the first package that was asked for by name.
-fn first_name(recipe: &Recipe) -> Option<String> {
-    let first = recipe.packages.iter().find(|word| !build::is_path(word))?;
-    Some(first.split(['=', ':', '/']).next().unwrap_or(first).to_owned())
-}
-
-fn would_build(
-    arguments: &Arguments,
-    name: &ExtensionName,
-    sources: &[Source],
-    manager: Option<&'static str>,
-) -> Result<Report, Error> {
-    let packages: Vec<PackageNote> = sources
-        .iter()
-        .filter_map(|source| match source {
-            Source::Package(package) => Some(PackageNote {
-                name: package.name().into_owned(),
-                version: package.version(),
-                architecture: package.architecture().into_owned(),
-                ..PackageNote::default()
-            }),
-            Source::Tree(_) | Source::Changes(_) => None,
-        })
-        .collect();
-    if !arguments.options.json {
-        let mut text = format!("would build '{name}' from\n");
-        for package in &packages {
-            let _ = writeln!(text, "  {} {}", package.name, output::visible(&package.version));
-        }
-        output::print(&text)?;
-    }
-    Ok(Report { manager, packages, ..Report::default() })
-}
-
-/// What a person should know of an image that was built.
-fn in_words(built: &Built, told: &[&str]) -> String {
-    let manifest = &built.manifest;
-    let mut text = String::new();
-    let size = manifest.image.as_ref().map_or(0, |image| image.size);
-    let _ = writeln!(
-        text,
-        "onlay: built '{}' {}: {} of {} in {}",
-        manifest.name,
-        manifest.version,
-        counted(manifest.files.count, "file"),
-        counted(manifest.packages.len() as u64, "package"),
-        output::size(size),
-    );
-    for (why, count) in manifest.left_out.iter().filter(|(why, _)| !told.contains(&why.as_str())) {
-        let _ = writeln!(text, "onlay: left out {}: {why}", counted(*count, "file"));
-    }
-    if !manifest.defaults.is_empty() {
-        let count = counted(manifest.defaults.len() as u64, "file");
-        let _ = writeln!(
-            text,
-            "onlay: {count} of /etc and /var go there at boot where nothing is yet (tmpfiles.d)"
-        );
-    }
-    let with_scripts: Vec<&str> = manifest
-        .packages
-        .iter()
-        .filter(|package| !package.scripts.is_empty())
-        .map(|package| package.name.as_str())
-        .collect();
-    if !with_scripts.is_empty() {
-        let _ = writeln!(text, "onlay: scripts were not run: of {}", with_scripts.join(", "));
-    }
-    for (owner, path) in &built.strangers {
-        let owner = output::visible(&owner.to_string_lossy());
-        let _ =
-            writeln!(text, "onlay: the base has no '{owner}', who owns {}: it is root's", output::path(path));
-    }
-    for remark in &built.remarks {
-        let _ = writeln!(text, "onlay: {}", output::visible(remark));
-    }
-    text + &findings_in_words(&built.fitness)
-}
-
-/// What was found when an image was judged: all that is wrong, and as much of the rest as people read.
-fn findings_in_words(fitness: &Fitness) -> String {
-    let mut text = String::new();
-    if let Err(mismatch) = &fitness.verdict {
-        let _ = writeln!(text, "onlay: systemd does not take it for this base: {mismatch}");
-    }
-    let (problems, remarks): (Vec<_>, Vec<_>) =
-        fitness.findings.iter().partition(|finding| finding.weight == Weight::Problem);
-    for finding in problems.iter().chain(remarks.iter().take(FEW)) {
-        let _ = writeln!(text, "onlay: {}", output::visible(&finding.to_string()));
-    }
-    if remarks.len() > FEW {
-        let more = counted((remarks.len() - FEW) as u64, "more remark");
-        let _ = writeln!(text, "onlay: and {more}: '{} ext check --all IMAGE' lists them", output::program());
-    }
-    text
-}
-
-/// So many remarks are told.
-const FEW: usize = 5;
-
-/// The time that all is to have that has none of its own (<https://reproducible-builds.org/specs/source-date-epoch/>).
-fn source_date_epoch() -> Result<Option<u32>, Error> {
-    let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
-    let number = value.to_str().and_then(|text| text.parse().ok());
-    number.map(Some).ok_or_else(|| Error::Words("SOURCE_DATE_EPOCH is no number of seconds".to_owned()))
 }

@@ -10,6 +10,7 @@ mod completion;
 mod db;
 mod diff;
 mod ext;
+mod finding_row;
 mod hooks;
 mod image_options;
 mod inspect;
@@ -24,6 +25,7 @@ mod run;
 mod save;
 mod shell;
 mod status;
+mod store;
 mod unlock;
 mod usage;
 
@@ -73,6 +75,7 @@ fn run_command(place: &Place, command: Command) -> Result<ExitCode, report::Erro
         Command::Inspect(arguments) => inspect::run(place, &arguments),
         Command::Db(arguments) => db::run(place, &arguments),
         Command::Ext(arguments) => ext::run(place, &arguments),
+        Command::Store(arguments) => store::run(place, &arguments),
         Command::Completion(arguments) => completion::run(&arguments),
     }
 }

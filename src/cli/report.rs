@@ -8,7 +8,7 @@ use super::output::program;
 use crate::event::counted;
 use crate::extension::{activate, build};
 use crate::sys::{IoError, MountError, with_causes};
-use crate::{extension, hooks, image, live, overlay, pkgdb, resolve, shell, tool};
+use crate::{extension, hooks, image, live, overlay, pkgdb, resolve, shell, store, tool};
 
 /// Could not.
 pub(super) const FAILED: u8 = 1;
@@ -52,6 +52,8 @@ pub(super) enum Error {
     Activate(#[from] activate::Error),
     #[error(transparent)]
     Image(#[from] image::Error),
+    #[error(transparent)]
+    Store(#[from] store::Error),
     #[error("overlay '{0}' lives in RAM and cannot be looked into from outside")]
     InRam(overlay::OverlayName),
     #[error("{failed} of {all} overlays could not be removed")]
@@ -135,6 +137,7 @@ fn hint(error: &Error) -> Option<String> {
         Error::Shell(error) => shell_hint(error),
         Error::Overlay(error) => overlay_hint(error),
         Error::Io(error) | Error::Extension(extension::Error::Io(error)) => io_hint(error),
+        Error::Store(error) => store_hint(error),
         Error::InRam(name) => Some(format!("'{onlay} shell {name}' joins it while it runs")),
         Error::Packages(error) => packages_hint(error),
         Error::NotEmpty(_) => Some("give a directory that is not there yet".into()),
@@ -166,6 +169,20 @@ fn resolve_hint(error: &resolve::Error) -> Option<String> {
         resolve::Error::NoManager { .. } => Some("give package files, by paths with a '/' in them".into()),
         resolve::Error::Shell(error) => shell_hint(error),
         resolve::Error::Io(error) => io_hint(error),
+        _ => None,
+    }
+}
+
+fn store_hint(error: &store::Error) -> Option<String> {
+    match error {
+        store::Error::None(path) => Some(format!("'{} store init {}' makes one", program(), path.display())),
+        store::Error::Published { .. } => {
+            Some("give it another version; or remove the one that is there, which clients may have".into())
+        }
+        store::Error::Unnamed(_) => {
+            Some("rename it; or have its manifest beside it, as NAME….raw.json".into())
+        }
+        store::Error::Io(error) => io_hint(error),
         _ => None,
     }
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::arguments::Place;
-use super::build::{Job, Report, make};
+use super::build::{Making, Report, make, show, source_date_epoch};
 use super::db;
 use super::ext;
 use super::image_options::Options;
@@ -17,7 +17,7 @@ use super::report::Error;
 use super::unlock::{refuse_other_root, unlocked};
 use crate::event::counted;
 use crate::extension::build::{
-    self, Changes, ExtensionName, InvalidName, Recipe, Seen, Source, Untaken, Weight,
+    self, Base, Changes, ExtensionName, InvalidName, Recipe, Seen, Source, Untaken, Weight,
 };
 use crate::host::Host;
 use crate::live::{self, Record};
@@ -213,6 +213,7 @@ fn build_from(
             output::print(&plan(&changes))?;
         }
         return Ok(Report {
+            name: name.to_string(),
             packages: changes.packages().to_vec(),
             changes: Some(report),
             ..Report::default()
@@ -222,8 +223,11 @@ fn build_from(
         output::say_lines(&in_words(&changes));
     }
     let told = changes.untaken().keys().map(|why| why.words()).collect();
-    let job = Job { name, recipe, host, output, sources: vec![Source::Changes(Box::new(changes))], told };
-    Ok(Report { changes: Some(report), ..make(options, job)? })
+    let sources = vec![Source::Changes(Box::new(changes))];
+    let (base, time) = (Base::of(host)?, source_date_epoch()?);
+    let making = Making { name, recipe, base: &base, output, time, sources, told };
+    let done = show(options, make(options, making)?)?;
+    Ok(Report { changes: Some(report), ..done })
 }
 
 impl Told {

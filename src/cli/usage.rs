@@ -94,6 +94,9 @@ fn hint(error: &clap::Error, command: &clap::Command) -> String {
         if command.get_arguments().any(is_meant) {
             return format!("{argument} comes after '{}'", command.get_bin_name().unwrap_or("onlay"));
         }
+        if command.get_name() == "build" && !argument.starts_with('-') {
+            return "each package comes after an option of its own: -p strace -p gdb".to_owned();
+        }
         if command.get_name() == "shell" {
             return "what is to run inside comes after '--', as in 'onlay shell -- ls'".to_owned();
         }

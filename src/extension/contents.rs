@@ -41,6 +41,10 @@ pub struct Item {
     pub size: u64,
     /// Of a device, its number.
     pub device: u64,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
 }
 
 impl Item {
@@ -82,6 +86,8 @@ impl Contents for Directory {
             mode: stat.st_mode & 0o7777,
             size: stat.st_size.try_into().unwrap_or_default(),
             device: stat.st_rdev,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
         }))
     }
 

@@ -23,6 +23,14 @@ pub enum Error {
         /// What is wrong with it, or what cannot be done.
         problem: String,
     },
+    /// A disk image is not what its hash tree says, and the kernel does not read such.
+    #[error("the disk image '{}' was changed: {blocks} of its blocks are not as its hash tree says", path.display())]
+    Changed {
+        /// The image.
+        path: PathBuf,
+        /// How many, of data or the tree.
+        blocks: u64,
+    },
     /// A disk image has nothing that is laid over a root.
     #[error("the disk image '{}' has no partition for a root directory", .0.display())]
     NoRoot(PathBuf),
@@ -37,6 +45,9 @@ pub enum Error {
         /// The other one.
         other: PathBuf,
     },
+    /// Nobody knows what that version does.
+    #[error("systemd {0} is newer than any whose rules are known here (252 to {last})", last = super::SystemdVersion::LAST)]
+    TooNew(super::SystemdVersion),
     /// A word that is no version of systemd's.
     #[error("'{0}' is no version of systemd: it looks like 257 or 257.13")]
     NoVersion(String),

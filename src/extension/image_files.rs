@@ -37,6 +37,23 @@ impl ImageFiles {
         ImageFiles::of(&File::open(path).context("open", path)?, path)
     }
 
+    /// The same, and all of a disk image is compared with its hash tree, where it has one.
+    pub fn open_checked(path: &Path) -> Result<ImageFiles, Error> {
+        let file = File::open(path).context("open", path)?;
+        let source = FileSource::new(&file, path)?;
+        if Format::of(&source)? == Some(Format::Gpt) {
+            let ddi = Ddi::read(&source).map_err(of_disk(path))?;
+            for part in ddi.parts.iter().filter(|part| part.designator == Designator::Root) {
+                let verification = part.verify(&source, &[], None).map_err(of_disk(path))?;
+                if let Some(tree) = verification.tree.filter(|tree| !tree.is_sound()) {
+                    let blocks = tree.bad_data.count + tree.bad_tree.count + tree.unknown_data.count;
+                    return Err(Error::Changed { path: path.to_owned(), blocks });
+                }
+            }
+        }
+        ImageFiles::of(&file, path)
+    }
+
     /// The same of a file that is open; `path` is its name in errors.
     pub fn of(file: &File, path: &Path) -> Result<ImageFiles, Error> {
         let mut source = FileSource::new(file, path)?;
@@ -102,7 +119,8 @@ impl Contents for ImageFiles {
             Kind::Fifo => (FileKind::Fifo, 0, 0),
             Kind::Socket => (FileKind::Socket, 0, 0),
         };
-        Ok(Some(Item { kind, mode: found.mode.into(), size, device }))
+        let Found { mode, uid, gid, .. } = found;
+        Ok(Some(Item { kind, mode: mode.into(), size, device, uid, gid }))
     }
 
     fn link(&self, path: &Path) -> Result<PathBuf, Error> {

@@ -134,7 +134,7 @@ impl<'a> Stack<'a> {
     }
 
     fn top(&self) -> Node {
-        let item = Item { kind: FileKind::Directory, mode: 0o755, size: 0, device: 0 };
+        let item = Item { kind: FileKind::Directory, mode: 0o755, size: 0, device: 0, uid: 0, gid: 0 };
         Node { path: PathBuf::new(), item, layers: (0..self.layers.len()).collect() }
     }
 

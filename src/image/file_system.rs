@@ -122,13 +122,16 @@ pub fn find(image: &dyn FileSystem, path: &[u8]) -> Result<Option<Found>, Error>
     Ok(Some(at))
 }
 
-/// All of a file, if it is not longer than `limit`; `None` if it is.
+/// All of a regular file, if it is not longer than `limit`; `None` if it is.
 pub fn read_file(image: &Arc<dyn FileSystem>, file: &Found, limit: usize) -> Result<Option<Vec<u8>>, Error> {
-    let contents = Arc::clone(image).open(file)?;
-    let mut all = vec![0; limit + 1];
-    let length = contents.read_at(0, &mut all)?;
+    let size = match file.kind {
+        Kind::File(size) if size <= limit as u64 => size as usize,
+        _ => return Ok(None),
+    };
+    let mut all = vec![0; size];
+    let length = Arc::clone(image).open(file)?.read_at(0, &mut all)?;
     all.truncate(length);
-    Ok((length <= limit).then_some(all))
+    Ok(Some(all))
 }
 
 /// Gives every name with its path, which has no slash at its beginning: the top directory first, with an empty one, and

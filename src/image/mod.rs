@@ -9,12 +9,12 @@ pub mod file_system;
 pub mod squashfs;
 pub mod tree;
 
+mod blocks;
 mod cache;
 mod directory;
 mod error;
 mod format;
 mod source;
-mod store;
 
 pub use directory::read_directory;
 pub use error::{Error, Misplacement};

@@ -28,9 +28,13 @@ pub struct FileSource {
 impl FileSource {
     /// All of an open file, or block device; `path` is what messages call it.
     pub fn new(file: &File, path: &Path) -> Result<FileSource, IoError> {
+        FileSource::of(file.try_clone().context("duplicate", path)?, path)
+    }
+
+    /// The same of one that nobody else needs.
+    pub fn of(file: File, path: &Path) -> Result<FileSource, IoError> {
         // A block device's status has no size.
-        let size = rustix::fs::seek(file, rustix::fs::SeekFrom::End(0)).context("find the end of", path)?;
-        let file = file.try_clone().context("duplicate", path)?;
+        let size = rustix::fs::seek(&file, rustix::fs::SeekFrom::End(0)).context("find the end of", path)?;
         Ok(FileSource { file, path: path.to_owned(), offset: 0, size })
     }
 

@@ -207,6 +207,113 @@ fn the_same_input_gives_the_same_bytes() {
     assert!(digests[0] == digests[1], "the images differ");
 }
 
+/// What `onlay inspect --files --json` says of an image.
+fn inspected(bed: &Bed, image: &str) -> serde_json::Value {
+    let mut onlay = command(ONLAY);
+    onlay.arg("inspect").arg(bed.at(image)).args(["--files", "--json"]);
+    serde_json::from_slice(&expect_success(&mut onlay).stdout).expect("it is JSON")
+}
+
+#[test]
+fn every_format_holds_the_same() {
+    let bed = Bed::make();
+    let package = bed.deb("probe", |top| {
+        write(top, "usr/bin/probe", "#!/usr/bin/sh\necho probe\n");
+        fs::set_permissions(top.join("usr/bin/probe"), fs::Permissions::from_mode(0o4755)).expect("ours");
+        fs::hard_link(top.join("usr/bin/probe"), top.join("usr/bin/other-name")).expect("ours");
+        write(top, "usr/share/probe/large", &"text ".repeat(100_000));
+        symlink("large", top.join("usr/share/probe/link")).expect("ours");
+    });
+    let mut expected = None;
+    for (format, told) in
+        [("squashfs", "squashfs"), ("erofs", "erofs"), ("ddi", "ddi, squashfs"), ("ddi-erofs", "ddi, erofs")]
+    {
+        let output = bed.build(&["probe", "-p", &package, "-o", ".", "--format", format, "--json"]);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+        assert_eq!(report[0]["manifest"]["made_with"]["format"], told, "{}", words(&output));
+        let image = "probe_2.0~rc1-3_any.raw";
+        let mut files = inspected(&bed, image)["files"].clone();
+        // The manifest in it says the format.
+        files
+            .as_array_mut()
+            .expect("a list")
+            .retain(|row| row["path"] != "usr/share/onlay/extensions/probe.json");
+        assert_eq!(*expected.get_or_insert(files.clone()), files, "{format}");
+        let mut check = command(ONLAY);
+        check.arg("--root").arg(&bed.base).args(["ext", "check"]).arg(bed.at(image));
+        assert!(words(&expect_success(&mut check)).contains(": fits; "));
+        if format == "ddi-erofs" {
+            let dissected = expect_success(command("systemd-dissect").arg(bed.at(image)));
+            assert!(words(&dissected).contains("extension for system"), "{}", words(&dissected));
+        }
+    }
+    for (arguments, said) in [
+        (&["--format", "erofs", "--compression", "xz"][..], "that takes lz4, zstd or none"),
+        (&["--format", "erofs", "--key", "k", "--certificate", "c"], "--format ddi or ddi-erofs"),
+    ] {
+        let output = bed.build(&[&["probe", "-p", &package], arguments].concat());
+        assert!(!output.status.success() && words(&output).contains(said), "{}", words(&output));
+    }
+    fs::create_dir_all(bed.base.join("usr/lib/modules/6.1.0-50-amd64")).expect("ours");
+    let output = bed.build(&["probe", "-p", &package, "--format", "erofs"]);
+    assert!(words(&output).contains("takes Linux 6.10, and the base has 6.1"), "{}", words(&output));
+    expect_words(&bed.build(&["probe", "-p", &package, "--format", "erofs", "--compression", "lz4"]));
+}
+
+/// Over a file that stands for a base, the same comes out as over the base.
+#[test]
+fn a_base_need_not_be_at_hand() {
+    let Some(trixie) = tree("trixie") else { return };
+    let mut bed = Bed::make();
+    bed.base = trixie;
+    let program = |missing: bool| {
+        move |top: &Path| {
+            fs::create_dir_all(top.join("usr/bin")).expect("ours");
+            write(top, "lib/x86_64-linux-gnu/probe/data", "placed where the base has it\n");
+            write(top, "etc/cron.d/probe", "# a default\n");
+            let source = top.join("DEBIAN/x.c");
+            fs::write(&source, "#include <math.h>\nint main(int n, char **a) { return (int)cos(n); }")
+                .expect("ours");
+            expect_success(command("gcc").arg(&source).arg("-o").arg(top.join("usr/bin/probe")).arg("-lm"));
+            fs::remove_file(&source).expect("ours");
+            if missing {
+                write(top, "usr/bin/script", "#!/usr/bin/no-such-interpreter\n");
+                let script = top.join("usr/bin/script");
+                fs::set_permissions(script, fs::Permissions::from_mode(0o755)).expect("ours");
+            }
+        }
+    };
+    let (good, bad) = (bed.deb("good", program(false)), bed.deb("bad", program(true)));
+    let mut onlay = command(ONLAY);
+    onlay.arg("--root").arg(&bed.base).args(["ext", "base"]).arg(bed.at("base.img"));
+    expect_success(&mut onlay);
+    let size = fs::metadata(bed.at("base.img")).expect("it was made").len();
+    assert!(size < 4 << 20, "{size}");
+    expect_words(&bed.build(&["probe", "-p", &good]));
+    let image = fs::read(bed.at("probe_2.0~rc1-3_any.raw")).expect("it was made");
+    let elsewhere = |arguments: &[&str]| {
+        let mut onlay = command(ONLAY);
+        onlay.args(["--root", "/nonexistent", "build", "probe", "--base", "base.img"]).args(arguments);
+        onlay.current_dir(bed.place.path()).output().expect("it was run")
+    };
+    expect_words(&elsewhere(&["-p", &good]));
+    assert!(fs::read(bed.at("probe_2.0~rc1-3_any.raw")).expect("it was made") == image, "the images differ");
+    for (package, said) in [
+        (&bad[..], "usr/bin/script is a script for /usr/bin/no-such-interpreter"),
+        ("strace", "whose package manager needs the base itself"),
+    ] {
+        let (here, there) = (bed.build(&["probe", "-p", &bad]), elsewhere(&["-p", package]));
+        assert!(!there.status.success(), "{}", words(&there));
+        if package == "strace" {
+            assert!(words(&there).contains(said), "{}", words(&there));
+        } else {
+            assert_eq!(words(&there), words(&here));
+        }
+    }
+    fs::write(bed.at("base.img"), "no base").expect("ours");
+    assert!(words(&elsewhere(&["-p", &good])).contains("base.img"));
+}
+
 #[test]
 fn what_does_not_fit_or_makes_no_sense_leaves_no_image() {
     let bed = Bed::make();
@@ -353,6 +460,120 @@ fn recipes_are_built_one_after_the_other() {
     write(bed.place.path(), "bad.toml", "packges = []\n");
     let output = bed.build(&["./bad.toml"]);
     assert!(words(&output).contains("packges"), "{}", words(&output));
+}
+
+/// One that fails keeps nobody from the others, which come out as one after the other.
+#[test]
+fn recipes_are_built_side_by_side() {
+    let bed = Bed::make();
+    for number in 0..4 {
+        let package = bed.deb(&format!("p{number}"), |top| {
+            write(top, &format!("usr/share/p{number}/x"), &format!("{number} ").repeat(100_000));
+        });
+        let recipe = format!("packages = ['.{package}']\nversion = '1'\n");
+        write(bed.place.path(), &format!("recipes/r{number}.toml"), &recipe);
+    }
+    write(bed.place.path(), "recipes/broken.toml", "packages = ['../missing.deb']\n");
+    let mut made = Vec::new();
+    for jobs in ["1", "4"] {
+        let output = bed.build(&["recipes/", "--jobs", jobs]);
+        let said = words(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("onlay: 'broken' is not built:\nonlay: cannot open"), "{said}");
+        assert_eq!(said.matches("1 file of 1 package").count(), 4, "{said}");
+        made.push(
+            (0..4).map(|n| fs::read(bed.at(&format!("r{n}_1_any.raw"))).expect("made")).collect::<Vec<_>>(),
+        );
+    }
+    assert!(made[0] == made[1], "they differ");
+    let output = bed.build(&["recipes/", "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let broken = report.as_array().expect("a list").iter().find(|row| row["name"] == "broken");
+    assert!(broken.expect("it is told")["error"].as_str().expect("words").contains("missing.deb"));
+    write(bed.place.path(), "recipes/again.toml", "name = 'r1'\npackages = ['../p2.deb']\n");
+    assert!(words(&bed.build(&["recipes/"])).contains("two images for one base have the name 'r1'"));
+}
+
+#[test]
+fn what_is_not_as_a_person_would_think_is_told() {
+    let bed = Bed::make();
+    let package = bed.deb("probe", |top| {
+        write(top, "usr/share/doc/probe/one", "one\n");
+        write(top, "usr/share/doc/probe/two", "two\n");
+        write(top, "usr/share/probe/data", "data\n");
+        write(top, "boot/probe", "out of reach\n");
+    });
+    let drop = ["--drop", "usr/share/doc/probe/*", "--drop", "usr/share/nothing/**"];
+    let said = expect_words(&bed.build(&[&["probe", "-p", &package], &drop[..]].concat()));
+    assert!(said.contains("there is nothing to drop that 'usr/share/nothing/**' matches"), "{said}");
+    assert!(!said.contains("that 'usr/share/doc"), "{said}");
+    let top = bed.unpacked("probe_2.0~rc1-3_any.raw", "top");
+    assert!(!top.join("usr/share/doc").exists() && top.join("usr/share/probe/data").exists());
+    let output = bed.build(&[&["probe", "-p", &package, "--json"], &drop[..]].concat());
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let left_out = &report[0]["manifest"]["left_out"];
+    assert_eq!(left_out["out-of-reach"], serde_json::json!({ "count": 1, "paths": ["boot/probe"] }));
+    assert_eq!(left_out["dropped"]["count"], 2, "{left_out}");
+    assert_eq!(report[0]["findings"], serde_json::json!([]));
+    let output = bed.build(&["probe", "-p", &package, "--json", "--dry-run"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let fields: Vec<&String> = report[0].as_object().expect("an object").keys().collect();
+    assert_eq!(fields, ["name", "packages"]);
+
+    let status = "Package: probe\nStatus: install ok installed\nArchitecture: all\nVersion: 1:3.0-1\n";
+    write(&bed.base, "var/lib/dpkg/status", &format!("{status}Maintainer: lab\nDescription: lab\n"));
+    let said = expect_words(&bed.build(&["probe", "-p", &package, "--replace"]));
+    assert!(said.contains("probe 1:3.0-1 by 1:2.0~rc1-3, which is older"), "{said}");
+    fs::create_dir(bed.at("r")).expect("ours");
+    assert!(words(&bed.build(&["r"])).contains("the recipes in the directory are 'r/'"));
+    assert!(words(&bed.build(&["x", "-p", "a", "b"])).contains("hint: each package comes after an option"));
+}
+
+/// An image says what it was built as, and that it is not that any more.
+#[test]
+fn what_was_built_is_known_again() {
+    let bed = Bed::make();
+    let package = bed.deb("probe", |top| {
+        write(top, "usr/share/probe/data", &"data ".repeat(10_000));
+        fs::hard_link(top.join("usr/share/probe/data"), top.join("usr/share/probe/a name before it"))
+            .expect("ours");
+        write(top, "etc/probe.conf", "a default\n");
+    });
+    let image = bed.at("probe_2.0~rc1-3_any.raw");
+    let inspect = || command(ONLAY).arg("inspect").arg(&image).output().expect("it was run");
+    for format in ["squashfs", "erofs", "ddi"] {
+        expect_words(&bed.build(&["probe", "-p", &package, "--format", format, "--compression", "none"]));
+        let told = inspect();
+        let said = words(&told);
+        assert!(told.status.success(), "{said}");
+        assert!(said.contains("files        as the manifest in the image says"), "{said}");
+        assert!(said.contains("image        as the manifest beside it says"), "{said}");
+        let mut bytes = fs::read(&image).expect("it was made");
+        let at = bytes.windows(10).position(|some| some == b"data data ").expect("it is there");
+        bytes[at] = b'D';
+        fs::write(&image, bytes).expect("ours");
+        let told = inspect();
+        let said = words(&told);
+        assert_eq!(told.status.code(), Some(1), "{said}");
+        for line in
+            ["files        NOT as the manifest in the image", "image        NOT as the manifest beside it"]
+        {
+            assert_eq!(said.matches(line).count(), 1, "{said}");
+        }
+        assert_eq!(said.matches("NOT as it was made").count(), usize::from(format == "ddi"), "{said}");
+        // A disk image that was changed is not judged; another one beside it is.
+        write(bed.place.path(), "good/usr/lib/extension-release.d/extension-release.good", "ID=_any\n");
+        let mut check = command(ONLAY);
+        check.arg("--root").arg(&bed.base).args(["ext", "check"]).arg(bed.at("good")).arg(&image);
+        let told = check.output().expect("it was run");
+        let said = words(&told);
+        assert!(said.contains("good: fits"), "{said}");
+        assert_eq!(told.status.success(), format != "ddi", "{said}");
+        let changed = "was changed: 1 of its blocks are not as its hash tree says";
+        assert_eq!(said.contains(changed), format == "ddi", "{said}");
+    }
+    let output = command(ONLAY).args(["ext", "check", "--systemd", "300"]).output().expect("it was run");
+    assert!(words(&output).contains("systemd 300 is newer than any whose rules are known here"));
 }
 
 #[test]

@@ -102,10 +102,10 @@ fn what_is_no_image_or_not_sound_is_told() {
         inspect(&image, &[])
     };
     for (found, words) in [
-        (case(1024, b"\xe2\xe1\xf5\xe0"), "is an erofs image: only squashfs images can be read"),
-        (case(0, b"x"), "is no image that is known here (squashfs, erofs, GPT disk)"),
+        (case(1024, b"\xe2\xe1\xf5\xe0"), format!("the image '{shown}' is damaged: blocks of 2^0 bytes")),
+        (case(0, b"x"), format!("'{shown}' is no image that is known here (squashfs, erofs, GPT disk)")),
     ] {
-        assert_eq!(found, (Some(1), String::new(), format!("onlay: '{shown}' {words}\n")));
+        assert_eq!(found, (Some(1), String::new(), format!("onlay: {words}\n")));
     }
     fs::remove_file(&image).expect("it is ours");
     write(&image);

@@ -30,6 +30,7 @@ mod save;
 mod selinux;
 mod shell;
 mod squashfs;
+mod store;
 mod system_calls;
 mod tree;
 #[cfg(target_arch = "x86_64")]

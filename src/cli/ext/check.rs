@@ -7,9 +7,10 @@ use clap::{Args, ValueHint};
 use serde::Serialize;
 
 use super::Place;
+use crate::cli::finding_row::FindingRow;
 use crate::cli::output::{self, JsonPath};
 use crate::cli::report::{Error, FAILED};
-use crate::extension::finding::{Finding, Weight};
+use crate::extension::finding::Weight;
 use crate::extension::fit::{self, Extension, Fitness};
 use crate::extension::matching::{HostFacts, judge};
 use crate::extension::places::{Candidate, Form, candidates};
@@ -34,7 +35,7 @@ pub(super) struct Arguments {
     #[arg(value_name = "EXTENSION", value_hint = ValueHint::AnyPath)]
     extensions: Vec<PathBuf>,
     /// Judge by the rules of this version of systemd instead of the installed one
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", value_parser = known_systemd)]
     systemd: Option<SystemdVersion>,
     /// Tell all remarks, however many there are
     #[arg(long)]
@@ -42,6 +43,15 @@ pub(super) struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// A version of systemd whose rules are known.
+fn known_systemd(word: &str) -> Result<SystemdVersion, extension::Error> {
+    let version: SystemdVersion = word.parse()?;
+    if version.major > SystemdVersion::LAST.major {
+        return Err(extension::Error::TooNew(version));
+    }
+    Ok(version)
 }
 
 /// An extension that is judged, or only lies beside those that are.
@@ -96,15 +106,6 @@ struct Judged {
     findings: Vec<FindingRow>,
 }
 
-/// One finding, as `--json` shows it.
-#[derive(Debug, Serialize)]
-struct FindingRow {
-    weight: Weight,
-    kind: &'static str,
-    path: String,
-    text: String,
-}
-
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
     let host = Host::open(&place.root)?;
     with_base(&host, |host| check(host, arguments))?
@@ -113,26 +114,34 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
 fn check(host: &Host, arguments: &Arguments) -> Result<ExitCode, Error> {
     let base = Directory::new(host.root.try_clone()?);
     let facts = HostFacts::read(host, &base, arguments.systemd)?;
-    let mut places = Places::of(host, &facts)?;
+    let Places { merged, mut others } = Places::of(host, &facts)?;
     if !arguments.extensions.is_empty() {
-        places.others.clear();
+        others.clear();
     }
-    let Places { merged, others } = places;
-    let subjects = subjects(&facts, merged, &arguments.extensions)?;
-    let merged = subjects.iter().map(|subject| subject.matches(&facts)).collect::<Result<Vec<_>, _>>()?;
+    let mut subjects = Vec::new();
+    for subject in asked_for(&facts, merged, &arguments.extensions, &mut others)? {
+        match subject.matches(&facts) {
+            Ok(is_merged) => subjects.push((subject, is_merged)),
+            Err(error) => others.push(Unjudged::damaged(&subject.path, subject.class, &error)),
+        }
+    }
     let mut fitnesses = Vec::new();
-    for (index, subject) in subjects.iter().enumerate().filter(|(_, subject)| subject.is_asked_for) {
+    for (index, (subject, _)) in subjects.iter().enumerate().filter(|(_, (subject, _))| subject.is_asked_for)
+    {
         // The last one lies on top; what does not match is not there.
-        let mut others = Vec::new();
+        let mut beside = Vec::new();
         let mut position = 0;
-        for (other_index, other) in subjects.iter().enumerate().rev() {
+        for (other_index, (other, is_merged)) in subjects.iter().enumerate().rev() {
             if other_index == index {
-                position = others.len();
-            } else if merged[other_index] {
-                others.push(other.extension());
+                position = beside.len();
+            } else if *is_merged {
+                beside.push(other.extension());
             }
         }
-        fitnesses.push((subject, fit::check(&facts, &base, &subject.extension(), &others, position)?));
+        match fit::check(&facts, &base, &subject.extension(), &beside, position) {
+            Ok(fitness) => fitnesses.push((subject, fitness)),
+            Err(error) => others.push(Unjudged::damaged(&subject.path, subject.class, &error.into())),
+        }
     }
     tell(&fitnesses, &others, &facts, arguments)?;
     let all_fit = fitnesses.iter().all(|(_, fitness)| fitness.verdict.is_ok() && fitness.fits())
@@ -167,11 +176,24 @@ impl Places {
     }
 }
 
-/// Those that are asked for, and beside them what the host has under other names; in the order in which they are laid.
-fn subjects(facts: &HostFacts, merged: Vec<Subject>, given: &[PathBuf]) -> Result<Vec<Subject>, Error> {
+/// Those that are asked for, and beside them what the host has under other names; in the order in which they are laid. What
+/// cannot be looked into is told of the one that it is, and keeps nobody from judging the rest.
+fn asked_for(
+    facts: &HostFacts,
+    merged: Vec<Subject>,
+    given: &[PathBuf],
+    unjudged: &mut Vec<Unjudged>,
+) -> Result<Vec<Subject>, Error> {
     let mut subjects: Vec<Subject> = Vec::new();
     for path in given {
-        let subject = Subject::open(path, facts.systemd)?;
+        let subject = match Subject::open(path, facts.systemd) {
+            Ok(subject) => subject,
+            Err(error) if given.len() == 1 => return Err(error),
+            Err(error) => {
+                unjudged.push(Unjudged::damaged(path, Class::Sysext, &error));
+                continue;
+            }
+        };
         if let Some(same) = subjects.iter().find(|same| same.is_of(&subject)) {
             let (one, other) = (same.path.clone(), subject.path);
             return Err(extension::Error::SameName { one, other }.into());
@@ -188,12 +210,21 @@ fn subjects(facts: &HostFacts, merged: Vec<Subject>, given: &[PathBuf]) -> Resul
     Ok(subjects)
 }
 
+impl Unjudged {
+    /// One that was named, or could be looked into at first.
+    fn damaged(path: &Path, class: Class, error: &Error) -> Unjudged {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let candidate = Candidate { name, path: path.to_owned(), form: Form::Image, hidden_by: None };
+        Unjudged { candidate, class, trouble: Some(with_causes(error)) }
+    }
+}
+
 /// The files of an extension, which is a directory or an image.
 pub(super) fn contents_of(path: &Path) -> Result<Box<dyn Contents>, Error> {
     if path.is_dir() {
         Ok(Box::new(Directory::new(Root::open(path)?)))
     } else {
-        Ok(Box::new(ImageFiles::open(path)?))
+        Ok(Box::new(ImageFiles::open_checked(path)?))
     }
 }
 
@@ -259,12 +290,6 @@ fn row<'a>(subject: &'a Subject, fitness: &Fitness) -> Row<'a> {
         Ok(matched) => (matched.rule(), matched.to_string(), None),
         Err(mismatch) => (mismatch.rule(), mismatch.to_string(), mismatch.change()),
     };
-    let finding = |finding: &Finding| FindingRow {
-        weight: finding.weight,
-        kind: finding.kind(),
-        path: finding.path.display().to_string(),
-        text: finding.to_string(),
-    };
     let judged = Judged {
         matches: fitness.verdict.is_ok(),
         rule,
@@ -272,7 +297,7 @@ fn row<'a>(subject: &'a Subject, fitness: &Fitness) -> Row<'a> {
         change,
         fits: fitness.fits(),
         programs: fitness.programs,
-        findings: fitness.findings.iter().map(finding).collect(),
+        findings: fitness.findings.iter().map(FindingRow::of).collect(),
     };
     Row {
         name: &subject.name,

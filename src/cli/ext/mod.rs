@@ -1,6 +1,7 @@
 //! `onlay ext`: extensions of the host (systemd-sysext(8), systemd-confext(8)).
 
 mod add;
+mod base;
 mod check;
 mod choose;
 mod list;
@@ -38,6 +39,7 @@ enum Verb {
     List(list::Arguments),
     Refresh(refresh::Arguments),
     Check(check::Arguments),
+    Base(base::Arguments),
     Owner(owner::Arguments),
 }
 
@@ -63,6 +65,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         Verb::Refresh(arguments) => refresh::run(place, arguments),
         Verb::Check(arguments) => check::run(place, arguments),
         Verb::Owner(arguments) => owner::run(place, arguments),
+        Verb::Base(arguments) => base::run(place, arguments),
     }
 }
 

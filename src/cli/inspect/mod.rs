@@ -1,5 +1,6 @@
 //! `onlay inspect`.
 
+mod built;
 mod disk;
 mod listing;
 
@@ -20,6 +21,7 @@ use crate::image::file_system::{self, FileSystem, Summary, Verified};
 use crate::image::tree::Kind;
 use crate::image::{FileSource, Format, Source};
 use crate::sys::{Context, Root};
+use built::AsBuilt;
 use disk::Disk;
 
 /// More than any extension-release has.
@@ -34,8 +36,9 @@ const RELEASES: [&str; 2] = ["usr/lib/extension-release.d", "etc/extension-relea
 ///
 /// Every name, inode, attribute and block is read. Images are squashfs or erofs, of
 /// Onlay or of others, also in a disk image (DDI): its hash tree is checked then, and its
-/// signature against the certificates in verity.d. No privilege is needed but to read the
-/// file.
+/// signature against the certificates in verity.d. What Onlay built is
+/// compared with its manifest, in the image and beside it. No privilege is needed but to
+/// read the file.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The image
@@ -66,6 +69,9 @@ struct Inspected {
     /// When the image says it was made (RFC 3339).
     time: String,
     verified: Verified,
+    /// What it was built as, where Onlay built it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    built: Option<AsBuilt>,
     extension_releases: Vec<Release>,
     #[serde(skip_serializing_if = "Option::is_none")]
     files: Option<Vec<listing::Row>>,
@@ -89,26 +95,19 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         source = source.part(found.offset, found.length);
         disk = Some(found);
     }
-    let is_sound = disk.as_ref().is_none_or(Disk::is_sound);
-    if let Some(disk) = disk.as_ref().filter(|_| !is_sound && !arguments.json) {
-        // What is in it may not even be readable.
-        disk.rows().iter().for_each(|(name, words)| output::complain(&format!("onlay: {name}: {words}")));
-    }
-    let image = file_system::open(Box::new(source), path)?;
-    let verified = image.verify()?;
-    let Summary { format, compression, level, block_size, time: made } = image.summary();
-    let inspected = Inspected {
-        format,
-        disk,
-        compression,
-        level,
-        block_size,
-        size,
-        time: time(made),
-        verified,
-        extension_releases: releases(&image)?,
-        files: if arguments.files { Some(listing::rows(&*image, path)?) } else { None },
+    let mut is_sound = disk.as_ref().is_none_or(Disk::is_sound);
+    let rows = disk.as_ref().filter(|_| !is_sound && !arguments.json).map(Disk::rows).unwrap_or_default();
+    let inspected = match read(source, &file, arguments, disk, size) {
+        Ok(inspected) => inspected,
+        Err(error) => {
+            // Why what is in it cannot even be read.
+            for (name, words) in rows {
+                output::complain(&format!("onlay: {name}: {words}"));
+            }
+            return Err(error);
+        }
     };
+    is_sound &= inspected.built.as_ref().is_none_or(AsBuilt::is_sound);
     if arguments.json {
         output::print_json(&inspected)?;
     } else if let Some(rows) = &inspected.files {
@@ -117,6 +116,33 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         output::print(&inspected.text())?;
     }
     Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+/// Reads all of the file system image.
+fn read(
+    source: FileSource,
+    file: &File,
+    arguments: &Arguments,
+    disk: Option<Disk>,
+    size: u64,
+) -> Result<Inspected, Error> {
+    let path = &arguments.image;
+    let image = file_system::open(Box::new(source), path)?;
+    let verified = image.verify()?;
+    let Summary { format, compression, level, block_size, time: made } = image.summary();
+    Ok(Inspected {
+        format,
+        disk,
+        compression,
+        level,
+        block_size,
+        size,
+        time: time(made),
+        verified,
+        built: AsBuilt::compare(&image, file, path)?,
+        extension_releases: releases(&image)?,
+        files: if arguments.files { Some(listing::rows(&*image, path)?) } else { None },
+    })
 }
 
 impl Inspected {
@@ -134,6 +160,7 @@ impl Inspected {
             ("holds", counted(names, "entry")),
             ("readable", format!("{}, {}", counted(files, "file"), output::size(bytes))),
         ]);
+        rows.extend(self.built.iter().flat_map(AsBuilt::rows));
         let rows: Vec<Vec<String>> =
             rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
         let mut text = output::table(&rows);

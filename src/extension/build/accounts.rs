@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
-use crate::sys::{IoError, Root};
+use crate::extension::{Error, Stack};
 
 /// The users and groups of a base, by name (passwd(5), group(5)).
 #[derive(Debug, Default)]
@@ -14,11 +15,11 @@ pub(super) struct Accounts {
 }
 
 /// Larger ones are no lists of users.
-const LARGEST: u64 = 16 << 20;
+const LARGEST: usize = 16 << 20;
 
 impl Accounts {
     /// Of a base; what /etc has comes before what image-based systems have in /usr/lib (nss-altfiles).
-    pub(super) fn of(base: &Root) -> Result<Accounts, IoError> {
+    pub(super) fn of(base: &Stack<'_>) -> Result<Accounts, Error> {
         let mut accounts = Accounts::default();
         for place in ["usr/lib", "etc"] {
             accounts.users.extend(read(base, &format!("{place}/passwd"))?);
@@ -79,11 +80,8 @@ fn find(known: &HashMap<OsString, u32>, name: Option<&OsStr>, number: Option<u32
 }
 
 /// Names and numbers: the first and the third field of each line.
-fn read(base: &Root, file: &str) -> Result<HashMap<OsString, u32>, IoError> {
-    let text = match base.read(file, LARGEST) {
-        Err(error) if error.is_not_found() => return Ok(HashMap::new()),
-        other => other?,
-    };
+fn read(base: &Stack<'_>, file: &str) -> Result<HashMap<OsString, u32>, Error> {
+    let text = base.read(Path::new(file), LARGEST)?.unwrap_or_default();
     let entry = |line: &[u8]| {
         let mut fields = line.split(|&byte| byte == b':');
         let name = fields.next()?;
@@ -96,6 +94,8 @@ fn read(base: &Root, file: &str) -> Result<HashMap<OsString, u32>, IoError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extension::build::base::stack;
+    use crate::sys::Root;
 
     #[test]
     fn names_come_before_numbers() {
@@ -107,7 +107,8 @@ mod tests {
         put("etc/passwd", "root:x:0:0::/root:/bin/sh\nbroken\nman:x:6:12::/:/bin/sh\nbad:x:many:1\n");
         put("usr/lib/passwd", "man:x:7:12::/:/bin/sh\nmail:x:8:8::/:/bin/sh\n");
         put("etc/group", "tty:x:5:\n");
-        let accounts = Accounts::of(&Root::open(dir.path()).expect("it opens")).expect("they are read");
+        let base = crate::extension::Directory::new(Root::open(dir.path()).expect("it opens"));
+        let accounts = Accounts::of(&stack(&base)).expect("they are read");
         let user = |name: &str, number| accounts.user(Some(OsStr::new(name)), number);
         assert_eq!(user("root", Some(5)), Some(0));
         assert_eq!(user("man", Some(33)), Some(6), "what /etc has");

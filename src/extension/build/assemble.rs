@@ -6,18 +6,20 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::base::stack;
 use super::error::Error;
 use super::gather::{Brought, What};
 use super::placing;
+use crate::extension::Contents;
 use crate::image::squashfs::StoredFile;
 use crate::image::tree::{Kind, Metadata, Node};
 use crate::image::{self, Tree};
 use crate::package::digest::FileDigest;
-use crate::sys::{FileKind, Root, Xattrs};
+use crate::sys::{FileKind, Xattrs};
 
 /// All files, by path, with the number of the source that each is from.
 pub(super) struct Assembly<'a> {
-    base: &'a Root,
+    base: &'a dyn Contents,
     /// The time of what no source has a time for.
     time: i64,
     sources: Vec<PathBuf>,
@@ -25,7 +27,7 @@ pub(super) struct Assembly<'a> {
 }
 
 impl<'a> Assembly<'a> {
-    pub(super) fn new(base: &'a Root, time: i64) -> Assembly<'a> {
+    pub(super) fn new(base: &'a dyn Contents, time: i64) -> Assembly<'a> {
         Assembly { base, time, sources: Vec::new(), files: BTreeMap::new() }
     }
 
@@ -93,12 +95,32 @@ impl<'a> Assembly<'a> {
         self.files.iter().map(|(path, (_, brought))| (path.as_path(), brought))
     }
 
-    /// All files with contents: path and digest.
-    pub(super) fn contents(&self) -> impl Iterator<Item = (&Path, &StoredFile, &FileDigest)> {
+    /// All names of files with contents, with their digest; further names of one come without where it is stored.
+    pub(super) fn contents(&self) -> impl Iterator<Item = (&Path, Option<&StoredFile>, &FileDigest)> {
         self.files.iter().filter_map(|(path, (_, brought))| match &brought.what {
-            What::File(stored, digest) => Some((path.as_path(), stored, digest)),
+            What::File(stored, digest) => Some((path.as_path(), Some(stored), digest)),
+            What::Hardlink(to) => match &self.files.get(to)?.1.what {
+                What::File(_, digest) => Some((path.as_path(), None, digest)),
+                _ => None,
+            },
             _ => None,
         })
+    }
+
+    /// Takes directories away of which all was left out, and what is above them where that was all.
+    pub(super) fn prune(&mut self, emptied: &BTreeSet<PathBuf>) {
+        // What is below first.
+        for directory in emptied.iter().rev() {
+            for path in directory.ancestors() {
+                let is_directory =
+                    self.files.get(path).is_some_and(|(_, brought)| brought.what == What::Directory);
+                let below = self.files.range(path.to_owned()..).nth(1);
+                if !is_directory || below.is_some_and(|(below, _)| below.starts_with(path)) {
+                    break;
+                }
+                self.files.remove(path);
+            }
+        }
     }
 
     /// The tree of the image.
@@ -171,18 +193,20 @@ impl<'a> Assembly<'a> {
 
     /// The metadata of a directory that the base has, but for its time.
     fn of_base(&self, path: &Path) -> Option<Metadata> {
-        let stat = self.base.lstat(path).ok()??;
-        (FileKind::of(&stat) == FileKind::Directory).then(|| Metadata {
-            mode: (stat.st_mode & 0o7777) as u16,
-            uid: stat.st_uid,
-            gid: stat.st_gid,
+        let item = self.base.look(path).ok()??;
+        (item.kind == FileKind::Directory).then(|| Metadata {
+            mode: item.mode as u16,
+            uid: item.uid,
+            gid: item.gid,
             mtime: self.time,
             xattrs: Xattrs::default(),
         })
     }
 
     fn is_directory_of_base(&self, path: &Path) -> bool {
-        self.base.is_dir(path).unwrap_or(false)
+        stack(self.base)
+            .resolve(path)
+            .is_ok_and(|found| found.is_some_and(|found| found.item.kind == FileKind::Directory))
     }
 }
 

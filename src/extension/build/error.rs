@@ -88,6 +88,14 @@ pub enum Error {
         /// The architecture.
         architecture: String,
     },
+    /// A file that should stand for a base does not.
+    #[error("cannot take '{}' for a base: {why}", path.display())]
+    Base {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The base's kernel could not read the image.
     #[error("{what} takes Linux {needed}, and the base has {found}")]
     Kernel {

@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use super::accounts::{Accounts, is_of_people, made_by_lines};
 use super::error::Error;
 use super::keep::{Keeping, Kept};
+use super::manifest::LeftOut;
 use super::placing::{FACTORY, Placed, Placing, Reason};
 use super::recipe::Filter;
 use super::remarks::{Oddity, Told};
 use super::source::Source;
+use crate::extension::Contents;
 use crate::extension::elf::Elf;
 use crate::image::squashfs::{Segment, StoredFile};
 use crate::image::tree::Metadata;
@@ -24,8 +26,8 @@ use crate::sys::{Root, Xattrs};
 /// What all sources have in common.
 #[derive(Debug)]
 pub(super) struct Common<'a> {
-    /// The base.
-    pub(super) base: &'a Root,
+    /// The files of the base.
+    pub(super) base: &'a (dyn Contents + Send + Sync),
     /// Its users and groups.
     pub(super) accounts: Accounts,
     /// What is left out.
@@ -39,8 +41,8 @@ pub(super) struct Common<'a> {
 pub(super) struct Gathered {
     /// Its files, in its order.
     pub(super) files: Vec<Brought>,
-    /// How many files are not in the image, by the reason.
-    pub(super) out: BTreeMap<Reason, u64>,
+    /// What is not in the image, by the reason.
+    pub(super) out: BTreeMap<Reason, LeftOut>,
     /// Its ELF files.
     pub(super) objects: Vec<(PathBuf, Elf)>,
     /// Owners that the base does not know, with a file of each; root has them.
@@ -51,8 +53,8 @@ pub(super) struct Gathered {
     pub(super) made: BTreeSet<OsString>,
     /// What a person should know of its files.
     pub(super) odd: BTreeMap<Oddity, Told>,
-    /// How many files the recipe leaves out.
-    pub(super) dropped: u64,
+    /// Directories of which the recipe leaves something out.
+    pub(super) emptied: BTreeSet<PathBuf>,
     /// What became of each of a package's files, in its order.
     pub(super) fates: Vec<Fate>,
 }
@@ -151,13 +153,16 @@ impl Gathering<'_> {
             Placed::Out(reason) => {
                 // A directory is told by what is in it.
                 if entry.kind != Kind::Directory {
-                    *self.gathered.out.entry(reason).or_default() += 1;
+                    self.gathered.out.entry(reason).or_default().add(&entry.path);
                 }
                 return Ok(None);
             }
         };
         if self.common.filter.drops(&entry.path) {
-            self.gathered.dropped += u64::from(entry.kind != Kind::Directory);
+            if entry.kind != Kind::Directory {
+                self.gathered.out.entry(Reason::Dropped).or_default().add(&entry.path);
+            }
+            self.gathered.emptied.extend(path.parent().map(Path::to_owned));
             return Ok(None);
         }
         let mut recorded = Recorded::of(self.source, entry, content);

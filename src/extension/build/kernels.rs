@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::error::Error;
+use crate::extension::Stack;
 use crate::image::Format;
 use crate::image::squashfs::Compression;
-use crate::sys::Root;
 
 /// A release of Linux, as far as it matters here.
 type Release = (u32, u32);
@@ -22,7 +22,7 @@ fn needed(format: Format, compression: Compression) -> Release {
 }
 
 /// Refuses what the newest kernel of a base cannot read. A base without any, such as that of a container, says nothing.
-pub(super) fn check(base: &Root, format: Format, compression: Compression) -> Result<(), Error> {
+pub(super) fn check(base: &Stack<'_>, format: Format, compression: Compression) -> Result<(), Error> {
     let needed = needed(format, compression);
     match newest(base) {
         Some(found) if found < needed => Err(Error::Kernel {
@@ -34,10 +34,9 @@ pub(super) fn check(base: &Root, format: Format, compression: Compression) -> Re
     }
 }
 
-fn newest(base: &Root) -> Option<Release> {
-    let modules = base.open_dir(Path::new("usr/lib/modules")).ok()?;
-    let names = modules.entries().ok()?;
-    names.iter().filter_map(|entry| release(entry.name.to_str()?)).max()
+fn newest(base: &Stack<'_>) -> Option<Release> {
+    let names = base.list(Path::new("usr/lib/modules")).ok()?;
+    names.iter().filter_map(|name| release(name.to_str()?)).max()
 }
 
 /// Of `6.12.117+deb13-amd64`, the first two numbers.
@@ -49,21 +48,25 @@ fn release(name: &str) -> Option<Release> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extension::Directory;
+    use crate::extension::build::base::stack;
+    use crate::sys::Root;
 
     #[test]
     fn the_newest_kernel_of_a_base_counts() {
         let dir = tempfile::tempdir().expect("a directory");
-        let root = Root::open(dir.path()).expect("it opens");
+        let base = Directory::new(Root::open(dir.path()).expect("it opens"));
+        let check = |format, compression| check(&stack(&base), format, compression);
         let zstd = Compression::Zstd(3);
-        assert!(check(&root, Format::Erofs, zstd).is_ok());
+        assert!(check(Format::Erofs, zstd).is_ok());
         for name in ["5.10.0-9-amd64", "6.1.0-50-cloud-amd64", "extra"] {
             std::fs::create_dir_all(dir.path().join("usr/lib/modules").join(name)).expect("ours");
         }
-        assert!(check(&root, Format::Squashfs, zstd).is_ok());
-        assert!(check(&root, Format::Erofs, Compression::Lz4).is_ok());
-        let refused = check(&root, Format::Erofs, zstd).expect_err("6.1 cannot").to_string();
+        assert!(check(Format::Squashfs, zstd).is_ok());
+        assert!(check(Format::Erofs, Compression::Lz4).is_ok());
+        let refused = check(Format::Erofs, zstd).expect_err("6.1 cannot").to_string();
         assert!(refused.contains("Linux 6.10") && refused.contains("has 6.1"), "{refused}");
         std::fs::create_dir_all(dir.path().join("usr/lib/modules/6.12.1")).expect("ours");
-        assert!(check(&root, Format::Erofs, zstd).is_ok());
+        assert!(check(Format::Erofs, zstd).is_ok());
     }
 }

@@ -47,13 +47,14 @@ pub(super) struct Labels {
 
 impl Labels {
     /// Finds and reads them; `None` where there are to be none.
-    pub(super) fn find(labelling: &Labelling, base: &Root) -> Result<Option<Labels>, Error> {
+    pub(super) fn find(labelling: &Labelling, base: Option<&Root>) -> Result<Option<Labels>, Error> {
         match labelling {
             Labelling::No => Ok(None),
-            Labelling::Auto => match selinux::policy(base)? {
-                Some(path) => Labels::read(base, &path).map(Some),
-                None => Ok(None),
-            },
+            Labelling::Auto => {
+                // A file that stands for a base has no policy.
+                let Some(base) = base else { return Ok(None) };
+                selinux::policy(base)?.map(|path| Labels::read(base, &path)).transpose()
+            }
             Labelling::List(path) => {
                 let path = std::path::absolute(path).context("find", path)?;
                 let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(None) };

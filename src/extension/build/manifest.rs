@@ -1,7 +1,7 @@
 //! What an image says of itself: what is in it, what it needs and what it was built for, as JSON. One is in the image
 //! ([`place`]), and one beside it, which also says what the image's own digest is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::naming::ExtensionName;
 use crate::extension::database::places;
 use crate::extension::elf::Elf;
+use crate::extension::{Sonames, Versions};
 
 /// The manifest. Fields may be added; those that are there keep their meaning.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,19 +24,19 @@ pub struct Manifest {
     /// Its architecture, in systemd's words; none where it has no programs for one.
     pub architecture: Option<String>,
     /// What it was built for.
-    pub base: Base,
+    pub base: BaseNote,
     /// The packages in it.
     pub packages: Vec<PackageNote>,
     /// Where the image has what a database of packages says of them ([`crate::extension::database`]).
     pub records: Vec<PathBuf>,
     /// Libraries that its programs need and that are not in it, with the symbol versions that they need.
-    pub needs: BTreeMap<String, BTreeSet<String>>,
+    pub needs: Versions,
     /// Libraries that are in it, with the symbol versions that they define.
-    pub provides: BTreeMap<String, BTreeSet<String>>,
+    pub provides: Versions,
     /// Files that are copied to /etc and /var where nothing is there yet.
     pub defaults: Vec<PathBuf>,
-    /// How many files its packages have that are not in it, and why.
-    pub left_out: BTreeMap<String, u64>,
+    /// What its packages have that is not in it, by a word for the reason.
+    pub left_out: BTreeMap<String, LeftOut>,
     /// The files in it.
     pub files: Files,
     /// What it was made with: with the same, the same input gives the same bytes.
@@ -48,7 +49,7 @@ pub struct Manifest {
 /// A base, as far as an extension has to do with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Base {
+pub struct BaseNote {
     /// `ID` of its os-release.
     pub id: String,
     /// `VERSION_ID` of its os-release.
@@ -77,6 +78,28 @@ pub struct PackageNote {
     pub scripts: Vec<String>,
 }
 
+/// Files that are not in an extension.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LeftOut {
+    /// How many.
+    pub count: u64,
+    /// The first of them, at most twenty.
+    pub paths: Vec<PathBuf>,
+}
+
+impl LeftOut {
+    /// So many are named.
+    const NAMED: usize = 20;
+
+    pub(super) fn add(&mut self, path: &Path) {
+        self.count += 1;
+        if self.paths.len() < LeftOut::NAMED {
+            self.paths.push(path.to_owned());
+        }
+    }
+}
+
 /// The files of an extension.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -85,7 +108,8 @@ pub struct Files {
     pub count: u64,
     /// Bytes of all contents.
     pub bytes: u64,
-    /// SHA-256 over a line for each file, sorted by path: SHA-256 of its contents, two spaces, its path.
+    /// SHA-256 over a line for each name of a file with contents, sorted by path: SHA-256 of its contents, two spaces, its path.
+    /// What is made besides is not among them: this manifest, the release file, and lines for tmpfiles.d.
     pub sha256: String,
 }
 
@@ -130,6 +154,13 @@ pub struct Image {
     pub sha256: String,
 }
 
+/// Whether a file of an extension is none of its sources': a manifest, a release file, lines for tmpfiles.d.
+pub fn is_made_besides(path: &str, name: &str) -> bool {
+    path == format!("usr/share/onlay/extensions/{name}.json")
+        || path == format!("usr/lib/extension-release.d/extension-release.{name}")
+        || path == format!("usr/lib/tmpfiles.d/zzz-onlay-{name}.conf")
+}
+
 /// Where the manifest is in an image.
 pub(super) fn place(name: &ExtensionName) -> PathBuf {
     Path::new(places::DIRECTORY).join(format!("{name}.json"))
@@ -138,22 +169,8 @@ pub(super) fn place(name: &ExtensionName) -> PathBuf {
 impl Manifest {
     /// Notes what programs need and what they provide.
     pub(super) fn note_objects<'a>(&mut self, objects: impl IntoIterator<Item = &'a (PathBuf, Elf)>) {
-        let mut needs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (_, elf) in objects {
-            if let Some(soname) = &elf.soname {
-                self.provides.entry(soname.clone()).or_default().extend(elf.versions.iter().cloned());
-            }
-            for needed in &elf.needed {
-                needs.entry(needed.clone()).or_default();
-            }
-            for needed in &elf.needed_versions {
-                let strong = needed.versions.iter().filter(|version| !version.weak);
-                let versions = strong.map(|version| version.name.clone());
-                needs.entry(needed.library.clone()).or_default().extend(versions);
-            }
-        }
-        needs.retain(|soname, _| !self.provides.contains_key(soname));
-        self.needs = needs;
+        let Sonames { needs, provides } = Sonames::of(objects.into_iter().map(|(_, elf)| elf));
+        (self.needs, self.provides) = (needs, provides);
     }
 
     /// As text, to be written to a file.

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod assemble;
+mod base;
 mod changes;
 mod error;
 mod gather;
@@ -25,12 +26,14 @@ mod remarks;
 mod source;
 mod write;
 
+pub use base::{Base, KnownPackage, describe, packages_of};
 pub use changes::{Changes, Seen, Untaken, Weight};
 pub use error::Error;
 pub use labels::Labelling;
-pub use manifest::{Base, Files, Image, MadeWith, Manifest, PackageNote};
+pub use manifest::{BaseNote, Files, Image, LeftOut, MadeWith, Manifest, PackageNote, is_made_besides};
 pub use naming::{ExtensionName, InvalidName, image_name, version_of};
 
+pub use placing::Reason;
 pub use recipe::{ImageFormat, Matching, Recipe, RecipeError, is_path};
 pub use source::{Source, open};
 pub use write::{Built, Envelope, Request, build};

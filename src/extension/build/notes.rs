@@ -8,7 +8,7 @@ use std::path::Path;
 use super::assemble::Assembly;
 use super::error::Error;
 use super::gather::Gathered;
-use super::manifest::{Base, Files, PackageNote};
+use super::manifest::{BaseNote, Files, LeftOut, PackageNote};
 use super::source::Source;
 use crate::host::OsRelease;
 use crate::package::archive::PackageFile;
@@ -16,8 +16,8 @@ use crate::package::digest::{Algorithm, Digester};
 use crate::sys::Context;
 
 /// The base, by its os-release.
-pub(super) fn base(os_release: &OsRelease) -> Base {
-    Base {
+pub(super) fn base(os_release: &OsRelease) -> BaseNote {
+    BaseNote {
         id: os_release.id().to_owned(),
         version_id: os_release.get("VERSION_ID").map(str::to_owned),
         sysext_level: os_release.get("SYSEXT_LEVEL").map(str::to_owned),
@@ -51,8 +51,10 @@ pub(super) fn files(assembly: &Assembly<'_>) -> Files {
     let mut files = Files::default();
     let mut digest = Digester::new(Algorithm::Sha256);
     for (path, stored, contents) in assembly.contents() {
-        files.count += 1;
-        files.bytes += stored.size();
+        if let Some(stored) = stored {
+            files.count += 1;
+            files.bytes += stored.size();
+        }
         digest.update(contents.to_string().as_bytes());
         digest.update(b"  ");
         digest.update(path.as_os_str().as_encoded_bytes());
@@ -68,22 +70,20 @@ pub(super) fn digest_of(mut file: &File, path: &Path) -> Result<String, Error> {
     Ok(Algorithm::Sha256.digest(file).context("read", path)?.to_string())
 }
 
-/// How many files are not in the image, by the reason.
-pub(super) fn left_out(sources: &[Source], gathered: &[Gathered]) -> BTreeMap<String, u64> {
-    let mut left_out = BTreeMap::new();
+/// What is not in the image, by the reason.
+pub(super) fn left_out(sources: &[Source], gathered: &[Gathered]) -> BTreeMap<String, LeftOut> {
+    let mut left_out: BTreeMap<String, LeftOut> = BTreeMap::new();
     for source in sources {
         let Source::Changes(changes) = source else { continue };
-        for (why, count) in changes.left_out() {
-            *left_out.entry(why.to_owned()).or_default() += count;
+        for (why, paths) in changes.untaken() {
+            let all = left_out.entry(why.word().to_owned()).or_default();
+            paths.iter().for_each(|path| all.add(path));
         }
     }
-    for gathered in gathered {
-        for (reason, count) in &gathered.out {
-            *left_out.entry(reason.words().to_owned()).or_default() += count;
-        }
-        if gathered.dropped > 0 {
-            *left_out.entry("what was to be dropped".to_owned()).or_default() += gathered.dropped;
-        }
+    for (reason, out) in gathered.iter().flat_map(|gathered| &gathered.out) {
+        let all = left_out.entry(reason.word().to_owned()).or_default();
+        out.paths.iter().for_each(|path| all.add(path));
+        all.count += out.count - out.paths.len() as u64;
     }
     left_out
 }

@@ -10,7 +10,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use crate::sys::Root;
+use super::base::stack;
+use crate::extension::{Contents, Stack};
+use crate::sys::FileKind;
 
 /// What becomes of a file of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub(super) enum Placed {
 
 /// Why a file of a package is not in an extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Reason {
+pub enum Reason {
     /// A database or cache of a package manager, which would hide the base's.
     PackageManager,
     /// The base's os-release, which an extension may not have.
@@ -34,12 +36,35 @@ pub(super) enum Reason {
     RunTime,
     /// A place of people and machines, not of packages: /home, /srv, /boot and the like.
     Local,
+    /// The recipe, or the command line, says so.
+    Dropped,
 }
 
 impl Reason {
-    /// In words, of several files.
-    pub(super) fn words(self) -> &'static str {
+    /// All of them.
+    const ALL: [Reason; 5] =
+        [Reason::PackageManager, Reason::OsRelease, Reason::RunTime, Reason::Local, Reason::Dropped];
+
+    /// A word for it, for programs.
+    pub fn word(self) -> &'static str {
         match self {
+            Reason::PackageManager => "package-manager",
+            Reason::OsRelease => "os-release",
+            Reason::RunTime => "run-time",
+            Reason::Local => "out-of-reach",
+            Reason::Dropped => "dropped",
+        }
+    }
+
+    /// The reason that has a word.
+    pub fn of_word(word: &str) -> Option<Reason> {
+        Reason::ALL.into_iter().find(|reason| reason.word() == word)
+    }
+
+    /// In words, of several files.
+    pub fn words(self) -> &'static str {
+        match self {
+            Reason::Dropped => "what was to be dropped",
             Reason::PackageManager => "package managers' own data, which would hide the base's",
             Reason::OsRelease => "an os-release, with which systemd takes an image for a whole system",
             Reason::RunTime => "places that are filled while a system runs",
@@ -76,15 +101,15 @@ pub(super) const OS_RELEASE: &[&str] = &["etc/os-release", "usr/lib/os-release"]
 /// Where files of packages go over one base.
 #[derive(Debug)]
 pub(super) struct Placing<'a> {
-    base: &'a Root,
+    base: Stack<'a>,
     /// Directories of packages, and where the base has them.
     known: HashMap<PathBuf, PathBuf>,
 }
 
 impl<'a> Placing<'a> {
     /// Over a base.
-    pub(super) fn over(base: &'a Root) -> Placing<'a> {
-        Placing { base, known: HashMap::new() }
+    pub(super) fn over(base: &'a dyn Contents) -> Placing<'a> {
+        Placing { base: stack(base), known: HashMap::new() }
     }
 
     /// Where a file of a package goes: by its path from the root, without a slash before, and without `.` and `..` in it.
@@ -119,9 +144,7 @@ impl<'a> Placing<'a> {
     fn followed(&self, parent: &Path, name: &OsStr) -> PathBuf {
         let path = parent.join(name);
         match self.base.resolve(&path) {
-            Ok(resolved) if self.base.is_dir(&resolved).unwrap_or(false) => {
-                resolved.strip_prefix("/").map_or(resolved.clone(), Path::to_owned)
-            }
+            Ok(Some(found)) if found.item.kind == FileKind::Directory => found.path.clone(),
             // A base that has no /lib64 would have it there.
             _ => merged(path),
         }
@@ -193,6 +216,8 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::extension::Directory;
+    use crate::sys::Root;
 
     fn at(path: &str) -> Placed {
         Placed::At(path.into())
@@ -207,7 +232,7 @@ mod tests {
         for (link, target) in [("bin", "usr/bin"), ("lib", "usr/lib"), ("usr/sbin", "bin")] {
             symlink(target, dir.path().join(link)).expect("ours");
         }
-        let root = Root::open(dir.path()).expect("it opens");
+        let root = Directory::new(Root::open(dir.path()).expect("it opens"));
         let mut placing = Placing::over(&root);
         for (path, placed) in [
             ("bin/ls", "usr/bin/ls"),
@@ -230,7 +255,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         fs::create_dir_all(dir.path().join("usr/lib/a")).expect("ours");
         symlink("a", dir.path().join("usr/lib/b")).expect("ours");
-        let root = Root::open(dir.path()).expect("it opens");
+        let root = Directory::new(Root::open(dir.path()).expect("it opens"));
         let mut placing = Placing::over(&root);
         assert_eq!(placing.place(Path::new("usr/lib/b")), at("usr/lib/b"));
         assert_eq!(placing.place(Path::new("usr/lib/b/x")), at("usr/lib/a/x"));
@@ -239,7 +264,7 @@ mod tests {
     #[test]
     fn where_a_base_has_nothing_the_merged_directories_are_known() {
         let dir = tempfile::tempdir().expect("a directory");
-        let root = Root::open(dir.path()).expect("it opens");
+        let root = Directory::new(Root::open(dir.path()).expect("it opens"));
         let mut placing = Placing::over(&root);
         assert_eq!(placing.place(Path::new("sbin/x")), at("usr/sbin/x"));
         assert_eq!(placing.place(Path::new("lib64/x")), at("usr/lib64/x"));
@@ -249,7 +274,7 @@ mod tests {
     #[test]
     fn what_cannot_be_reached_is_a_default_or_left_out() {
         let dir = tempfile::tempdir().expect("a directory");
-        let root = Root::open(dir.path()).expect("it opens");
+        let root = Directory::new(Root::open(dir.path()).expect("it opens"));
         let mut placing = Placing::over(&root);
         for (path, placed) in [
             ("etc/x.conf", Placed::Default("etc/x.conf".into())),

@@ -1,6 +1,7 @@
 //! A recipe: what an extension is built from and how, in a file that people keep under version control.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use glob::{MatchOptions, Pattern};
 use serde::Deserialize;
@@ -28,7 +29,7 @@ pub struct Recipe {
     pub drop: Vec<String>,
     /// Files that stay in all the same.
     pub keep: Vec<String>,
-    /// Roots of the bases that it is built for, one image for each.
+    /// Roots of the bases that it is built for, or files that stand for them, one image for each.
     pub bases: Vec<PathBuf>,
     /// Which hosts systemd takes it for.
     #[serde(rename = "match")]
@@ -193,7 +194,10 @@ impl Recipe {
 
     /// Which files are left out.
     pub(super) fn filter(&self) -> Filter {
-        let pattern = |word: &String| Pattern::new(word.trim_start_matches('/')).ok();
+        let pattern = |word: &String| {
+            let pattern = Pattern::new(word.trim_start_matches('/')).ok()?;
+            Some((pattern, AtomicBool::new(false)))
+        };
         let patterns = |words: &[String]| words.iter().filter_map(pattern).collect();
         Filter { drop: patterns(&self.drop), keep: patterns(&self.keep) }
     }
@@ -214,22 +218,36 @@ pub fn is_path(word: &str) -> bool {
 }
 
 /// What a recipe leaves out.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Filter {
-    drop: Vec<Pattern>,
-    keep: Vec<Pattern>,
+    /// Patterns, and whether anything was called so.
+    drop: Vec<(Pattern, AtomicBool)>,
+    keep: Vec<(Pattern, AtomicBool)>,
 }
 
 impl Filter {
     /// Whether a file is left out: one that a pattern names, or that is below what one names.
     pub(super) fn drops(&self, path: &Path) -> bool {
         let options = MatchOptions { require_literal_separator: true, ..MatchOptions::new() };
-        let matches = |patterns: &[Pattern]| {
-            path.ancestors()
-                .take_while(|path| !path.as_os_str().is_empty())
-                .any(|path| patterns.iter().any(|pattern| pattern.matches_path_with(path, options)))
+        let matches = |patterns: &[(Pattern, AtomicBool)]| {
+            let mut matches = false;
+            for path in path.ancestors().take_while(|path| !path.as_os_str().is_empty()) {
+                for (pattern, was_used) in patterns {
+                    if pattern.matches_path_with(path, options) {
+                        was_used.store(true, Ordering::Relaxed);
+                        matches = true;
+                    }
+                }
+            }
+            matches
         };
         matches(&self.drop) && !matches(&self.keep)
+    }
+
+    /// What was to be left out, and is nowhere.
+    pub(super) fn unused(&self) -> Vec<String> {
+        let unused = self.drop.iter().filter(|(_, was_used)| !was_used.load(Ordering::Relaxed));
+        unused.map(|(pattern, _)| pattern.as_str().to_owned()).collect()
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::accounts::Accounts;
 use super::assemble::Assembly;
+use super::base::Base;
 use super::error::Error;
 use super::gather::{Common, Gathered};
 use super::labels::Labels;
@@ -18,8 +19,7 @@ use super::source::Source;
 use super::{generated, kernels, notes, parallel, release, remarks};
 use crate::extension::fit::{self, Extension, Fitness};
 use crate::extension::matching::HostFacts;
-use crate::extension::{Class, Directory, ImageFiles, of_disk};
-use crate::host::Host;
+use crate::extension::{Class, ImageFiles, of_disk};
 use crate::image::Format;
 use crate::image::ddi::{self, Designator, PAYLOAD_OFFSET, Payload, Protection, Signer};
 use crate::image::squashfs::{Compression, Options, Writer};
@@ -37,7 +37,7 @@ pub struct Request<'a> {
     /// From what.
     pub sources: Vec<Source>,
     /// For what.
-    pub base: &'a Host,
+    pub base: &'a Base,
     /// The directory that the image goes to.
     pub output: Root,
     /// Which file system it is.
@@ -78,21 +78,23 @@ pub struct Built {
     pub strangers: BTreeMap<OsString, PathBuf>,
     /// What else a person should know, in a line each.
     pub remarks: Vec<String>,
+    /// What was to be left out, and is nowhere.
+    pub not_dropped: Vec<String>,
 }
 
-/// What was written.
+/// An image that was written, and is not judged yet.
 struct Written {
     manifest: Manifest,
     strangers: BTreeMap<OsString, PathBuf>,
     remarks: Vec<String>,
+    not_dropped: Vec<String>,
 }
 
 /// Builds an image. Until it is whole, and was judged, there is none of its name, and an older one stays.
 pub fn build(request: &Request<'_>) -> Result<Built, Error> {
-    let contents = Directory::new(request.base.root.try_clone()?);
-    let facts = HostFacts::read(request.base, &contents, None)?;
+    let facts = &request.base.facts;
     if !request.unfit {
-        kernels::check(&request.base.root, request.format, request.compression)?;
+        kernels::check(&request.base.stack(), request.format, request.compression)?;
     }
     let architecture = architecture(&request.sources, &facts.architecture)?;
     let version = match &request.recipe.version {
@@ -101,8 +103,9 @@ pub fn build(request: &Request<'_>) -> Result<Built, Error> {
     };
     let file = image_name(&request.name, &version, architecture);
     let image = NewFile::create(&request.output, OsStr::new(&file))?;
-    let Written { mut manifest, strangers, remarks } = write(request, &image, version, architecture, &facts)?;
-    let fitness = judge(request, &image, &facts, &contents)?;
+    let Written { mut manifest, strangers, remarks, not_dropped } =
+        write(request, &image, version, architecture, facts)?;
+    let fitness = judge(request, &image, facts)?;
     let is_good = fitness.fits() && fitness.verdict.is_ok();
     if !is_good && !request.unfit {
         return Err(Error::Unfit { name: request.name.to_string(), fitness: Box::new(fitness) });
@@ -115,7 +118,7 @@ pub fn build(request: &Request<'_>) -> Result<Built, Error> {
     let (path, manifest_path) = (image.path(), beside.path());
     image.place(0o644)?;
     beside.place(0o644)?;
-    Ok(Built { path, manifest_path, manifest, fitness, strangers, remarks })
+    Ok(Built { path, manifest_path, manifest, fitness, strangers, remarks, not_dropped })
 }
 
 /// Writes the image, and says what is in it.
@@ -132,18 +135,22 @@ fn write(
     let offset = if matches!(envelope, Envelope::None) { 0 } else { PAYLOAD_OFFSET };
     let writer = Writer::new(image.file(), offset, &image.path(), output, options.clone())?;
     let common = Common {
-        base: &base.root,
-        accounts: Accounts::of(&base.root)?,
+        base: base.contents(),
+        accounts: Accounts::of(&base.stack())?,
         filter: recipe.filter(),
         work: output,
     };
     let mut gathered = parallel::gather_all(sources, &common, &writer, options.threads)?;
+    let not_dropped = common.filter.unused();
     let time = request.time.unwrap_or_else(|| newest(&gathered));
 
     let records = Records::of(sources, &gathered, time)?;
-    let mut assembly = Assembly::new(&base.root, time.into());
+    let mut assembly = Assembly::new(base.contents(), time.into());
     for (source, gathered) in sources.iter().zip(&mut gathered) {
         assembly.add(source.name(), std::mem::take(&mut gathered.files))?;
+    }
+    for gathered in &gathered {
+        assembly.prune(&gathered.emptied);
     }
     if assembly.is_empty() {
         return Err(Error::Nothing { name: name.to_string() });
@@ -151,7 +158,7 @@ fn write(
     let made: BTreeSet<OsString> =
         gathered.iter_mut().flat_map(|gathered| std::mem::take(&mut gathered.made)).collect();
     let strangers = strangers(&mut gathered, &made);
-    let labels = Labels::find(&recipe.labelling(), &base.root)?;
+    let labels = Labels::find(&recipe.labelling(), base.root.as_ref())?;
     let remarks = remarks::all(sources, &gathered, &assembly, recipe);
     let mut manifest = Manifest {
         format: 1,
@@ -190,7 +197,7 @@ fn write(
         labels.put_on(&mut tree)?;
     }
     let finished = writer.dated(time).finish(&tree)?;
-    let written = Written { manifest, strangers, remarks };
+    let written = Written { manifest, strangers, remarks, not_dropped };
     let protection = match envelope {
         Envelope::None => return Ok(written),
         Envelope::Verity => Protection::Verity,
@@ -241,16 +248,11 @@ fn newest(gathered: &[Gathered]) -> u32 {
 }
 
 /// Judges an image that has no name yet by the name that it will have.
-fn judge(
-    request: &Request<'_>,
-    image: &NewFile,
-    facts: &HostFacts,
-    base: &Directory,
-) -> Result<Fitness, Error> {
+fn judge(request: &Request<'_>, image: &NewFile, facts: &HostFacts) -> Result<Fitness, Error> {
     let contents = ImageFiles::of(image.file(), &image.path())?;
     let name = request.name.as_str();
     let extension = Extension { name, class: Class::Sysext, contents: &contents };
-    Ok(fit::check(facts, base, &extension, &[], 0)?)
+    Ok(fit::check(facts, request.base.contents(), &extension, &[], 0)?)
 }
 
 /// The architecture of all packages: none where they are for every one. Programs in a directory are the base's; those of

@@ -78,7 +78,7 @@ mod tests {
                 assert_eq!(decompress(&block[..block.len() / 2], &mut vec![0; size]), None);
             }
         }
-        let zeros = lz4_flex::block::compress(&[0; 100_000]);
+        let zeros = lz4_flex::block::compress(&vec![0; 100_000]);
         let mut target = vec![1; 100_000];
         assert_eq!(decompress(&zeros, &mut target), Some(()));
         assert!(target.iter().all(|byte| *byte == 0));

@@ -10,7 +10,7 @@ pub(super) mod compression;
 mod reader;
 mod writer;
 
-pub use super::store::{Finished, Options, Segment, StoredFile, Writer};
+pub use super::blocks::{Finished, Options, Segment, StoredFile, Writer};
 pub use compression::{Algorithm, Compression, UnknownCompression};
 pub use format::Superblock;
 pub use reader::{

@@ -12,7 +12,7 @@ use onlay::image::{Error, Format, file_system};
 use onlay::sys::Root;
 
 use super::{found, opened};
-use crate::kernel::{kernel_or_skip, sh, tool_or_skip};
+use crate::kernel::{command, kernel_or_skip, sh, tool_or_skip};
 use crate::squashfs::bed::{assert_same, contents, described, fill, mounted, options, place, write};
 
 const WAYS: [&str; 4] = ["zstd", "zstd:15", "lz4", "none"];
@@ -66,10 +66,15 @@ fn erofs_utils_find_no_fault() {
     let [top, image] = ["top", "image"].map(|name| place.path().join(name));
     fs::create_dir(&top).expect("there is room");
     fill_more(&top, 50);
-    // What Debian 12 has knows no zstd.
-    for way in ["lz4", "none"] {
+    for way in ["none", "lz4", "zstd"] {
         write(&top, &image, erofs(way, 128 << 10, 2));
-        sh("fsck.erofs --extract \"$1\" >&2", &[&image]);
+        let checked = command("fsck.erofs").arg("--extract").arg(&image).output().expect("it starts");
+        let words = String::from_utf8_lossy(&checked.stderr);
+        // Debian 12 has one that is older than what is compressed here.
+        if way != "none" && words.contains("unidentified incompatible feature") {
+            continue;
+        }
+        assert!(checked.status.success(), "{way}: {words}");
         let dumped = sh("dump.erofs -s \"$1\"", &[&image]);
         assert!(dumped.contains("sb_csum") && dumped.contains("2023-11-14 22:13:20"), "{dumped}");
     }

@@ -157,9 +157,4 @@ impl Changes {
     pub(super) fn is_all_its_own(&self, path: &Path) -> bool {
         self.sorted.taken.contains_key(path)
     }
-
-    /// How many files are left out, by the reason in words.
-    pub(super) fn left_out(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.sorted.untaken.iter().map(|(why, paths)| (why.words(), paths.len() as u64))
-    }
 }

@@ -69,6 +69,48 @@ impl Untaken {
         }
     }
 
+    const ALL: [Untaken; 14] = [
+        Untaken::Removed,
+        Untaken::Edited,
+        Untaken::Data,
+        Untaken::Account,
+        Untaken::Person,
+        Untaken::Local,
+        Untaken::Special,
+        Untaken::OsRelease,
+        Untaken::Private,
+        Untaken::PackageManager,
+        Untaken::Cache,
+        Untaken::Log,
+        Untaken::RunTime,
+        Untaken::Alternative,
+    ];
+
+    /// A word for programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Untaken::Removed => "removed",
+            Untaken::Edited => "edited",
+            Untaken::Data => "data",
+            Untaken::Account => "account",
+            Untaken::Person => "person",
+            Untaken::Local => "out-of-reach",
+            Untaken::Special => "special",
+            Untaken::OsRelease => "os-release",
+            Untaken::Private => "private",
+            Untaken::PackageManager => "package-manager",
+            Untaken::Cache => "cache",
+            Untaken::Log => "log",
+            Untaken::RunTime => "run-time",
+            Untaken::Alternative => "alternative",
+        }
+    }
+
+    /// The one with a word.
+    pub fn of_word(word: &str) -> Option<Untaken> {
+        Untaken::ALL.into_iter().find(|why| why.word() == word)
+    }
+
     /// In words, of several.
     pub fn words(self) -> &'static str {
         match self {

@@ -190,7 +190,7 @@ impl Reader {
                 }
                 From::Packed(_) => return Err(self.damaged("the ends of files are said to be in themselves")),
                 From::Cluster { .. } => {
-                    copy_from(&*self.kept(packed, &run)?, run.start, at, part);
+                    copy_from(&self.kept(packed, &run)?, run.start, at, part);
                 }
             }
             done += count;

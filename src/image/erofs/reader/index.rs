@@ -202,7 +202,8 @@ impl Reader {
         let mut found = Cluster { kind, word, block: 0 };
         if kind != cluster::INSIDE {
             let is_large = index.advice & advice::LARGE_1 != 0;
-            let before = if is_large { entries.blocks_before(place) } else { entries.clusters_before(place) };
+            let before =
+                if is_large { entries.blocks_before(place) } else { Some(entries.clusters_before(place)) };
             let before = before.ok_or_else(|| self.damaged("an index makes no sense"))?;
             found.block = u32_at(entries.bytes, length as usize - 4).wrapping_add(before);
         }
@@ -253,7 +254,7 @@ impl Pack<'_> {
     }
 
     /// How many physical clusters begin before an entry, and one: each has one block.
-    fn clusters_before(&self, mut place: i64) -> Option<u32> {
+    fn clusters_before(&self, mut place: i64) -> u32 {
         let mut blocks = 1;
         while place > 0 {
             place -= 1;
@@ -263,7 +264,7 @@ impl Pack<'_> {
             }
             blocks += u32::from(place >= 0);
         }
-        Some(blocks)
+        blocks
     }
 
     /// How many blocks the physical clusters before an entry have.

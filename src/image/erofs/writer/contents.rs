@@ -3,11 +3,11 @@
 use super::End;
 use super::algorithm;
 use crate::image::Error;
+use crate::image::blocks::{FileBlocks, Options, Place, Placed, StoredFile};
 use crate::image::erofs::BLOCK;
 use crate::image::erofs::format::{BLOCK_COUNT, NOWHERE, advice, cluster, layout};
 use crate::image::squashfs::compression::Compressor;
 use crate::image::squashfs::format::BLOCK_RAW;
-use crate::image::store::{FileBlocks, Options, Place, Placed, StoredFile};
 
 /// All contents of an image.
 pub(super) struct Contents<'a> {

@@ -25,8 +25,8 @@ use super::crc32c::crc32c;
 use super::format::{
     Algorithm, SLOT, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Superblock, compatible, incompatible,
 };
+use crate::image::blocks::{Finished, Options, Placed, StoredFile, Target};
 use crate::image::squashfs::Compression;
-use crate::image::store::{Finished, Options, Placed, StoredFile, Target};
 use crate::image::{Error, Tree};
 use contents::Contents;
 use nodes::Nodes;

@@ -10,9 +10,9 @@ use super::directory::{self, Name};
 use super::xattrs::{Shared, pieces};
 use super::{End, number_at};
 use crate::image::Error;
+use crate::image::blocks::{Options, StoredFile};
 use crate::image::erofs::BLOCK;
 use crate::image::erofs::format::{SLOT, layout, listed_type};
-use crate::image::store::{Options, StoredFile};
 use crate::image::tree::{Kind, Metadata, NodeId, Tree};
 
 /// The most that is behind an inode: wherever that must begin, it fits into one block.
@@ -23,7 +23,7 @@ const LENGTHS: [usize; 2] = [32, 64];
 /// All inodes of an image, in the order of a walk; the packed file, which has no name, is the last one.
 pub(super) struct Nodes<'a> {
     tree: &'a Tree<StoredFile>,
-    nodes: Vec<Node<'a>>,
+    all: Vec<Node<'a>>,
     time: i64,
     /// Which one is the packed file.
     pub(super) packed: Option<usize>,
@@ -53,31 +53,31 @@ impl<'a> Nodes<'a> {
         options: &Options,
     ) -> Result<Nodes<'a>, Error> {
         let mut nodes =
-            Nodes { tree, nodes: Vec::new(), time: options.time.into(), packed: None, shared: Vec::new() };
+            Nodes { tree, all: Vec::new(), time: options.time.into(), packed: None, shared: Vec::new() };
         let mut walk = Walk { known: HashMap::new(), path: Vec::new(), shared: Shared::default() };
         nodes.add(tree.root(), 0, contents, &mut walk)?;
-        for number in 0..nodes.nodes.len() {
-            let Some(id) = nodes.nodes[number].id else { continue };
+        for number in 0..nodes.all.len() {
+            let Some(id) = nodes.all[number].id else { continue };
             let xattrs = walk.shared.of(&tree.node(id).metadata.xattrs);
-            nodes.nodes[number].xattrs = xattrs.map_err(|problem| unrepresentable(b"", problem))?;
+            nodes.all[number].xattrs = xattrs.map_err(|problem| unrepresentable(b"", problem))?;
         }
         nodes.shared = walk.shared.into_bytes();
         if let Some(stored) = contents.packed() {
-            nodes.packed = Some(nodes.nodes.len());
+            nodes.packed = Some(nodes.all.len());
             let metadata = Metadata { mtime: nodes.time, ..Metadata::default() };
-            nodes.nodes.push(Node { mode: 0o100_000, stored, ..Node::new(metadata) });
+            nodes.all.push(Node { mode: 0o100_000, stored, ..Node::new(metadata) });
         }
         Ok(nodes)
     }
 
     /// How many there are.
     pub(super) fn count(&self) -> usize {
-        self.nodes.len()
+        self.all.len()
     }
 
     /// The number of an inode, where it has its place.
     pub(super) fn number(&self, node: usize) -> u64 {
-        number_at(self.nodes[node].place)
+        number_at(self.all[node].place)
     }
 
     /// Adds a node that no name has led to, and all below it; says which it is.
@@ -91,7 +91,7 @@ impl<'a> Nodes<'a> {
         if let Some(known) = walk.known.get(&id) {
             return Ok(*known);
         }
-        let number = self.nodes.len();
+        let number = self.all.len();
         walk.known.insert(id, number);
         let node = self.tree.node(id);
         let problem = |problem: String| unrepresentable(&walk.path, problem);
@@ -111,7 +111,7 @@ impl<'a> Nodes<'a> {
             stored,
             ..Node::new(node.metadata.clone())
         };
-        self.nodes.push(made);
+        self.all.push(made);
         if matches!(node.kind, Kind::Directory(_)) {
             self.add_names(id, number, parent, contents, walk)?;
         }
@@ -129,7 +129,7 @@ impl<'a> Nodes<'a> {
         let tree = self.tree;
         let kind = listed_type(&tree.node(id).kind);
         let mut names =
-            vec![Name { name: b".", node: number, kind }, Name { name: b"..", node: parent, kind }];
+            vec![Name { text: b".", node: number, kind }, Name { text: b"..", node: parent, kind }];
         let mut directories = 0;
         for (name, child) in tree.children(id) {
             let length = walk.path.len();
@@ -139,12 +139,12 @@ impl<'a> Nodes<'a> {
             walk.path.truncate(length);
             let below = &tree.node(child).kind;
             directories += u32::from(matches!(below, Kind::Directory(_)));
-            names.push(Name { name, node, kind: listed_type(below) });
+            names.push(Name { text: name, node, kind: listed_type(below) });
         }
-        names.sort_by_key(|name| name.name);
+        names.sort_by_key(|name| name.text);
         let blocks = directory::in_blocks(&names);
         let last = blocks.last().map_or(0, |block| directory::size_of(block));
-        let node = &mut self.nodes[number];
+        let node = &mut self.all[number];
         node.links = 2 + directories;
         node.stored.size = ((blocks.len() - 1) * BLOCK + last) as u64;
         if last <= MOST_INLINE {
@@ -160,9 +160,9 @@ impl<'a> Nodes<'a> {
     pub(super) fn place(&mut self, end: &mut End<'_>) -> Result<(), Error> {
         // A place of 0 would be the number 0, which names in directories must not have.
         let mut at = SLOT as usize;
-        for number in 0..self.nodes.len() {
+        for number in 0..self.all.len() {
             let head = self.head_length(number);
-            let node = &mut self.nodes[number];
+            let node = &mut self.all[number];
             node.place = at;
             if node.stored.layout == layout::INLINE {
                 while (node.place + head) % BLOCK + node.stored.behind.len() > BLOCK {
@@ -172,7 +172,7 @@ impl<'a> Nodes<'a> {
             at = (node.place + head).next_multiple_of(node.stored.alignment) + node.stored.behind.len();
             at = at.next_multiple_of(SLOT as usize);
         }
-        for number in 0..self.nodes.len() {
+        for number in 0..self.all.len() {
             self.place_names(number, end)?;
         }
         Ok(())
@@ -180,12 +180,12 @@ impl<'a> Nodes<'a> {
 
     /// Writes the blocks of a directory, and those of what is too long to be behind its inode.
     fn place_names(&mut self, number: usize, end: &mut End<'_>) -> Result<(), Error> {
-        let node = &self.nodes[number];
+        let node = &self.all[number];
         let is_inline = node.stored.layout == layout::INLINE;
         if node.names.is_empty() {
             if node.mode & 0o170_000 == 0o120_000 && !is_inline {
                 let block = end.append(&node.stored.behind)?;
-                let stored = &mut self.nodes[number].stored;
+                let stored = &mut self.all[number].stored;
                 (stored.word, stored.behind) = (block, Vec::new());
             }
             return Ok(());
@@ -195,16 +195,18 @@ impl<'a> Nodes<'a> {
             .map(|block| directory::to_bytes(block, &|node| self.number(node)))
             .collect();
         let behind = if is_inline { blocks.pop().unwrap_or_default() } else { Vec::new() };
-        blocks.iter_mut().for_each(|block| block.resize(BLOCK, 0));
+        for block in &mut blocks {
+            block.resize(BLOCK, 0);
+        }
         let word = if blocks.is_empty() { 0 } else { end.append(&blocks.concat())? };
-        let stored = &mut self.nodes[number].stored;
+        let stored = &mut self.all[number].stored;
         (stored.word, stored.behind) = (word, behind);
         Ok(())
     }
 
     /// Whether an inode has to have its long form.
     fn is_long(&self, number: usize) -> bool {
-        let node = &self.nodes[number];
+        let node = &self.all[number];
         let Metadata { uid, gid, mtime, .. } = node.metadata;
         let limit = u32::from(u16::MAX);
         mtime != self.time
@@ -216,13 +218,13 @@ impl<'a> Nodes<'a> {
 
     /// Bytes of an inode with its attributes.
     fn head_length(&self, number: usize) -> usize {
-        LENGTHS[usize::from(self.is_long(number))] + self.nodes[number].xattrs.len()
+        LENGTHS[usize::from(self.is_long(number))] + self.all[number].xattrs.len()
     }
 
     /// All inodes.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for (number, node) in self.nodes.iter().enumerate() {
+        for (number, node) in self.all.iter().enumerate() {
             bytes.resize(node.place, 0);
             bytes.extend(self.inode(number));
             bytes.extend_from_slice(&node.xattrs);
@@ -233,7 +235,7 @@ impl<'a> Nodes<'a> {
     }
 
     fn inode(&self, number: usize) -> Vec<u8> {
-        let node = &self.nodes[number];
+        let node = &self.all[number];
         let is_long = self.is_long(number);
         let Metadata { uid, gid, mtime, .. } = node.metadata;
         let Stored { layout, size, word, .. } = node.stored;

@@ -39,9 +39,8 @@ impl FileSystem for Reader {
     }
 
     fn open(self: Arc<Self>, file: &Found) -> Result<Box<dyn file_system::Places>, Error> {
-        let contents = match self.inode_of(file)?.kind {
-            InodeKind::File(contents) => contents,
-            _ => return Err(self.damaged("something that is no file was to be read")),
+        let InodeKind::File(contents) = self.inode_of(file)?.kind else {
+            return Err(self.damaged("something that is no file was to be read"));
         };
         Ok(Box::new(Places::new(self, contents)))
     }

@@ -56,7 +56,7 @@ const FRAGMENTS_KEPT: usize = 4;
 impl Reader {
     /// Opens an image that is all of a file. `path` is for messages.
     pub fn open(file: File, path: &Path) -> Result<Reader, Error> {
-        Reader::new(Box::new(FileSource::new(&file, path)?), path)
+        Reader::new(Box::new(FileSource::of(file, path)?), path)
     }
 
     /// Opens an image that is somewhere. `path` is for messages.

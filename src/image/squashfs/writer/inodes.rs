@@ -9,9 +9,9 @@ use super::metadata::Metadata;
 use super::tables::Ids;
 use super::xattrs::XattrSets;
 use crate::image::Error;
+use crate::image::blocks::{Place, Placed, StoredFile};
 use crate::image::squashfs::compression::Compressor;
 use crate::image::squashfs::format::{LISTING_EXTRA, NONE_32, Reference, inode_type};
-use crate::image::store::{Place, Placed, StoredFile};
 use crate::image::tree::{Kind, Node, NodeId, Tree};
 
 /// A tree as it is stored.

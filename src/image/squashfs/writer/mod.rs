@@ -8,7 +8,7 @@ mod xattrs;
 
 use super::compression::{Compression, Compressor};
 use super::format::{NONE_64, SUPERBLOCK_SIZE, Superblock, flag};
-use crate::image::store::{Finished, Options, Placed, StoredFile, Target};
+use crate::image::blocks::{Finished, Options, Placed, StoredFile, Target};
 use crate::image::{Error, Tree};
 use inodes::Inodes;
 

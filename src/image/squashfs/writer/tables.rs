@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::image::store::Placed;
+use crate::image::blocks::Placed;
 
 /// The fragment table: where each block is, and its word.
 pub(super) fn fragments(placed: &Placed) -> Vec<u8> {

@@ -183,17 +183,14 @@ impl Pool {
         let Job { segment, sequence, block, is_fragment } = job;
         let whole = block.len().next_multiple_of(self.alignment);
         let small = compressor.compress(&block).map(|small| padded(small, self.alignment));
-        let (bytes, word, spare) = match small.filter(|small| self.alignment == 1 || small.len() < whole) {
-            Some(small) => {
-                let word = small.len() as u32;
-                (small, word, Some(block))
-            }
-            None => {
-                let mut block = block;
-                block.resize(whole, 0);
-                let word = whole as u32 | BLOCK_RAW;
-                (block, word, None)
-            }
+        let is_smaller = |small: &Vec<u8>| self.alignment == 1 || small.len() < whole;
+        let (bytes, word, spare) = if let Some(small) = small.filter(is_smaller) {
+            let word = small.len() as u32;
+            (small, word, Some(block))
+        } else {
+            let mut block = block;
+            block.resize(whole, 0);
+            (block, whole as u32 | BLOCK_RAW, None)
         };
         let item = if is_fragment {
             Item::Fragment { bytes, word }

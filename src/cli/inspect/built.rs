@@ -1,0 +1,122 @@
+//! Whether an image is what Onlay built, by the manifest in it and that beside it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::cli::report::Error;
+use crate::extension::build::{Manifest, is_made_besides};
+use crate::image::file_system::{self, FileSystem, Found, walk};
+use crate::image::tree::Kind;
+use crate::package::digest::{Algorithm, Digester};
+use crate::sys::Context;
+
+/// Where images have their manifests.
+const PLACE: &str = "usr/share/onlay/extensions";
+/// Manifests of a thousand packages have half a megabyte.
+const LARGEST: usize = 64 << 20;
+/// Files are read in pieces.
+const PIECE: usize = 128 << 10;
+
+/// What was compared.
+#[derive(Debug, Serialize)]
+pub(super) struct AsBuilt {
+    name: String,
+    version: String,
+    /// Whether the files are those that the manifest in the image is about.
+    files: bool,
+    /// Whether the image is the one that the manifest beside it is about; nothing where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<bool>,
+}
+
+impl AsBuilt {
+    /// Compares; `None` where there is no manifest in the image.
+    pub(super) fn compare(
+        image: &Arc<dyn FileSystem>,
+        file: &File,
+        path: &Path,
+    ) -> Result<Option<AsBuilt>, Error> {
+        let Some(manifest) = inside(image)? else { return Ok(None) };
+        let files = digest_of_files(image, path, &manifest.name)? == manifest.files.sha256;
+        let image = beside(file, path)?;
+        Ok(Some(AsBuilt { name: manifest.name, version: manifest.version, files, image }))
+    }
+
+    /// Whether all is as it was built.
+    pub(super) fn is_sound(&self) -> bool {
+        self.files && self.image != Some(false)
+    }
+
+    /// Rows for people.
+    pub(super) fn rows(&self) -> Vec<(&'static str, String)> {
+        let words = |is: bool| if is { "as" } else { "NOT as" };
+        let mut rows = vec![
+            ("built as", format!("{} {}", self.name, self.version)),
+            ("files", format!("{} the manifest in the image says", words(self.files))),
+        ];
+        rows.extend(self.image.map(|is| ("image", format!("{} the manifest beside it says", words(is)))));
+        rows
+    }
+}
+
+/// The manifest in an image; one that makes no sense is none of ours.
+fn inside(image: &Arc<dyn FileSystem>) -> Result<Option<Manifest>, Error> {
+    let Some(place) = file_system::find(&**image, PLACE.as_bytes())? else { return Ok(None) };
+    for (_, found) in image.list(&place)? {
+        if matches!(found.kind, Kind::File(_))
+            && let Some(text) = file_system::read_file(image, &found, LARGEST)?
+            && let Ok(manifest) = serde_json::from_slice(&text)
+        {
+            return Ok(Some(manifest));
+        }
+    }
+    Ok(None)
+}
+
+/// The digest of all files, as the manifest has it.
+fn digest_of_files(image: &Arc<dyn FileSystem>, path: &Path, name: &str) -> Result<String, Error> {
+    let mut all = Digester::new(Algorithm::Sha256);
+    walk(&**image, path, |path, found| -> Result<(), Error> {
+        let is_ours = matches!(found.kind, Kind::File(_))
+            && !std::str::from_utf8(path).is_ok_and(|path| is_made_besides(path, name));
+        if is_ours {
+            all.update(digest_of(image, found)?.as_bytes());
+            all.update(b"  ");
+            all.update(path);
+            all.update(b"\n");
+        }
+        Ok(())
+    })?;
+    Ok(all.finish().to_string())
+}
+
+fn digest_of(image: &Arc<dyn FileSystem>, found: &Found) -> Result<String, Error> {
+    let places = Arc::clone(image).open(found)?;
+    let mut digest = Digester::new(Algorithm::Sha256);
+    let mut piece = vec![0; PIECE];
+    let mut at = 0;
+    loop {
+        let length = places.read_at(at, &mut piece)?;
+        digest.update(&piece[..length]);
+        at += length as u64;
+        if length < PIECE {
+            return Ok(digest.finish().to_string());
+        }
+    }
+}
+
+/// Whether the image is what the manifest beside it says, where there is one.
+fn beside(file: &File, path: &Path) -> Result<Option<bool>, Error> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".json");
+    let Ok(text) = std::fs::read(PathBuf::from(name)) else { return Ok(None) };
+    let manifest: Option<Manifest> = serde_json::from_slice(&text).ok();
+    let Some(said) = manifest.and_then(|manifest| manifest.image) else { return Ok(None) };
+    let mut file = file;
+    std::io::Seek::rewind(&mut file).context("read", path)?;
+    let found = Algorithm::Sha256.digest(file).context("read", path)?.to_string();
+    Ok(Some(found == said.sha256))
+}

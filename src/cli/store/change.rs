@@ -1,0 +1,135 @@
+//! What changes a store.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueHint};
+
+use crate::cli::output;
+use crate::cli::report::Error;
+use crate::store::{Added, Store};
+
+/// Make an empty directory a store
+#[derive(Debug, Args)]
+pub(super) struct InitArguments {
+    /// The directory; it is made where it is missing
+    #[arg(value_name = "STORE", value_hint = ValueHint::DirPath)]
+    store: PathBuf,
+}
+
+pub(super) fn init(arguments: &InitArguments) -> Result<ExitCode, Error> {
+    Store::init(&arguments.store)?;
+    output::say(&format!("onlay: made the store {}", output::path(&arguments.store)));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Add images to a store, with their manifests
+///
+/// What a manifest does not say is found in the image: which hosts it is for,
+/// which libraries it needs. An image that systemd would merge nowhere is
+/// refused, and one of whose name the store has another. All images are added,
+/// or none.
+#[derive(Debug, Args)]
+pub(super) struct AddArguments {
+    /// The store
+    #[arg(value_name = "STORE", value_hint = ValueHint::DirPath)]
+    store: PathBuf,
+    /// The images
+    #[arg(required = true, value_name = "IMAGE", value_hint = ValueHint::FilePath)]
+    images: Vec<PathBuf>,
+    /// Say what would be added, and stop
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) fn add(arguments: &AddArguments) -> Result<ExitCode, Error> {
+    let mut store = Store::open(&arguments.store)?;
+    let added = arguments.images.iter().map(|image| store.add(image)).collect::<Result<Vec<_>, _>>()?;
+    if arguments.dry_run {
+        let files = added.iter().filter(|added| !added.is_there);
+        let text: String =
+            files.map(|added| format!("would add {}\n", output::visible(&added.file))).collect();
+        output::print(&text)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    store.finish()?;
+    added.iter().for_each(tell);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell(added: &Added) {
+    let file = output::visible(&added.file);
+    if added.is_there {
+        output::say(&format!("onlay: {file} is there already"));
+    } else {
+        output::say(&format!("onlay: added {file}"));
+    }
+    if let Some(mismatch) = &added.not_by_the_oldest {
+        output::say(&format!("onlay: {file} is not for hosts with systemd 252: {mismatch}"));
+    }
+    if added.is_unseen {
+        output::say(&format!(
+            "onlay: {file} is not seen by systemd-sysupdate before 258, which knows no '~' and no '^' in versions"
+        ));
+    }
+}
+
+/// Remove images from a store
+#[derive(Debug, Args)]
+pub(super) struct RemoveArguments {
+    /// The store
+    #[arg(value_name = "STORE", value_hint = ValueHint::DirPath)]
+    store: PathBuf,
+    /// Which: all versions of NAME, one version of it, or a file
+    #[arg(required = true, value_name = "NAME[=VERSION]|FILE")]
+    images: Vec<String>,
+    /// Say what would be removed, and stop
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) fn remove(arguments: &RemoveArguments) -> Result<ExitCode, Error> {
+    let mut store = Store::open(&arguments.store)?;
+    let mut gone = Vec::new();
+    for word in &arguments.images {
+        gone.extend(store.remove(word)?);
+    }
+    finish(store, &gone, arguments.dry_run)
+}
+
+/// Remove old versions from a store
+#[derive(Debug, Args)]
+pub(super) struct PruneArguments {
+    /// The store
+    #[arg(value_name = "STORE", value_hint = ValueHint::DirPath)]
+    store: PathBuf,
+    /// How many versions of each extension stay, for each architecture and kind of host
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    keep: u32,
+    /// Say what would be removed, and stop
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) fn prune(arguments: &PruneArguments) -> Result<ExitCode, Error> {
+    let mut store = Store::open(&arguments.store)?;
+    let gone = store.prune(usize::try_from(arguments.keep).unwrap_or(usize::MAX));
+    finish(store, &gone, arguments.dry_run)
+}
+
+fn finish(store: Store, gone: &[String], is_dry: bool) -> Result<ExitCode, Error> {
+    if is_dry {
+        let text: String =
+            gone.iter().map(|file| format!("would remove {}\n", output::visible(file))).collect();
+        output::print(&text)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    store.finish()?;
+    for file in gone {
+        output::say(&format!("onlay: removed {}", output::visible(file)));
+    }
+    if gone.is_empty() {
+        output::say("onlay: there is nothing to remove");
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,44 @@
+//! `onlay store`: directories of extension images that any web server can show.
+
+mod change;
+mod list;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use super::arguments::Place;
+use super::report::Error;
+
+/// Make and keep a store of extensions, a directory for a web server
+///
+/// A store has images as NAME_VERSION_ARCHITECTURE.raw, their digests in
+/// SHA256SUMS, and an index by which a client chooses. systemd-sysupdate and
+/// importctl read it, too. No root is needed.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Init(change::InitArguments),
+    Add(change::AddArguments),
+    Remove(change::RemoveArguments),
+    Prune(change::PruneArguments),
+    List(list::Arguments),
+    Verify(verify::Arguments),
+}
+
+pub(super) fn run(_place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
+    match &arguments.verb {
+        Verb::Init(arguments) => change::init(arguments),
+        Verb::Add(arguments) => change::add(arguments),
+        Verb::Remove(arguments) => change::remove(arguments),
+        Verb::Prune(arguments) => change::prune(arguments),
+        Verb::List(arguments) => list::run(arguments),
+        Verb::Verify(arguments) => verify::run(arguments),
+    }
+}

@@ -1,0 +1,122 @@
+//! What an image is, by what is in it: nothing is believed that somebody says of it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::Path;
+
+use super::Error;
+use super::index::{Entry, Package};
+use super::name::ImageName;
+use crate::extension::build::{Manifest, PackageNote};
+use crate::extension::matching::{self, HostFacts, Mismatch};
+use crate::extension::release::name_of;
+use crate::extension::{Class, Contents, Release, Sonames, SystemdVersion};
+use crate::host::OsRelease;
+
+/// The fields of a release file by which a host takes an extension, and which say what is to be done then.
+const FIELDS: &[&str] = &[
+    "ID",
+    "VERSION_ID",
+    "SYSEXT_LEVEL",
+    "SYSEXT_SCOPE",
+    "CONFEXT_LEVEL",
+    "CONFEXT_SCOPE",
+    "EXTENSION_RELOAD_MANAGER",
+    "EXTENSION_RESTART_UNITS",
+    "EXTENSION_RELOAD_OR_RESTART_UNITS",
+];
+
+/// What an image is.
+#[derive(Debug)]
+pub struct Described {
+    /// As an index has it; without what its file is.
+    pub entry: Entry,
+    /// Why systemd 252, the oldest that is still in use, would not merge it.
+    pub not_by_the_oldest: Option<Mismatch>,
+}
+
+/// Finds out what an image is that has this name in a store. One that no systemd would merge is refused.
+pub fn describe(contents: &dyn Contents, name: &ImageName, path: &Path) -> Result<Described, Error> {
+    let class = Class::of(contents)?;
+    let judged = |systemd| judge(contents, class, name, systemd);
+    let fields = judged(SystemdVersion::LAST)?
+        .map_err(|mismatch| Error::Unmatched { path: path.to_owned(), mismatch: Box::new(mismatch) })?;
+    let sonames = Sonames::read(contents, class)?;
+    let architecture = fields.get("ARCHITECTURE").filter(|word| *word != "_any").map(str::to_owned);
+    if let (Some(says), Some(named)) = (&architecture, &name.architecture)
+        && says != named
+    {
+        return Err(Error::Misnamed { path: path.to_owned(), says: says.clone(), named: named.clone() });
+    }
+    let release = FIELDS.iter().filter_map(|field| Some((*field, fields.get(field)?)));
+    let entry = Entry {
+        file: name.to_string(),
+        name: name.name.to_string(),
+        version: name.version.clone(),
+        architecture,
+        release: release
+            .map(|(field, value)| (field.to_owned(), value.to_owned()))
+            .collect::<BTreeMap<_, _>>(),
+        needs: sonames.needs,
+        provides: sonames.provides,
+        ..Entry::default()
+    };
+    Ok(Described { entry, not_by_the_oldest: judged(SystemdVersion::FIRST)?.err() })
+}
+
+/// Whether a host that is what the image is for would merge it: its release file.
+fn judge(
+    contents: &dyn Contents,
+    class: Class,
+    name: &ImageName,
+    systemd: SystemdVersion,
+) -> Result<Result<OsRelease, Mismatch>, Error> {
+    let file = name.to_string();
+    let merged_as = name_of(&file, true, class, systemd).unwrap_or(file);
+    let release = Release::find(contents, class, &merged_as, systemd)?;
+    let fields = match &release {
+        Release::Found { fields, .. } => fields.clone(),
+        _ => OsRelease::default(),
+    };
+    let has_os_release = contents.look(Path::new("usr/lib/os-release"))?.is_some();
+    let host = HostFacts {
+        release: as_host(&fields),
+        architecture: fields.get("ARCHITECTURE").unwrap_or("x86-64").to_owned(),
+        systemd,
+    };
+    Ok(matching::judge(&host, class, &release, has_os_release).map(|_| fields))
+}
+
+/// The os-release of a host that these fields are for.
+fn as_host(fields: &OsRelease) -> OsRelease {
+    let id = fields.get("ID").filter(|id| *id != "_any").unwrap_or("linux");
+    let mut text = format!("ID='{}'\n", quoted(id));
+    for field in ["VERSION_ID", "SYSEXT_LEVEL", "CONFEXT_LEVEL"] {
+        if let Some(value) = fields.get(field) {
+            text.push_str(&format!("{field}='{}'\n", quoted(value)));
+        }
+    }
+    OsRelease::parse(&text)
+}
+
+fn quoted(value: &str) -> String {
+    value.replace('\'', "'\\''")
+}
+
+/// The packages that a manifest says are in an image.
+pub(super) fn packages(manifest: &Manifest) -> Vec<Package> {
+    let package = |note: &PackageNote| Package { name: note.name.clone(), version: note.version.clone() };
+    manifest.packages.iter().map(package).collect()
+}
+
+/// The manifest that an image has in itself, where that is one.
+pub(super) fn manifest_in(contents: &dyn Contents, name: &str) -> Option<Manifest> {
+    let path = Path::new("usr/share/onlay/extensions").join(OsStr::new(&format!("{name}.json")));
+    let size = contents.look(&path).ok()??.size;
+    let mut text = vec![0; usize::try_from(size).ok().filter(|size| *size <= LARGEST_MANIFEST)?];
+    let length = contents.open(&path).ok()?.read_at(0, &mut text).ok()?;
+    serde_json::from_slice(&text[..length]).ok()
+}
+
+/// One of thousands of packages has less.
+pub(super) const LARGEST_MANIFEST: usize = 16 << 20;

@@ -1,0 +1,282 @@
+//! A store on disk, and changing it.
+//!
+//! New files are complete, and have no name, until a change is carried out; then they get theirs, the index is replaced, and
+//! the list of digests after it; last, files go that the index has no more. So who reads meanwhile finds what the index
+//! says he finds, but for what was removed; and what a crash leaves undone of this, the next change does.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{AtFlags, unlinkat};
+use rustix::io::Errno;
+
+use super::Error;
+use super::describe::{self, LARGEST_MANIFEST, describe};
+use super::index::{Entry, FORMAT, INDEX, Index, Signed};
+use super::name::ImageName;
+use super::sums::{SUMS, Sums};
+use crate::extension::build::{Image, Manifest};
+use crate::extension::matching::Mismatch;
+use crate::extension::{ImageFiles, order};
+use crate::package::Identity;
+use crate::package::digest::Algorithm;
+use crate::sys::{Context, Lock, NewFile, Root, copy_content, replace_public};
+
+/// More than this is no index.
+pub(super) const LARGEST_INDEX: u64 = 256 << 20;
+
+/// A store that is being changed.
+#[derive(Debug)]
+pub struct Store {
+    dir: Root,
+    index: Index,
+    /// Files that get their names when all is carried out.
+    new: Vec<NewFile>,
+    /// Files that go then.
+    gone: Vec<String>,
+    is_changed: bool,
+    _lock: Lock,
+}
+
+/// What became of an image that was to be added.
+#[derive(Debug)]
+pub struct Added {
+    /// Its name in the store.
+    pub file: String,
+    /// Whether it was there already.
+    pub is_there: bool,
+    /// Why systemd 252 would not merge it.
+    pub not_by_the_oldest: Option<Mismatch>,
+    /// Whether systemd-sysupdate before 258 does not see it.
+    pub is_unseen: bool,
+}
+
+impl Store {
+    /// Makes a directory a store; it is made where it is missing.
+    pub fn init(path: &Path) -> Result<(), Error> {
+        std::fs::create_dir_all(path).context("create", path)?;
+        let dir = Root::open(path)?;
+        let names: Vec<_> = dir.entries()?.into_iter().map(|entry| entry.name).collect();
+        if names.iter().any(|name| name == INDEX) {
+            return Err(Error::Exists(path.to_owned()));
+        }
+        if !names.is_empty() {
+            return Err(Error::NotEmpty(path.to_owned()));
+        }
+        let mut store = Store {
+            _lock: lock(&dir)?,
+            dir,
+            index: Index { format: FORMAT, ..Index::default() },
+            new: Vec::new(),
+            gone: Vec::new(),
+            is_changed: true,
+        };
+        store.carry_out()
+    }
+
+    /// Opens a store to change it.
+    pub fn open(path: &Path) -> Result<Store, Error> {
+        let dir = Root::open(path)?;
+        let lock = lock(&dir)?;
+        let index = read_index(&dir)?.index;
+        Ok(Store { dir, index, new: Vec::new(), gone: Vec::new(), is_changed: false, _lock: lock })
+    }
+
+    /// What is in it.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Adds an image, with the manifest beside it or in it. It is there when all is carried out.
+    pub fn add(&mut self, path: &Path) -> Result<Added, Error> {
+        let file = File::open(path).context("open", path)?;
+        let contents = ImageFiles::of(&file, path)?;
+        let beside = manifest_beside(path)?;
+        let name = name_of(path, beside.as_ref())?;
+        let described = describe(&contents, &name, path)?;
+        let copy = NewFile::create(&self.dir, OsStr::new(&name.to_string()))?;
+        let size = copy_content(&file, copy.file()).context("copy", path)?;
+        let sha256 = digest_of(copy.file(), path)?;
+        let file = name.to_string();
+        let added = |is_there| Added {
+            file: file.clone(),
+            is_there,
+            not_by_the_oldest: described.not_by_the_oldest.clone(),
+            is_unseen: !name.is_seen_by_all(),
+        };
+        if let Some(known) = self.index.image(&file) {
+            let is_there = known.digest() == Some(sha256);
+            return if is_there { Ok(added(true)) } else { Err(Error::Published { file }) };
+        }
+        let beside = beside.filter(|manifest| is_of(manifest, sha256));
+        let inside = || describe::manifest_in(&contents, name.name.as_str());
+        let manifest = beside.or_else(inside);
+        let mut entry = Entry { size, sha256: sha256.to_string(), ..described.entry.clone() };
+        if let Some(mut manifest) = manifest {
+            manifest.image = Some(Image { file: file.clone(), size, sha256: sha256.to_string() });
+            entry.packages = describe::packages(&manifest);
+            entry.manifest = Some(self.add_manifest(&file, &manifest)?.to_string());
+        }
+        self.index.put(entry);
+        self.new.push(copy);
+        self.is_changed = true;
+        Ok(added(false))
+    }
+
+    fn add_manifest(&mut self, image: &str, manifest: &Manifest) -> Result<Identity, Error> {
+        let text = manifest.to_text();
+        let file = NewFile::create(&self.dir, OsStr::new(&format!("{image}.json")))?;
+        file.file().write_all(&text).context("write", file.path())?;
+        self.new.push(file);
+        Ok(Identity::of(&text))
+    }
+
+    /// Removes an image by its file name, its extension's name, or `NAME=VERSION`; the file names of what is removed.
+    pub fn remove(&mut self, word: &str) -> Result<Vec<String>, Error> {
+        let (name, version) =
+            word.split_once('=').map_or((word, None), |(name, version)| (name, Some(version)));
+        let is_meant = |entry: &Entry| {
+            entry.file == word || entry.name == name && version.is_none_or(|version| entry.version == version)
+        };
+        let found = self.take_out(is_meant);
+        if found.is_empty() { Err(Error::NotThere(word.to_owned())) } else { Ok(found) }
+    }
+
+    /// Removes all but the newest versions of each extension, for each architecture and kind of host.
+    pub fn prune(&mut self, keep: usize) -> Vec<String> {
+        let mut newest: Vec<&Entry> = self.index.images.iter().collect();
+        newest.sort_by(|one, other| order::compare(&other.version, &one.version));
+        let mut kept = HashMap::new();
+        let mut old = BTreeSet::new();
+        for entry in newest {
+            let count = kept.entry((&entry.name, &entry.architecture, &entry.release)).or_insert(0);
+            *count += 1;
+            if *count > keep {
+                old.insert(entry.file.clone());
+            }
+        }
+        self.take_out(|entry| old.contains(&entry.file))
+    }
+
+    fn take_out(&mut self, is_meant: impl Fn(&Entry) -> bool) -> Vec<String> {
+        let (gone, kept) = std::mem::take(&mut self.index.images).into_iter().partition(is_meant);
+        self.index.images = kept;
+        let gone: Vec<Entry> = gone;
+        self.is_changed |= !gone.is_empty();
+        for entry in &gone {
+            self.gone.push(entry.file.clone());
+            self.gone.extend(entry.manifest.is_some().then(|| format!("{}.json", entry.file)));
+        }
+        gone.into_iter().map(|entry| entry.file).collect()
+    }
+
+    /// Carries all out that was to be changed; `false` where that is nothing, and nothing was left undone.
+    pub fn finish(mut self) -> Result<bool, Error> {
+        let is_whole = !self.is_changed
+            && self.dir.read(SUMS, LARGEST_INDEX).is_ok_and(|text| text == self.sums().as_bytes());
+        if is_whole {
+            return Ok(false);
+        }
+        self.carry_out()?;
+        Ok(true)
+    }
+
+    fn carry_out(&mut self) -> Result<(), Error> {
+        for file in self.new.drain(..) {
+            file.place(0o644)?;
+        }
+        if self.is_changed {
+            self.index.serial += 1;
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.index.made = now.as_secs();
+            let signed =
+                Signed { index: self.index.clone(), bytes: self.index.to_bytes(), signatures: Vec::new() };
+            replace_public(&self.dir, INDEX, 0o644, &signed.to_text())?;
+        }
+        replace_public(&self.dir, SUMS, 0o644, self.sums().as_bytes())?;
+        for name in self.gone.drain(..) {
+            match unlinkat(&self.dir, &name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => Err(error).context("remove", self.dir.join(&name))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn sums(&self) -> String {
+        sums_of(&self.index).to_text()
+    }
+}
+
+/// The digests of all files that an index has.
+pub(super) fn sums_of(index: &Index) -> Sums {
+    let mut sums = Sums::default();
+    for entry in &index.images {
+        sums.0.extend(entry.digest().map(|digest| (entry.file.clone(), digest)));
+        let manifest = entry.manifest.as_deref().and_then(Identity::parse);
+        sums.0.extend(manifest.map(|digest| (format!("{}.json", entry.file), digest)));
+    }
+    sums
+}
+
+/// Reads the index of a store, which is believed: it is one's own.
+pub fn read(path: &Path) -> Result<Signed, Error> {
+    read_index(&Root::open(path)?)
+}
+
+/// The index of a store.
+pub(super) fn read_index(dir: &Root) -> Result<Signed, Error> {
+    let text = match dir.read(INDEX, LARGEST_INDEX) {
+        Err(error) if error.is_not_found() => return Err(Error::None(dir.path().to_owned())),
+        other => other?,
+    };
+    Signed::parse(&text).map_err(|problem| Error::Index { path: dir.join(INDEX), problem })
+}
+
+fn lock(dir: &Root) -> Result<Lock, Error> {
+    Lock::try_directory(dir)?.ok_or_else(|| Error::Busy(dir.path().to_owned()))
+}
+
+/// What an image is called in a store: by its own name, or by what the manifest beside it says.
+fn name_of(path: &Path, manifest: Option<&Manifest>) -> Result<ImageName, Error> {
+    let file = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let by_manifest = || {
+        let Manifest { name, version, architecture, .. } = manifest?;
+        let name = ImageName {
+            name: name.parse().ok()?,
+            version: version.clone(),
+            architecture: architecture.clone(),
+        };
+        ImageName::parse(&name.to_string())
+    };
+    ImageName::parse(file).or_else(by_manifest).ok_or_else(|| Error::Unnamed(path.to_owned()))
+}
+
+/// The manifest beside an image, where there is one.
+fn manifest_beside(image: &Path) -> Result<Option<Manifest>, Error> {
+    let mut path = image.as_os_str().to_owned();
+    path.push(".json");
+    let path = PathBuf::from(path);
+    match std::fs::read(&path) {
+        Ok(text) if text.len() <= LARGEST_MANIFEST => Ok(serde_json::from_slice(&text).ok()),
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).context("read", path)?,
+    }
+}
+
+fn is_of(manifest: &Manifest, image: Identity) -> bool {
+    manifest.image.as_ref().is_some_and(|noted| Identity::parse(&noted.sha256) == Some(image))
+}
+
+/// The SHA-256 of a file.
+pub(super) fn digest_of(file: &File, path: &Path) -> Result<Identity, Error> {
+    let file = file.try_clone().context("duplicate", path)?;
+    (&file).rewind().context("read", path)?;
+    let digest = Algorithm::Sha256.digest(&file).context("read", path)?;
+    Ok(Identity::parse(&digest.to_string()).expect("a SHA-256 is one"))
+}

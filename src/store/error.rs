@@ -1,0 +1,78 @@
+//! What can go wrong with a store.
+
+use std::path::PathBuf;
+
+use super::sums::BadSums;
+use crate::extension;
+use crate::extension::matching::Mismatch;
+use crate::sys::IoError;
+
+/// A refusal or failure that a caller can act on. The store is as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// An image could not be looked into.
+    #[error(transparent)]
+    Extension(#[from] extension::Error),
+    /// There is no store.
+    #[error("there is no store in '{}': it has no index.json", .0.display())]
+    None(PathBuf),
+    /// There is something already.
+    #[error("'{}' is a store already", .0.display())]
+    Exists(PathBuf),
+    /// The directory to be made a store has files.
+    #[error("'{}' has files already, and is no store", .0.display())]
+    NotEmpty(PathBuf),
+    /// Somebody else writes it.
+    #[error("another program is writing the store '{}'", .0.display())]
+    Busy(PathBuf),
+    /// Its index is none.
+    #[error("'{}' is no index: {problem}", path.display())]
+    Index {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Its list of digests is none.
+    #[error("'{}' is no list of digests: {problem}", path.display())]
+    Sums {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: BadSums,
+    },
+    /// An image does not say what it is called.
+    #[error("'{}' has no name for a store, and no manifest that tells one: NAME_VERSION_ARCHITECTURE.raw", .0.display())]
+    Unnamed(PathBuf),
+    /// systemd would merge an image nowhere.
+    #[error("'{}' would be merged nowhere: {mismatch}", path.display())]
+    Unmatched {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        mismatch: Box<Mismatch>,
+    },
+    /// The name of an image says another architecture than the image.
+    #[error("'{}' is for {says}, and its name says {named}", path.display())]
+    Misnamed {
+        /// The image.
+        path: PathBuf,
+        /// What its release file says.
+        says: String,
+        /// What its name says.
+        named: String,
+    },
+    /// Another image has the name.
+    #[error("the store has another '{file}': what was published stays what it is")]
+    Published {
+        /// Its name.
+        file: String,
+    },
+    /// What is to be removed is not there.
+    #[error("the store has no '{0}'")]
+    NotThere(String),
+}

@@ -1,0 +1,22 @@
+//! Stores: plain directories of extension images that any web server can show, with checksums, and an index by which a
+//! client chooses without downloading images.
+//!
+//! A store is laid out so that systemd's own programs (systemd-sysupdate(8), importctl(1)) read it, too: images as
+//! `NAME_VERSION_ARCHITECTURE.raw`, their digests in `SHA256SUMS`. What counts is `index.json`, which appears by one rename;
+//! the rest of a store is made of it, and made again where somebody was killed in between.
+
+mod describe;
+mod directory;
+mod error;
+mod index;
+mod name;
+mod sums;
+mod verify;
+
+pub use describe::{Described, describe};
+pub use directory::{Added, Store, read};
+pub use error::Error;
+pub use index::{Entry, Index, Package, Signed};
+pub use name::ImageName;
+pub use sums::{BadSums, SUMS, Sums};
+pub use verify::{Flaw, Report, verify};

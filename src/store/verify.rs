@@ -1,0 +1,196 @@
+//! Whether a store is what it says: also one that somebody else made, who has no index.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
+
+use super::Error;
+use super::describe::describe;
+use super::directory::{LARGEST_INDEX, digest_of, read_index, sums_of};
+use super::index::{Entry, INDEX, Index};
+use super::name::ImageName;
+use super::sums::{SUMS, Sums};
+use crate::extension::ImageFiles;
+use crate::package::Identity;
+use crate::sys::{Context, FileKind, Root, with_causes};
+
+/// What was found of a store.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// How many images it has.
+    pub images: usize,
+    /// The bytes of all files that were read.
+    pub bytes: u64,
+    /// Whether it has an index.
+    pub has_index: bool,
+    /// What is wrong.
+    pub flaws: Vec<Flaw>,
+}
+
+/// What can be wrong with a store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// A list of digests is missing.
+    #[error("SHA256SUMS is missing")]
+    NoSums,
+    /// A list that is none.
+    #[error("{file} is none: {problem}")]
+    Unreadable {
+        /// Which.
+        file: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A file that is listed and not there.
+    #[error("{0} is listed, and not there")]
+    Missing(String),
+    /// A file that is not the one that is listed.
+    #[error("{0} is not what is listed: it has another digest")]
+    Changed(String),
+    /// An image that no list has.
+    #[error("{0} is not listed")]
+    Unlisted(String),
+    /// The two lists say different things.
+    #[error("SHA256SUMS and index.json do not agree on {0}")]
+    Disagreed(String),
+    /// The index says of an image what it is not.
+    #[error("index.json says of {file} what it is not: {what}")]
+    Lie {
+        /// The image.
+        file: String,
+        /// What.
+        what: &'static str,
+    },
+    /// An image that no host would merge, or that cannot be read.
+    #[error("{file}: {problem}")]
+    Unfit {
+        /// The image.
+        file: String,
+        /// Why.
+        problem: String,
+    },
+}
+
+/// Looks at all of a store. Only reads.
+pub fn verify(path: &Path) -> Result<Report, Error> {
+    let dir = Root::open(path)?;
+    let mut report = Report::default();
+    let index = match read_index(&dir) {
+        Ok(signed) => {
+            report.has_index = true;
+            Some(signed.index)
+        }
+        Err(Error::None(_)) => None,
+        Err(Error::Index { problem, .. }) => {
+            report.flaws.push(Flaw::Unreadable { file: INDEX.to_owned(), problem });
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    let sums = read_sums(&dir, &mut report)?;
+    if let (Some(index), Some(sums)) = (&index, &sums) {
+        compare(&sums_of(index), sums, &mut report);
+    }
+    let listed = sums.or_else(|| index.as_ref().map(sums_of));
+    let Some(listed) = listed else { return Err(Error::None(path.to_owned())) };
+    for (file, digest) in &listed.0 {
+        look_at(&dir, file, *digest, index.as_ref(), &mut report)?;
+    }
+    for entry in dir.entries()? {
+        let name = entry.name.to_string_lossy();
+        if name.ends_with(".raw") && !listed.0.contains_key(&*name) {
+            report.flaws.push(Flaw::Unlisted(name.into_owned()));
+        }
+    }
+    Ok(report)
+}
+
+fn read_sums(dir: &Root, report: &mut Report) -> Result<Option<Sums>, Error> {
+    let text = match dir.read(SUMS, LARGEST_INDEX) {
+        Err(error) if error.is_not_found() => {
+            report.flaws.push(Flaw::NoSums);
+            return Ok(None);
+        }
+        other => other?,
+    };
+    match Sums::parse(&text) {
+        Ok(sums) => Ok(Some(sums)),
+        Err(problem) => {
+            let problem = problem.to_string();
+            report.flaws.push(Flaw::Unreadable { file: SUMS.to_owned(), problem });
+            Ok(None)
+        }
+    }
+}
+
+fn compare(index: &Sums, sums: &Sums, report: &mut Report) {
+    let names: BTreeSet<&String> = index.0.keys().chain(sums.0.keys()).collect();
+    let is_image = |name: &str| name.ends_with(".raw") || name.ends_with(".raw.json");
+    for name in names.into_iter().filter(|name| is_image(name)) {
+        if index.0.get(name) != sums.0.get(name) {
+            report.flaws.push(Flaw::Disagreed(name.clone()));
+        }
+    }
+}
+
+/// Looks at one file that is listed.
+fn look_at(
+    dir: &Root,
+    file: &str,
+    digest: Identity,
+    index: Option<&Index>,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let path = dir.join(file);
+    let stat = dir.lstat_exact(Path::new(file))?;
+    let Some(stat) = stat.filter(|stat| FileKind::of(stat) == FileKind::File) else {
+        // That a list is fresh is said by a name, which need not be a file.
+        if !file.starts_with("BEST-BEFORE-") {
+            report.flaws.push(Flaw::Missing(file.to_owned()));
+        }
+        return Ok(());
+    };
+    let opened = dir.open_exact_file(Path::new(file))?;
+    report.bytes += u64::try_from(stat.st_size).unwrap_or_default();
+    if digest_of(&opened, &path)? != digest {
+        report.flaws.push(Flaw::Changed(file.to_owned()));
+    } else if file.ends_with(".raw") {
+        report.images += 1;
+        let entry = index.and_then(|index| index.image(file));
+        if let Some(flaw) = flaw_of(&opened, file, &path, entry) {
+            report.flaws.push(flaw);
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with an image that is the one that is listed.
+fn flaw_of(opened: &File, file: &str, path: &Path, entry: Option<&Entry>) -> Option<Flaw> {
+    let unfit = |problem: String| Some(Flaw::Unfit { file: file.to_owned(), problem });
+    let last = file.rsplit('/').next().unwrap_or(file);
+    let Some(name) = ImageName::parse(last) else {
+        return unfit("its name is none of NAME_VERSION_ARCHITECTURE.raw".to_owned());
+    };
+    let contents = match ImageFiles::of(opened, path) {
+        Ok(contents) => contents,
+        Err(error) => return unfit(with_causes(&error)),
+    };
+    let described = match describe(&contents, &name, path) {
+        Ok(described) => described.entry,
+        Err(error) => return unfit(with_causes(&error)),
+    };
+    let entry = entry?;
+    let size = opened.metadata().context("examine", path).ok()?.len();
+    let lies = [
+        ("its size", entry.size == size),
+        ("its name", entry.name == described.name),
+        ("its version", entry.version == described.version),
+        ("its architecture", entry.architecture == described.architecture),
+        ("which hosts it is for", entry.release == described.release),
+        ("which libraries it needs", entry.needs == described.needs),
+        ("which libraries it has", entry.provides == described.provides),
+    ];
+    let what = lies.into_iter().find_map(|(what, is_true)| (!is_true).then_some(what))?;
+    Some(Flaw::Lie { file: file.to_owned(), what })
+}

@@ -1,0 +1,218 @@
+//! `onlay store`: a directory that sha256sum reads, and what is wrong with one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::debian::{ONLAY, command, expect_success, place, words};
+
+/// A store, and images to put into it.
+struct Bed {
+    place: tempfile::TempDir,
+}
+
+impl Bed {
+    fn make() -> Bed {
+        let bed = Bed { place: place() };
+        assert_eq!(bed.onlay(&["init", "store"]), (Some(0), "onlay: made the store store\n".to_owned()));
+        bed
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut onlay = command(ONLAY);
+        onlay.arg("store").args(arguments).current_dir(self.place.path()).output().expect("it was started")
+    }
+
+    fn onlay(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let output = self.run(arguments);
+        (output.status.code(), words(&output))
+    }
+
+    /// An image for debian 13 with a file of this content, under a name.
+    fn image(&self, file: &str, extension: &str, content: &str, release: &str) -> PathBuf {
+        let tree = self.at("tree");
+        let releases = tree.join("usr/lib/extension-release.d");
+        fs::create_dir_all(&releases).expect("ours");
+        fs::write(releases.join(format!("extension-release.{extension}")), release).expect("ours");
+        fs::write(tree.join("usr/lib/content"), content).expect("ours");
+        let image = self.at(file);
+        let mut mksquashfs = command("mksquashfs");
+        mksquashfs.arg(&tree).arg(&image).args(["-noappend", "-quiet", "-no-progress", "-all-root"]);
+        expect_success(&mut mksquashfs);
+        fs::remove_dir_all(&tree).expect("ours");
+        image
+    }
+
+    fn good(&self, version: &str) -> String {
+        let file = format!("gdb_{version}_x86-64.raw");
+        self.image(&file, "gdb", version, "ID=debian\nVERSION_ID=13\nARCHITECTURE=x86-64\n");
+        file
+    }
+
+    fn index(&self) -> Value {
+        let text = fs::read(self.at("store/index.json")).expect("a store has one");
+        serde_json::from_slice::<Value>(&text).expect("it is JSON")["index"].take()
+    }
+
+    fn files(&self) -> Vec<String> {
+        let names = fs::read_dir(self.at("store")).expect("it is there");
+        let mut names: Vec<String> = names
+            .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name of ours"))
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// What sha256sum says of the store.
+    fn expect_sums(&self) {
+        let mut sums = command("sha256sum");
+        sums.args(["--check", "--strict", "--quiet", "SHA256SUMS"]).current_dir(self.at("store"));
+        expect_success(&mut sums);
+    }
+}
+
+#[test]
+fn images_come_and_go_and_the_lists_with_them() {
+    let bed = Bed::make();
+    let versions = ["9.1-1", "10.0~rc1-1", "10.0-1"].map(|version| bed.good(version));
+    let said = bed.onlay(&["add", "store", &versions[0], &versions[1], &versions[2]]);
+    assert_eq!(said.0, Some(0), "{}", said.1);
+    assert!(
+        said.1.contains("gdb_10.0~rc1-1_x86-64.raw is not seen by systemd-sysupdate before 258"),
+        "{}",
+        said.1
+    );
+    assert!(
+        said.1.contains("not for hosts with systemd 252: it has no usr/lib/extension-release.d"),
+        "{}",
+        said.1
+    );
+    bed.expect_sums();
+    let index = bed.index();
+    assert_eq!((&index["serial"], index["images"].as_array().map(Vec::len)), (&2.into(), Some(3)));
+    assert_eq!(index["images"][0]["release"]["VERSION_ID"], "13");
+    assert_eq!(bed.onlay(&["verify", "store"]).0, Some(0));
+    // What is there already changes nothing.
+    let said = bed.onlay(&["add", "store", &versions[0]]);
+    assert!(said.1.contains("gdb_9.1-1_x86-64.raw is there already"), "{}", said.1);
+    assert_eq!(bed.index()["serial"], 2);
+
+    assert_eq!(
+        bed.onlay(&["prune", "store", "--keep", "2", "--dry-run"]).1,
+        "would remove gdb_9.1-1_x86-64.raw\n"
+    );
+    assert_eq!(bed.files().len(), 5);
+    assert_eq!(bed.onlay(&["prune", "store", "--keep", "2"]).1, "onlay: removed gdb_9.1-1_x86-64.raw\n");
+    assert_eq!(bed.onlay(&["remove", "store", "gdb=10.0-1"]).1, "onlay: removed gdb_10.0-1_x86-64.raw\n");
+    assert_eq!(bed.files(), ["SHA256SUMS", "gdb_10.0~rc1-1_x86-64.raw", "index.json"]);
+    bed.expect_sums();
+    let listed = bed.onlay(&["list", "store"]).1;
+    assert!(listed.contains("gdb   10.0~rc1-1  x86-64        debian 13"), "{listed}");
+    assert_eq!(bed.onlay(&["remove", "store", "gdb"]).0, Some(0));
+    assert_eq!(bed.onlay(&["remove", "store", "gdb"]).0, Some(1));
+    assert_eq!(bed.files(), ["SHA256SUMS", "index.json"]);
+}
+
+#[test]
+fn what_no_host_would_merge_is_refused_and_nothing_is_added() {
+    let bed = Bed::make();
+    let good = bed.good("1");
+    let release = "ID=debian\nVERSION_ID=13\nARCHITECTURE=x86-64\n";
+    bed.image("strace_1_x86-64.raw", "other", "x", release);
+    bed.image("lsof_1_arm64.raw", "lsof", "x", release);
+    bed.image("perf_1_x86-64.raw", "perf", "x", "VERSION_ID=13\n");
+    bed.image("what.raw", "what", "x", release);
+    fs::write(bed.at("zero_1_x86-64.raw"), vec![0; 8192]).expect("ours");
+    for (image, problem) in [
+        (
+            "strace_1_x86-64.raw",
+            "would be merged nowhere: it has no usr/lib/extension-release.d/extension-release.strace",
+        ),
+        ("lsof_1_arm64.raw", "is for x86-64, and its name says arm64"),
+        ("perf_1_x86-64.raw", "would be merged nowhere: it does not say which host it is for (ID=)"),
+        ("what.raw", "has no name for a store"),
+        ("zero_1_x86-64.raw", "zero_1_x86-64.raw"),
+        ("none_1_x86-64.raw", "No such file"),
+    ] {
+        let said = bed.onlay(&["add", "store", &good, image]);
+        assert!(said.0 == Some(1) && said.1.contains(problem), "{image}: {}", said.1);
+        assert_eq!(bed.files(), ["SHA256SUMS", "index.json"], "{image}");
+    }
+    assert_eq!(bed.onlay(&["add", "store", &good]).0, Some(0));
+    bed.image(&good, "gdb", "another", release);
+    let said = bed.onlay(&["add", "store", &good]);
+    assert!(said.1.contains("the store has another 'gdb_1_x86-64.raw'"), "{}", said.1);
+    assert_eq!(bed.onlay(&["init", "store"]).0, Some(1));
+    assert!(bed.onlay(&["init", "."]).1.contains("has files already"));
+    assert!(bed.onlay(&["add", ".", &good]).1.contains("there is no store in '.'"));
+}
+
+#[test]
+fn what_is_not_as_it_is_listed_is_found() {
+    let bed = Bed::make();
+    let files = ["1", "2", "3"].map(|version| bed.good(version));
+    assert_eq!(bed.onlay(&["add", "store", &files[0], &files[1], &files[2]]).0, Some(0));
+    let store = bed.at("store");
+    let index = fs::read_to_string(store.join("index.json")).expect("it is there");
+    fs::write(store.join("index.json"), index.replacen("\"version\":\"2\"", "\"version\":\"4\"", 1))
+        .expect("ours");
+    fs::write(store.join(&files[0]), "x").expect("ours");
+    fs::rename(store.join(&files[2]), store.join("gdb_5_x86-64.raw")).expect("ours");
+    let verified = bed.run(&["verify", "store", "--json"]);
+    assert_eq!(verified.status.code(), Some(1));
+    let verified: Value = serde_json::from_slice(&verified.stdout).expect("it is JSON");
+    let expected = [
+        "gdb_1_x86-64.raw is not what is listed: it has another digest",
+        "index.json says of gdb_2_x86-64.raw what it is not: its version",
+        "gdb_3_x86-64.raw is listed, and not there",
+        "gdb_5_x86-64.raw is not listed",
+    ];
+    assert_eq!(verified["flaws"], Value::from(expected.to_vec()));
+    fs::write(store.join("SHA256SUMS"), "x").expect("ours");
+    fs::write(store.join("index.json"), "{}").expect("ours");
+    let said = bed.onlay(&["verify", "store"]);
+    assert_eq!(said.0, Some(1), "{}", said.1);
+}
+
+#[test]
+fn a_store_of_others_is_looked_at_as_well() {
+    let bed = Bed::make();
+    let others = bed.at("others");
+    fs::create_dir_all(others.join("gdb")).expect("ours");
+    bed.image("others/gdb/gdb-16.3.x86-64.raw", "gdb-16.3.x86-64", "x", "ID=_any\n");
+    let mut sums = command("sh");
+    sums.args(["-c", "sha256sum gdb/*.raw >SHA256SUMS"]).current_dir(&others);
+    expect_success(&mut sums);
+    let said = bed.onlay(&["verify", "others"]);
+    assert!(said.1.contains("1 images, 4.1 kB: all is as it is listed; it has no index"), "{}", said.1);
+    fs::remove_file(others.join("SHA256SUMS")).expect("ours");
+    assert!(bed.onlay(&["verify", "others"]).1.contains("there is no store in 'others'"));
+}
+
+/// What is left undone where somebody was killed between the two lists is done next time; two do not write at once.
+#[test]
+fn a_store_is_written_by_one_and_whole() {
+    let bed = Bed::make();
+    let (one, two) = (bed.good("1"), bed.good("2"));
+    assert_eq!(bed.onlay(&["add", "store", &one]).0, Some(0));
+    let before = fs::read(bed.at("store/SHA256SUMS")).expect("it is there");
+    assert_eq!(bed.onlay(&["add", "store", &two]).0, Some(0));
+    fs::write(bed.at("store/SHA256SUMS"), before).expect("ours");
+    assert_eq!(bed.onlay(&["verify", "store"]).0, Some(1));
+    assert_eq!(bed.onlay(&["add", "store", &two]).0, Some(0));
+    assert_eq!(bed.onlay(&["verify", "store"]).0, Some(0));
+    bed.expect_sums();
+
+    let mut flock = command("flock");
+    flock.arg("--exclusive").arg(bed.at("store")).arg(ONLAY);
+    flock.args(["store", "remove"]).arg(Path::new("store")).arg("gdb").current_dir(bed.place.path());
+    let said = words(&flock.output().expect("flock is there"));
+    assert!(said.contains("another program is writing the store 'store'"), "{said}");
+    assert_eq!(bed.files().len(), 4);
+}
