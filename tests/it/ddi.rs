@@ -6,11 +6,12 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use onlay::image::FileSource;
 use onlay::image::ddi::{
     Architecture, BadBlocks, Certificate, Ddi, Designator, Guid, Kind, Payload, Protection, Request, Role,
     SignatureReport, Signer, Verification, Written, write,
 };
+use onlay::image::squashfs::Options;
+use onlay::image::{FileSource, Format};
 
 use crate::debian::{command, expect_success, words};
 
@@ -141,6 +142,20 @@ pub(crate) fn images_for_a_machine(directory: &Path) {
     fs::copy(data("rsa.crt"), directory.join("signer.crt")).expect("a file");
     fs::copy(place.path("tree/usr/lib/noise"), directory.join("noise")).expect("a file");
     fs::write(directory.join("changed-block"), changed_block.to_string()).expect("a file");
+    erofs_images(&place.path("tree"), directory);
+}
+
+/// The same files, and others that become smaller, as erofs in each way, for kernels to mount.
+fn erofs_images(tree: &Path, directory: &Path) {
+    for (name, content) in [("text", "some words ".repeat(60_000)), ("small", "small".to_owned())] {
+        fs::write(tree.join("usr/lib").join(name), &content).expect("a file");
+        fs::write(directory.join(name), content).expect("a file");
+    }
+    for way in ["none", "lz4", "zstd"] {
+        let options = crate::squashfs::bed::options(way, 2);
+        let options = Options { format: Format::Erofs, block_size: 128 << 10, ..options };
+        crate::squashfs::bed::write(tree, &directory.join(format!("erofs-{way}.raw")), options);
+    }
 }
 
 #[test]

@@ -130,7 +130,7 @@ impl Item {
         if digest(&self.file, &self.source)? == digest(&known, &self.path)? {
             return Ok(true);
         }
-        match users::others_with(&self.path, &change.host.root)?.first() {
+        match users::others_with(&self.path, &change.host)?.first() {
             None => Ok(false),
             Some(user) => Err(Error::OtherContent {
                 name: self.identity.name.to_string(),

@@ -112,7 +112,7 @@ pub fn remove(change: &Change<'_>, choices: &[Choice]) -> Result<(Vec<Removed>, 
         }
         links.extend(link);
         for image in images {
-            let users = users::others_with(&image.path, &change.host.root)?;
+            let users = users::others_with(&image.path, &change.host)?;
             gone.push(Removed { image, users });
         }
     }

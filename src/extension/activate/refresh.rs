@@ -11,7 +11,7 @@ use super::record::{Active, Generated, HeldBack, Record};
 use super::survey::{Survey, is_ours, survey};
 use super::unit::BootUnit;
 use super::{Actions, Error, enabled, generated};
-use crate::extension::database::Remark;
+use crate::extension::database::{self, Remark};
 use crate::extension::{SystemdVersion, with_base};
 use crate::host::Host;
 use crate::live;
@@ -100,6 +100,10 @@ pub(super) fn refresh_locked(state: &Path, options: Options) -> Result<Report, E
         let _ = BootUnit::plan(&refresh.host, state).and_then(|unit| unit.install(&refresh.host));
     }
     let way = if options.dry_run { refresh.way(options.always)? } else { refresh.apply(options)? };
+    if !options.dry_run && refresh.new.generated.is_none() {
+        // What is left is in nobody's way.
+        let _ = database::forget(state);
+    }
     let mut report = refresh.report(way, survey.troubles);
     if options.at_boot {
         report.failed.extend(make_users(&report.active));
@@ -166,8 +170,7 @@ impl Refresh<'_> {
         } else if dry_run {
             (self.old.generated.clone(), self.old.remarks.clone())
         } else {
-            let make = |base: &Host| generated::make(base, &survey.fit, &survey.strangers, self.state);
-            with_base(&self.host, make)??
+            self.database(&self.host, &survey.fit)?
         };
         let maskable = survey.troubles.iter().filter(|trouble| trouble.can_be_masked);
         Ok(Record {
@@ -178,6 +181,11 @@ impl Refresh<'_> {
             masked: maskable.map(|trouble| trouble.name.clone()).collect(),
             merged: false,
         })
+    }
+
+    /// The package database that goes with some extensions.
+    fn database(&self, host: &Host, fit: &[Active]) -> Result<(Option<Generated>, Vec<Remark>), Error> {
+        with_base(host, |base| generated::make(base, fit, &self.strangers, self.state))?
     }
 
     /// Whether a merge would change anything.
@@ -197,7 +205,11 @@ impl Refresh<'_> {
             self.new.write()?;
             return Ok(Way::Unchanged);
         }
+        let fit = self.new.active.clone();
         let way = self.merge()?;
+        if self.new.active != fit {
+            self.follow_with_database()?;
+        }
         self.new.merged = true;
         self.new.write()?;
         Ok(way)
@@ -235,6 +247,19 @@ impl Refresh<'_> {
         }
         self.new.active.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(way)
+    }
+
+    /// Where systemd refused what is new, the database is to be one without that.
+    fn follow_with_database(&mut self) -> Result<(), Error> {
+        // What is merged now was not when we began.
+        let (generated, remarks) = self.database(&Host::open(Path::new("/"))?, &self.new.active)?;
+        self.new.remarks = remarks;
+        if generated != self.new.generated {
+            self.new.generated = generated;
+            self.link()?;
+            merge::merge(self.systemd)?;
+        }
+        Ok(())
     }
 
     /// One that was not merged before.

@@ -68,12 +68,11 @@ impl Records {
             if is_lost { FileState::NotInstalled.number() } else { state.number() }
         });
         let states: Vec<u8> = states.collect();
-        let blob = match states.is_empty() {
-            true => None,
-            false => header.with(tag::FILE_STATES, &Value::Char(states)),
-        };
+        // rpm has no entry without values.
+        let adapted =
+            if states.is_empty() { None } else { header.with(tag::FILE_STATES, &Value::Char(states)) };
         self.headers.extend_from_slice(&MAGIC);
-        self.headers.extend(blob.as_deref().unwrap_or(header.blob()));
+        self.headers.extend(adapted.as_deref().unwrap_or(header.blob()));
     }
 
     /// Adds a package of dpkg's as another database has it, likewise.

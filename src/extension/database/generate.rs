@@ -64,6 +64,16 @@ pub fn generate(host: &Host, laid: &[Extension<'_>], state: &Root) -> MergedData
     }
 }
 
+/// Removes what was made, where nothing of it is merged any more.
+pub fn forget(state: &Path) -> Result<(), Error> {
+    let databases = match Root::open(state.join(DATABASES)) {
+        Err(error) if error.is_not_found() => return Ok(()),
+        other => other?,
+    };
+    let _lock = Lock::exclusive(&databases, LOCK)?;
+    clear_all_but(&databases, None)
+}
+
 fn attempt(
     host: &Host,
     laid: &[Extension<'_>],
@@ -202,9 +212,12 @@ fn release_place() -> PathBuf {
 /// Removes what was made from something else, and what was broken off; not what a link in /run has merged.
 fn remove_others(host: &Host, databases: &Root) -> Result<(), Error> {
     let link = std::fs::read_link(host.root.join("run/extensions").join(NAME)).unwrap_or_default();
-    let merged = link.parent().and_then(Path::file_name);
+    clear_all_but(databases, link.parent().and_then(Path::file_name))
+}
+
+fn clear_all_but(databases: &Root, kept: Option<&OsStr>) -> Result<(), Error> {
     for entry in databases.entries()? {
-        if entry.name != LOCK && Some(&*entry.name) != merged {
+        if entry.name != LOCK && Some(&*entry.name) != kept {
             clear_tree(databases, &entry.name)?;
         }
     }

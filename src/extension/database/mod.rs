@@ -24,7 +24,7 @@ mod site;
 mod tree;
 
 pub use error::Error;
-pub use generate::{MergedDatabase, generate};
+pub use generate::{MergedDatabase, forget, generate};
 pub use owner::{Owner, owner};
 pub use records::Records;
 pub use remark::Remark;

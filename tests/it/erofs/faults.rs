@@ -10,6 +10,9 @@ use onlay::image::{Error, Format};
 
 use crate::squashfs::bed::{fill, options, place, write};
 
+#[path = "../../../fuzz/invariants/erofs.rs"]
+mod invariants;
+
 /// Reads all of an image, and parts of its files.
 fn read(bytes: Vec<u8>) -> Result<(), Error> {
     let image: Arc<dyn FileSystem> = file_system::open(Box::new(bytes), Path::new("image"))?;
@@ -39,7 +42,7 @@ fn damaged_images_are_told_or_read_but_never_trusted() {
         // Without a checksum, more of it is believed.
         good[1032] &= !1;
         let metadata = u32::from_le_bytes(good[1064..1068].try_into().expect("four bytes")) as usize * 4096;
-        for round in 0..32 {
+        for round in 0..20 {
             let mut bad = good.clone();
             match round % 4 {
                 0 => bad.truncate(random.usize(..good.len())),
@@ -48,6 +51,7 @@ fn damaged_images_are_told_or_read_but_never_trusted() {
                     .for_each(|_| bad[random.usize(metadata..good.len())] ^= 1 << random.u8(..8)),
                 _ => bad[random.usize(metadata..good.len())] = random.u8(..),
             }
+            invariants::image(&bad);
             match read(bad) {
                 Ok(()) => accepted += 1,
                 Err(error) => {
@@ -61,7 +65,7 @@ fn damaged_images_are_told_or_read_but_never_trusted() {
         let error = read(good).expect_err("another number of inodes").to_string();
         assert!(error.contains("the checksum of its superblock is another one"), "{error}");
     }
-    assert!(refused > 40, "{refused} refused, {accepted} accepted");
+    assert!(refused > 20, "{refused} refused, {accepted} accepted");
 }
 
 #[test]

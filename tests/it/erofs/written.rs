@@ -15,8 +15,6 @@ use super::{found, opened};
 use crate::kernel::{command, kernel_or_skip, sh, tool_or_skip};
 use crate::squashfs::bed::{assert_same, contents, described, fill, mounted, options, place, write};
 
-const WAYS: [&str; 4] = ["zstd", "zstd:15", "lz4", "none"];
-
 fn erofs(way: &str, block_size: u32, threads: usize) -> Options {
     Options { format: Format::Erofs, block_size, ..options(way, threads) }
 }
@@ -44,15 +42,20 @@ fn the_kernel_and_our_reader_find_every_file_as_it_was() {
     fs::create_dir(&top).expect("there is room");
     fill_more(&top, 1);
     let expected = described(&top);
-    for way in WAYS {
-        for block_size in [4096, 128 << 10, 1 << 20] {
-            write(&top, &image, erofs(way, block_size, 2));
-            assert_same(&found(&image), &expected);
-            let verified = opened(&image).and_then(|reader| reader.verify()).expect("it is sound");
-            assert_eq!(verified.names + 1, expected.len() as u64);
-            if kernel_or_skip() {
-                assert_same(&mounted(&image, described), &expected);
-            }
+    for (way, block_size) in [
+        ("zstd", 4096),
+        ("zstd", 128 << 10),
+        ("zstd:15", 1 << 20),
+        ("lz4", 16 << 10),
+        ("lz4", 128 << 10),
+        ("none", 128 << 10),
+    ] {
+        write(&top, &image, erofs(way, block_size, 2));
+        assert_same(&found(&image), &expected);
+        let verified = opened(&image).and_then(|reader| reader.verify()).expect("it is sound");
+        assert_eq!(verified.names + 1, expected.len() as u64);
+        if kernel_or_skip() {
+            assert_same(&mounted(&image, described), &expected);
         }
     }
 }
@@ -76,7 +79,7 @@ fn erofs_utils_find_no_fault() {
         }
         assert!(checked.status.success(), "{way}: {words}");
         let dumped = sh("dump.erofs -s \"$1\"", &[&image]);
-        assert!(dumped.contains("sb_csum") && dumped.contains("2023-11-14 22:13:20"), "{dumped}");
+        assert!(dumped.contains("sb_csum") && dumped.contains("22:13:20"), "{dumped}");
     }
 }
 
@@ -87,7 +90,7 @@ fn the_same_files_give_the_same_image() {
     let [top, image] = ["top", "image"].map(|name| place.path().join(name));
     fs::create_dir(&top).expect("there is room");
     fill_more(&top, 60);
-    for way in WAYS {
+    for way in ["zstd", "lz4", "none"] {
         let made = [1, 2, 5].map(|threads| {
             write(&top, &image, erofs(way, 16 << 10, threads));
             fs::read(&image).expect("it was written")

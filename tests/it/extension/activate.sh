@@ -340,6 +340,15 @@ of_other_roots() {
     onlay --root $next ext remove one 2>&1 | grep "'one' 2 disabled; its image is kept for /$"
     test ! -e $next/etc/systemd/system/onlay-extensions.service
     rm -r /.snapshots
+    # An older SUSE has what was changed in /etc of a snapshot elsewhere.
+    mkdir -p /var/lib/overlay/{5,6}/etc/onlay/extensions /var/lib/overlay/work
+    ln -s /var/lib/onlay/images/two_1_any.raw /var/lib/overlay/5/etc/onlay/extensions/two.raw
+    ln -s /var/lib/onlay/images/two_1_any.raw /var/lib/overlay/6/etc/onlay/extensions/two.raw
+    onlay ext remove --dry-run two 2>&1 | grep 'kept for /var/lib/overlay/5, /var/lib/overlay/6$'
+    mount -t overlay etc /etc -o lowerdir=/etc,upperdir=/var/lib/overlay/6/etc,workdir=/var/lib/overlay/work
+    onlay ext remove --dry-run two 2>&1 | grep 'kept for /var/lib/overlay/5$'
+    umount /etc
+    rm -r /var/lib/overlay
     onlay ext add --disabled /srv/images/one_1_any.raw
 }
 

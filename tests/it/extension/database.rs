@@ -92,7 +92,7 @@ fn build(base: &Path, place: &Path, name: &str, packages: &[&str], options: &[&s
     expect_success(&mut onlay);
     let is_it = |path: &PathBuf| {
         let file = path.file_name().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
-        file.starts_with(&format!("{name}_")) && file.ends_with(".raw")
+        file.starts_with(&format!("{name}_")) && path.extension().is_some_and(|suffix| suffix == "raw")
     };
     let mut entries = fs::read_dir(place).expect("ours").map(|entry| entry.expect("ours").path());
     entries.find(is_it).expect("it was built")

@@ -1,5 +1,5 @@
 #!/bin/bash
-# rpm, zypper and dnf on a host whose packages are RPMs, while extensions are merged by systemd-sysext, and with them the
+# rpm, and zypper or dnf, on a host whose packages are RPMs, while extensions are merged by systemd-sysext, and with them the
 # database that was made for that. The host's /usr is read-only.
 # shellcheck source=tests/it/machine/steps.sh
 . /usr/local/bin/steps.sh
@@ -7,16 +7,24 @@
 database=/usr/lib/sysimage/rpm
 zypper='zypper -n --no-refresh --no-gpg-checks'
 dnf=$(command -v dnf dnf5 | head -n 1)
+# As SUSE's hosts have it, and others.
+if [ -e $database/Packages.db ]; then manager=zypper; else manager=dnf; fi
 
 all() {
     rpm --query --all --queryformat '%{NAME} %{ARCH} %{EVR}\n' | sort
 }
 
-# What the base has, in the words of rpm, zypper and dnf; and all files of its database.
+installed() {
+    case $manager in
+    zypper) $zypper search --installed-only --details | grep '^i' ;;
+    dnf) "$dnf" --quiet list --installed ;;
+    esac
+}
+
+# What the base has, in the words of rpm and the package manager; and all files of its database.
 base() {
     all >"/results/$1.rpm"
-    $zypper search --installed-only --details | grep '^i' | sort >"/results/$1.zypper"
-    "$dnf" --quiet list --installed | sort >"/results/$1.dnf"
+    installed | sort >"/results/$1.manager"
     find $database -type f ! -name '*-shm' -exec sha256sum {} + | sort >"/results/$1.files"
 }
 
@@ -100,7 +108,7 @@ read_only() {
 }
 
 by_zypper() {
-    $zypper search --installed-only --details >/results/said
+    installed >/results/said
     grep -E 'lab-tool .*1.0-1' /results/said
     tell $zypper install --dry-run lab-tool
     test "$code" = 0
@@ -117,7 +125,7 @@ by_zypper() {
 }
 
 by_dnf() {
-    "$dnf" --quiet list --installed >/results/said
+    installed >/results/said
     grep -E 'lab-tool.*1.0-1' /results/said
     tell "$dnf" --assumeno install lab-tool-1.0
     says 'already installed'
@@ -137,21 +145,60 @@ elsewhere() {
     umount /root/base/proc /root/base
 }
 
+# Whatever instant somebody is killed at, the next one has it right.
+killed() {
+    for delay in 0.02 0.1 0.2 0.3; do
+        for verb in disable enable; do
+            # So that there is something to be made each time.
+            local used
+            used=$(basename "$(dirname "$(readlink /run/extensions/zzz-onlay-packages)")")
+            find /var/lib/onlay/database -mindepth 1 -maxdepth 1 -type d ! -name "$used" -exec rm -r {} +
+            timeout --signal=KILL "$delay" onlay ext $verb newer || true
+            rpm --query --all >/dev/null
+        done
+    done
+    onlay ext enable newer
+    onlay ext refresh
+    all | diff /results/merged.rpm -
+}
+
 unmerged() {
     onlay ext disable newer
     rpm --query lab-tool lab-epoch >/results/said
     diff - /results/said <<<$'lab-tool-1.0-1.x86_64\nlab-epoch-20.0-1.noarch'
     onlay ext disable tools
+    # Nobody needs it any more.
+    test -z "$(ls /var/lib/onlay/database)"
     refuse rpm --query lab-tool
     base after
-    for kind in rpm zypper dnf files; do
+    for kind in rpm manager files; do
         diff "/results/before.$kind" "/results/after.$kind"
     done
 }
 
+# The database is about what is merged: systemd may refuse what is thought to fit.
+held_back() {
+    mkdir /srv/wrap
+    cat >/srv/wrap/systemd-sysext <<'EOF'
+#!/bin/sh
+if [ -e /run/extensions/newer.raw ]; then
+    case $* in *\ merge) echo 'it is not wanted' >&2 && exit 1 ;; esac
+fi
+exec /usr/bin/systemd-sysext "$@"
+EOF
+    chmod +x /srv/wrap/systemd-sysext
+    tell env PATH="/srv/wrap:$PATH" onlay ext enable tools newer
+    test "$code" = 1
+    says "'newer' is held back: systemd does not merge it"
+    refuse says "'newer' has"
+    rpm --query lab-tool lab-epoch >/results/said
+    diff - /results/said <<<$'lab-tool-1.0-1.x86_64\nlab-epoch-20.0-1.noarch'
+    onlay ext disable tools newer
+}
+
 # What was installed in an overlay is known as well when that is kept as an extension.
 saved() {
-    inside kept -- "$zypper install lab-tool=1.0"
+    inside kept -- 'rpm --install /srv/repo/base/x86_64/lab-tool-1.0-1.x86_64.rpm'
     cd /results
     onlay save kept --ext kept
     tell onlay ext add /results/kept_*.raw
@@ -167,9 +214,10 @@ step merged merged
 step listed listed
 step sound sound
 step read-only read_only
-step zypper by_zypper
-step dnf by_dnf
+step "by-$manager" "by_$manager"
 step elsewhere elsewhere
+step killed killed
 step unmerged unmerged
 step saved saved
+step held-back held_back
 finish

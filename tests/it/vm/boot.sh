@@ -84,7 +84,7 @@ put_images() {
     mount -o loop "$dir/var.ext4" "$dir/var"
     mkdir -p "$place/modules"
     cp "$1"/* "$place/"
-    copy_modules "$place/modules" loop dm-verity squashfs
+    copy_modules "$place/modules" loop dm-verity squashfs erofs
 }
 
 # What is needed of machine/bed.sh's machine.
