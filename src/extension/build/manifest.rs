@@ -154,11 +154,15 @@ pub struct Image {
     pub sha256: String,
 }
 
-/// Whether a file of an extension is none of its sources': a manifest, a release file, lines for tmpfiles.d.
+/// Whether a file of an extension is none of its sources': a manifest, records of packages, a release file, lines for sysusers.d
+/// and tmpfiles.d.
 pub fn is_made_besides(path: &str, name: &str) -> bool {
     path == format!("usr/share/onlay/extensions/{name}.json")
         || path == format!("usr/lib/extension-release.d/extension-release.{name}")
         || path == format!("usr/lib/tmpfiles.d/zzz-onlay-{name}.conf")
+        || path == format!("usr/lib/sysusers.d/000-onlay-{name}.conf")
+        || Path::new(path) == places::headers(name)
+        || Path::new(path).starts_with(places::dpkg(name))
 }
 
 /// Where the manifest is in an image.
