@@ -170,7 +170,9 @@ mod tests {
     fn what_is_written_is_read_with_the_bytes_that_are_signed() {
         let mut index = Index { format: FORMAT, serial: 7, ..Index::default() };
         for images in [&[][..], &["b"], &["b", "a", "b", "c"]] {
-            images.iter().for_each(|file| index.put(entry(file)));
+            for file in images {
+                index.put(entry(file));
+            }
             let bytes = index.to_bytes();
             let signed =
                 Signed { index: index.clone(), bytes: bytes.clone(), signatures: vec!["x\ny".to_owned()] };

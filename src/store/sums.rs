@@ -57,7 +57,8 @@ impl Sums {
 
     /// As it is written: sorted by name.
     pub fn to_text(&self) -> String {
-        self.0.iter().map(|(name, digest)| format!("{digest}  {name}\n")).collect()
+        let lines = self.0.iter().map(|(name, digest)| [&*digest.to_string(), "  ", name, "\n"].concat());
+        lines.collect()
     }
 }
 

@@ -99,11 +99,15 @@ pub fn verify(path: &Path) -> Result<Report, Error> {
     }
     for entry in dir.entries()? {
         let name = entry.name.to_string_lossy();
-        if name.ends_with(".raw") && !listed.0.contains_key(&*name) {
+        if is_image(&name) && !listed.0.contains_key(&*name) {
             report.flaws.push(Flaw::Unlisted(name.into_owned()));
         }
     }
     Ok(report)
+}
+
+fn is_image(file: &str) -> bool {
+    file.strip_suffix(".raw").is_some()
 }
 
 fn read_sums(dir: &Root, report: &mut Report) -> Result<Option<Sums>, Error> {
@@ -126,8 +130,8 @@ fn read_sums(dir: &Root, report: &mut Report) -> Result<Option<Sums>, Error> {
 
 fn compare(index: &Sums, sums: &Sums, report: &mut Report) {
     let names: BTreeSet<&String> = index.0.keys().chain(sums.0.keys()).collect();
-    let is_image = |name: &str| name.ends_with(".raw") || name.ends_with(".raw.json");
-    for name in names.into_iter().filter(|name| is_image(name)) {
+    let is_of_image = |name: &str| is_image(name.strip_suffix(".json").unwrap_or(name));
+    for name in names.into_iter().filter(|name| is_of_image(name)) {
         if index.0.get(name) != sums.0.get(name) {
             report.flaws.push(Flaw::Disagreed(name.clone()));
         }
@@ -155,7 +159,7 @@ fn look_at(
     report.bytes += u64::try_from(stat.st_size).unwrap_or_default();
     if digest_of(&opened, &path)? != digest {
         report.flaws.push(Flaw::Changed(file.to_owned()));
-    } else if file.ends_with(".raw") {
+    } else if is_image(file) {
         report.images += 1;
         let entry = index.and_then(|index| index.image(file));
         if let Some(flaw) = flaw_of(&opened, file, &path, entry) {

@@ -46,11 +46,8 @@ pub(super) fn add(arguments: &AddArguments) -> Result<ExitCode, Error> {
     let mut store = Store::open(&arguments.store)?;
     let added = arguments.images.iter().map(|image| store.add(image)).collect::<Result<Vec<_>, _>>()?;
     if arguments.dry_run {
-        let files = added.iter().filter(|added| !added.is_there);
-        let text: String =
-            files.map(|added| format!("would add {}\n", output::visible(&added.file))).collect();
-        output::print(&text)?;
-        return Ok(ExitCode::SUCCESS);
+        let files = added.iter().filter(|added| !added.is_there).map(|added| &added.file);
+        return would("add", files);
     }
     store.finish()?;
     added.iter().for_each(tell);
@@ -119,10 +116,7 @@ pub(super) fn prune(arguments: &PruneArguments) -> Result<ExitCode, Error> {
 
 fn finish(store: Store, gone: &[String], is_dry: bool) -> Result<ExitCode, Error> {
     if is_dry {
-        let text: String =
-            gone.iter().map(|file| format!("would remove {}\n", output::visible(file))).collect();
-        output::print(&text)?;
-        return Ok(ExitCode::SUCCESS);
+        return would("remove", gone);
     }
     store.finish()?;
     for file in gone {
@@ -130,6 +124,14 @@ fn finish(store: Store, gone: &[String], is_dry: bool) -> Result<ExitCode, Error
     }
     if gone.is_empty() {
         output::say("onlay: there is nothing to remove");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says what would be done.
+fn would<'a>(verb: &str, files: impl IntoIterator<Item = &'a String>) -> Result<ExitCode, Error> {
+    for file in files {
+        output::print(&format!("would {verb} {}\n", output::visible(file)))?;
     }
     Ok(ExitCode::SUCCESS)
 }
