@@ -11,7 +11,7 @@ use onlay::image::tree::Kind;
 /// Holes and shared clusters cost nothing in an image; what is read here is bounded.
 const MOST: u64 = 64 << 20;
 /// So many names are looked at.
-const NAMES: u32 = 300;
+const NAMES: u32 = 100;
 
 /// Reading ends, without a panic; every name that is walked can be looked up, and leads to the same inode; a file gives as
 /// many bytes as it says, or an error.

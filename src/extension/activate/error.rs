@@ -60,14 +60,6 @@ pub enum Error {
         /// The version.
         version: String,
     },
-    /// Several versions are there, and none of them is enabled.
-    #[error("there are several images of '{name}': {versions}", versions = versions.join(", "))]
-    Several {
-        /// The extension.
-        name: String,
-        /// Their versions.
-        versions: Vec<String>,
-    },
     /// The host's systemd knows no extensions.
     #[error("this host has no systemd-sysext")]
     NoSystemd,

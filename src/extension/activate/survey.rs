@@ -58,6 +58,7 @@ pub(super) fn survey_with(host: &Host, state: &Path, news: &[New<'_>]) -> Result
         let verdicts = verdicts.unwrap_or_default();
         let mut surveyor = Surveyor {
             host: base,
+            systemd,
             facts,
             base: base_contents,
             state,
@@ -66,7 +67,7 @@ pub(super) fn survey_with(host: &Host, state: &Path, news: &[New<'_>]) -> Result
             held: Vec::new(),
         };
         surveyor.look_at_enabled(news)?;
-        let survey = Survey { systemd, ..surveyor.judge()? };
+        let survey = surveyor.judge()?;
         if let Some(images) = &images {
             surveyor.verdicts.write(images);
         }
@@ -98,6 +99,7 @@ struct Found {
 
 struct Surveyor<'a> {
     host: &'a Host,
+    systemd: Option<SystemdVersion>,
     facts: HostFacts,
     base: Directory,
     state: &'a Path,
@@ -201,7 +203,7 @@ impl Surveyor<'_> {
             }
         }
         self.held.sort_by(|one, other| one.name.cmp(&other.name));
-        let systemd = None;
+        let systemd = self.systemd;
         let strangers = strangers.into_iter().map(|(stranger, _)| stranger).collect();
         Ok(Survey { systemd, fit, held: std::mem::take(&mut self.held), strangers, troubles })
     }

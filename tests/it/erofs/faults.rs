@@ -51,7 +51,9 @@ fn damaged_images_are_told_or_read_but_never_trusted() {
                     .for_each(|_| bad[random.usize(metadata..good.len())] ^= 1 << random.u8(..8)),
                 _ => bad[random.usize(metadata..good.len())] = random.u8(..),
             }
-            invariants::image(&bad);
+            if round % 5 == 0 {
+                invariants::image(&bad);
+            }
             match read(bad) {
                 Ok(()) => accepted += 1,
                 Err(error) => {
