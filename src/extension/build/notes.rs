@@ -77,7 +77,9 @@ pub(super) fn left_out(sources: &[Source], gathered: &[Gathered]) -> BTreeMap<St
         let Source::Changes(changes) = source else { continue };
         for (why, paths) in changes.untaken() {
             let all = left_out.entry(why.word().to_owned()).or_default();
-            paths.iter().for_each(|path| all.add(path));
+            for path in paths {
+                all.add(path);
+            }
         }
     }
     for (reason, out) in gathered.iter().flat_map(|gathered| &gathered.out) {
