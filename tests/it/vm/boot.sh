@@ -17,12 +17,13 @@ kernel=$3
 more=("${@:4}")
 here=$(dirname "$0")
 
-# copy_modules PLACE MODULE…: with all that they need, and the order in which each finds that.
+# copy_modules PLACE MODULE…: with all that they need, and the order in which each finds that. Those that are for instructions
+# of some processors only make others faster, and the emulated one may not have them.
 copy_modules() {
     local place=$1 module
     for module in "${@:2}"; do
         modprobe --dirname "$kernel" --set-version "$(ls "$kernel/lib/modules")" --show-depends "$module"
-    done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' | while read -r module; do
+    done | awk '$1 == "insmod" && $2 !~ "/kernel/arch/" && !seen[$2]++ { print $2 }' | while read -r module; do
         cp "$module" "$place/"
         basename "$module"
     done >"$place/order"
