@@ -382,6 +382,9 @@ fn mount_hint(error: &MountError) -> Option<String> {
         MountError::NotPermitted => {
             Some("in a container, give it CAP_SYS_ADMIN and no seccomp filter on mounts".into())
         }
+        MountError::TooDeep { .. } => Some(
+            "where extensions are merged over it, 'systemd-sysext unmerge' takes them off for a while".into(),
+        ),
         MountError::NoOverlayfs => Some("'modprobe overlay' may load it".into()),
         MountError::Full { .. } => Some("free some space, give --state another place, or use --temp".into()),
         MountError::ReadOnlyUpper { .. } => Some("give --state a writable directory, or use --temp".into()),
