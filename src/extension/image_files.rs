@@ -8,7 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Content, Contents, Error, Item, of_disk};
+use super::{AsBuilt, Content, Contents, Error, Item, of_disk};
 use crate::image::ddi::{Ddi, Designator};
 use crate::image::file_system::{self, FileSystem, Found, Places};
 use crate::image::tree::Kind;
@@ -64,6 +64,13 @@ impl ImageFiles {
             source = source.part(root.data.offset, root.data.length);
         }
         Ok(ImageFiles::new(file_system::open(Box::new(source), path)?, path.to_owned()))
+    }
+
+    /// Reads all of it, and compares it with what its manifest says, where it has one of ours; gives whether it is that.
+    /// `file` is the one that it was opened of.
+    pub fn is_as_built(&self, file: &File) -> Result<bool, Error> {
+        self.image.verify()?;
+        Ok(AsBuilt::compare(&self.image, file, &self.path)?.is_none_or(|built| built.is_sound()))
     }
 
     fn names(&self, directory: &Path) -> Result<Option<Arc<Names>>, Error> {

@@ -5,6 +5,7 @@
 //! foreign bytes: no link in them leads out, no count in them is believed.
 
 pub mod activate;
+mod as_built;
 pub mod build;
 mod contents;
 pub mod database;
@@ -25,6 +26,7 @@ mod stack;
 mod systemd;
 mod unmerged;
 
+pub use as_built::AsBuilt;
 pub use contents::{Content, Contents, Directory, Item};
 pub use error::{Error, of_disk};
 pub use image_files::ImageFiles;

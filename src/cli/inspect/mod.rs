@@ -1,6 +1,5 @@
 //! `onlay inspect`.
 
-mod built;
 mod disk;
 mod listing;
 
@@ -17,11 +16,11 @@ use super::arguments::Place;
 use super::output;
 use super::report::{Error, FAILED};
 use crate::event::counted;
+use crate::extension::AsBuilt;
 use crate::image::file_system::{self, FileSystem, Summary, Verified};
 use crate::image::tree::Kind;
 use crate::image::{FileSource, Format, Source};
 use crate::sys::{Context, Root};
-use built::AsBuilt;
 use disk::Disk;
 
 /// More than any extension-release has.
@@ -160,7 +159,7 @@ impl Inspected {
             ("holds", counted(names, "entry")),
             ("readable", format!("{}, {}", counted(files, "file"), output::size(bytes))),
         ]);
-        rows.extend(self.built.iter().flat_map(AsBuilt::rows));
+        rows.extend(self.built.iter().flat_map(rows_of_built));
         let rows: Vec<Vec<String>> =
             rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
         let mut text = output::table(&rows);
@@ -197,4 +196,15 @@ fn time(seconds: i64) -> String {
     // What is before, or beyond all calendars, cannot be a time of a file that anybody made.
     let seconds = seconds.clamp(0, LAST_TIME);
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds as u64)).to_string()
+}
+
+/// Rows for people on whether it is as it was built.
+fn rows_of_built(built: &AsBuilt) -> Vec<(&'static str, String)> {
+    let words = |is: bool| if is { "as" } else { "NOT as" };
+    let mut rows = vec![
+        ("built as", format!("{} {}", built.name, built.version)),
+        ("files", format!("{} the manifest in the image says", words(built.files))),
+    ];
+    rows.extend(built.image.map(|is| ("image", format!("{} the manifest beside it says", words(is)))));
+    rows
 }

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use crate::extension::{Error, of_disk};
+use crate::extension::{AsBuilt, Error, of_disk};
 use crate::image::ddi::{
     Ddi, Designator, SignatureProblem, SignatureReport, TreeReport, Trusted, Verification,
 };
@@ -29,10 +29,14 @@ pub(super) fn flaw(file: &File, path: &Path, host: &Root) -> Option<String> {
 
 fn check(file: &File, path: &Path, host: &Root) -> Result<Option<String>, Error> {
     let (part, flaw) = protected(file, path, host)?;
-    if flaw.is_none() {
-        file_system::open(Box::new(part), path)?.verify()?;
+    if flaw.is_some() {
+        return Ok(flaw);
     }
-    Ok(flaw)
+    let image = file_system::open(Box::new(part), path)?;
+    image.verify()?;
+    // squashfs and erofs have no checksums, but what Onlay built has a manifest.
+    let is_sound = AsBuilt::compare(&image, file, path)?.is_none_or(|built| built.is_sound());
+    Ok((!is_sound).then(|| "it is not as it was built: its manifest says other digests".to_owned()))
 }
 
 /// Where in a file its file system is; and what is wrong with what protects that.

@@ -172,8 +172,20 @@ refused() {
     test "$code" = 1
     tell onlay ext add nameless_1_any.raw
     says 'it has no release file'
+    # What is read without an error, and is not what was built.
+    mkdir -p /srv/altered/usr/share/altered
+    echo unchanged >/srv/altered/usr/share/altered/word
+    onlay build altered --tree /srv/altered --version 1 --match any --compression none --output /srv/images --unfit
+    sed -i s/unchanged/replaced!/ altered_1_any.raw
+    tell onlay ext add altered_1_any.raw
+    test "$code" = 1
+    says 'it is not as it was built'
     refuse onlay ext add missing.raw
     refuse onlay ext remove missing
+    tell setpriv --reuid=65534 --regid=65534 --clear-groups onlay ext check
+    says 'only root may do that'
+    tell setpriv --reuid=65534 --regid=65534 --clear-groups onlay ext owner /usr/bin/env
+    says 'only root may do that'
     refuse setpriv --reuid=65534 --regid=65534 --clear-groups onlay ext add three_1_any.raw
     mount --bind /etc /etc
     mount -o remount,bind,ro /etc

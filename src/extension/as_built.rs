@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::cli::report::Error;
-use crate::extension::build::{Manifest, is_made_besides};
+use super::Error;
+use super::build::{Manifest, is_made_besides};
 use crate::image::file_system::{self, FileSystem, Found, walk};
 use crate::image::tree::Kind;
 use crate::package::digest::{Algorithm, Digester};
@@ -22,43 +22,31 @@ const PIECE: usize = 128 << 10;
 
 /// What was compared.
 #[derive(Debug, Serialize)]
-pub(super) struct AsBuilt {
-    name: String,
-    version: String,
+pub struct AsBuilt {
+    /// The extension's name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
     /// Whether the files are those that the manifest in the image is about.
-    files: bool,
+    pub files: bool,
     /// Whether the image is the one that the manifest beside it is about; nothing where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    image: Option<bool>,
+    pub image: Option<bool>,
 }
 
 impl AsBuilt {
     /// Compares; `None` where there is no manifest in the image.
-    pub(super) fn compare(
-        image: &Arc<dyn FileSystem>,
-        file: &File,
-        path: &Path,
-    ) -> Result<Option<AsBuilt>, Error> {
-        let Some(manifest) = inside(image)? else { return Ok(None) };
+    pub fn compare(image: &Arc<dyn FileSystem>, file: &File, path: &Path) -> Result<Option<AsBuilt>, Error> {
+        let said = |manifest: &Manifest| !manifest.files.sha256.is_empty();
+        let Some(manifest) = inside(image)?.filter(said) else { return Ok(None) };
         let files = digest_of_files(image, path, &manifest.name)? == manifest.files.sha256;
         let image = beside(file, path)?;
         Ok(Some(AsBuilt { name: manifest.name, version: manifest.version, files, image }))
     }
 
     /// Whether all is as it was built.
-    pub(super) fn is_sound(&self) -> bool {
+    pub fn is_sound(&self) -> bool {
         self.files && self.image != Some(false)
-    }
-
-    /// Rows for people.
-    pub(super) fn rows(&self) -> Vec<(&'static str, String)> {
-        let words = |is: bool| if is { "as" } else { "NOT as" };
-        let mut rows = vec![
-            ("built as", format!("{} {}", self.name, self.version)),
-            ("files", format!("{} the manifest in the image says", words(self.files))),
-        ];
-        rows.extend(self.image.map(|is| ("image", format!("{} the manifest beside it says", words(is)))));
-        rows
     }
 }
 
