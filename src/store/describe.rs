@@ -35,10 +35,16 @@ pub struct Described {
     pub not_by_the_oldest: Option<Mismatch>,
 }
 
-/// Finds out what an image is that has this name in a store. One that no systemd would merge is refused.
-pub fn describe(contents: &dyn Contents, name: &ImageName, path: &Path) -> Result<Described, Error> {
+/// Finds out what an image is, which has this name in a store, and this file name, by which systemd merges it. One that no
+/// systemd would merge is refused.
+pub fn describe(
+    contents: &dyn Contents,
+    name: &ImageName,
+    file: &str,
+    path: &Path,
+) -> Result<Described, Error> {
     let class = Class::of(contents)?;
-    let judged = |systemd| judge(contents, class, name, systemd);
+    let judged = |systemd| judge(contents, class, file, systemd);
     let fields = judged(SystemdVersion::LAST)?
         .map_err(|mismatch| Error::Unmatched { path: path.to_owned(), mismatch: Box::new(mismatch) })?;
     let sonames = Sonames::read(contents, class)?;
@@ -68,11 +74,10 @@ pub fn describe(contents: &dyn Contents, name: &ImageName, path: &Path) -> Resul
 fn judge(
     contents: &dyn Contents,
     class: Class,
-    name: &ImageName,
+    file: &str,
     systemd: SystemdVersion,
 ) -> Result<Result<OsRelease, Mismatch>, Error> {
-    let file = name.to_string();
-    let merged_as = name_of(&file, true, class, systemd).unwrap_or(file);
+    let merged_as = name_of(file, true, class, systemd).unwrap_or_else(|| file.to_owned());
     let release = Release::find(contents, class, &merged_as, systemd)?;
     let fields = match &release {
         Release::Found { fields, .. } => fields.clone(),

@@ -97,7 +97,10 @@ impl Store {
         let contents = ImageFiles::of(&file, path)?;
         let beside = manifest_beside(path)?;
         let name = name_of(path, beside.as_ref())?;
-        let described = describe(&contents, &name, path)?;
+        let described = describe(&contents, &name, &name.to_string(), path)?;
+        if !contents.is_as_built(&file)? {
+            return Err(Error::Damaged(path.to_owned()));
+        }
         let copy = NewFile::create(&self.dir, OsStr::new(&name.to_string()))?;
         let size = copy_content(&file, copy.file()).context("copy", path)?;
         let sha256 = digest_of(copy.file(), path)?;
@@ -109,8 +112,15 @@ impl Store {
             is_unseen: !name.is_seen_by_all(),
         };
         if let Some(known) = self.index.image(&file) {
-            let is_there = known.digest() == Some(sha256);
-            return if is_there { Ok(added(true)) } else { Err(Error::Published { file }) };
+            if known.digest() != Some(sha256) {
+                return Err(Error::Published { file });
+            }
+            if self.has(&file, sha256)? {
+                return Ok(added(true));
+            }
+            // It was lost, or damaged.
+            self.new.push(copy);
+            return Ok(added(false));
         }
         let beside = beside.filter(|manifest| is_of(manifest, sha256));
         let inside = || describe::manifest_in(&contents, name.name.as_str());
@@ -125,6 +135,15 @@ impl Store {
         self.new.push(copy);
         self.is_changed = true;
         Ok(added(false))
+    }
+
+    /// Whether the file is there that the index says.
+    fn has(&self, file: &str, sha256: Identity) -> Result<bool, Error> {
+        match self.dir.open_child_file(OsStr::new(file)) {
+            Ok(found) => Ok(digest_of(&found, &self.dir.join(file))? == sha256),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn add_manifest(&mut self, image: &str, manifest: &Manifest) -> Result<Identity, Error> {
@@ -177,6 +196,7 @@ impl Store {
     /// Carries all out that was to be changed; `false` where that is nothing, and nothing was left undone.
     pub fn finish(mut self) -> Result<bool, Error> {
         let is_whole = !self.is_changed
+            && self.new.is_empty()
             && self.dir.read(SUMS, LARGEST_INDEX).is_ok_and(|text| text == self.sums().as_bytes());
         if is_whole {
             return Ok(false);

@@ -66,6 +66,9 @@ pub enum Error {
         /// What its name says.
         named: String,
     },
+    /// An image is not the one that was built.
+    #[error("'{}' is not as it was built: its manifest says other digests", .0.display())]
+    Damaged(PathBuf),
     /// Another image has the name.
     #[error("the store has another '{file}': what was published stays what it is")]
     Published {

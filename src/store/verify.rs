@@ -180,7 +180,7 @@ fn flaw_of(opened: &File, file: &str, path: &Path, entry: Option<&Entry>) -> Opt
         Ok(contents) => contents,
         Err(error) => return unfit(with_causes(&error)),
     };
-    let described = match describe(&contents, &name, path) {
+    let described = match describe(&contents, &name, last, path) {
         Ok(described) => described.entry,
         Err(error) => return unfit(with_causes(&error)),
     };

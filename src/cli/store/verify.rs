@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::cli::output;
 use crate::cli::report::Error;
+use crate::event::counted;
 use crate::store::{Report, verify};
 
 /// Look whether a store is what it says, also one that others made
@@ -44,7 +45,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         let mut text: String = verified.flaws.iter().map(|flaw| output::visible(flaw) + "\n").collect();
         if verified.flaws.is_empty() {
             let index = if has_index { "" } else { "; it has no index" };
-            text = format!("{images} images, {}: all is as it is listed{index}\n", output::size(bytes));
+            text = format!(
+                "{}, {}: all is as it is listed{index}\n",
+                counted(images as u64, "image"),
+                output::size(bytes)
+            );
         }
         output::print(&text)?;
     }
