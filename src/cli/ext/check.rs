@@ -7,6 +7,7 @@ use clap::{Args, ValueHint};
 use serde::Serialize;
 
 use super::Place;
+use super::refuse_blind;
 use crate::cli::finding_row::FindingRow;
 use crate::cli::output::{self, JsonPath};
 use crate::cli::report::{Error, FAILED};
@@ -107,6 +108,9 @@ struct Judged {
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
+    if arguments.extensions.is_empty() {
+        refuse_blind(place)?;
+    }
     let host = Host::open(&place.root)?;
     with_base(&host, |host| check(host, arguments))?
 }

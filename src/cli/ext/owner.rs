@@ -7,6 +7,7 @@ use clap::{Args, ValueHint};
 use serde::Serialize;
 
 use super::Place;
+use super::refuse_blind;
 use crate::cli::output::{self, JsonPath};
 use crate::cli::report::{Error, FAILED};
 use crate::extension::database::{self, Owner, Records};
@@ -60,6 +61,7 @@ struct PackageRow {
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
+    refuse_blind(place)?;
     let host = Host::open(&place.root)?;
     let subjects = subjects(&host)?;
     let aliases = Aliases::of(&host.root)?;
