@@ -23,15 +23,11 @@ pub struct Lower {
 /// The deepest overlay that another may lie on.
 const DEEPEST_LOWER: usize = 1;
 
-/// Whose layers only systemd has: it mounts them in a namespace that is gone. Over such an overlay that is two deep, the kernel
-/// refuses another one.
-const OUT_OF_REACH: [&str; 2] = ["sysext", "confext"];
-
 /// Chooses the layers for an overlay over `directory`.
 pub fn lower_of(table: &MountTable, directory: &Path) -> Lower {
     let merged = Lower { paths: vec![directory.to_owned()], uncover: None };
     let Some(mount) = table.at(directory).filter(|mount| mount.kind == "overlay") else { return merged };
-    if depth(table, mount, 0) <= DEEPEST_LOWER || OUT_OF_REACH.iter().any(|source| mount.source == *source) {
+    if depth(table, mount, 0) <= DEEPEST_LOWER {
         return merged;
     }
     // Below the mount's root, a layer's own subdirectory is what is seen.
@@ -116,13 +112,6 @@ mod tests {
         let expected = Lower { paths: paths(&["/var/tmp/x/upper", "/usr"]), uncover: Some("/usr".into()) };
         assert_eq!(lower(table, "/usr"), expected);
         assert_eq!(lower(table, "/"), Lower { paths: paths(&["/"]), uncover: None });
-    }
-
-    #[test]
-    fn layers_that_nobody_can_open_are_not_asked_for() {
-        let table = "1 0 0:5 / / ro - overlay composefs ro,lowerdir=/run/cfs::/sysroot/objects\n\
-                     2 1 0:9 / /usr ro - overlay sysext ro,lowerdir=/run/systemd/sysext/meta/usr:/usr\n";
-        assert_eq!(lower(table, "/usr"), Lower { paths: paths(&["/usr"]), uncover: None });
     }
 
     #[test]
