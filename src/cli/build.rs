@@ -22,7 +22,7 @@ use super::save;
 use crate::extension::build::{self, Base, ExtensionName, Manifest, PackageNote, Recipe};
 use crate::overlay::OverlayName;
 use crate::resolve::Manager;
-use crate::sys::Context;
+use crate::sys::{Context, available_memory};
 pub(super) use prepare::{Making, make, source_date_epoch};
 use prepare::{Prepared, Ready};
 
@@ -229,15 +229,8 @@ fn told(job: &Job, error: Error) -> Error {
 /// How many are built at a time: each uses all processors for a while, and waits for disks in between.
 fn at_once() -> usize {
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let available = free_memory().map_or(1, |bytes| (bytes / MEMORY_OF_ONE) as usize);
+    let available = available_memory().map_or(1, |bytes| (bytes / MEMORY_OF_ONE) as usize);
     processors.min(available).max(1)
-}
-
-/// What could be had without swapping (proc_meminfo(5)).
-fn free_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
 }
 
 /// All images that are to be made.

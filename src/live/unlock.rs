@@ -18,8 +18,8 @@ use crate::overlay::{
 use crate::shell::Size;
 use crate::sys::{
     Context, Features, IoError, Lock, Mount, MountFlags, MountTable, OverlaySpec, Pid, Root, Tree, attach,
-    clone_tree, detach_path, has_capability, mount_overlay, new_filesystem, set_flags, sync_file_system,
-    unsuitable_upper,
+    available_memory, clone_tree, detach_path, has_capability, mount_overlay, new_filesystem, set_flags,
+    sync_file_system, unsuitable_upper,
 };
 
 /// What is to be unlocked, and how.
@@ -217,14 +217,6 @@ fn total_memory() -> u64 {
     #[allow(clippy::useless_conversion, reason = "32-bit machines count in other types")]
     let total = u64::from(info.totalram) * u64::from(info.mem_unit);
     total
-}
-
-/// What can be had without swapping (`MemAvailable` of proc_meminfo(5)).
-fn available_memory() -> Result<u64, IoError> {
-    let text = std::fs::read_to_string("/proc/meminfo").context("read", "/proc/meminfo")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    Ok(kibibytes.unwrap_or_default() << 10)
 }
 
 /// Makes what holds the layers.

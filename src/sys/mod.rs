@@ -14,6 +14,7 @@ mod copy;
 mod error;
 mod handle;
 mod lock;
+mod memory;
 mod mount;
 mod mountinfo;
 mod namespace;
@@ -37,6 +38,7 @@ pub use copy::{copy_content, copy_content_to_sync, copy_part};
 pub use error::{Context, IoError, io_error, with_causes};
 pub use handle::FileHandle;
 pub use lock::Lock;
+pub use memory::available_memory;
 pub use mount::{
     MountFlags, Propagation, Tree, attach, attach_beneath, clone_tree, detach_path, enter_root,
     new_filesystem, set_flags, set_propagation, unmount_path,
