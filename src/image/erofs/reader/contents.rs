@@ -78,13 +78,10 @@ impl Reader {
             match run.from {
                 From::Hole => part.fill(0),
                 From::Image(place) => {
-                    let place = place.checked_add(within);
-                    self.read(place.ok_or_else(|| self.damaged("a place is too far"))?, part)?;
+                    self.read(self.behind(place, within)?, part)?;
                 }
                 From::Packed(place) => {
-                    let place = place.checked_add(within);
-                    let place = place.ok_or_else(|| self.damaged("a place is too far"))?;
-                    self.read_packed(self.packed()?, place, part)?;
+                    self.read_packed(self.packed()?, self.behind(place, within)?, part)?;
                 }
                 From::Cluster { .. } => {
                     *decoded = Some(Decoded { start: run.start, bytes: self.decode(&run)? });
@@ -170,6 +167,11 @@ impl Reader {
         self.packed.get().ok_or_else(|| self.damaged("there is no file of ends of others"))
     }
 
+    /// So far behind a place.
+    fn behind(&self, place: u64, within: u64) -> Result<u64, Error> {
+        place.checked_add(within).ok_or_else(|| self.damaged("a place is too far"))
+    }
+
     /// Fills a buffer from the file that has ends of others.
     pub(super) fn read_packed(&self, packed: &Packed, offset: u64, target: &mut [u8]) -> Result<(), Error> {
         let mut done = 0;
@@ -185,8 +187,7 @@ impl Reader {
             match run.from {
                 From::Hole => part.fill(0),
                 From::Image(place) => {
-                    let place = place.checked_add(within);
-                    self.read(place.ok_or_else(|| self.damaged("a place is too far"))?, part)?;
+                    self.read(self.behind(place, within)?, part)?;
                 }
                 From::Packed(_) => return Err(self.damaged("the ends of files are said to be in themselves")),
                 From::Cluster { .. } => {
