@@ -1,22 +1,19 @@
 //! Whether an image is what Onlay built, by the manifest in it and that beside it.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::Error;
-use super::build::{Manifest, is_made_besides};
+use super::build::Manifest;
+use super::build::manifest::{LARGEST, is_made_besides};
+use super::database::places::DIRECTORY;
 use crate::image::file_system::{self, FileSystem, Found, walk};
 use crate::image::tree::Kind;
 use crate::package::digest::{Algorithm, Digester};
-use crate::sys::Context;
 
-/// Where images have their manifests.
-const PLACE: &str = "usr/share/onlay/extensions";
-/// Manifests of a thousand packages have half a megabyte.
-const LARGEST: usize = 64 << 20;
 /// Files are read in pieces.
 const PIECE: usize = 128 << 10;
 
@@ -52,7 +49,7 @@ impl AsBuilt {
 
 /// The manifest in an image; one that makes no sense is none of ours.
 fn inside(image: &Arc<dyn FileSystem>) -> Result<Option<Manifest>, Error> {
-    let Some(place) = file_system::find(&**image, PLACE.as_bytes())? else { return Ok(None) };
+    let Some(place) = file_system::find(&**image, DIRECTORY.as_bytes())? else { return Ok(None) };
     for (_, found) in image.list(&place)? {
         if matches!(found.kind, Kind::File(_))
             && let Some(text) = file_system::read_file(image, &found, LARGEST)?
@@ -98,13 +95,7 @@ fn digest_of(image: &Arc<dyn FileSystem>, found: &Found) -> Result<String, Error
 
 /// Whether the image is what the manifest beside it says, where there is one.
 fn beside(file: &File, path: &Path) -> Result<Option<bool>, Error> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".json");
-    let Ok(text) = std::fs::read(PathBuf::from(name)) else { return Ok(None) };
-    let manifest: Option<Manifest> = serde_json::from_slice(&text).ok();
+    let manifest = Manifest::beside(path).ok().flatten();
     let Some(said) = manifest.and_then(|manifest| manifest.image) else { return Ok(None) };
-    let mut file = file;
-    std::io::Seek::rewind(&mut file).context("read", path)?;
-    let found = Algorithm::Sha256.digest(file).context("read", path)?.to_string();
-    Ok(Some(found == said.sha256))
+    Ok(Some(Algorithm::Sha256.digest_file(file, path)?.to_string() == said.sha256))
 }

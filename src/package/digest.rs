@@ -1,12 +1,16 @@
 //! Digests of files, in the algorithms that packages were ever built with.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek as _};
+use std::path::Path;
 
 use md5::Md5;
 use sha1::Sha1;
 use sha2::digest::DynDigest;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
+
+use crate::sys::{Context, IoError};
 
 /// How a digest is made. The numbers are OpenPGP's (RFC 9580, 9.5), which rpm uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,6 +67,12 @@ impl Algorithm {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The digest of a whole file, wherever in it was read before; `path` is its name in errors.
+    pub fn digest_file(self, mut file: &File, path: &Path) -> Result<FileDigest, IoError> {
+        file.rewind().context("read", path)?;
+        self.digest(file).context("read", path)
     }
 
     fn hasher(self) -> Box<dyn DynDigest + Send> {

@@ -1,7 +1,6 @@
 //! What an image is, by what is in it: nothing is believed that somebody says of it.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::path::Path;
 
 use super::Error;
@@ -85,27 +84,12 @@ fn judge(
     };
     let has_os_release = contents.look(Path::new("usr/lib/os-release"))?.is_some();
     let host = HostFacts {
-        release: as_host(&fields),
+        // One that says of itself what the extension says, which has to say something.
+        release: if fields.get("ID").is_some() { fields.clone() } else { OsRelease::parse("ID=linux\n") },
         architecture: fields.get("ARCHITECTURE").unwrap_or("x86-64").to_owned(),
         systemd,
     };
     Ok(matching::judge(&host, class, &release, has_os_release).map(|_| fields))
-}
-
-/// The os-release of a host that these fields are for.
-fn as_host(fields: &OsRelease) -> OsRelease {
-    let id = fields.get("ID").filter(|id| *id != "_any").unwrap_or("linux");
-    let mut text = format!("ID='{}'\n", quoted(id));
-    for field in ["VERSION_ID", "SYSEXT_LEVEL", "CONFEXT_LEVEL"] {
-        if let Some(value) = fields.get(field) {
-            text.push_str(&format!("{field}='{}'\n", quoted(value)));
-        }
-    }
-    OsRelease::parse(&text)
-}
-
-fn quoted(value: &str) -> String {
-    value.replace('\'', "'\\''")
 }
 
 /// The packages that a manifest says are in an image.
@@ -113,15 +97,3 @@ pub(super) fn packages(manifest: &Manifest) -> Vec<Package> {
     let package = |note: &PackageNote| Package { name: note.name.clone(), version: note.version.clone() };
     manifest.packages.iter().map(package).collect()
 }
-
-/// The manifest that an image has in itself, where that is one.
-pub(super) fn manifest_in(contents: &dyn Contents, name: &str) -> Option<Manifest> {
-    let path = Path::new("usr/share/onlay/extensions").join(OsStr::new(&format!("{name}.json")));
-    let size = contents.look(&path).ok()??.size;
-    let mut text = vec![0; usize::try_from(size).ok().filter(|size| *size <= LARGEST_MANIFEST)?];
-    let length = contents.open(&path).ok()?.read_at(0, &mut text).ok()?;
-    serde_json::from_slice(&text[..length]).ok()
-}
-
-/// One of thousands of packages has less.
-pub(super) const LARGEST_MANIFEST: usize = 16 << 20;

@@ -7,18 +7,19 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Seek, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, unlinkat};
 use rustix::io::Errno;
 
 use super::Error;
-use super::describe::{self, LARGEST_MANIFEST, describe};
+use super::describe::{self, describe};
 use super::index::{Entry, FORMAT, INDEX, Index, Signed};
 use super::name::ImageName;
 use super::sums::{SUMS, Sums};
+use crate::extension::build::manifest::place_beside;
 use crate::extension::build::{Image, Manifest};
 use crate::extension::matching::Mismatch;
 use crate::extension::{ImageFiles, order};
@@ -95,7 +96,7 @@ impl Store {
     pub fn add(&mut self, path: &Path) -> Result<Added, Error> {
         let file = File::open(path).context("open", path)?;
         let contents = ImageFiles::of(&file, path)?;
-        let beside = manifest_beside(path)?;
+        let beside = Manifest::beside(path)?;
         let name = name_of(path, beside.as_ref())?;
         let described = describe(&contents, &name, &name.to_string(), path)?;
         if !contents.is_as_built(&file)? {
@@ -123,7 +124,8 @@ impl Store {
             return Ok(added(false));
         }
         let beside = beside.filter(|manifest| is_of(manifest, sha256));
-        let inside = || describe::manifest_in(&contents, name.name.as_str());
+        // One that cannot be read says nothing.
+        let inside = || Manifest::inside(&contents, name.name.as_str()).ok().flatten();
         let manifest = beside.or_else(inside);
         let mut entry = Entry { size, sha256: sha256.to_string(), ..described.entry.clone() };
         if let Some(mut manifest) = manifest {
@@ -148,7 +150,7 @@ impl Store {
 
     fn add_manifest(&mut self, image: &str, manifest: &Manifest) -> Result<Identity, Error> {
         let text = manifest.to_text();
-        let file = NewFile::create(&self.dir, OsStr::new(&format!("{image}.json")))?;
+        let file = NewFile::create(&self.dir, place_beside(image).as_os_str())?;
         file.file().write_all(&text).context("write", file.path())?;
         self.new.push(file);
         Ok(Identity::of(&text))
@@ -188,7 +190,7 @@ impl Store {
         self.is_changed |= !gone.is_empty();
         for entry in &gone {
             self.gone.push(entry.file.clone());
-            self.gone.extend(entry.manifest.is_some().then(|| format!("{}.json", entry.file)));
+            self.gone.extend(entry.manifest.is_some().then(|| manifest_of(entry)));
         }
         gone.into_iter().map(|entry| entry.file).collect()
     }
@@ -238,7 +240,7 @@ pub(super) fn sums_of(index: &Index) -> Sums {
     for entry in &index.images {
         sums.0.extend(entry.digest().map(|digest| (entry.file.clone(), digest)));
         let manifest = entry.manifest.as_deref().and_then(Identity::parse);
-        sums.0.extend(manifest.map(|digest| (format!("{}.json", entry.file), digest)));
+        sums.0.extend(manifest.map(|digest| (manifest_of(entry), digest)));
     }
     sums
 }
@@ -246,6 +248,11 @@ pub(super) fn sums_of(index: &Index) -> Sums {
 /// Reads the index of a store, which is believed: it is one's own.
 pub fn read(path: &Path) -> Result<Signed, Error> {
     read_index(&Root::open(path)?)
+}
+
+/// The file name of an image's manifest.
+fn manifest_of(entry: &Entry) -> String {
+    place_beside(&entry.file).to_string_lossy().into_owned()
 }
 
 /// The index of a store.
@@ -276,27 +283,12 @@ fn name_of(path: &Path, manifest: Option<&Manifest>) -> Result<ImageName, Error>
     ImageName::parse(file).or_else(by_manifest).ok_or_else(|| Error::Unnamed(path.to_owned()))
 }
 
-/// The manifest beside an image, where there is one.
-fn manifest_beside(image: &Path) -> Result<Option<Manifest>, Error> {
-    let mut path = image.as_os_str().to_owned();
-    path.push(".json");
-    let path = PathBuf::from(path);
-    match std::fs::read(&path) {
-        Ok(text) if text.len() <= LARGEST_MANIFEST => Ok(serde_json::from_slice(&text).ok()),
-        Ok(_) => Ok(None),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).context("read", path)?,
-    }
-}
-
 fn is_of(manifest: &Manifest, image: Identity) -> bool {
     manifest.image.as_ref().is_some_and(|noted| Identity::parse(&noted.sha256) == Some(image))
 }
 
 /// The SHA-256 of a file.
 pub(super) fn digest_of(file: &File, path: &Path) -> Result<Identity, Error> {
-    let file = file.try_clone().context("duplicate", path)?;
-    (&file).rewind().context("read", path)?;
-    let digest = Algorithm::Sha256.digest(&file).context("read", path)?;
+    let digest = Algorithm::Sha256.digest_file(file, path)?;
     Ok(Identity::parse(&digest.to_string()).expect("a SHA-256 is one"))
 }

@@ -4,13 +4,14 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::change::Change;
-use super::identity::{Identity, digest};
+use super::identity::Identity;
 use super::images::{Images, open_to_read};
 use super::refresh::Report;
 use super::squash::squash;
 use super::survey::New;
 use super::{Error, enabled, sound, users};
 use crate::extension::ImageFiles;
+use crate::package::digest::Algorithm;
 use crate::sys::{Context, NewFile, Root, copy_content_to_sync, with_causes};
 
 /// What is to be added.
@@ -127,6 +128,7 @@ impl Item {
             Err(error) if error.is_not_found() => return Ok(false),
             other => other?,
         };
+        let digest = |file, path| Algorithm::Sha256.digest_file(file, path);
         if digest(&self.file, &self.source)? == digest(&known, &self.path)? {
             return Ok(true);
         }

@@ -2,8 +2,7 @@
 //! images in other ways (`NAME-VERSION.ARCHITECTURE.raw`, `NAME.sysext.raw`); here they get the name that ours have.
 
 use std::fs::File;
-use std::io::Seek as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Error;
 use crate::extension::build::{ExtensionName, Manifest, image_name, version_of};
@@ -11,13 +10,9 @@ use crate::extension::{Class, Contents, Layer, Release, Stack, SystemdVersion};
 use crate::host::OsRelease;
 use crate::image::ddi::Architecture;
 use crate::package::digest::Algorithm;
-use crate::sys::{Context, FileKind};
+use crate::sys::FileKind;
 
 const PREFIX: &str = "extension-release.";
-/// Where manifests are in images.
-const MANIFESTS: &str = "usr/share/onlay/extensions";
-/// More than any manifest has.
-const LARGEST: usize = 64 << 20;
 /// So much of a digest tells images apart that say no version.
 const DIGITS: usize = 12;
 
@@ -54,7 +49,7 @@ impl Identity {
         let version = said.or(guessed.version).or_else(|| fields.get("IMAGE_VERSION").map(str::to_owned));
         let version = match version {
             Some(version) => version_of(&version),
-            None => digest(file, path)?[..DIGITS].to_owned(),
+            None => Algorithm::Sha256.digest_file(file, path)?.to_string()[..DIGITS].to_owned(),
         };
         let architecture = fields.get("ARCHITECTURE").filter(|name| Architecture::named(name).is_some());
         Ok(Identity { name, version, architecture: architecture.map(str::to_owned), manifest })
@@ -69,12 +64,6 @@ impl Identity {
 /// The name by which an image is merged, or why there is none: that of its release file, as every version of systemd wants it.
 pub(super) fn merged_as(contents: &dyn Contents, path: &Path) -> Result<String, &'static str> {
     release_name(contents, &stem(path))
-}
-
-/// SHA-256 of a file.
-pub(super) fn digest(mut file: &File, path: &Path) -> Result<String, Error> {
-    file.rewind().context("read", path)?;
-    Ok(Algorithm::Sha256.digest(file).context("read", path)?.to_string())
 }
 
 /// The file name without what says that it is an image.
@@ -121,18 +110,11 @@ fn release_names(contents: &dyn Contents) -> Result<Vec<String>, crate::extensio
 
 /// The manifest: the one beside the image, else the one in it.
 fn manifest(contents: &dyn Contents, path: &Path, name: &str) -> Result<Option<Manifest>, Error> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".json");
-    let text = std::fs::metadata(&beside)
-        .ok()
-        .filter(|found| found.is_file() && found.len() <= LARGEST as u64)
-        .and_then(|_| std::fs::read(&beside).ok());
-    if let Some(manifest) = text.and_then(|text| serde_json::from_slice::<Manifest>(&text).ok()) {
-        return Ok(Some(manifest));
+    match Manifest::beside(path) {
+        Ok(Some(manifest)) => Ok(Some(manifest)),
+        // One that cannot be read says nothing.
+        Ok(None) | Err(_) => Ok(Manifest::inside(contents, name)?),
     }
-    let stack = Stack::new(vec![Layer { contents, hierarchies: None }]);
-    let inside = stack.read(&PathBuf::from(MANIFESTS).join(format!("{name}.json")), LARGEST)?;
-    Ok(inside.and_then(|text| serde_json::from_slice(&text).ok()))
 }
 
 /// What names say where there is no manifest.

@@ -10,12 +10,11 @@ use super::Error;
 use super::identity::Identity;
 use super::links::remove_file;
 use crate::extension::build::Manifest;
+use crate::extension::build::manifest::{LARGEST, place_beside};
 use crate::extension::order;
 use crate::sys::{Context, FileKind, IoError, NewFile, Root, sync_dir};
 
 const FOLDER: &str = "images";
-/// More than any manifest has.
-const LARGEST_MANIFEST: u64 = 64 << 20;
 
 /// The folder.
 #[derive(Debug)]
@@ -86,10 +85,9 @@ impl Images {
         let Some(stat) = self.dir.lstat(file)?.filter(|stat| FileKind::of(stat) == FileKind::File) else {
             return Ok(None);
         };
-        let mut beside = file.to_owned();
-        beside.push(".json");
+        let beside = place_beside(file);
         // One that cannot be read says nothing.
-        let text = self.dir.read(&beside, LARGEST_MANIFEST).ok();
+        let text = self.dir.read(&beside, LARGEST as u64).ok();
         let manifest = text.and_then(|text| serde_json::from_slice(&text).ok());
         Ok(Some(Stored {
             name: name.to_owned(),
@@ -108,7 +106,7 @@ impl Images {
     /// Gives a new image its name, and puts its manifest beside it before: an image is never without.
     pub(super) fn place_new(&self, image: NewFile, identity: &Identity) -> Result<PathBuf, Error> {
         if let Some(manifest) = &identity.manifest {
-            let beside = self.new_file(&format!("{}.json", identity.file_name()))?;
+            let beside = NewFile::create(&self.dir, place_beside(identity.file_name()).as_os_str())?;
             beside.file().write_all(&manifest.to_text()).context("write", beside.path())?;
             beside.place(0o644)?;
         }
@@ -120,9 +118,7 @@ impl Images {
     /// Removes an image and its manifest.
     pub(super) fn remove(&self, stored: &Stored) -> Result<(), Error> {
         let Some(file) = stored.path.file_name() else { return Ok(()) };
-        let mut beside = file.to_owned();
-        beside.push(".json");
-        for name in [file, &beside] {
+        for name in [Path::new(file), &place_beside(file)] {
             remove_file(&self.dir, name)?;
         }
         Ok(sync_dir(&self.dir)?)

@@ -39,7 +39,7 @@ pub(super) fn add(
     let Said { name, manifest, records, release, users, made } = said;
     let lines = assembly.default_lines(made);
     let mut files = vec![
-        (manifest::place(name), manifest.to_text(), Xattrs::default()),
+        (manifest::place(name.as_str()), manifest.to_text(), Xattrs::default()),
         (release_place(name), release.as_bytes().to_vec(), not_strict()),
     ];
     files.extend(records.files(name).into_iter().map(|(path, text)| (path, text, Xattrs::default())));

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::naming::ExtensionName;
 use crate::extension::database::places;
 use crate::extension::elf::Elf;
-use crate::extension::{Sonames, Versions};
+use crate::extension::{Contents, Error, Layer, Sonames, Stack, Versions};
+use crate::sys::{Context, IoError};
+
+/// Manifests of a thousand packages have half a megabyte.
+pub const LARGEST: usize = 16 << 20;
 
 /// The manifest. Fields may be added; those that are there keep their meaning.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,7 +160,7 @@ pub struct Image {
 /// Whether a file of an extension is none of its sources': a manifest, records of packages, a release file, lines for sysusers.d
 /// and tmpfiles.d.
 pub fn is_made_besides(path: &str, name: &str) -> bool {
-    path == format!("usr/share/onlay/extensions/{name}.json")
+    Path::new(path) == place(name)
         || path == format!("usr/lib/extension-release.d/extension-release.{name}")
         || path == format!("usr/lib/tmpfiles.d/zzz-onlay-{name}.conf")
         || path == format!("usr/lib/sysusers.d/000-onlay-{name}.conf")
@@ -165,12 +168,38 @@ pub fn is_made_besides(path: &str, name: &str) -> bool {
         || Path::new(path).starts_with(places::dpkg(name))
 }
 
-/// Where the manifest is in an image.
-pub(super) fn place(name: &ExtensionName) -> PathBuf {
+/// Where the manifest of an extension is in its image.
+pub fn place(name: &str) -> PathBuf {
     Path::new(places::DIRECTORY).join(format!("{name}.json"))
 }
 
+/// Where the manifest of an image is that is beside it.
+pub fn place_beside(image: impl AsRef<Path>) -> PathBuf {
+    let mut path = image.as_ref().as_os_str().to_owned();
+    path.push(".json");
+    path.into()
+}
+
 impl Manifest {
+    /// The one beside an image; `None` where there is none, or it makes no sense.
+    pub fn beside(image: &Path) -> Result<Option<Manifest>, IoError> {
+        let path = place_beside(image);
+        match std::fs::metadata(&path) {
+            Ok(found) if !found.is_file() || found.len() > LARGEST as u64 => return Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            other => other.context("examine", &path)?,
+        };
+        let text = std::fs::read(&path).context("read", &path)?;
+        Ok(serde_json::from_slice(&text).ok())
+    }
+
+    /// The one in an image, of an extension by this name; `None` likewise.
+    pub fn inside(contents: &dyn Contents, name: &str) -> Result<Option<Manifest>, Error> {
+        let stack = Stack::new(vec![Layer { contents, hierarchies: None }]);
+        let text = stack.read(&place(name), LARGEST)?;
+        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+    }
+
     /// Notes what programs need and what they provide.
     pub(super) fn note_objects<'a>(&mut self, objects: impl IntoIterator<Item = &'a (PathBuf, Elf)>) {
         let Sonames { needs, provides } = Sonames::of(objects.into_iter().map(|(_, elf)| elf));

@@ -14,7 +14,7 @@ mod generated;
 mod keep;
 mod kernels;
 mod labels;
-mod manifest;
+pub mod manifest;
 mod naming;
 mod notes;
 mod parallel;

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Seek;
-use std::path::Path;
 
 use super::assemble::Assembly;
 use super::error::Error;
@@ -41,7 +39,7 @@ fn of_file(package: &PackageFile) -> Result<PackageNote, Error> {
         architecture: package.architecture().into_owned(),
         source: package.source().into_owned(),
         license: package.license().map(std::borrow::Cow::into_owned),
-        sha256: digest_of(&file, package.path())?,
+        sha256: Algorithm::Sha256.digest_file(&file, package.path())?.to_string(),
         scripts: package.scripts().into_iter().map(str::to_owned).collect(),
     })
 }
@@ -62,12 +60,6 @@ pub(super) fn files(assembly: &Assembly<'_>) -> Files {
     }
     files.sha256 = digest.finish().to_string();
     files
-}
-
-/// A file's SHA-256, in hexadecimal digits.
-pub(super) fn digest_of(mut file: &File, path: &Path) -> Result<String, Error> {
-    file.rewind().context("read", path)?;
-    Ok(Algorithm::Sha256.digest(file).context("read", path)?.to_string())
 }
 
 /// What is not in the image, by the reason.

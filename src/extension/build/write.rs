@@ -11,7 +11,7 @@ use super::base::Base;
 use super::error::Error;
 use super::gather::{Common, Gathered};
 use super::labels::Labels;
-use super::manifest::{Image, MadeWith, Manifest};
+use super::manifest::{Image, MadeWith, Manifest, place_beside};
 use super::naming::{ExtensionName, image_name, version_of};
 use super::recipe::Recipe;
 use super::records::Records;
@@ -23,6 +23,7 @@ use crate::extension::{Class, ImageFiles, of_disk};
 use crate::image::Format;
 use crate::image::ddi::{self, Designator, PAYLOAD_OFFSET, Payload, Protection, Signer};
 use crate::image::squashfs::{Compression, Options, Writer};
+use crate::package::digest::Algorithm;
 use crate::sys::{Context, NewFile, Root};
 
 /// What is to be built.
@@ -111,8 +112,8 @@ pub fn build(request: &Request<'_>) -> Result<Built, Error> {
         return Err(Error::Unfit { name: request.name.to_string(), fitness: Box::new(fitness) });
     }
     let size = image.file().metadata().context("examine", image.path())?.len();
-    let sha256 = notes::digest_of(image.file(), &image.path())?;
-    let beside = NewFile::create(&request.output, OsStr::new(&format!("{file}.json")))?;
+    let sha256 = Algorithm::Sha256.digest_file(image.file(), &image.path())?.to_string();
+    let beside = NewFile::create(&request.output, place_beside(&file).as_os_str())?;
     manifest.image = Some(Image { file, size, sha256 });
     beside.file().write_all(&manifest.to_text()).context("write", beside.path())?;
     let (path, manifest_path) = (image.path(), beside.path());

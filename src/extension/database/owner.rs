@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::places::DIRECTORY;
 use super::records::Records;
 use crate::extension::build::Manifest;
+use crate::extension::build::manifest::LARGEST;
 use crate::extension::contents::read_whole;
 use crate::extension::{Contents, Error};
 use crate::package::Header;
@@ -21,9 +22,6 @@ pub struct Owner {
     /// Its architecture.
     pub architecture: String,
 }
-
-/// The largest manifest that is read.
-const LARGEST_MANIFEST: usize = 16 << 20;
 
 /// The packages of an image that have a path, whichever of its names (`/bin/ls`, `/usr/bin/ls`) is said. `None` where the image
 /// neither has such a file, nor a package that does.
@@ -75,7 +73,7 @@ pub(super) fn lists_packages(contents: &dyn Contents) -> Result<Option<bool>, Er
         if !is_manifest {
             continue;
         }
-        let text = read_whole(contents, &path, LARGEST_MANIFEST)?;
+        let text = read_whole(contents, &path, LARGEST)?;
         if let Ok(manifest) = serde_json::from_slice::<Manifest>(&text) {
             found = Some(found.unwrap_or(false) || !manifest.packages.is_empty());
         }
