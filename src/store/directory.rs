@@ -25,7 +25,7 @@ use crate::extension::matching::Mismatch;
 use crate::extension::{ImageFiles, order};
 use crate::package::Identity;
 use crate::package::digest::Algorithm;
-use crate::sys::{Context, Lock, NewFile, Root, copy_content, replace_public};
+use crate::sys::{Context, IoError, Lock, NewFile, Root, copy_content, replace_public};
 
 /// More than this is no index.
 pub(super) const LARGEST_INDEX: u64 = 256 << 20;
@@ -288,7 +288,7 @@ fn is_of(manifest: &Manifest, image: Identity) -> bool {
 }
 
 /// The SHA-256 of a file.
-pub(super) fn digest_of(file: &File, path: &Path) -> Result<Identity, Error> {
+pub(super) fn digest_of(file: &File, path: &Path) -> Result<Identity, IoError> {
     let digest = Algorithm::Sha256.digest_file(file, path)?;
     Ok(Identity::parse(&digest.to_string()).expect("a SHA-256 is one"))
 }
