@@ -1,7 +1,6 @@
 //! Asking web servers: who is trusted, which proxy, where an answer leads.
 
-use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ureq::http::header::LOCATION;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
@@ -32,12 +31,12 @@ pub(super) struct Http {
     /// The address whose host the header is for.
     home: Address,
     /// They keep connections, and are made when they are needed: to read all authorities takes time.
-    agents: RefCell<Vec<(Kind, Agent)>>,
+    agents: Mutex<Vec<(Kind, Agent)>>,
 }
 
 impl Http {
     pub(super) fn new(options: Options, home: Address) -> Http {
-        Http { options, home, agents: RefCell::default() }
+        Http { options, home, agents: Mutex::default() }
     }
 
     pub(super) fn options(&self) -> &Options {
@@ -75,6 +74,10 @@ impl Http {
         Ok(Answer::of(response, &self.options))
     }
 
+    fn agents(&self) -> MutexGuard<'_, Vec<(Kind, Agent)>> {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn agent(&self, web: &Web) -> Result<Agent, Problem> {
         let proxy = match &self.options.proxy {
             Some(proxy) => Some(proxy.clone()).filter(|proxy| !proxy.is_empty()),
@@ -82,11 +85,11 @@ impl Http {
         };
         let is_tls = web.is_secure || proxy.as_ref().is_some_and(|proxy| proxy.starts_with("https:"));
         let kind = (is_tls, proxy);
-        if let Some((_, agent)) = self.agents.borrow().iter().find(|(known, _)| *known == kind) {
+        if let Some((_, agent)) = self.agents().iter().find(|(known, _)| *known == kind) {
             return Ok(agent.clone());
         }
         let agent = self.make_agent(&kind)?;
-        self.agents.borrow_mut().push((kind, agent.clone()));
+        self.agents().push((kind, agent.clone()));
         Ok(agent)
     }
 
