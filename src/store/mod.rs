@@ -7,6 +7,7 @@
 
 pub mod delta;
 
+mod beside;
 mod describe;
 mod directory;
 mod error;

@@ -29,12 +29,12 @@ impl Source for Part {
 }
 
 /// The blocks of all file systems that are in partitions; how they are compressed is said by the first that has any.
-pub(super) fn units(source: Arc<dyn Source>) -> Result<Units, Error> {
+pub(super) fn units(source: &Arc<dyn Source>) -> Result<Units, Error> {
     let mut all = Units::default();
-    let Ok(table) = Table::read(&*source) else { return Ok(all) };
+    let Ok(table) = Table::read(&**source) else { return Ok(all) };
     for partition in table.partitions {
         let (offset, size) = (partition.offset, partition.length);
-        let part = Part { whole: Arc::clone(&source), offset, size };
+        let part = Part { whole: Arc::clone(source), offset, size };
         // No disk is in a partition.
         if Format::of(&part)? == Some(Format::Gpt) {
             continue;

@@ -49,7 +49,7 @@ pub fn units(source: Box<dyn Source>) -> Result<Units, Error> {
     let found = match Format::of(&*source)? {
         Some(Format::Squashfs) => squashfs::Reader::new(source, path).and_then(|reader| reader.units()),
         Some(Format::Erofs) => erofs::Reader::new(source, path).and_then(|reader| reader.units()),
-        Some(Format::Gpt) => disk::units(source.into()),
+        Some(Format::Gpt) => disk::units(&source.into()),
         None => Ok(Units::default()),
     };
     match found {

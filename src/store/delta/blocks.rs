@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use super::list::List;
 use super::ranges::join;
-use super::{Error, RangeSource, cut};
+use super::{Error, cut};
+use crate::fetch::RangeSource;
 use crate::image::Source;
 use crate::sys::Context;
 
@@ -100,19 +101,10 @@ impl Plan {
                 done += count as u64;
             }
         }
-        fetch(source, file, &self.ranges, |at, bytes| target.write_all_at(bytes, at))
+        if self.ranges.is_empty() {
+            return Ok(());
+        }
+        let mut write = |at, bytes: &[u8]| target.write_all_at(bytes, at).context("write", path);
+        Ok(source.read(file, &self.ranges, &mut write)?)
     }
-}
-
-/// Has parts of a file fetched.
-pub(super) fn fetch(
-    source: &mut dyn RangeSource,
-    file: &str,
-    ranges: &[Range<u64>],
-    mut sink: impl FnMut(u64, &[u8]) -> std::io::Result<()>,
-) -> Result<(), Error> {
-    if ranges.is_empty() {
-        return Ok(());
-    }
-    source.read(file, ranges, &mut sink).map_err(|source| Error::Fetch { file: file.to_owned(), source })
 }

@@ -5,10 +5,11 @@ use std::io::{Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::blocks::{Plan, fetch};
+use super::Error;
+use super::blocks::Plan;
 use super::list::{self, List};
 use super::patch::{self, Patch, apply};
-use super::{Error, RangeSource};
+use crate::fetch::RangeSource;
 use crate::image::{FileSource, Recompressor, Source};
 use crate::package::Identity;
 use crate::store::index::{Beside, Entry, PatchFile};
@@ -125,7 +126,7 @@ fn has_compressor(file: &PatchFile) -> bool {
 
 /// Hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 struct Builder<'a> {
@@ -185,16 +186,9 @@ impl Builder<'_> {
         if size > largest {
             return Err(Error::Nonsense("it is larger than any can be"));
         }
-        let mut bytes = vec![0; size as usize];
-        self.fetched += size;
         self.requests += 1;
-        let all = 0..size;
-        fetch(self.source, file, std::slice::from_ref(&all), |at, part| {
-            let place =
-                usize::try_from(at).ok().and_then(|at| bytes.get_mut(at..at.checked_add(part.len())?));
-            place.ok_or(std::io::ErrorKind::InvalidData)?.copy_from_slice(part);
-            Ok(())
-        })?;
+        let bytes = self.source.whole(file, size)?;
+        self.fetched += bytes.len() as u64;
         if Identity::parse(sha256) != Some(Identity::of(&bytes)) {
             return Err(Error::Changed(file.to_owned()));
         }

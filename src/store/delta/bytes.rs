@@ -13,7 +13,7 @@ pub(super) fn put(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(number as u8);
 }
 
-/// Appends the distance between two places, either of which may be the first: twice as much, and one more where it is backwards.
+/// Appends the distance between two places, either of which may be the first: twice as much, and one less where it is backwards.
 pub(super) fn put_distance(bytes: &mut Vec<u8>, from: u64, to: u64) {
     let distance = to.wrapping_sub(from) as i64;
     put(bytes, ((distance << 1) ^ (distance >> 63)) as u64);

@@ -1,5 +1,6 @@
 //! Why an image was not built from another.
 
+use crate::fetch;
 use crate::image;
 use crate::sys::IoError;
 
@@ -14,13 +15,8 @@ pub enum Error {
     #[error(transparent)]
     Image(#[from] image::Error),
     /// Something could not be fetched.
-    #[error("'{file}' could not be fetched")]
-    Fetch {
-        /// What.
-        file: String,
-        /// Why.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    #[error(transparent)]
+    Fetch(#[from] fetch::Error),
     /// What was fetched is not what the index says.
     #[error("'{0}' is not what the index says: it has another digest")]
     Changed(String),

@@ -19,9 +19,13 @@ mod cut;
 mod error;
 pub mod list;
 pub mod patch;
+mod publish;
 mod ranges;
+#[cfg(test)]
+mod tests;
 
 pub use build::{Attempt, Built, Old, Outcome, Way, build};
 pub use cut::{Cut, Piece, cut};
 pub use error::Error;
-pub use ranges::{RangeSource, Sink};
+pub use patch::apply_to_digest;
+pub use publish::{Image, Published, check_list, check_patch, publish_list, publish_patch};

@@ -5,21 +5,7 @@ use std::ops::Range;
 /// At most so many requests for one image.
 const MOST: usize = 32;
 /// What is between two ranges and not more than this is fetched, too: it costs less than a request.
-const CHEAP: u64 = 1024;
-
-/// Takes bytes that were fetched, and where in the file they begin.
-pub type Sink<'a> = dyn FnMut(u64, &[u8]) -> std::io::Result<()> + 'a;
-
-/// Where files of a store can be read in parts.
-pub trait RangeSource {
-    /// Reads parts of a file, which are in the order of their places and do not overlap; gives `sink` all of their bytes, and no others.
-    fn read(
-        &mut self,
-        file: &str,
-        ranges: &[Range<u64>],
-        sink: &mut Sink<'_>,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
-}
+const CHEAP: u64 = 8 << 10;
 
 /// Joins ranges, which are in the order of their places, until there are few enough: those that are closest first.
 pub(super) fn join(ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
@@ -45,7 +31,7 @@ mod tests {
     #[test]
     fn the_closest_are_joined_until_there_are_few() {
         assert_eq!(join(Vec::new()), []);
-        assert_eq!(join(vec![0..5, 5..9, 2000..2001]), [0..9, 2000..2001]);
+        assert_eq!(join(vec![0..5, 5..9, 20_000..20_001]), [0..9, 20_000..20_001]);
         let far: Vec<Range<u64>> = (0..100).map(|at| at * at * 10_000..at * at * 10_000 + 10).collect();
         let joined = join(far.clone());
         assert_eq!(joined.len(), MOST);
@@ -53,6 +39,6 @@ mod tests {
         // Those at the end are the farthest from each other.
         assert_eq!(joined[1..], far[69..]);
         let even: Vec<Range<u64>> = (0..100).map(|at| at * 10_000..at * 10_000 + 10).collect();
-        assert_eq!(join(even), [0..990_010]);
+        assert_eq!((join(even.clone()).len(), join(even)[0].end), (1, 990_010));
     }
 }

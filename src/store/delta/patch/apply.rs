@@ -1,9 +1,13 @@
 //! Making an image by a patch.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
 
 use super::{Group, Operation, Patch, Reference};
 use crate::image::{Recompressor, Source, Unpacker};
+use crate::package::Identity;
 use crate::store::delta::Error;
 use crate::store::delta::bytes::decompress;
 use crate::sys::io_error;
@@ -17,12 +21,7 @@ const ALWAYS_EXPANDED: u64 = 64 << 20;
 
 /// Writes the image that a patch makes of an older one. Whether it is the image that it should be is for the caller to see. `path` is for
 /// messages.
-pub fn apply(
-    patch: &Patch,
-    old: &dyn Source,
-    target: &mut dyn Write,
-    path: &std::path::Path,
-) -> Result<(), Error> {
+pub fn apply(patch: &Patch, old: &dyn Source, target: &mut dyn Write, path: &Path) -> Result<(), Error> {
     let head = &patch.head;
     if old.size() != head.old_size {
         return Err(Error::Other);
@@ -46,10 +45,31 @@ pub fn apply(
     patch.groups.iter().try_for_each(|group| maker.group(group))
 }
 
+/// The SHA-256 of what a patch makes of an older image.
+pub fn apply_to_digest(patch: &Patch, old: &dyn Source) -> Result<Identity, Error> {
+    let mut digester = Digesting(Sha256::new());
+    apply(patch, old, &mut digester, Path::new("image"))?;
+    Ok(Identity::from_digest(digester.0.finalize().into()))
+}
+
+/// Takes bytes for their digest alone.
+struct Digesting(Sha256);
+
+impl Write for Digesting {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 struct Maker<'a> {
     old: &'a dyn Source,
     target: &'a mut dyn Write,
-    path: &'a std::path::Path,
+    path: &'a Path,
     unpacker: Option<Unpacker>,
     recompressor: Option<Recompressor>,
 }
@@ -107,7 +127,7 @@ impl Maker<'_> {
     }
 }
 
-fn write(target: &mut dyn Write, bytes: &[u8], path: &std::path::Path) -> Result<(), Error> {
+fn write(target: &mut dyn Write, bytes: &[u8], path: &Path) -> Result<(), Error> {
     Ok(target.write_all(bytes).map_err(|error| io_error("write", path, error))?)
 }
 

@@ -178,6 +178,8 @@ impl Patch {
     }
 }
 
+const UNKNOWN: Error = Error::Nonsense("there is no such compressor");
+
 fn parse_head(reader: &mut Reader<'_>) -> Result<Head, Error> {
     let magic = reader.array::<8>()?;
     if magic != *MAGIC {
@@ -191,7 +193,6 @@ fn parse_head(reader: &mut Reader<'_>) -> Result<Head, Error> {
     let [unpacked, packed, level, zero] = reader.array()?;
     let block_size = u32::from_le_bytes(reader.array()?);
     let fingerprint = reader.array()?;
-    const UNKNOWN: Error = Error::Nonsense("there is no such compressor");
     let unpacked = match unpacked {
         0 => None,
         id => Some(Algorithm::from_id(id.into()).ok_or(UNKNOWN)?),

@@ -1,13 +1,9 @@
 //! Making a patch of two images.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io::{self, Write};
-use std::path::Path;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
-use super::apply::{add_reference, apply};
+use super::apply::{add_reference, apply_to_digest};
 use super::contents::{Contents, settings};
 use super::similar::Similar;
 use super::{Group, Head, LIMIT, Operation, Patch, Reference};
@@ -33,6 +29,15 @@ pub struct Side<'a> {
 
 /// Makes the patch that makes the new image of the old one, and tries whether it does.
 pub fn make(old: &Side<'_>, new: &Side<'_>) -> Result<Vec<u8>, Error> {
+    make_in_groups(old, new, LIMIT)
+}
+
+/// Makes a patch whose groups have, and refer to, at most so many bytes.
+pub(in crate::store::delta) fn make_in_groups(
+    old: &Side<'_>,
+    new: &Side<'_>,
+    limit: usize,
+) -> Result<Vec<u8>, Error> {
     let known: HashMap<(u64, u32), u64> =
         old.cut.pieces.iter().map(|piece| ((piece.digest, piece.length), piece.at)).collect();
     let wanted: BTreeSet<(u64, u32)> =
@@ -47,7 +52,7 @@ pub fn make(old: &Side<'_>, new: &Side<'_>) -> Result<Vec<u8>, Error> {
     let is_new = |piece: &&Piece| !known.contains_key(&(piece.digest, piece.length));
     let changed: Vec<Piece> = new.cut.pieces.iter().filter(is_new).copied().collect();
     let recompressor = settings(new, &changed)?;
-    let mut maker = Maker::new(old, new, gone, &changed, recompressor)?;
+    let mut maker = Maker::new([old, new], gone, &changed, recompressor, limit)?;
     for piece in &new.cut.pieces {
         match known.get(&(piece.digest, piece.length)) {
             Some(at) => maker.copy(*at, piece.length.into()),
@@ -55,26 +60,10 @@ pub fn make(old: &Side<'_>, new: &Side<'_>) -> Result<Vec<u8>, Error> {
         }
     }
     let patch = maker.finish()?;
-    let mut found = Digesting(Sha256::new());
-    apply(&patch, old.source, &mut found, Path::new("image"))?;
-    if Identity::from_digest(found.0.finalize().into()) != new.sha256 {
+    if apply_to_digest(&patch, old.source)? != new.sha256 {
         return Err(Error::Wrong);
     }
     patch.to_bytes()
-}
-
-/// Takes bytes for their digest alone.
-struct Digesting(Sha256);
-
-impl Write for Digesting {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 struct Maker<'a> {
@@ -96,15 +85,17 @@ struct Maker<'a> {
     before: u64,
     /// What follows what was found last.
     next: u32,
+    /// The most bytes that a group has, and refers to.
+    limit: usize,
 }
 
 impl<'a> Maker<'a> {
     fn new(
-        old: &'a Side<'a>,
-        new: &'a Side<'a>,
+        [old, new]: [&'a Side<'a>; 2],
         gone: Vec<Piece>,
         changed: &[Piece],
         recompressor: Option<Recompressor>,
+        limit: usize,
     ) -> Result<Maker<'a>, Error> {
         let sum = |pieces: &[Piece]| pieces.iter().map(most).sum::<u64>();
         let (before, bytes) = (sum(&gone), sum(changed));
@@ -122,8 +113,9 @@ impl<'a> Maker<'a> {
             before: 0,
             next: 0,
             gone,
+            limit,
         };
-        if before <= LIMIT as u64 && bytes <= LIMIT as u64 {
+        if before <= limit as u64 && bytes <= limit as u64 {
             maker.references = (0..maker.gone.len() as u32).collect();
         } else {
             let mut similar = Similar::default();
@@ -188,7 +180,7 @@ impl<'a> Maker<'a> {
             more.map(|number| most(&self.gone[*number as usize])).sum::<u64>()
         };
         let mut more = room(&self.references);
-        if self.bytes.len() + bytes.len() * 2 > LIMIT || self.before + more > LIMIT as u64 {
+        if self.bytes.len() + bytes.len() * 2 > self.limit || self.before + more > self.limit as u64 {
             more = room(&BTreeSet::new());
             self.close()?;
         }

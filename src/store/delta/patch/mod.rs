@@ -21,7 +21,7 @@
 //! ```
 //!
 //! All numbers are little-endian; frames are those of zstd (RFC 8878). The first one says what is to be done, group after group, in
-//! numbers of LEB128; a *place* is the distance from the end of what was named before (twice as much, and one more where it is
+//! numbers of LEB128; a *place* is the distance from the end of what was named before (twice as much, and one less where it is
 //! backwards).
 //!
 //! ```text
@@ -45,8 +45,10 @@ mod format;
 mod make;
 mod similar;
 
-pub use apply::apply;
+pub use apply::{apply, apply_to_digest};
 pub use format::{Group, Head, Operation, Patch, Reference};
+#[cfg(test)]
+pub(super) use make::make_in_groups;
 pub use make::{Side, make};
 
 /// The most bytes of a group, and of its references.
