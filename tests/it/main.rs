@@ -23,6 +23,7 @@ mod live;
 mod live_over_overlays;
 mod machine;
 mod man;
+mod openpgp;
 mod payload;
 mod rebase;
 mod rpm_host;
