@@ -118,7 +118,7 @@ impl Maker<'_> {
         let recompressor =
             self.recompressor.as_mut().ok_or(Error::Nonsense("there is no such compressor"))?;
         let packed = recompressor.pack(block).filter(|packed| packed.len() == stored as usize);
-        let packed = packed.ok_or(Error::Compressor)?;
+        let packed = packed.ok_or(Error::Wrong)?;
         write(self.target, packed, self.path)
     }
 
