@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use onlay::fetch::{Error, RangeSource, Sink};
 use onlay::image::{FileSource, Source};
@@ -34,7 +35,7 @@ fn compare(old: &Path, new: &Path) {
     let place = tempfile::tempdir_in("/var/tmp").expect("a temporary directory");
     let size = std::fs::metadata(new).expect("an image").len();
     println!("{} to {}", old.display(), new.display());
-    row("whole image", size, 1, 0.0, 0.0);
+    row("whole image", size, 1, Duration::ZERO, Duration::ZERO);
     let opened = [old, new].map(|path| File::open(path).expect("an image"));
     let sources = [0, 1].map(|number| -> Arc<dyn Source> {
         Arc::new(FileSource::new(&opened[number], [old, new][number]).expect("an image"))
@@ -43,12 +44,12 @@ fn compare(old: &Path, new: &Path) {
     let begin = processor();
     let cuts = sources.each_ref().map(|source| delta::cut(source).expect("an image"));
     let list = List::of(&cuts[1].pieces, identities[1]).expect("an image").to_bytes().expect("a list");
-    let listed = processor() - begin;
+    let listed = processor().saturating_sub(begin);
     let begin = processor();
     let side =
         |number: usize| Side { source: &sources[number], sha256: identities[number], cut: &cuts[number] };
     let made = patch::make(&side(0), &side(1)).expect("a patch");
-    let patched = processor() - begin;
+    let patched = processor().saturating_sub(begin);
     std::fs::write(place.path().join("image.raw.blocks"), &list).expect("there is room");
     std::fs::write(place.path().join("image.raw.patch"), &made).expect("there is room");
     std::fs::hard_link(new, place.path().join("image.raw"))
@@ -83,15 +84,15 @@ fn compare(old: &Path, new: &Path) {
         let begin = processor();
         let known = Old { file: &opened[0], path: old, sha256: identities[0] };
         let outcome = delta::build(&entry, &[known], &mut source, &file, &target);
-        let client = processor() - begin;
+        let client = processor().saturating_sub(begin);
         assert!(outcome.attempts.is_empty() && outcome.built.is_some(), "{outcome:?}");
         row(name, source.bytes, source.requests, client, publisher);
     }
     println!("    (the list of blocks is {} bytes)", list.len());
 }
 
-fn row(name: &str, bytes: u64, requests: usize, client: f64, publisher: f64) {
-    println!("  {name:24} {bytes:>10} bytes {requests:>4} requests  {client:>6.2} s {publisher:>6.2} s");
+fn row(name: &str, bytes: u64, requests: usize, client: Duration, publisher: Duration) {
+    println!("  {name:24} {bytes:>10} bytes {requests:>4} requests  {client:>8.2?} {publisher:>8.2?}");
 }
 
 /// A directory that counts what is read of it.
@@ -122,8 +123,8 @@ impl RangeSource for Server<'_> {
     }
 }
 
-/// Processor time of this process, in seconds.
-fn processor() -> f64 {
+/// Processor time of this process.
+fn processor() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
