@@ -34,4 +34,4 @@ pub use release::{Class, Release};
 pub use sonames::{Sonames, Versions};
 pub use stack::{Layer, Node, Stack};
 pub use systemd::SystemdVersion;
-pub use unmerged::with_base;
+pub use unmerged::{is_merged_for_all, with_base};
