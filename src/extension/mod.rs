@@ -25,6 +25,7 @@ mod sonames;
 mod stack;
 mod systemd;
 mod unmerged;
+mod versions;
 
 pub use as_built::AsBuilt;
 pub use contents::{Content, Contents, Directory, Item};
