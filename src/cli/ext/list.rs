@@ -65,7 +65,8 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         output::print(&table(&rows))?;
         // What is merged here and now, and not in another root.
         if Host::open(&place.root)?.is_running {
-            for remark in activate::Record::read()?.remarks {
+            let remarks = activate::Record::read()?.remarks;
+            for remark in remarks.iter().filter(|remark| !remark.is_of_host()) {
                 output::say(&format!("onlay: {}", output::visible(&remark.to_string())));
             }
         }

@@ -54,7 +54,7 @@ pub fn list(host: &Host, state: &Path) -> Result<Vec<Listed>, Error> {
     let (record, merged) =
         if host.is_running { (Record::read()?, merge::merged(host)) } else { Default::default() };
     let images = Images::open(state)?.map(|images| images.all()).transpose()?.unwrap_or_default();
-    let look = Look { survey: &survey, record: &record, merged: &merged };
+    let look = Look { survey: &survey, record: &record, merged: &merged, is_running: host.is_running };
     let mut found: Vec<Listed> = images.iter().map(|image| look.at_image(image)).collect();
     for held in survey.held.iter().filter(|held| !images.iter().any(|image| image.path == held.path)) {
         found.push(gone(held));
@@ -109,6 +109,7 @@ struct Look<'a> {
     survey: &'a Survey,
     record: &'a Record,
     merged: &'a [String],
+    is_running: bool,
 }
 
 impl Look<'_> {
@@ -129,7 +130,7 @@ impl Look<'_> {
             ),
             (true, Some(_), None) => (State::Active, None),
             (false, _, Some(held)) => (State::HeldBack, Some(held.why.clone())),
-            (false, Some(_), None) => (State::NextBoot, None),
+            (false, Some(_), None) => (State::NextBoot, self.why_not_yet(active.is_some())),
             (false, None, None) => (State::Disabled, None),
         };
         let packages = image.manifest.as_ref().map(|manifest| {
@@ -146,6 +147,17 @@ impl Look<'_> {
             packages,
             is_ours: true,
         }
+    }
+
+    /// What to do about one that is not merged, and could be.
+    fn why_not_yet(&self, is_linked: bool) -> Option<String> {
+        let words = if is_linked && !self.record.merged {
+            "systemd has not merged it at this boot ('journalctl --boot --unit=systemd-sysext' says why): \
+             'onlay ext refresh' does"
+        } else {
+            "'onlay ext refresh' merges it now"
+        };
+        self.is_running.then(|| words.to_owned())
     }
 
     /// What others have put there, and what is merged of which nothing is known.
