@@ -1,10 +1,11 @@
 //! All extensions of a host, whoever put them there, and what each of them is at the moment.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Error, HeldBack, Images, Record, Stored, Survey, merge, survey};
+use super::{Error, HeldBack, Images, Record, Stored, Survey, enabled, merge, survey};
 use crate::host::Host;
 
 /// What an extension is at the moment.
@@ -73,6 +74,13 @@ pub fn list(host: &Host, state: &Path) -> Result<Vec<Listed>, Error> {
     found.sort_by(|one, other| (!one.is_ours, &one.name).cmp(&(!other.is_ours, &other.name)));
 
     Ok(found)
+}
+
+/// The names of all that have an image, or are enabled on a root. Nothing is judged for that.
+pub fn names(host: &Host, state: &Path) -> Result<BTreeSet<String>, Error> {
+    let images = Images::open(state)?.map(|images| images.all()).transpose()?.unwrap_or_default();
+    let of_images = images.into_iter().map(|image| image.name);
+    Ok(of_images.chain(enabled(&host.root)?.into_iter().map(|link| link.name)).collect())
 }
 
 /// One that is enabled and has no image.

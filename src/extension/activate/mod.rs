@@ -40,7 +40,7 @@ pub use choose::{Choice, Chosen, Removed, Without, disable, enable, remove, with
 pub use enabled::{Enabled, enabled};
 pub use error::Error;
 pub use images::{Images, Stored};
-pub use listing::{Listed, State, list};
+pub use listing::{Listed, State, list, names};
 pub use merge::Way;
 pub use others::{Stranger, Trouble};
 pub use record::{Active, Generated, HeldBack, Record};
