@@ -184,6 +184,9 @@ fn store_hint(error: &store::Error) -> Option<String> {
         store::Error::Unnamed(_) => {
             Some("rename it; or have its manifest beside it, as NAME….raw.json".into())
         }
+        store::Error::OtherVersion { .. } => {
+            Some("give it the name back that it was built with; or build it anew with --version".into())
+        }
         store::Error::Io(error) => io_hint(error),
         _ => None,
     }
