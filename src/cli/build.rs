@@ -136,6 +136,9 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     if let Some(overlay) = &arguments.from {
         return from_overlay(place, arguments, overlay);
     }
+    if arguments.base.is_some() {
+        return of_packages(place, arguments);
+    }
     let host = Host::open(&place.root)?;
     if is_merged_for_all(&host) {
         output::say(

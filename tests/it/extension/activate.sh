@@ -325,6 +325,55 @@ beside_others() {
     merged one two
 }
 
+# Of several versions in one place, what systemd takes is judged, told and merged beside ours.
+versions_of_others() {
+    local theirs=/run/extensions/three.raw.v
+    mkdir $theirs
+    cd /srv/images
+    cp three_1_any.raw $theirs/three_1.raw
+    head -c 4096 /dev/urandom >$theirs/three_9_arm64.raw
+    head -c 4096 /dev/urandom >$theirs/three_8+0-3.raw
+    onlay ext list | grep -F "(of others, $theirs/three_1.raw)"
+    onlay ext check | grep '^three: fits'
+    tell onlay ext add three_1_any.raw
+    says "somebody else has put '$theirs/three_1.raw' there, which is the same extension"
+    onlay ext refresh --always 2>&1 | grep 'merged now: one, two; of others: three$'
+    merged one three two
+    tell onlay ext check "$theirs/three_9_arm64.raw"
+    test "$code" = 1
+    # A newer one that cannot be opened keeps systemd from merging any.
+    head -c 4096 /dev/urandom >$theirs/three_2.raw
+    refuse systemd-sysext refresh
+    tell onlay ext refresh
+    says "as long as '$theirs/three_2.raw' is there, systemd merges nothing"
+    rm $theirs/three_*
+    onlay ext check | grep '^three: systemd takes no version in /run/extensions/three.raw.v: '
+    rmdir $theirs
+    onlay ext refresh
+    merged one two
+}
+
+# What systemd before 255 does not do by itself.
+by_older_systemd() {
+    local old=/srv/old name
+    mkdir -p $old/{usr/bin,bin,etc,var} $old/usr/lib/x86_64-linux-gnu/systemd
+    cp /bin/sh $old/bin/
+    cp /usr/bin/onlay $old/usr/bin/
+    cp /usr/lib/os-release $old/usr/lib/
+    for name in 254 257; do
+        rm -f $old/usr/lib/x86_64-linux-gnu/systemd/*
+        touch $old/usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-$name.so
+        onlay --root $old ext add --unfit /srv/images/two_1_any.raw
+        test -L $old/etc/systemd/system/sysinit.target.wants/onlay-extensions.service
+        test $name = 257 || systemd-analyze verify --man=no $old/etc/systemd/system/onlay-extensions-reload.service
+        test $name = 257 || test -L $old/etc/systemd/system/sysinit.target.wants/onlay-extensions-reload.service
+    done
+    test ! -e $old/etc/systemd/system/onlay-extensions-reload.service
+    onlay --root $old ext disable two
+    test -z "$(ls $old/etc/systemd/system/*.service)"
+    rm -r $old
+}
+
 # A directory is made an image; the same one again is the same image.
 of_a_directory() {
     local top=/srv/tools/usr
@@ -592,6 +641,8 @@ step everywhere everywhere
 step refused refused
 step unfit unfit
 step beside-others beside_others
+step versions-of-others versions_of_others
+step by-older-systemd by_older_systemd
 step of-a-directory of_a_directory
 step damaged damaged
 step of-other-roots of_other_roots

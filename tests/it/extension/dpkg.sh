@@ -84,6 +84,9 @@ built_again() {
     refuse grep 'in the base, too' /results/said
     tell onlay build tools -p $repository/newer.deb --output $images
     test "$code" = 0
+    # Others than root cannot take it off, and are told so.
+    tell setpriv --reuid=65534 --regid=65534 --clear-groups onlay build tools -p $repository/newer.deb --output /tmp
+    says 'onlay: the extensions that are merged are taken for a part of the base: only root sees it without them'
     # It was merged all the time.
     onlay-strace -V
     # Nor is it in what stands for the base.
