@@ -116,10 +116,11 @@ fn tell_next(place: &Place, image: &Path, is_live: bool) {
 
 /// How images come to this host.
 pub(super) fn tell_add(images: &[&Path]) {
-    let words: String = images.iter().map(|image| format!(" {}", output::shell_word(image))).collect();
+    let words: Vec<String> = images.iter().map(|image| output::shell_word(image)).collect();
     let it = if images.len() == 1 { "it" } else { "them" };
     if !images.is_empty() {
-        output::say(&format!("onlay: to have {it} on this host: '{} ext add{words}'", output::program()));
+        let (onlay, words) = (output::program(), words.join(" "));
+        output::say(&format!("onlay: to have {it} on this host: '{onlay} ext add {words}'"));
     }
 }
 
@@ -219,10 +220,7 @@ fn build_from(
     let report = Told::of(&changes);
     let (packages, told) = (changes.packages().to_vec(), changes.untaken().keys().map(|why| why.words()));
     let told = told.collect();
-    let words = match options.dry_run {
-        true => plan(&changes),
-        false => in_words(&changes),
-    };
+    let words = if options.dry_run { plan(&changes) } else { in_words(&changes) };
     let sources = vec![Source::Changes(Box::new(changes))];
     if options.dry_run {
         if !options.json {

@@ -116,7 +116,7 @@ fn of_versions(
     class: Class,
     systemd: SystemdVersion,
 ) -> Result<Option<(String, PathBuf, Form)>, Error> {
-    let is_image = inner.ends_with(".raw");
+    let is_image = inner.strip_suffix(".raw").is_some();
     let Some(name) = name_of(inner, is_image, class, systemd) else { return Ok(None) };
     let suffix = inner.strip_prefix(&*name).unwrap_or_default();
     let entries = root.open_dir(path)?.entries()?;

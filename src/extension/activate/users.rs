@@ -54,9 +54,10 @@ pub(super) fn note(root: &Path, has_any: bool, state: &Path) -> Result<(), Error
     if is_known == has_any || root.to_str().is_none() {
         return Ok(());
     }
-    match has_any {
-        true => roots.push(root.to_owned()),
-        false => roots.retain(|known| known != root),
+    if has_any {
+        roots.push(root.to_owned());
+    } else {
+        roots.retain(|known| known != root);
     }
     let images = Images::make(state)?;
     if roots.is_empty() {
