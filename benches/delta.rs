@@ -1,129 +1,195 @@
-//! What an update costs from one version of an image to the next: bytes, requests and processor time, side by side with the whole
-//! image, `zstd --patch-from` and zsync.
+//! What an update costs from one version of an image to the next: bytes, requests and processor time, beside the whole image,
+//! `zstd --patch-from`, and zsync, all of one run over one web server.
 //!
-//! `cargo bench --bench delta -- OLD.raw NEW.raw …`, with pairs of images.
+//! `cargo bench --bench delta -- OLD.raw NEW.raw …`, with pairs of images; `benches/delta.sh` makes such of Debian's packages.
 
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, clippy::print_stdout)]
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use onlay::fetch::{Error, RangeSource, Sink};
-use onlay::image::{FileSource, Source};
+use onlay::fetch::{Options, Source};
 use onlay::package::Identity;
-use onlay::store::delta::list::List;
-use onlay::store::delta::patch::{self, Side};
-use onlay::store::delta::{self, Old};
-use onlay::store::{Beside, Entry, PatchFile};
+use onlay::store::Entry;
+use onlay::store::delta::{self, Image, Old};
+use server::{Request, Server, file};
+
+#[path = "../tests/it/fetch/server.rs"]
+#[allow(dead_code)]
+mod server;
 
 fn main() {
-    let files: Vec<PathBuf> =
-        std::env::args_os().skip(1).filter(|word| word != "--bench").map(PathBuf::from).collect();
+    let files: Vec<PathBuf> = std::env::args_os()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .map(|word| std::path::absolute(word).expect("a path"))
+        .collect();
     if files.is_empty() {
         println!("give pairs of images: cargo bench --bench delta -- OLD.raw NEW.raw …");
     }
     for pair in files.chunks_exact(2) {
-        compare(&pair[0], &pair[1]);
+        Comparison::new(&pair[0], &pair[1]).run();
     }
 }
 
-fn compare(old: &Path, new: &Path) {
-    let place = tempfile::tempdir_in("/var/tmp").expect("a temporary directory");
-    let size = std::fs::metadata(new).expect("an image").len();
-    println!("{} to {}", old.display(), new.display());
-    row("whole image", size, 1, Duration::ZERO, Duration::ZERO);
-    let opened = [old, new].map(|path| File::open(path).expect("an image"));
-    let sources = [0, 1].map(|number| -> Arc<dyn Source> {
-        Arc::new(FileSource::new(&opened[number], [old, new][number]).expect("an image"))
-    });
-    let identities = [old, new].map(|path| Identity::of(&std::fs::read(path).expect("an image")));
-    let begin = processor();
-    let cuts = sources.each_ref().map(|source| delta::cut(source).expect("an image"));
-    let list = List::of(&cuts[1].pieces, identities[1]).expect("an image").to_bytes().expect("a list");
-    let listed = processor().saturating_sub(begin);
-    let begin = processor();
-    let side =
-        |number: usize| Side { source: &sources[number], sha256: identities[number], cut: &cuts[number] };
-    let made = patch::make(&side(0), &side(1)).expect("a patch");
-    let patched = processor().saturating_sub(begin);
-    std::fs::write(place.path().join("image.raw.blocks"), &list).expect("there is room");
-    std::fs::write(place.path().join("image.raw.patch"), &made).expect("there is room");
-    std::fs::hard_link(new, place.path().join("image.raw"))
-        .or_else(|_| std::fs::copy(new, place.path().join("image.raw")).map(drop))
-        .expect("there is room");
-    for (name, with_patch, publisher) in [("blocks", false, listed), ("patch", true, patched)] {
-        let entry = Entry {
-            file: "image.raw".into(),
-            size,
-            sha256: identities[1].to_string(),
-            blocks: Some(Beside {
-                file: "image.raw.blocks".into(),
-                size: list.len() as u64,
-                sha256: Identity::of(&list).to_string(),
-            }),
-            patches: with_patch
-                .then(|| PatchFile {
-                    from: identities[0].to_string(),
-                    file: "image.raw.patch".into(),
-                    size: made.len() as u64,
-                    sha256: Identity::of(&made).to_string(),
-                    compressor: None,
-                })
-                .into_iter()
-                .collect(),
-            ..Entry::default()
-        };
-        let mut source = Server { place: place.path(), bytes: 0, requests: 0 };
-        let target = place.path().join("built");
-        let file = File::options().create(true).truncate(true).read(true).write(true).open(&target);
-        let file = file.expect("there is room");
-        let begin = processor();
-        let known = Old { file: &opened[0], path: old, sha256: identities[0] };
-        let outcome = delta::build(&entry, &[known], &mut source, &file, &target);
-        let client = processor().saturating_sub(begin);
-        assert!(outcome.attempts.is_empty() && outcome.built.is_some(), "{outcome:?}");
-        row(name, source.bytes, source.requests, client, publisher);
-    }
-    println!("    (the list of blocks is {} bytes)", list.len());
+/// Two versions of an image, and a server of what is made of them.
+struct Comparison<'a> {
+    old: &'a Path,
+    new: &'a Path,
+    place: tempfile::TempDir,
+    server: Server,
+    bytes: Arc<AtomicU64>,
 }
 
-fn row(name: &str, bytes: u64, requests: usize, client: Duration, publisher: Duration) {
-    println!("  {name:24} {bytes:>10} bytes {requests:>4} requests  {client:>8.2?} {publisher:>8.2?}");
-}
-
-/// A directory that counts what is read of it.
-struct Server<'a> {
-    place: &'a Path,
+/// What something cost.
+#[derive(Default)]
+struct Cost {
     bytes: u64,
     requests: usize,
+    client: Duration,
+    publisher: Duration,
 }
 
-impl RangeSource for Server<'_> {
-    fn read(&mut self, file: &str, ranges: &[Range<u64>], sink: &mut Sink<'_>) -> Result<(), Error> {
-        let opened = File::open(self.place.join(file)).expect("it is there");
-        for range in ranges {
-            let mut bytes = vec![0; usize::try_from(range.end - range.start).expect("a small part")];
-            opened.read_exact_at(&mut bytes, range.start).expect("it is as long");
-            sink(range.start, &bytes)?;
-            self.requests += 1;
-            self.bytes += bytes.len() as u64;
+impl Comparison<'_> {
+    fn new<'a>(old: &'a Path, new: &'a Path) -> Comparison<'a> {
+        let place = tempfile::tempdir_in("/var/tmp").expect("a temporary directory");
+        std::fs::copy(new, place.path().join("image.raw")).expect("there is room");
+        let (bytes, top) = (Arc::new(AtomicU64::new(0)), place.path().to_owned());
+        let counted = Arc::clone(&bytes);
+        let server = Server::start(move |request: &Request| {
+            let reply = file(&top, request);
+            counted.fetch_add(reply.body.len() as u64, Ordering::Relaxed);
+            reply
+        });
+        Comparison { old, new, place, server, bytes }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    fn run(&self) {
+        println!("{} to {}", self.old.display(), self.new.display());
+        let size = std::fs::metadata(self.new).expect("an image").len();
+        row("whole image", &Cost { bytes: size, requests: 1, ..Cost::default() });
+        for level in ["3", "19"] {
+            row(&format!("zstd -{level} --patch-from"), &self.patch_from(level));
         }
-        Ok(())
+        match self.zsync() {
+            Some(cost) => row("zsync", &cost),
+            None => println!("  zsync is not there"),
+        }
+        self.ours();
     }
 
-    fn whole(&mut self, file: &str, _: u64) -> Result<Vec<u8>, Error> {
-        let bytes = std::fs::read(self.place.join(file)).expect("it is there");
-        self.requests += 1;
-        self.bytes += bytes.len() as u64;
-        Ok(bytes)
+    fn patch_from(&self, level: &str) -> Cost {
+        let patch = self.at("patch.zst");
+        let words = ["zstd", "-q", "-f", "--long=27", "--single-thread", "--patch-from"].map(OsStr::new);
+        let level = format!("-{level}");
+        let ends = [self.old.as_os_str(), self.new.as_os_str(), level.as_ref(), "-o".as_ref(), patch.as_os_str()];
+        let publisher = run(&[&words[..], &ends].concat());
+        let built = self.at("built");
+        let ends = [self.old.as_os_str(), "-d".as_ref(), patch.as_os_str(), "-o".as_ref(), built.as_os_str()];
+        let client = run(&[&words[..], &ends].concat());
+        let bytes = std::fs::metadata(&patch).expect("it was made").len();
+        Cost { bytes, requests: 1, client, publisher }
+    }
+
+    /// What zsync fetches; `None` where it is not installed.
+    fn zsync(&self) -> Option<Cost> {
+        Command::new("zsyncmake").arg("-V").output().ok()?;
+        let (list, url) = (self.at("image.zsync"), self.server.url());
+        let image = self.at("image.raw");
+        let address = format!("{url}/image.raw");
+        let make = ["zsyncmake".as_ref(), "-o".as_ref(), list.as_os_str(), "-u".as_ref(), address.as_ref()];
+        let publisher = run(&[&make[..], &[image.as_os_str()]].concat());
+        let built = self.at("built-by-zsync");
+        let address = format!("{url}/image.zsync");
+        let fetch = ["zsync".as_ref(), "-q".as_ref(), "-i".as_ref(), self.old.as_os_str(), "-o".as_ref()];
+        let client = self.counted(|| run(&[&fetch[..], &[built.as_os_str(), address.as_ref()]].concat()));
+        Some(Cost { publisher, ..client })
+    }
+
+    fn ours(&self) {
+        let open = |path: &Path| File::open(path).expect("an image");
+        let identities = [self.old, self.new].map(|path| Identity::of(&std::fs::read(path).expect("an image")));
+        let begin = processor();
+        let image = |path: &Path, sha256| Image::of(&open(path), path, sha256).expect("an image");
+        let new = image(self.new, identities[1]);
+        let list = delta::publish_list("image.raw", &new).expect("a list").expect("it is not small");
+        let listed = processor().saturating_sub(begin);
+        let old = image(self.old, identities[0]);
+        let patch = delta::publish_patch("image.raw", &new, &old).expect("a patch");
+        let patched = processor().saturating_sub(begin);
+        std::fs::write(self.at(&list.entry.file), &list.bytes).expect("there is room");
+        for file in &patch {
+            std::fs::write(self.at(&file.entry.file), &file.bytes).expect("there is room");
+        }
+        let mut entry = Entry {
+            file: "image.raw".into(),
+            size: std::fs::metadata(self.new).expect("an image").len(),
+            sha256: identities[1].to_string(),
+            blocks: Some(list.entry),
+            ..Entry::default()
+        };
+        row("onlay, blocks", &Cost { publisher: listed, ..self.build(&entry, identities[0]) });
+        if let Some(patch) = patch {
+            entry.patches.push(patch.entry);
+            row("onlay, patch", &Cost { publisher: patched, ..self.build(&entry, identities[0]) });
+        }
+        println!("  (of that, {} bytes are the list of blocks)", list.bytes.len());
+    }
+
+    fn build(&self, entry: &Entry, sha256: Identity) -> Cost {
+        let (target, opened) = (self.at("built-by-onlay"), File::open(self.old).expect("an image"));
+        let file = File::options().create(true).truncate(true).read(true).write(true).open(&target);
+        let file = file.expect("there is room");
+        let address = self.server.url().parse().expect("an address");
+        let mut source = Source::new(vec![address], Options::default());
+        self.counted(|| {
+            let begin = processor();
+            let known = Old { file: &opened, path: self.old, sha256 };
+            let outcome = delta::build(entry, &[known], &mut source, &file, &target);
+            assert!(outcome.attempts.is_empty() && outcome.built.is_some(), "{outcome:?}");
+            processor().saturating_sub(begin)
+        })
+    }
+
+    /// What is fetched of the server meanwhile.
+    fn counted(&self, client: impl FnOnce() -> Duration) -> Cost {
+        self.server.seen();
+        self.bytes.store(0, Ordering::Relaxed);
+        let client = client();
+        let requests = self.server.seen().len();
+        Cost { bytes: self.bytes.load(Ordering::Relaxed), requests, client, publisher: Duration::ZERO }
     }
 }
 
-/// Processor time of this process.
+fn row(name: &str, cost: &Cost) {
+    let Cost { bytes, requests, client, publisher } = cost;
+    let [client, publisher] = [client, publisher].map(Duration::as_secs_f64);
+    println!("  {name:22} {bytes:>10} bytes {requests:>4} requests {client:>7.2} s {publisher:>7.2} s");
+}
+
+/// Runs a program that must succeed; its processor time, and that of what it has started.
+fn run(words: &[&OsStr]) -> Duration {
+    const SCRIPT: &str = "import resource, subprocess, sys; \
+                          subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE); \
+                          used = resource.getrusage(resource.RUSAGE_CHILDREN); \
+                          print(used.ru_utime + used.ru_stime)";
+    let mut python = Command::new("python3");
+    let output = python.args(["-c", SCRIPT]).args(words).output().expect("python3 is there");
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let seconds = String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number");
+    Duration::from_secs_f64(seconds)
+}
+
+/// Processor time of this process, with what its server takes.
 fn processor() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)

@@ -1,4 +1,4 @@
-//! Lists of blocks, and patches. Invariants: `invariants/delta.rs`.
+//! Lists of blocks, patches, and images that are cut. Invariants: `invariants/delta.rs`.
 
 #![no_main]
 
@@ -8,6 +8,7 @@ use libfuzzer_sys::fuzz_target;
 mod invariants;
 
 fuzz_target!(|bytes: &[u8]| {
+    invariants::image(bytes);
     invariants::list(bytes);
     invariants::patch(bytes);
 });

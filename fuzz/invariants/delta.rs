@@ -1,10 +1,28 @@
-//! What must hold of lists of blocks and of patches, whatever their bytes.
+//! What must hold of lists of blocks and of patches, and of the pieces of images, whatever their bytes.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use onlay::store::delta::check_list;
+use onlay::image::Source;
+use onlay::image::units::units;
 use onlay::store::delta::list::List;
 use onlay::store::delta::patch::{LIMIT, Operation, Patch, apply};
+use onlay::store::delta::{check_list, cut};
+
+/// Blocks of an image, and its pieces: in order, none on another; and the pieces are all of it.
+pub(crate) fn image(bytes: &[u8]) {
+    let found = units(Box::new(bytes.to_vec())).expect("memory can be read").units;
+    for pair in found.windows(2) {
+        assert!(pair[0].at + u64::from(pair[0].stored) <= pair[1].at);
+    }
+    let source: Arc<dyn Source> = Arc::new(bytes.to_vec());
+    let pieces = cut(&source).expect("memory can be read").pieces;
+    let end = pieces.iter().fold(0, |end, piece| {
+        assert_eq!(piece.at, end);
+        end + u64::from(piece.length)
+    });
+    assert_eq!(end, bytes.len() as u64);
+}
 
 /// Larger older images are not made here.
 const MOST: u64 = 1 << 20;

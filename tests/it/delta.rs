@@ -286,11 +286,22 @@ fn files_of_whatever_bytes_are_read_or_refused() {
     let bytes = |file: &str| fs::read(bed.at("store").join(file)).expect("it is there");
     let list = bytes(&entry.blocks.as_ref().expect("it has one").file);
     let patch = bytes(&entry.patches[0].file);
+    let image = bytes(&images[0]);
+    invariants::image(&image);
     invariants::list(&list);
     invariants::patch(&patch);
     let parsed = Patch::parse(&patch).expect("it is one");
     let mut random = fastrand::Rng::with_seed(2);
-    for _ in 0..400 {
+    for round in 0..400 {
+        if round % 10 == 0 {
+            let mut changed = image.clone();
+            // The superblock, and tables at the end.
+            for _ in 0..random.usize(1..9) {
+                let (begin, end) = if random.bool() { (4, 96) } else { (image.len() - 3000, image.len()) };
+                changed[random.usize(begin..end)] = random.u8(..);
+            }
+            invariants::image(&changed);
+        }
         let mut changed = parsed.clone();
         mutate(&mut changed, &mut random);
         if let Ok(bytes) = changed.to_bytes() {

@@ -7,8 +7,8 @@ use super::squashfs::Compression;
 use super::squashfs::compression::Algorithm;
 use super::{Error, Format, Source, erofs, squashfs};
 
-/// More blocks than any image has that is made in our time: of 4 KiB, 256 GiB.
-pub(super) const MOST: usize = 64 << 20;
+/// More blocks than any image has, names of the same ones included.
+pub(super) const MOST: usize = 4 << 20;
 
 /// A block of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
