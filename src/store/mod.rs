@@ -5,11 +5,13 @@
 //! `NAME_VERSION_ARCHITECTURE.raw`, their digests in `SHA256SUMS`. What counts is `index.json`, which appears by one rename;
 //! the rest of a store is made of it, and made again where somebody was killed in between.
 
+pub mod client;
 mod describe;
 mod directory;
 mod error;
 mod index;
 mod name;
+pub mod openpgp;
 mod sums;
 mod verify;
 

@@ -40,6 +40,11 @@ impl<'a> Change<'a> {
         Ok(Change { host: Host::open(root)?, state, refresh, dry_run })
     }
 
+    /// Refuses what could not be finished, before anything is made ready for it.
+    pub fn check(&self) -> Result<(), Error> {
+        self.begin().map(drop)
+    }
+
     /// Refuses what could not be finished, and keeps others from changing anything.
     pub(super) fn begin(&self) -> Result<Begun, Error> {
         let lock = refresh::lock()?;
