@@ -204,19 +204,22 @@ fn client_hint(error: &client::Error) -> Option<String> {
         E::NoStores(_) => {
             Some("name one there: [store.NAME], its url and its keys; onlay.toml(5) says more".into())
         }
-        E::Nothing { nothing: Nothing::NoSuch, .. } => {
-            Some(format!("'{onlay} ext search' lists what they have"))
-        }
-        E::Nothing { name, nothing: Nothing::Unfit { .. } } => Some(format!(
-            "'{onlay} ext info {name}' says it of all versions; --unfit adds the newest all the same"
-        )),
-        E::Store { problem: S::Key { .. }, .. } => {
-            Some("put the certificate of whoever signs it into /etc/onlay/keys, as NAME.asc".into())
-        }
-        E::Store { problem: S::Older { .. }, .. } => Some(
-            "somebody may show you an old copy of it; where it was made anew, configure it by another name"
-                .into(),
-        ),
+        E::Nothing { name, nothing } => Some(match **nothing {
+            Nothing::Unfit { .. } => format!(
+                "'{onlay} ext info {name}' says it of all versions; --unfit adds the newest all the same"
+            ),
+            _ => format!("'{onlay} ext search' lists what they have"),
+        }),
+        E::Store { problem, .. } => match **problem {
+            S::Key { .. } => {
+                Some("put the certificate of whoever signs it into /etc/onlay/keys, as NAME.asc".into())
+            }
+            S::Older { .. } => Some(
+                "somebody may show you an old copy of it; where it was made anew, configure it by another name"
+                    .into(),
+            ),
+            _ => None,
+        },
         E::Activate(error) => activate_hint(error),
         E::Io(error) | E::Extension(extension::Error::Io(error)) => io_hint(error),
         _ => None,

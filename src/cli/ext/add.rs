@@ -56,7 +56,9 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         let (catalogs, _) = stores::open(&config, place, false)?;
         let found = choose(&change, &catalogs, &choices, *unfit)?;
         if way.dry_run {
-            found.iter().for_each(|found| tell_would(*found));
+            for one in &found {
+                tell_would(*one);
+            }
         } else {
             incoming = bring_all(&change, &found, &mut paths)?;
         }
@@ -87,7 +89,7 @@ fn divided(words: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<Choice>), Error> {
     let (mut paths, mut choices) = (Vec::new(), Vec::new());
     for word in words {
         let choice = word.to_str().and_then(|word| word.parse::<Choice>().ok());
-        match choice.filter(|choice| !choice.name.ends_with(".raw")) {
+        match choice.filter(|choice| choice.name.strip_suffix(".raw").is_none()) {
             Some(choice) if std::fs::symlink_metadata(word).is_err() => choices.push(choice),
             _ => paths.push(std::path::absolute(word).context("find", word)?),
         }
@@ -109,7 +111,7 @@ fn choose<'c>(
     Chooser::with(&change.host, beside, |chooser| {
         let chosen = choices.iter().map(|Choice { name, version }| {
             let found = chooser.choose(catalogs, name, version.as_deref(), unfit)?;
-            found.map_err(|nothing| client::Error::Nothing { name: name.clone(), nothing })
+            found.map_err(|nothing| client::Error::Nothing { name: name.clone(), nothing: Box::new(nothing) })
         });
         chosen.collect()
     })

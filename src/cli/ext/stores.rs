@@ -63,7 +63,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
 fn row<'a>(store: &'a client::Configured, catalogs: &'a [Catalog<'a>], failed: &[client::Error]) -> Row<'a> {
     let catalog = catalogs.iter().find(|catalog| catalog.store.name == store.name);
     let problem = failed.iter().find_map(|error| match error {
-        client::Error::Store { store: name, problem } if *name == store.name => Some(with_causes(problem)),
+        client::Error::Store { store: name, problem } if *name == store.name => Some(with_causes(&**problem)),
         _ => None,
     });
     let old = catalog.and_then(|catalog| match &catalog.freshness {

@@ -50,7 +50,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         match fate {
             Fate::Move(one) => moves.push(one),
             Fate::Stay(standing, stay) => {
-                has_failed |= !tell_stay(&standing, &stay, !arguments.names.is_empty())
+                has_failed |= !tell_stay(&standing, &stay, !arguments.names.is_empty());
             }
         }
     }

@@ -100,29 +100,26 @@ impl<'a> Asking<'a> {
     fn catalog(self, is_offline: bool) -> Result<Catalog<'a>, StoreError> {
         let address = self.source.addresses()[0].to_string();
         let record = self.kept.record(&address);
+        // What was kept is checked again: keys may be other ones today, and the day is.
+        let known = self.check_kept(&record);
         if is_offline {
-            return self.of_kept(&record, Freshness::Kept { why: None });
+            return known.map(|checked| self.made_of(&record.list, checked, Freshness::Kept { why: None }));
         }
-        match self.ask(&record) {
+        match self.ask(&record, known.is_ok()) {
             Ok(Some((list, checked))) => Ok(self.made_of(&list, checked, Freshness::New)),
-            Ok(None) => self.of_kept(&record, Freshness::Unchanged),
+            Ok(None) => known.map(|checked| self.made_of(&record.list, checked, Freshness::Unchanged)),
             Err(error) if error.may_pass() && !record.list.is_empty() => {
                 let why = Some(error.to_string());
-                self.of_kept(&record, Freshness::Kept { why })
+                known.map(|checked| self.made_of(&record.list, checked, Freshness::Kept { why }))
             }
             Err(error) => Err(error),
         }
     }
 
-    /// What was kept, checked again: keys may be other ones today, and the day is.
-    fn of_kept(self, record: &Record, freshness: Freshness) -> Result<Catalog<'a>, StoreError> {
-        let checked = self.check_kept(record)?;
-        Ok(self.made_of(&record.list, checked, freshness))
-    }
-
     fn check_kept(&self, record: &Record) -> Result<Checked, StoreError> {
         let nothing = || StoreError::None(record.address.clone());
-        let bytes = self.kept.read(&record.list, LARGEST).ok_or_else(nothing)?;
+        let bytes =
+            self.kept.read(&record.list, LARGEST).filter(|_| !record.list.is_empty()).ok_or_else(nothing)?;
         if record.list == SUMS {
             let signature = self.kept.read(untold::KEPT_SIGNATURE, untold::LARGEST_SIGNATURE);
             return untold::check(self, &bytes, signature.as_deref());
@@ -130,11 +127,9 @@ impl<'a> Asking<'a> {
         self.check_index(&bytes, record.serial)
     }
 
-    /// Asks for what it has; nothing where that is what was kept.
-    fn ask(&self, record: &Record) -> Result<Option<(String, Checked)>, StoreError> {
-        // What cannot be read any more is asked for anew.
-        let is_kept = record.validator.is_some() && self.check_kept(record).is_ok();
-        let validator = record.validator.as_ref().filter(|_| is_kept);
+    /// Asks for what it has; nothing where that is what was kept, which is only asked for anew where it is not `is_good`.
+    fn ask(&self, record: &Record, is_good: bool) -> Result<Option<(String, Checked)>, StoreError> {
+        let validator = record.validator.as_ref().filter(|_| is_good);
         if record.list == SUMS
             && let Small::Unchanged = self.source.read(SUMS, LARGEST, validator)?
         {
@@ -172,7 +167,7 @@ impl<'a> Asking<'a> {
 
     fn check_index(&self, bytes: &[u8], seen: u64) -> Result<Checked, StoreError> {
         let signed = Signed::parse(bytes).map_err(StoreError::Index)?;
-        let signatures = signed.signatures.iter().map(|text| text.as_bytes());
+        let signatures = signed.signatures.iter().map(String::as_bytes);
         let signer = self.check_signatures(INDEX, &signed.bytes, signatures)?;
         let index = signed.index;
         if index.serial < seen {

@@ -174,14 +174,14 @@ impl Chooser<'_> {
             if missing.is_empty() || elf.versions.is_empty() {
                 return Ok(None);
             }
-            if self.is_provided(entry, library, versions)? {
+            if self.is_provided(entry, library, versions) {
                 return Ok(None);
             }
             let newest = missing.first().and_then(|version| newest_like(version, &elf.versions));
             let (library, owner) = (library.clone(), "the base".to_owned());
             return Ok(Some(Fault::MissingVersions { versions: missing, library, owner, newest }));
         }
-        if self.is_provided(entry, library, versions)? {
+        if self.is_provided(entry, library, versions) {
             return Ok(None);
         }
         let near = self.libraries.near(interpreter, machine, library)?;
@@ -194,16 +194,16 @@ impl Chooser<'_> {
     }
 
     /// Whether another extension has a library, one that is enabled or one that comes as well.
-    fn is_provided(&self, entry: &Entry, library: &str, versions: &BTreeSet<String>) -> Result<bool, Error> {
+    fn is_provided(&self, entry: &Entry, library: &str, versions: &BTreeSet<String>) -> bool {
         let has = |provided: &Versions| provided.get(library).is_some_and(|has| versions.is_subset(has));
         if self.beside.iter().any(|other| other.name != entry.name && has(&other.provides)) {
-            return Ok(true);
+            return true;
         }
         if self.provided.get().is_none() {
             let _ = self.provided.set(self.read_provided());
         }
         let provided = self.provided.get().into_iter().flatten();
-        Ok(provided.filter(|(name, _)| **name != entry.name).any(|(_, provided)| has(provided)))
+        provided.filter(|(name, _)| **name != entry.name).any(|(_, provided)| has(provided))
     }
 
     /// An image that cannot be read has nothing for others.

@@ -33,7 +33,7 @@ pub enum Error {
         /// Its name.
         store: String,
         /// Why.
-        problem: StoreError,
+        problem: Box<StoreError>,
     },
     /// No store has what is wanted, or nothing of it fits.
     #[error("cannot add '{name}': {nothing}")]
@@ -41,7 +41,7 @@ pub enum Error {
         /// The extension.
         name: String,
         /// Why.
-        nothing: Nothing,
+        nothing: Box<Nothing>,
     },
     /// An extension could not be looked into.
     #[error(transparent)]
@@ -135,7 +135,7 @@ impl StoreError {
         match self {
             // The disk is no store's.
             StoreError::Io(error) | StoreError::Fetch(fetch::Error::Io(error)) => Error::Io(error),
-            problem => Error::Store { store: store.to_owned(), problem },
+            problem => Error::Store { store: store.to_owned(), problem: Box::new(problem) },
         }
     }
 }
