@@ -75,9 +75,10 @@ pub(super) struct Clean {
 #[derive(Debug, Args)]
 pub(super) struct Timer {
     /// Which [default: tell]
-    state: Option<Switch>,
+    #[arg(value_name = "STATE")]
+    switch: Option<Switch>,
     /// Print JSON
-    #[arg(long, conflicts_with = "state")]
+    #[arg(long, conflicts_with = "switch")]
     json: bool,
     /// Say what would be done, and stop
     #[arg(long)]
@@ -214,7 +215,7 @@ pub(super) fn clean(place: &Place, arguments: &Clean) -> Result<ExitCode, Error>
 }
 
 pub(super) fn set(place: &Place, arguments: &Timer) -> Result<ExitCode, Error> {
-    let Some(state) = arguments.state else {
+    let Some(switch) = arguments.switch else {
         let timer = timer(&Host::open(&place.root)?);
         if arguments.json {
             output::print_json(&timer)?;
@@ -224,7 +225,7 @@ pub(super) fn set(place: &Place, arguments: &Timer) -> Result<ExitCode, Error> {
         return Ok(ExitCode::SUCCESS);
     };
     let change = Change::of(&place.root, &place.state, false, arguments.dry_run)?;
-    let is_on = state == Switch::On;
+    let is_on = switch == Switch::On;
     let changed = set_timer(&change, is_on)?;
     let would = if arguments.dry_run { "would be" } else { "are" };
     output::say(

@@ -21,8 +21,12 @@ fn read(source: &mut Source, ranges: &[Range<u64>], length: usize) -> Result<Vec
 }
 
 fn expected(content: &[u8], ranges: &[Range<u64>]) -> Vec<Option<u8>> {
-    let is_wanted = |at: usize| ranges.iter().any(|range| range.contains(&(at as u64)));
-    content.iter().enumerate().map(|(at, byte)| is_wanted(at).then_some(*byte)).collect()
+    let mut all = vec![None; content.len()];
+    for range in ranges {
+        let range = range.start as usize..range.end as usize;
+        all[range.clone()].iter_mut().zip(&content[range]).for_each(|(place, byte)| *place = Some(*byte));
+    }
+    all
 }
 
 /// A list of parts, some of them near each other.
