@@ -104,7 +104,7 @@ impl Stores {
         self.bad("digest", |index| entry(index, &|image| image["sha256"] = "0".repeat(64).into()));
         self.bad("host", |index| entry(index, &|image| image["release"]["SYSEXT_SCOPE"] = "system".into()));
         self.bad("needs", |index| {
-            entry(index, &|image| image["needs"]["libc.so.6"] = Value::Array(Vec::new()))
+            entry(index, &|image| image["needs"]["libc.so.6"] = Value::Array(Vec::new()));
         });
         // An image of another extension, by the digest of which it is listed.
         let two = |image: &mut Value, index: &Value| {
@@ -177,6 +177,23 @@ impl Stores {
     }
 }
 
+/// Makes an authority, a certificate of its for `localhost`, and another authority, in a directory.
+fn make_certificates(at: &Path) {
+    let openssl = |arguments: &str| {
+        expect_success(command("openssl").args(arguments.split(' ')).current_dir(at));
+    };
+    let new = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    openssl(&format!(
+        "req -x509 -days 30 -subj /CN=authority -keyout authority.key -out authority.pem {new}"
+    ));
+    openssl(&format!("req -x509 -days 30 -subj /CN=other -keyout other.key -out other.pem {new}"));
+    openssl(&format!("req -subj /CN=localhost -keyout server.key -out server.csr {new}"));
+    fs::write(at.join("server.ext"), "subjectAltName=DNS:localhost\n").expect("ours");
+    openssl(
+        "x509 -req -days 30 -in server.csr -CA authority.pem -CAkey authority.key -extfile server.ext -out server.pem",
+    );
+}
+
 /// Serves `stores` of a directory, notes in `requests` what was asked for, and cuts answers as `cut` says: a part of a path,
 /// and after how many bytes.
 fn serve(share: &Path) -> Server {
@@ -200,7 +217,7 @@ fn extensions_come_from_stores_that_are_believed_and_from_no_others() {
     if !debian::has("mksquashfs") {
         return;
     }
-    let mut server = None;
+    let mut servers = Vec::new();
     alone::check("trixie", "client/stores.sh", |place, tree| {
         let share = place.join("share");
         make_images(&share, tree);
@@ -209,7 +226,17 @@ fn extensions_come_from_stores_that_are_believed_and_from_no_others() {
         stores.make_others(&share.join("images"));
         let started = serve(&share);
         fs::write(share.join("url"), started.url()).expect("ours");
-        server = Some(started);
+        make_certificates(&share);
+        let (top, plain) = (share.join("stores"), format!("{}/2", started.url()));
+        let secure =
+            Server::start_secure(&share.join("server.pem"), &share.join("server.key"), move |request| {
+                match request.path.strip_prefix("/plain") {
+                    Some(rest) => Reply::to(&format!("{plain}{rest}")),
+                    None => file(&top, request),
+                }
+            });
+        fs::write(share.join("secure"), format!("https://localhost:{}", secure.port())).expect("ours");
+        servers.extend([started, secure]);
     });
-    drop(server);
+    drop(servers);
 }

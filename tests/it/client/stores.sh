@@ -341,6 +341,35 @@ of_others() {
     done
 }
 
+# Over TLS, by what the host trusts; nobody leads away from it.
+encrypted() {
+    url=$(cat /results/secure)
+    use 2
+    rm -rf /var/lib/onlay/stores
+    export SSL_CERT_FILE=/results/other.pem
+    tell onlay ext search one
+    test "$code" = 1
+    says "cannot fetch $url/2/index.json: invalid peer certificate: UnknownIssuer"
+    export SSL_CERT_FILE=/results/authority.pem
+    onlay ext search one | grep '^one  *2 '
+    onlay ext add three
+    onlay ext remove three
+    url=https://127.0.0.1:${url##*:}
+    use 2
+    tell onlay ext search one
+    says 'invalid peer certificate'
+    url=$(cat /results/secure)
+    use plain
+    tell onlay ext search one
+    test "$code" = 1
+    says "it leads on to another scheme, 'http'"
+    # Where nothing is trusted, nobody is.
+    export SSL_CERT_FILE=/results/fingerprint
+    use 2
+    tell onlay ext search one
+    says 'this host has no certificates of authorities to trust'
+}
+
 # Versions are kept as configured, and what is used is never removed.
 kept() {
     show 2
@@ -415,6 +444,7 @@ with_kills() {
         done
         test "$code" = 0
     done
+    prepare
     onlay -q "$@"
     whole
 }
@@ -486,6 +516,7 @@ step replayed replayed
 step broken-off broken_off
 step several several
 step of-others of_others
+step encrypted encrypted
 step kept kept
 step of-a-snapshot of_a_snapshot
 step killed killed

@@ -125,7 +125,7 @@ fn one_run_goes_on_where_it_was_cut_as_often_as_it_takes() {
 
 /// Has the beginning of a file come, and then changes how the server answers.
 fn after_a_beginning(
-    then: impl Fn(&super::server::Request) -> Reply + Send + Sync + 'static,
+    then: impl Fn(&server::Request) -> Reply + Send + Sync + 'static,
 ) -> (Result<Vec<u8>, String>, usize) {
     let content = bytes(1000);
     let all = content.clone();
@@ -148,14 +148,14 @@ fn a_rest_that_is_none_is_refused_or_begun_anew() {
     // It has changed meanwhile, or the server has no parts.
     assert_eq!(after_a_beginning(move |_| Reply::body(all.clone())), (Ok(content.clone()), 2));
     let all = content.clone();
-    let gone = move |request: &super::server::Request| match request.header("range") {
+    let gone = move |request: &server::Request| match request.header("range") {
         Some(_) => Reply::of(416),
         None => Reply::body(all.clone()),
     };
     assert_eq!(after_a_beginning(gone), (Ok(content.clone()), 3));
     // Bytes of another file, as long as the rest: what was there is given up, and all of it asked for once more.
     let all = content.clone();
-    let other = move |request: &super::server::Request| match request.header("range") {
+    let other = move |request: &server::Request| match request.header("range") {
         Some(range) => part(&[9; 1000], range),
         None => Reply::body(all.clone()),
     };
@@ -170,7 +170,7 @@ fn a_rest_that_is_none_is_refused_or_begun_anew() {
         ("bytes FROM-1999/2000", "it has 2000 bytes, and it should have 1000"),
         ("bytes nonsense", "another part of it came than was asked for: it does not say which"),
     ] {
-        let answer = move |request: &super::server::Request| {
+        let answer = move |request: &server::Request| {
             let from = request
                 .header("range")
                 .expect("the rest")

@@ -1,11 +1,15 @@
 //! A web server of a few lines that does what a test wants: files with ranges and marks, or whatever a handler answers.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
@@ -58,6 +62,11 @@ impl Reply {
 
 type Handler = dyn Fn(&Request) -> Reply + Send + Sync;
 
+/// What a connection is read from and written to.
+trait Stream: Read + Write {}
+
+impl<T: Read + Write> Stream for T {}
+
 /// The server. It ends with the test.
 pub(crate) struct Server {
     port: u16,
@@ -67,16 +76,35 @@ pub(crate) struct Server {
 impl Server {
     /// One that answers as `handler` does.
     pub(crate) fn start(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Server {
+        Server::start_with(None, Arc::new(handler))
+    }
+
+    /// One that speaks TLS, with a certificate and its key from files (PEM).
+    pub(crate) fn start_secure(
+        certificate: &Path,
+        key: &Path,
+        handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Server {
+        let certificates = CertificateDer::pem_file_iter(certificate).expect("a file of certificates");
+        let certificates = certificates.collect::<Result<Vec<_>, _>>().expect("certificates");
+        let key = PrivateKeyDer::from_pem_file(key).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config =
+            config.expect("there are some").with_no_client_auth().with_single_cert(certificates, key);
+        Server::start_with(Some(Arc::new(config.expect("they go together"))), Arc::new(handler))
+    }
+
+    fn start_with(tls: Option<Arc<ServerConfig>>, handler: Arc<Handler>) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("it is bound").port();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let handler: Arc<Handler> = Arc::new(handler);
         let noted = Arc::clone(&seen);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (handler, noted) = (Arc::clone(&handler), Arc::clone(&noted));
+                let (handler, noted, tls) = (Arc::clone(&handler), Arc::clone(&noted), tls.clone());
                 // Whoever goes away is no matter.
-                std::thread::spawn(move || drop(serve(&stream, &*handler, &noted)));
+                std::thread::spawn(move || drop(serve(&mut *over(stream, tls), &*handler, &noted)));
             }
         });
         Server { port, seen }
@@ -102,32 +130,47 @@ impl Server {
     }
 }
 
-fn serve(stream: &TcpStream, handler: &Handler, seen: &Mutex<Vec<Request>>) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    loop {
-        let mut first = String::new();
-        if reader.read_line(&mut first)? == 0 {
-            return Ok(());
+fn over(stream: TcpStream, tls: Option<Arc<ServerConfig>>) -> Box<dyn Stream> {
+    match tls {
+        Some(config) => {
+            Box::new(StreamOwned::new(ServerConnection::new(config).expect("it is whole"), stream))
         }
+        None => Box::new(stream),
+    }
+}
+
+/// A line without its end; nothing where the client has gone.
+fn line(stream: &mut dyn Stream) -> std::io::Result<Option<String>> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while stream.read(&mut byte)? == 1 {
+        if byte == *b"\n" {
+            return Ok(Some(String::from_utf8_lossy(&line).trim_end().to_owned()));
+        }
+        line.push(byte[0]);
+    }
+    Ok(None)
+}
+
+fn serve(stream: &mut dyn Stream, handler: &Handler, seen: &Mutex<Vec<Request>>) -> std::io::Result<()> {
+    while let Some(first) = line(stream)? {
         let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
         let mut headers = HashMap::new();
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line)?;
-            let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        while let Some((name, value)) = line(stream)?.as_deref().and_then(|line| line.split_once(':')) {
             headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
         }
         let request = Request { path, headers };
         let reply = handler(&request);
         seen.lock().expect("nobody panics with it").push(request);
         if !send(stream, &reply)? {
-            return stream.shutdown(Shutdown::Both);
+            return Ok(());
         }
     }
+    Ok(())
 }
 
 /// Sends a reply; whether the connection goes on.
-fn send(mut stream: &TcpStream, reply: &Reply) -> std::io::Result<bool> {
+fn send(stream: &mut dyn Stream, reply: &Reply) -> std::io::Result<bool> {
     let mut head = format!("HTTP/1.1 {} x\r\n", reply.status);
     for (name, value) in &reply.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
@@ -155,8 +198,10 @@ fn send(mut stream: &TcpStream, reply: &Reply) -> std::io::Result<bool> {
         return Ok(true);
     }
     stream.write_all(&all)?;
-    while reply.endless {
-        stream.write_all(&reply.body)?;
+    if reply.endless {
+        loop {
+            stream.write_all(&reply.body)?;
+        }
     }
     Ok(!ends_with_connection)
 }
