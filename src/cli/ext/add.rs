@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueHint};
+use serde::Serialize;
 
 use super::progress::Bar;
 use super::{Place, Way, stores, told};
-use crate::cli::output;
+use crate::cli::output::{self, JsonPath};
 use crate::cli::report::{Error, FAILED};
-use crate::extension::activate::{self, Added, Change, Choice, Images, Incoming, Outcome, Request};
+use crate::extension::activate::{self, Added, Change, Choice, Images, Incoming, Outcome, Report, Request};
 use crate::store::client::{self, Brought, Candidate, Catalog, Chooser, bring};
 use crate::sys::Context;
 
@@ -40,7 +41,7 @@ pub(super) struct Arguments {
 impl Arguments {
     /// To add one image, and have it merged.
     pub(super) fn of(image: &Path) -> Arguments {
-        let way = Way { no_refresh: false, dry_run: false };
+        let way = Way { no_refresh: false, dry_run: false, json: false };
         Arguments { files: vec![image.to_owned()], disabled: false, unfit: false, way }
     }
 }
@@ -49,36 +50,31 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     let Arguments { files, disabled, unfit, way } = arguments;
     let (mut paths, choices) = divided(files)?;
     let change = Change::of(&place.root, &place.state, !way.no_refresh, way.dry_run)?;
-    let mut incoming = Vec::new();
+    let (mut incoming, mut would) = (Vec::new(), Vec::new());
     if !choices.is_empty() {
         change.check()?;
         let config = stores::config(place)?;
         let (catalogs, _) = stores::open(&config, place, false)?;
         let found = choose(&change, &catalogs, &choices, *unfit)?;
         if way.dry_run {
-            for one in &found {
-                tell_would(*one);
-            }
+            would = found.iter().map(|one| would_add(*one, &change, *disabled)).collect();
         } else {
             incoming = bring_all(&change, &found, &mut paths)?;
         }
-        if paths.is_empty() && incoming.is_empty() {
-            return Ok(ExitCode::SUCCESS);
-        }
     }
     let request = Request { files: &paths, disabled: *disabled, unfit: *unfit, others_all_the_same: false };
-    let (added, report) = activate::add(&change, &request, incoming)?;
-    for one in &added {
-        output::say(&format!("onlay: {}", in_words(one, arguments)));
-    }
-    if let Some(report) = &report {
-        told::report(report);
+    let (mut added, report) = activate::add(&change, &request, incoming)?;
+    added.extend(would);
+    if way.json {
+        told::as_json(&added.iter().map(Row::of).collect::<Vec<_>>(), report.as_ref(), None)?;
+    } else {
+        tell(&added, &change, arguments, report.as_ref());
     }
     let names: Vec<&str> = added.iter().map(|one| &*one.name).collect();
     let is_held =
         !disabled && report.iter().flat_map(|report| &report.held).any(|held| names.contains(&&*held.name));
     let is_unfit = added.iter().any(|one| one.outcome == Outcome::Unfit);
-    if !way.dry_run && !is_unfit && !is_held {
+    if !way.dry_run && !way.json && !is_unfit && !is_held {
         told::later(&change.host, way, report.as_ref());
     }
     Ok(if is_unfit || is_held { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
@@ -117,10 +113,21 @@ fn choose<'c>(
     })
 }
 
-fn tell_would(Candidate { catalog, entry }: Candidate<'_>) {
+/// What would come of an image that would be downloaded.
+fn would_add(Candidate { catalog, entry }: Candidate<'_>, change: &Change<'_>, disabled: bool) -> Added {
     let size = if catalog.is_told { format!(", {}", output::size(entry.size)) } else { String::new() };
     let (name, version, store) = (&entry.name, &entry.version, &catalog.store.name);
-    output::say(&format!("onlay: '{name}' {version} of store '{store}'{size} would be downloaded and added"));
+    output::say(&format!("onlay: '{name}' {version} of store '{store}'{size} would be downloaded"));
+    Added {
+        source: PathBuf::from(&entry.file),
+        name: name.clone(),
+        version: version.clone(),
+        path: Images::place(change.state).join(&entry.file),
+        outcome: Outcome::Added,
+        is_enabled: !disabled,
+        replaces: None,
+        why: None,
+    }
 }
 
 /// Has all come that was chosen. What is here already is a path.
@@ -141,10 +148,61 @@ fn bring_all(
     Ok(incoming)
 }
 
+/// One image, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    file: JsonPath<'a>,
+    name: &'a str,
+    version: &'a str,
+    path: JsonPath<'a>,
+    outcome: Outcome,
+    /// Whether it was enabled by that.
+    enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
+}
+
+impl<'a> Row<'a> {
+    fn of(added: &'a Added) -> Row<'a> {
+        Row {
+            file: added.source.as_path().into(),
+            name: &added.name,
+            version: &added.version,
+            path: added.path.as_path().into(),
+            outcome: added.outcome,
+            enabled: added.is_enabled,
+            replaces: added.replaces.as_deref(),
+            why: added.why.as_deref(),
+        }
+    }
+}
+
+fn tell(added: &[Added], change: &Change<'_>, arguments: &Arguments, report: Option<&Report>) {
+    for one in added {
+        output::say(&format!("onlay: {}", in_words(one, arguments)));
+    }
+    if arguments.way.dry_run && added.iter().any(|one| one.is_enabled && one.why.is_none()) {
+        told::would_make_read_only(change);
+    }
+    if let Some(report) = report {
+        let told: Vec<(&str, &str)> =
+            added.iter().filter_map(|one| Some((&*one.name, one.why.as_deref()?))).collect();
+        told::report(report, &told);
+    }
+}
+
 fn in_words(added: &Added, arguments: &Arguments) -> String {
     let would = if arguments.way.dry_run { "would be " } else { "" };
     let Added { name, version, why, .. } = added;
     let enabled = if added.is_enabled { " and enabled" } else { "" };
+    let back = match &added.replaces {
+        Some(old) => {
+            format!(" in place of {old}: '{} ext enable {name}={old}' goes back to that", output::program())
+        }
+        None => String::new(),
+    };
     match (added.outcome, why) {
         (Outcome::Unfit, why) => {
             let why = why.as_deref().unwrap_or_default();
@@ -155,12 +213,12 @@ fn in_words(added: &Added, arguments: &Arguments) -> String {
         (Outcome::Unusable, why) => {
             format!("'{name}' {version} cannot be used: {}", why.as_deref().unwrap_or_default())
         }
-        (Outcome::Added, None) => format!("'{name}' {version} {would}added{enabled}"),
+        (Outcome::Added, None) => format!("'{name}' {version} {would}added{enabled}{back}"),
         (Outcome::Added, Some(why)) => {
             format!("'{name}' {version} {would}added{enabled}, but held back: {why}")
         }
         (Outcome::Known, None) if added.is_enabled => {
-            format!("'{name}' {version} is there already, {would}enabled")
+            format!("'{name}' {version} is there already, {would}enabled{back}")
         }
         (Outcome::Known, None) => format!("'{name}' {version} is there already"),
         (Outcome::Known, Some(why)) => format!("'{name}' {version} is there already, and held back: {why}"),

@@ -9,6 +9,7 @@ mod list;
 mod owner;
 mod progress;
 mod refresh;
+mod refreshed;
 mod search;
 mod stores;
 mod told;
@@ -67,6 +68,9 @@ struct Way {
     /// Say what would be done, and stop
     #[arg(long)]
     dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {

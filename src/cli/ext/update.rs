@@ -1,8 +1,10 @@
 //! `onlay ext update`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::progress::Bar;
 use super::{Place, Way, stores, told};
@@ -35,6 +37,27 @@ pub(super) struct Arguments {
     way: Way,
 }
 
+/// One extension, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    /// The version that is, or was, enabled.
+    from: String,
+    /// The version that it is to be; nothing where it is to stay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<String>,
+    /// Whether it is, or would be, another version by that.
+    changed: bool,
+    /// Why it stays, or cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+    /// Whether something is not as it should be.
+    #[serde(skip)]
+    is_wrong: bool,
+}
+
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
     let way = &arguments.way;
     let change = Change::of(&place.root, &place.state, !way.no_refresh, way.dry_run)?;
@@ -45,24 +68,30 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     let pins = pins(&change.host.root)?;
     let fates =
         Chooser::with(&change.host, Vec::new(), |chooser| fates(chooser, &catalogs, standing, &pins))?;
-    let mut moves = Vec::new();
+    let (mut moves, mut rows) = (Vec::new(), Vec::new());
     for fate in fates {
         match fate {
             Fate::Move(one) => moves.push(one),
-            Fate::Stay(standing, stay) => {
-                has_failed |= !tell_stay(&standing, &stay, !arguments.names.is_empty());
-            }
+            Fate::Stay(standing, stay) => rows.push(stays(standing, &stay, !arguments.names.is_empty())),
         }
     }
-    let changed = if moves.is_empty() || way.dry_run {
-        moves.iter().for_each(tell_move);
-        !moves.is_empty()
-    } else {
-        let (changed, is_whole) = carry_out(&change, &config, &moves, way)?;
-        has_failed |= !is_whole;
-        changed
-    };
-    if !changed && !has_failed {
+    if !way.json {
+        rows.iter().for_each(tell_stay);
+    }
+    let mut report = None;
+    if way.dry_run {
+        rows.extend(moves.iter().map(|one| would(one, way)));
+    } else if !moves.is_empty() {
+        let (moved, merged) = carry_out(&change, &config, &moves, way)?;
+        rows.extend(moved);
+        report = merged;
+    }
+    if way.json {
+        told::as_json(&rows, report.as_ref(), None)?;
+    }
+    let changed = rows.iter().any(|row| row.changed);
+    has_failed |= rows.iter().any(|row| row.is_wrong);
+    if !changed && !has_failed && !way.json {
         output::say("onlay: all extensions are the newest that fit");
     }
     Ok(match (has_failed, changed, arguments.unchanged_exit_77) {
@@ -84,116 +113,124 @@ fn standing(change: &Change<'_>, names: &[String]) -> Result<Vec<Standing>, Erro
     Ok(all.into_iter().filter(|one| names.is_empty() || names.contains(&one.name)).collect())
 }
 
-/// Tells why one stays, where that is worth it; whether it is as it should be.
-fn tell_stay(Standing { name, version }: &Standing, stay: &Stay, is_named: bool) -> bool {
-    match stay {
-        Stay::Nothing(nothing @ Nothing::Unfit { .. }) => {
-            output::complain(&format!("onlay: '{name}' stays {version}: {nothing}"));
-            false
-        }
-        _ if !is_named => true,
-        Stay::Nothing(nothing) => {
-            output::complain(&format!("onlay: '{name}' stays {version}: {nothing}"));
-            false
-        }
-        Stay::Pinned => {
-            output::say(&format!("onlay: '{name}' stays {version}: it is pinned"));
-            true
-        }
-        Stay::Newer => {
-            output::say(&format!(
-                "onlay: '{name}' stays {version}, which is newer than all that stores have"
-            ));
-            true
-        }
-        Stay::Newest => {
-            output::say(&format!("onlay: '{name}' {version} is the newest that fits"));
-            true
-        }
+/// One that stays what it is. Of what nobody has asked for, no more is told than what is not as it should be.
+fn stays(standing: Standing, stay: &Stay, is_named: bool) -> Row {
+    let (why, is_wrong) = match stay {
+        Stay::Newest => ("it is the newest that fits".to_owned(), false),
+        Stay::Newer => ("it is newer than all that stores have".to_owned(), false),
+        Stay::Pinned => ("it is pinned".to_owned(), false),
+        Stay::Nothing(nothing) => (nothing.to_string(), is_named || matches!(nothing, Nothing::Unfit { .. })),
+    };
+    let why = Some(why).filter(|_| is_named || is_wrong);
+    let Standing { name, version } = standing;
+    Row { name, from: version, to: None, store: None, changed: false, why, is_wrong }
+}
+
+fn tell_stay(row: &Row) {
+    let Some(why) = &row.why else { return };
+    let words = format!("onlay: '{}' stays {}: {why}", row.name, row.from);
+    if row.is_wrong { output::complain(&words) } else { output::say(&words) }
+}
+
+/// One that is to move.
+fn moves_to(one: &Move<'_>) -> Row {
+    let Move { standing, candidate: Candidate { catalog, entry }, because } = one;
+    Row {
+        name: standing.name.clone(),
+        from: standing.version.clone(),
+        to: Some(entry.version.clone()),
+        store: Some(catalog.store.name.clone()),
+        changed: false,
+        why: because.as_ref().map(|misfit| format!("it cannot stay: {misfit}")),
+        is_wrong: false,
     }
 }
 
-fn tell_move(one: &Move<'_>) {
-    let Move { standing, candidate, because } = one;
-    let Candidate { catalog, entry } = candidate;
-    let why = because.as_ref().map(|misfit| format!("; it cannot stay: {misfit}")).unwrap_or_default();
-    let size = if catalog.is_told { format!(", {}", output::size(entry.size)) } else { String::new() };
-    output::say(&format!(
-        "onlay: '{}' {} would become {} of store '{}'{size}{why}",
-        standing.name, standing.version, entry.version, catalog.store.name
-    ));
+fn would(one: &Move<'_>, way: &Way) -> Row {
+    let row = Row { changed: true, ..moves_to(one) };
+    let Candidate { catalog, entry } = one.candidate;
+    if !way.json {
+        let why = row.why.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+        let size = if catalog.is_told { format!(", {}", output::size(entry.size)) } else { String::new() };
+        let (name, from, to, store) = (&row.name, &row.from, &entry.version, &catalog.store.name);
+        output::say(&format!("onlay: '{name}' {from} would become {to} of store '{store}'{size}{why}"));
+    }
+    row
 }
 
-/// Downloads and adds; whether anything changed, and whether all that was to.
+/// Downloads and adds; what became of each, and what was merged.
 fn carry_out(
     change: &Change<'_>,
     config: &Config,
     moves: &[Move<'_>],
     way: &Way,
-) -> Result<(bool, bool), Error> {
+) -> Result<(Vec<Row>, Option<Report>), Error> {
+    let mut rows: Vec<Row> = moves.iter().map(moves_to).collect();
+    let (files, incoming) = bring_all(change, moves, &mut rows)?;
+    if files.is_empty() && incoming.is_empty() {
+        return Ok((rows, None));
+    }
+    let request = Request { files: &files, disabled: false, unfit: false, others_all_the_same: true };
+    let (added, report) = activate::add(change, &request, incoming)?;
+    for one in &added {
+        if let Some(row) = rows.iter_mut().find(|row| row.name == one.name) {
+            became(row, one);
+        }
+    }
+    let changed: Vec<String> = rows.iter().filter(|row| row.changed).map(|row| row.name.clone()).collect();
+    for held in report.iter().flat_map(|report| &report.held) {
+        rows.iter_mut().filter(|row| row.name == held.name).for_each(|row| row.is_wrong = true);
+    }
+    if !way.json {
+        match &report {
+            Some(report) => told::report(report, &[]),
+            None if changed.is_empty() => {}
+            None => told::later(&change.host, way, None),
+        }
+    }
+    for gone in activate::clean(change, config.keep, Some(&changed))? {
+        output::say(&format!("onlay: removed the image of '{}' {}, which is old", gone.name, gone.version));
+    }
+    Ok((rows, report))
+}
+
+/// Has all come that can; what cannot keeps the others from nothing.
+fn bring_all(
+    change: &Change<'_>,
+    moves: &[Move<'_>],
+    rows: &mut [Row],
+) -> Result<(Vec<PathBuf>, Vec<Incoming>), Error> {
     let images = Images::make(change.state)?;
-    let (mut files, mut incoming, mut is_whole) = (Vec::new(), Vec::<Incoming>::new(), true);
-    for one in moves {
+    let (mut files, mut incoming) = (Vec::new(), Vec::new());
+    for (one, row) in moves.iter().zip(rows) {
         let mut bar = Bar::new();
         let brought = bring(one.candidate, &images, &mut |progress| bar.show(progress));
         drop(bar);
         match brought {
             Ok(Brought::Stored(path)) => files.push(path),
             Ok(Brought::Incoming(image)) => incoming.push(image),
-            // Others can be updated all the same.
-            Err(error @ client::Error::Store { .. }) => {
-                output::complain(&format!("onlay: '{}' stays: {}", one.standing.name, with_causes(&error)));
-                is_whole = false;
-            }
+            Err(error @ client::Error::Store { .. }) => wrong(row, with_causes(&error)),
             Err(error) => return Err(error.into()),
         }
     }
-    if files.is_empty() && incoming.is_empty() {
-        return Ok((false, false));
-    }
-    let request = Request { files: &files, disabled: false, unfit: false, others_all_the_same: true };
-    let (added, report) = activate::add(change, &request, incoming)?;
-    let mut changed = Vec::new();
-    for one in &added {
-        let was =
-            moves.iter().find(|other| other.standing.name == one.name).map(|other| &*other.standing.version);
-        is_whole &= tell_added(one, was.unwrap_or_default());
-        changed.extend(one.is_enabled.then(|| one.name.clone()));
-    }
-    is_whole &= tell_report(change, way, report.as_ref(), &changed);
-    for gone in activate::clean(change, config.keep, Some(&changed))? {
-        output::say(&format!("onlay: removed the image of '{}' {}, which is old", gone.name, gone.version));
-    }
-    Ok((!changed.is_empty(), is_whole))
+    Ok((files, incoming))
 }
 
-/// Tells what became of one; whether it was what was to become of it.
-fn tell_added(Added { name, version, why, outcome, .. }: &Added, was: &str) -> bool {
-    let why = why.as_deref().unwrap_or_default();
-    match outcome {
+/// Notes and tells what became of one that was added.
+fn became(row: &mut Row, added: &Added) {
+    let why = added.why.as_deref().unwrap_or_default();
+    match added.outcome {
         Outcome::Added | Outcome::Known => {
-            output::say(&format!("onlay: '{name}' is {version} now, and was {was}"));
-            true
+            row.changed = added.is_enabled;
+            output::say(&format!("onlay: '{}' is {} now, and was {}", row.name, added.version, row.from));
         }
-        Outcome::Unfit => {
-            output::complain(&format!("onlay: '{name}' stays {was}: {version} does not fit: {why}"));
-            false
-        }
-        Outcome::Unusable => {
-            output::complain(&format!("onlay: '{name}' stays {was}: {version} cannot be used: {why}"));
-            false
-        }
+        Outcome::Unfit => wrong(row, format!("{} does not fit: {why}", added.version)),
+        Outcome::Unusable => wrong(row, format!("{} cannot be used: {why}", added.version)),
     }
 }
 
-/// Tells what was merged; whether all that was to be is.
-fn tell_report(change: &Change<'_>, way: &Way, report: Option<&Report>, names: &[String]) -> bool {
-    let Some(report) = report else {
-        if !names.is_empty() {
-            told::later(&change.host, way, None);
-        }
-        return true;
-    };
-    told::report(report);
-    !report.held.iter().any(|held| names.contains(&held.name))
+fn wrong(row: &mut Row, why: String) {
+    output::complain(&format!("onlay: '{}' stays {}: {why}", row.name, row.from));
+    row.why = Some(why);
+    row.is_wrong = true;
 }

@@ -58,6 +58,8 @@ pub struct Added {
     pub outcome: Outcome,
     /// Whether it is enabled by that.
     pub is_enabled: bool,
+    /// The version that was enabled before, whose image stays.
+    pub replaces: Option<String>,
     /// Why it does not fit now, where it does not.
     pub why: Option<String>,
 }
@@ -125,6 +127,7 @@ impl Incoming {
             path: Images::place(state).join(&self.called),
             outcome: Outcome::Unusable,
             is_enabled: false,
+            replaces: None,
             why: None,
         }
     }
@@ -224,7 +227,7 @@ impl Item {
         if digest(&self.file, &self.source)? == digest(&known, &self.path)? {
             return Ok(true);
         }
-        match users::others_with(&self.path, &change.host)?.first() {
+        match users::others_with(&self.path, &change.host, change.state)?.first() {
             None => Ok(false),
             Some(user) => Err(Error::OtherContent {
                 name: self.identity.name.to_string(),
@@ -252,9 +255,10 @@ impl Item {
             images.place_new(copy, &self.identity)?;
         }
         let name = self.identity.name.to_string();
-        let is_enabled = is_taken
-            && !request.disabled
-            && !enabled(&change.host.root)?.iter().any(|link| link.image == self.path);
+        let was = enabled(&change.host.root)?.into_iter().find(|link| link.name == name);
+        let is_enabled =
+            is_taken && !request.disabled && was.as_ref().is_none_or(|link| link.image != self.path);
+        let replaces = was.filter(|link| is_enabled && link.image.exists()).map(|link| link.version());
         if is_enabled && !change.dry_run {
             enabled::enable(&change.host.root, &name, &self.path)?;
         }
@@ -270,6 +274,7 @@ impl Item {
             path: self.path,
             outcome,
             is_enabled,
+            replaces,
             why,
         })
     }

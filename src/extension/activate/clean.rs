@@ -23,7 +23,9 @@ pub fn clean(change: &Change<'_>, keep: usize, names: Option<&[String]>) -> Resu
             other.name == image.name && order::compare(&other.version, &image.version).is_gt()
         });
         let is_old = newer.count() >= keep;
-        if is_old && !used.contains(&image.path) && users::others_with(&image.path, &change.host)?.is_empty()
+        if is_old
+            && !used.contains(&image.path)
+            && users::others_with(&image.path, &change.host, change.state)?.is_empty()
         {
             gone.push(image.clone());
         }

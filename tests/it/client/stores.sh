@@ -107,7 +107,7 @@ added() {
     rm -r /var/lib/onlay/stores
     tell onlay ext add --dry-run one
     says "'one' 1 of store 'main', "
-    says 'would be downloaded and added'
+    says "'one' 1 would be added and enabled"
     absent one
     tell onlay ext add one two
     test "$code" = 0
@@ -146,7 +146,8 @@ updated() {
     says 'merged anew: one'
     test "$(one)" = 'one 2'
     refuse onlay ext update nothing
-    onlay ext update one 2>&1 | grep "'one' 2 is the newest that fits"
+    onlay ext update one 2>&1 | grep "'one' stays 2: it is the newest that fits"
+    onlay ext update one --json | grep '"changed": false'
     grep -E '^200 /now/one_2_any.raw -$' /results/requests
 }
 
@@ -300,7 +301,7 @@ several() {
     grep -E '^one +1 .* local +newer' /results/said
     grep -E '^three +1 .* main ' /results/said
     refuse grep foreign /results/said
-    onlay ext update one 2>&1 | grep "'one' stays 2, which is newer"
+    onlay ext update one 2>&1 | grep "'one' stays 2: it is newer than all that stores have"
     # One that cannot be used is told, and the others are used.
     sed -i s,stores/1,stores/strangers, /etc/onlay/onlay.toml.d/20-local.toml
     tell onlay ext update
