@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use onlay::fetch::{Options, Source};
+use onlay::fetch::{Address, Options, Source};
 use onlay::package::Identity;
 use onlay::store::Entry;
 use onlay::store::delta::{self, Image, Old};
@@ -149,7 +149,7 @@ impl Comparison<'_> {
         let (target, opened) = (self.at("built-by-onlay"), File::open(self.old).expect("an image"));
         let file = File::options().create(true).truncate(true).read(true).write(true).open(&target);
         let file = file.expect("there is room");
-        let address = self.server.url().parse().expect("an address");
+        let address = Address::parse(&self.server.url()).expect("an address");
         let mut source = Source::new(vec![address], Options::default());
         self.counted(|| {
             let begin = processor();
