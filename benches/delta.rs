@@ -91,7 +91,8 @@ impl Comparison<'_> {
         let patch = self.at("patch.zst");
         let words = ["zstd", "-q", "-f", "--long=27", "--single-thread", "--patch-from"].map(OsStr::new);
         let level = format!("-{level}");
-        let ends = [self.old.as_os_str(), self.new.as_os_str(), level.as_ref(), "-o".as_ref(), patch.as_os_str()];
+        let ends =
+            [self.old.as_os_str(), self.new.as_os_str(), level.as_ref(), "-o".as_ref(), patch.as_os_str()];
         let publisher = run(&[&words[..], &ends].concat());
         let built = self.at("built");
         let ends = [self.old.as_os_str(), "-d".as_ref(), patch.as_os_str(), "-o".as_ref(), built.as_os_str()];
@@ -117,7 +118,8 @@ impl Comparison<'_> {
 
     fn ours(&self) {
         let open = |path: &Path| File::open(path).expect("an image");
-        let identities = [self.old, self.new].map(|path| Identity::of(&std::fs::read(path).expect("an image")));
+        let identities =
+            [self.old, self.new].map(|path| Identity::of(&std::fs::read(path).expect("an image")));
         let begin = processor();
         let image = |path: &Path, sha256| Image::of(&open(path), path, sha256).expect("an image");
         let new = image(self.new, identities[1]);
@@ -127,7 +129,7 @@ impl Comparison<'_> {
         let patch = delta::publish_patch("image.raw", &new, &old).expect("a patch");
         let patched = processor().saturating_sub(begin);
         std::fs::write(self.at(&list.entry.file), &list.bytes).expect("there is room");
-        for file in &patch {
+        if let Some(file) = &patch {
             std::fs::write(self.at(&file.entry.file), &file.bytes).expect("there is room");
         }
         let mut entry = Entry {

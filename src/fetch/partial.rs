@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::source::Validator;
 use crate::package::Identity;
-use crate::sys::{Context, IoError, Lock, NewFile, Root, replace_volatile};
+use crate::sys::{Context, IoError, Lock, NewFile, Root, copy_content, replace_volatile};
 
 const PART: &str = ".part";
 const FROM: &str = ".from";
@@ -103,7 +103,7 @@ impl Partial {
     }
 
     /// How many bytes came so far.
-    pub(super) fn length(&self) -> u64 {
+    pub fn length(&self) -> u64 {
         self.length
     }
 
@@ -134,6 +134,13 @@ impl Partial {
         self.file.write_all_at(bytes, self.length).context("write", self.path())?;
         self.length += bytes.len() as u64;
         Ok(())
+    }
+
+    /// Takes the content of another file, which is all of it: whether it is, is seen when it is to come.
+    pub fn fill(&mut self, from: &File) -> Result<(), IoError> {
+        self.restart()?;
+        copy_content(from, &self.file).context("copy to", self.path())?;
+        self.filled()
     }
 
     /// Takes the file as somebody else has filled it.

@@ -36,15 +36,24 @@ const PIECE: usize = 128 << 10;
 
 impl RangeSource for Source {
     fn read(&mut self, file: &str, ranges: &[Range<u64>], sink: &mut Sink<'_>) -> Result<(), Error> {
+        RangeSource::read(&mut &*self, file, ranges, sink)
+    }
+
+    fn whole(&mut self, file: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        RangeSource::whole(&mut &*self, file, limit)
+    }
+}
+
+impl RangeSource for &Source {
+    fn read(&mut self, file: &str, ranges: &[Range<u64>], sink: &mut Sink<'_>) -> Result<(), Error> {
         let wanted = ranges.iter().filter(|range| !range.is_empty()).cloned().collect();
         let mut sieve = Sieve { wanted, got: Vec::new(), sink };
-        let source = &*self;
-        source.each(&|| 0, &mut |address| {
+        self.each(&|| 0, &mut |address| {
             let address = address.join(file);
             sieve.settle();
             match &address {
                 Address::Path(path) => read_path(path, &mut sieve)?,
-                Address::Web(web) => source.read_parts(web, &mut sieve)?,
+                Address::Web(web) => self.read_parts(web, &mut sieve)?,
             }
             sieve.settle();
             if sieve.wanted.is_empty() {

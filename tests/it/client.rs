@@ -135,6 +135,41 @@ impl Stores {
             .expect("ours");
     }
 
+    /// Two versions of an image of which half changes, in stores where the files beside the newer one are there, or not all.
+    fn make_growing(&self, share: &Path) {
+        let at = |name: &str| share.join(name);
+        fs::create_dir_all(at("base/usr/lib")).expect("ours");
+        fs::write(at("base/usr/lib/os-release"), "ID=lab\nVERSION_ID=1\n").expect("ours");
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut bytes: Vec<u8> = std::iter::repeat_with(|| random.u8(..16)).take(1_500_000).collect();
+        for version in ["1", "2"] {
+            let tree = at("own/usr/share/grown");
+            fs::create_dir_all(&tree).expect("ours");
+            for (number, part) in bytes.chunks(200_000).enumerate() {
+                fs::write(tree.join(number.to_string()), part).expect("ours");
+            }
+            let mut onlay = command(ONLAY);
+            onlay.args(["--root", "base", "--state", "state", "build", "grown", "--version", version]);
+            onlay.args(["--tree", "own", "--match", "any", "--output", "images"]);
+            expect_success(onlay.current_dir(share));
+            bytes[800_000..].iter_mut().step_by(5000).for_each(|byte| *byte = 77);
+        }
+        let images = at("images");
+        self.publish("grown-1", &images, &["grown_1"]);
+        self.copy("grown-1", "grown-2");
+        self.add("grown-2", &images, &["grown_2"]);
+        self.sign("grown-2", &self.key, |_| ());
+        for (store, from, gone) in [("grown-3", "grown-2", ".patch"), ("grown-4", "grown-3", ".blocks")] {
+            self.copy(from, store);
+            for entry in fs::read_dir(self.at(store)).expect("ours") {
+                let path = entry.expect("ours").path();
+                if path.to_string_lossy().ends_with(gone) {
+                    fs::remove_file(path).expect("ours");
+                }
+            }
+        }
+    }
+
     /// One as others make them: images by other names, and digests that are signed.
     fn make_others(&self, images: &Path) {
         let at = self.at("others");
@@ -223,6 +258,7 @@ fn extensions_come_from_stores_that_are_believed_and_from_no_others() {
         make_images(&share, tree);
         let stores = Stores::make(&share);
         stores.make_bad_ones();
+        stores.make_growing(&share);
         stores.make_others(&share.join("images"));
         let started = serve(&share);
         fs::write(share.join("url"), started.url()).expect("ours");

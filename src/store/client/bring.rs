@@ -33,7 +33,7 @@ pub fn bring(
     if is_stored(images.directory(), &called, digest)? {
         return Ok(Brought::Stored(images.directory().join(&called)));
     }
-    let image = download(candidate, digest, images.directory(), progress)?;
+    let image = download(candidate, digest, images, progress)?;
     let (name, version) = (entry.name.clone(), entry.version.clone());
     Ok(Brought::Incoming(Incoming { image, called: called.into(), name, version }))
 }

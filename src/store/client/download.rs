@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use super::{Candidate, Error, StoreError};
+use super::{Candidate, Error, StoreError, older};
 use crate::extension::ImageFiles;
+use crate::extension::activate::Images;
 use crate::fetch::{Expected, Partial};
 use crate::package::Identity;
 use crate::store::describe::{describe, lie};
 use crate::store::name::ImageName;
-use crate::sys::Root;
 
 /// No image that anybody ships has so many bytes; of one whose size is told, that counts.
 const LARGEST: u64 = 64 << 30;
@@ -27,12 +27,12 @@ pub struct Progress<'a> {
 pub fn download(
     candidate: Candidate<'_>,
     digest: Identity,
-    images: &Root,
+    images: &Images,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Partial, Error> {
     let store = &candidate.catalog.store.name;
-    let mut partial = Partial::open(images, digest)?;
-    if let Err(problem) = bring(candidate, &mut partial, progress) {
+    let mut partial = Partial::open(images.directory(), digest)?;
+    if let Err(problem) = bring(candidate, images, &mut partial, progress) {
         if !problem.may_pass() {
             partial.discard()?;
         }
@@ -50,6 +50,7 @@ pub fn download(
 /// Has all its bytes come, by whatever way is the shortest.
 fn bring(
     candidate: Candidate<'_>,
+    images: &Images,
     partial: &mut Partial,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<(), StoreError> {
@@ -57,6 +58,10 @@ fn bring(
     let size = catalog.is_told.then_some(entry.size);
     let expected = Expected { size, limit: LARGEST };
     let mut tell = |done| progress(Progress { candidate, done });
+    // What was built is looked at like what has come.
+    if older::build(candidate, images, partial)? {
+        tell(entry.size);
+    }
     Ok(catalog.source.download(&entry.file, partial, expected, &mut tell)?)
 }
 

@@ -12,6 +12,7 @@ mod config;
 mod download;
 mod error;
 mod keys;
+mod older;
 mod pins;
 mod record;
 mod untold;

@@ -290,6 +290,38 @@ broken_off() {
     rm /results/cut
 }
 
+# An update fetches what older versions have not: a patch, else blocks, else all of it; and it is the same image.
+from_older() {
+    local store
+    for store in grown-2 grown-3 grown-4; do
+        use grown-1
+        onlay ext add grown
+        use $store
+        tell onlay ext update grown
+        says "'grown' is 2 now, and was 1"
+        cmp $images/grown_2_any.raw /results/images/grown_2_any.raw
+        test -z "$(find $images -name '.*' -type f)"
+        mv /results/requests /results/requests-$store
+        onlay ext remove grown
+    done
+    grep -E '^200 /grown-2/grown_2_any.raw.from-[0-9a-f]{12}.patch -$' /results/requests-grown-2
+    test "$(wc -l </results/requests-grown-2)" = 2
+    grep -E '^404 /grown-3/grown_2_any.raw.from-[0-9a-f]{12}.patch -$' /results/requests-grown-3
+    grep -E '^200 /grown-3/grown_2_any.raw.blocks -$' /results/requests-grown-3
+    grep -E '^206 /grown-3/grown_2_any.raw bytes=' /results/requests-grown-3
+    refuse grep -E '^200 /grown-3/grown_2_any.raw -$' /results/requests-grown-3
+    grep -E '^200 /grown-4/grown_2_any.raw -$' /results/requests-grown-4
+    # Nor is it another image where the older one was damaged meanwhile.
+    use grown-1
+    onlay ext add grown
+    chmod u+w $images/grown_1_any.raw
+    dd if=/dev/zero of=$images/grown_1_any.raw bs=1k seek=200 count=50 conv=notrunc 2>/dev/null
+    use grown-2
+    onlay ext update grown
+    cmp $images/grown_2_any.raw /results/images/grown_2_any.raw
+    onlay ext remove grown
+}
+
 # Several stores: the lower number counts first; names can be left to one of them; a path is as good as a URL.
 several() {
     show 2
@@ -515,6 +547,7 @@ step unfit unfit
 step hostile hostile
 step replayed replayed
 step broken-off broken_off
+step from-older from_older
 step several several
 step of-others of_others
 step encrypted encrypted
