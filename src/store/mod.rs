@@ -6,6 +6,9 @@
 //! the rest of a store is made of it, and made again where somebody was killed in between.
 
 pub mod client;
+pub mod delta;
+
+mod beside;
 mod describe;
 mod directory;
 mod error;
@@ -18,7 +21,7 @@ mod verify;
 pub use describe::{Described, describe};
 pub use directory::{Added, Store, read};
 pub use error::Error;
-pub use index::{Entry, Index, Package, Signed};
+pub use index::{Beside, Compressor, Entry, Index, Package, PatchFile, Signed};
 pub use name::ImageName;
 pub use sums::{BadSums, SUMS, Sums};
 pub use verify::{Flaw, Report, verify};

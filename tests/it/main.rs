@@ -10,6 +10,7 @@ mod completion;
 mod db;
 mod ddi;
 mod debian;
+mod delta;
 mod diff;
 mod dpkgdb;
 mod erofs;
