@@ -103,7 +103,7 @@ impl Partial {
     }
 
     /// How many bytes came so far.
-    pub(super) fn length(&self) -> u64 {
+    pub fn length(&self) -> u64 {
         self.length
     }
 
@@ -137,13 +137,13 @@ impl Partial {
     }
 
     /// Takes the file as somebody else has filled it.
-    pub(super) fn filled(&mut self) -> Result<(), IoError> {
+    pub fn filled(&mut self) -> Result<(), IoError> {
         self.length = self.file.metadata().context("examine", self.path())?.len();
         Ok(())
     }
 
     /// Begins again.
-    pub(super) fn restart(&mut self) -> Result<(), IoError> {
+    pub fn restart(&mut self) -> Result<(), IoError> {
         remove(&self.dir, &self.name(FROM))?;
         self.file.set_len(0).context("shorten", self.path())?;
         self.length = 0;

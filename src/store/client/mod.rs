@@ -21,7 +21,7 @@ pub use bring::{Brought, bring};
 pub use catalog::{Catalog, Freshness, catalogs};
 pub use choose::{Candidate, Chooser, Misfit, Nothing, candidates};
 pub use config::{Config, Configured, Signature};
-pub use download::{Progress, download};
+pub use download::{Older, Progress, download};
 pub use error::{Error, StoreError};
 pub use pins::{Pins, pins};
 pub use record::forget_others;
