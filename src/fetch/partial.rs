@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::source::Validator;
 use crate::package::Identity;
-use crate::sys::{Context, IoError, Lock, NewFile, Root, copy_content, replace_volatile};
+use crate::sys::{Context, IoError, Lock, NewFile, Root, replace_volatile};
 
 const PART: &str = ".part";
 const FROM: &str = ".from";
@@ -136,21 +136,14 @@ impl Partial {
         Ok(())
     }
 
-    /// Takes the content of another file, which is all of it: whether it is, is seen when it is to come.
-    pub fn fill(&mut self, from: &File) -> Result<(), IoError> {
-        self.restart()?;
-        copy_content(from, &self.file).context("copy to", self.path())?;
-        self.filled()
-    }
-
     /// Takes the file as somebody else has filled it.
-    pub(super) fn filled(&mut self) -> Result<(), IoError> {
+    pub fn filled(&mut self) -> Result<(), IoError> {
         self.length = self.file.metadata().context("examine", self.path())?.len();
         Ok(())
     }
 
     /// Begins again.
-    pub(super) fn restart(&mut self) -> Result<(), IoError> {
+    pub fn restart(&mut self) -> Result<(), IoError> {
         remove(&self.dir, &self.name(FROM))?;
         self.file.set_len(0).context("shorten", self.path())?;
         self.length = 0;

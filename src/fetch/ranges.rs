@@ -36,16 +36,27 @@ const PIECE: usize = 128 << 10;
 
 impl RangeSource for Source {
     fn read(&mut self, file: &str, ranges: &[Range<u64>], sink: &mut Sink<'_>) -> Result<(), Error> {
-        RangeSource::read(&mut &*self, file, ranges, sink)
+        self.read_ranges(file, ranges, sink)
     }
 
     fn whole(&mut self, file: &str, limit: u64) -> Result<Vec<u8>, Error> {
-        RangeSource::whole(&mut &*self, file, limit)
+        self.read_whole(file, limit)
     }
 }
 
+/// Nothing of a source changes with what is read of it.
 impl RangeSource for &Source {
     fn read(&mut self, file: &str, ranges: &[Range<u64>], sink: &mut Sink<'_>) -> Result<(), Error> {
+        self.read_ranges(file, ranges, sink)
+    }
+
+    fn whole(&mut self, file: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        self.read_whole(file, limit)
+    }
+}
+
+impl Source {
+    fn read_ranges(&self, file: &str, ranges: &[Range<u64>], sink: &mut Sink<'_>) -> Result<(), Error> {
         let wanted = ranges.iter().filter(|range| !range.is_empty()).cloned().collect();
         let mut sieve = Sieve { wanted, got: Vec::new(), sink };
         self.each(&|| 0, &mut |address| {
@@ -63,15 +74,13 @@ impl RangeSource for &Source {
         })
     }
 
-    fn whole(&mut self, file: &str, limit: u64) -> Result<Vec<u8>, Error> {
-        match Source::read(self, file, limit, None)? {
+    fn read_whole(&self, file: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        match self.read(file, limit, None)? {
             Small::Read(bytes, _) => Ok(bytes),
             Small::Unchanged => Err(Error::at(&file, Problem::NotThere)),
         }
     }
-}
 
-impl Source {
     fn read_parts(&self, web: &Web, sieve: &mut Sieve<'_, '_>) -> Result<(), Error> {
         let parts = coalesced(&sieve.wanted, MOST_REQUESTS);
         // Whether a server sends several parts at once is known when it has done so.

@@ -1,14 +1,16 @@
 //! Having an image come: into a partial file, which is looked at before it becomes an image of the host's.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
-use super::{Candidate, Error, StoreError, older};
+use super::{Candidate, Error, StoreError};
 use crate::extension::ImageFiles;
-use crate::extension::activate::Images;
 use crate::fetch::{Expected, Partial};
 use crate::package::Identity;
+use crate::store::delta::{self, Old};
 use crate::store::describe::{describe, lie};
 use crate::store::name::ImageName;
+use crate::sys::Root;
 
 /// No image that anybody ships has so many bytes; of one whose size is told, that counts.
 const LARGEST: u64 = 64 << 30;
@@ -22,17 +24,29 @@ pub struct Progress<'a> {
     pub done: u64,
 }
 
-/// Has an image come, in a directory of images. It is complete, what was signed, and what its store says of it, or nothing
+/// An older image at hand, open.
+#[derive(Debug)]
+pub struct Older {
+    /// To read it.
+    pub file: File,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its SHA-256.
+    pub sha256: Identity,
+}
+
+/// Has an image come, in a directory of images, by what older ones have of it where that is less. It is complete, what was signed, and what its store says of it, or nothing
 /// stays but what came before the network died.
 pub fn download(
     candidate: Candidate<'_>,
     digest: Identity,
-    images: &Images,
+    images: &Root,
+    older: &[Older],
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Partial, Error> {
     let store = &candidate.catalog.store.name;
-    let mut partial = Partial::open(images.directory(), digest)?;
-    if let Err(problem) = bring(candidate, images, &mut partial, progress) {
+    let mut partial = Partial::open(images, digest)?;
+    if let Err(problem) = bring(candidate, &mut partial, older, progress) {
         if !problem.may_pass() {
             partial.discard()?;
         }
@@ -50,19 +64,32 @@ pub fn download(
 /// Has all its bytes come, by whatever way is the shortest.
 fn bring(
     candidate: Candidate<'_>,
-    images: &Images,
     partial: &mut Partial,
+    older: &[Older],
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<(), StoreError> {
     let Candidate { catalog, entry } = candidate;
+    // What has come of the whole is gone on with.
+    if partial.length() == 0 && !older.is_empty() {
+        build(candidate, partial, older)?;
+    }
     let size = catalog.is_told.then_some(entry.size);
     let expected = Expected { size, limit: LARGEST };
     let mut tell = |done| progress(Progress { candidate, done });
-    // What was built is looked at like what has come.
-    if older::build(candidate, images, partial)? {
-        tell(entry.size);
-    }
     Ok(catalog.source.download(&entry.file, partial, expected, &mut tell)?)
+}
+
+/// Builds it from older ones, where the store has what that takes; where that fails, nothing is there, and the whole comes.
+fn build(candidate: Candidate<'_>, partial: &mut Partial, older: &[Older]) -> Result<(), StoreError> {
+    let Candidate { catalog, entry } = candidate;
+    let old: Vec<Old<'_>> =
+        older.iter().map(|one| Old { file: &one.file, path: &one.path, sha256: one.sha256 }).collect();
+    let mut source = &catalog.source;
+    let outcome = delta::build(entry, &old, &mut source, partial.file(), &partial.path());
+    match outcome.built {
+        Some(_) => Ok(partial.filled()?),
+        None => Ok(partial.restart()?),
+    }
 }
 
 /// Whether it is what its store says of it.

@@ -196,7 +196,7 @@ unfit() {
     merged needy one two wanted
     onlay ext remove needy wanted
     tell onlay ext add --unfit foreign
-    says "'foreign' is held back"
+    says "'foreign' 1 added and enabled, but held back"
     onlay ext remove foreign
 }
 
@@ -376,6 +376,7 @@ of_others() {
 
 # Over TLS, by what the host trusts; nobody leads away from it.
 encrypted() {
+    echo 127.0.0.1 localhost >>/etc/hosts
     url=$(cat /results/secure)
     use 2
     rm -rf /var/lib/onlay/stores
