@@ -11,7 +11,9 @@ const MAGIC: &[u8; 8] = b"ONLAYPA1";
 /// What every version of the format begins with.
 const FAMILY: usize = 7;
 /// The most bytes of what is to be done.
-const LARGEST_CONTROL: usize = 64 << 20;
+const LARGEST_CONTROL: usize = 8 << 20;
+/// The most groups: as many as there can be bytes of 2 TiB in.
+const MOST_GROUPS: u64 = 64 << 10;
 
 const COPY: u64 = 0;
 const DATA: u64 = 1;
@@ -168,6 +170,9 @@ impl Patch {
         let control = decompress(reader.take(stored)?, b"", length)?;
         let mut parser = Parser { head: &head, control: Reader(&control), frames: reader, end: 0, made: 0 };
         let count = parser.control.number()?;
+        if count > MOST_GROUPS {
+            return Err(Error::Nonsense("it has too many groups"));
+        }
         let groups = (0..count).map(|_| parser.group()).collect::<Result<Vec<_>, _>>()?;
         if parser.made != head.new_size {
             return Err(Error::Nonsense("it gives more or less than the image"));
