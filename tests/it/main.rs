@@ -23,6 +23,7 @@ mod live_over_overlays;
 mod machine;
 mod man;
 mod payload;
+mod publish;
 mod rebase;
 mod rpm_host;
 mod rpmdb;
