@@ -1,7 +1,6 @@
 //! Asking web servers: who is trusted, which proxy, where an answer leads.
 
-use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ureq::http::Request;
 use ureq::http::header::LOCATION;
@@ -34,12 +33,12 @@ pub(super) struct Http {
     /// The address whose host the header is for.
     home: Address,
     /// They keep connections, and are made when they are needed: to read all authorities takes time.
-    agents: RefCell<Vec<(Kind, Agent)>>,
+    agents: Mutex<Vec<(Kind, Agent)>>,
 }
 
 impl Http {
     pub(super) fn new(options: Options, home: Address) -> Http {
-        Http { options, home, agents: RefCell::default() }
+        Http { options, home, agents: Mutex::default() }
     }
 
     pub(super) fn options(&self) -> &Options {
@@ -107,6 +106,10 @@ impl Http {
         self.home.has_host_of(&Address::Web(web.clone())).then_some(header)
     }
 
+    fn agents(&self) -> MutexGuard<'_, Vec<(Kind, Agent)>> {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn agent(&self, web: &Web) -> Result<Agent, Problem> {
         let proxy = match &self.options.proxy {
             Some(proxy) => Some(proxy.clone()).filter(|proxy| !proxy.is_empty()),
@@ -114,11 +117,11 @@ impl Http {
         };
         let is_tls = web.is_secure || proxy.as_ref().is_some_and(|proxy| proxy.starts_with("https:"));
         let kind = (is_tls, proxy);
-        if let Some((_, agent)) = self.agents.borrow().iter().find(|(known, _)| *known == kind) {
+        if let Some((_, agent)) = self.agents().iter().find(|(known, _)| *known == kind) {
             return Ok(agent.clone());
         }
         let agent = self.make_agent(&kind)?;
-        self.agents.borrow_mut().push((kind, agent.clone()));
+        self.agents().push((kind, agent.clone()));
         Ok(agent)
     }
 

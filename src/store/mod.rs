@@ -10,6 +10,7 @@ mod directory;
 mod error;
 mod index;
 mod name;
+pub mod openpgp;
 pub mod publish;
 mod sums;
 mod verify;
