@@ -202,7 +202,7 @@ fn to_a_web_server_that_takes_files() {
     let (port, top) = (free_port(), bed.place.path().display().to_string());
     fs::create_dir(bed.at("served")).expect("ours");
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-    let temporary: String = temporary.iter().map(|kind| format!("{kind}_temp_path {top}/{kind};")).collect();
+    let temporary = temporary.map(|kind| format!("{kind}_temp_path {top}/{kind};")).concat();
     let text = format!(
         "user root; daemon off; master_process off; pid {top}/pid; error_log {top}/errors; events {{}}
         http {{ access_log {top}/asked; client_max_body_size 0; {temporary} server {{ listen 127.0.0.1:{port}; root {top}/served;

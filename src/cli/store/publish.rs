@@ -100,7 +100,7 @@ fn header(arguments: &Arguments) -> Result<Option<Header>, Error> {
 fn would(changes: &Changes) -> Result<(), Error> {
     let sent = changes.sent.iter().map(|(file, _)| format!("would send {}\n", output::visible(file)));
     let removed = changes.removed.iter().map(|file| format!("would remove {}\n", output::visible(file)));
-    Ok(output::print(&sent.chain(removed).collect::<String>())?)
+    output::print(&sent.chain(removed).collect::<String>())
 }
 
 fn sum(changes: &Changes, target: &str) -> String {

@@ -19,8 +19,8 @@ pub enum Error {
     /// A server could not be reached, or refuses.
     #[error("{0}")]
     Network(fetch::Error),
-    /// A server refuses to take something.
-    #[error("the server does not take {what}: it says {status}{}", said(.why))]
+    /// A server refuses something.
+    #[error("the server refuses {what}: it says {status}{}", said(.why))]
     Refused {
         /// What.
         what: String,
@@ -101,9 +101,12 @@ impl Error {
 /// The first line of a server's words; pages for browsers say nothing that a status does not.
 fn said(why: &str) -> String {
     let line = why.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    if line.starts_with("<!") || line.starts_with("<html") {
-        return String::new();
-    }
+    // What object stores have for people to read (Amazon S3, error responses).
+    let line = match line.split_once("<Code>") {
+        Some((_, code)) => code.split('<').next().unwrap_or_default(),
+        None if line.starts_with('<') => return String::new(),
+        None => line,
+    };
     let shown: String = line.chars().filter(|letter| !letter.is_control()).take(200).collect();
     if shown.is_empty() { shown } else { format!(" ({shown})") }
 }

@@ -156,5 +156,5 @@ fn outdated_lists<'a>(ours: &'a Contents, target: &mut dyn Target) -> Result<Vec
 }
 
 fn lines(files: &BTreeSet<String>) -> String {
-    files.iter().map(|file| format!("{file}\n")).collect()
+    files.iter().flat_map(|file| [file, "\n"]).collect()
 }

@@ -65,7 +65,7 @@ pub fn open(address: &str, settings: &Settings) -> Result<Box<dyn Target>, Error
     };
     match parsed {
         Address::Path(path) => Ok(Box::new(Directory::open(&path)?)),
-        home => Ok(Box::new(WebDav::new(home, settings.options.clone()))),
+        home @ Address::Web(_) => Ok(Box::new(WebDav::new(home, settings.options.clone()))),
     }
 }
 
