@@ -15,6 +15,7 @@ mod error;
 mod index;
 mod name;
 pub mod openpgp;
+pub mod publish;
 mod sums;
 mod verify;
 

@@ -27,6 +27,7 @@ mod machine;
 mod man;
 mod openpgp;
 mod payload;
+mod publish;
 mod rebase;
 mod rpm_host;
 mod rpmdb;

@@ -12,6 +12,7 @@
 
 mod actions;
 mod add;
+mod boot;
 mod change;
 mod choose;
 mod clean;
@@ -27,6 +28,7 @@ mod merge;
 mod others;
 mod record;
 mod refresh;
+mod report;
 mod sound;
 mod squash;
 mod survey;
@@ -37,6 +39,7 @@ mod verdicts;
 
 pub use actions::Actions;
 pub use add::{Added, Incoming, Outcome, Request, add};
+pub use boot::merged_at_boot;
 pub use change::Change;
 pub use choose::{Choice, Chosen, Removed, Without, disable, enable, remove, without};
 pub use clean::{before, clean};
@@ -47,6 +50,7 @@ pub use listing::{Listed, State, list, names};
 pub use merge::Way;
 pub use others::{Stranger, Trouble};
 pub use record::{Active, Generated, HeldBack, Record};
-pub use refresh::{Options, Report, merged_at_boot, refresh};
+pub use refresh::refresh;
+pub use report::{Options, Report};
 pub use survey::{Survey, survey};
 pub use timer::{Timer, set_timer, timer};
