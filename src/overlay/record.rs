@@ -87,7 +87,7 @@ mod tests {
     }
 
     fn record() -> Record {
-        let base = Base { kind: BaseKind::Plain, id: String::new(), os: "Debian".into(), packages: None };
+        let base = Base { kind: BaseKind::Plain, id: String::new(), os: "Debian".into(), packages: None, extensions: None };
         Record::new(Path::new("/"), base)
     }
 
