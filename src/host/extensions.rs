@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use super::Host;
 use crate::package::Identity;
 use crate::sys::{
-    Context, IoError, Mount, MountTable, Namespace, Namespaces, Propagation, Root, detach_path, has_capability,
-    join, leave_for_new, set_propagation,
+    Context, IoError, Mount, MountTable, Namespace, Namespaces, Propagation, Root, detach_path,
+    has_capability, join, leave_for_new, set_propagation,
 };
 
 /// A host without what is merged over it, as long as this is kept.
@@ -125,7 +125,11 @@ pub(super) fn identity(host: &Host) -> Option<String> {
 }
 
 fn release_files(root: &Root) -> Vec<(&'static str, OsString)> {
-    RELEASES.iter().flat_map(|directory| files(root, directory)).filter(|(_, name)| is_release(name)).collect()
+    RELEASES
+        .iter()
+        .flat_map(|directory| files(root, directory))
+        .filter(|(_, name)| is_release(name))
+        .collect()
 }
 
 fn is_release(name: &OsStr) -> bool {
@@ -154,9 +158,7 @@ mod tests {
              5 4 0:7 / /opt ro - overlay sysext ro,lowerdir=/run/x/opt:/opt\n\
              6 1 0:6 / /etc ro - overlay confext ro,lowerdir=/run/x/etc:/etc\n",
         );
-        let below = |place: &str| {
-            below_extensions(&table, table.at(Path::new(place)).expect("a mount")).id
-        };
+        let below = |place: &str| below_extensions(&table, table.at(Path::new(place)).expect("a mount")).id;
         assert_eq!([below("/usr"), below("/opt"), below("/etc"), below("/")], [1, 4, 1, 1]);
     }
 }

@@ -15,10 +15,8 @@ pub fn diff(overlay: &Overlay, host: &Host) -> Result<Vec<Change>, Error> {
     let mut found = Vec::new();
     for laid in laid(&overlay.dir, host)? {
         let (lower, point) = (laid.lower(host)?, &laid.point);
-        let layer = changes::Layer {
-            elsewhere: &laid.elsewhere,
-            ..changes::Layer::new(&laid.upper, &lower, point)
-        };
+        let layer =
+            changes::Layer { elsewhere: &laid.elsewhere, ..changes::Layer::new(&laid.upper, &lower, point) };
         let mut changes = changes::read_changes(&layer)?;
         // The root of a layer looks like the file system that it was laid over, not like the directory below that; that of a
         // part is told with the layer.
@@ -33,6 +31,9 @@ pub fn diff(overlay: &Overlay, host: &Host) -> Result<Vec<Change>, Error> {
 
 /// Empty files by which package managers keep each other out. That one was opened says nothing.
 const LOCKS: &[&str] = &[
+    "/usr/lib/sysimage/dpkg/lock",
+    "/usr/lib/sysimage/dpkg/lock-frontend",
+    "/usr/lib/sysimage/dpkg/triggers/Lock",
     "/usr/lib/sysimage/rpm/.rpm.lock",
     "/var/cache/apt/archives/lock",
     "/var/lib/apt/lists/lock",

@@ -57,7 +57,10 @@ impl ExtendedPart {
         let root = host.root.path();
         let part = |mount: &crate::sys::Mount| {
             let inside = mount.point.strip_prefix(root).ok()?;
-            Some(ExtendedPart { point: Path::new("/").join(inside), holder: holder(&host.mounts, root, mount)? })
+            Some(ExtendedPart {
+                point: Path::new("/").join(inside),
+                holder: holder(&host.mounts, root, mount)?,
+            })
         };
         host.merged_extensions().into_iter().filter_map(part).collect()
     }
@@ -115,7 +118,8 @@ pub(super) fn laid_of(layers: &Root, host: &Host) -> Result<Vec<Laid>, Error> {
     // Layers over single directories of the unlocked host are parts of nothing.
     let mut parts = ExtendedPart::all(host);
     parts.retain(|part| on_disk.iter().any(|(point, _)| *point == part.holder));
-    let whole = |(point, upper)| Laid { point, upper, elsewhere: Vec::new(), is_part: false, is_opaque: false };
+    let whole =
+        |(point, upper)| Laid { point, upper, elsewhere: Vec::new(), is_part: false, is_opaque: false };
     let mut found: Vec<Laid> = on_disk.into_iter().map(whole).collect();
     // What an earlier version has kept there by itself is not seen.
     found.retain(|laid| parts.iter().all(|part| part.point != laid.point));

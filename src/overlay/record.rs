@@ -87,7 +87,13 @@ mod tests {
     }
 
     fn record() -> Record {
-        let base = Base { kind: BaseKind::Plain, id: String::new(), os: "Debian".into(), packages: None, extensions: None };
+        let base = Base {
+            kind: BaseKind::Plain,
+            id: String::new(),
+            os: "Debian".into(),
+            packages: None,
+            extensions: None,
+        };
         Record::new(Path::new("/"), base)
     }
 

@@ -55,7 +55,11 @@ fn settle_part(
         Ok(_) => part_upper(overlay, part, &without_submounts(host, &part.holder)?)?,
         // It was never entered while nothing was merged, which needs a layer of the whole first.
         Err(error) if error.is_not_found() => {
-            super::new_upper(overlay, &directory_name(&part.holder), &without_submounts(host, &part.holder)?)?;
+            super::new_upper(
+                overlay,
+                &directory_name(&part.holder),
+                &without_submounts(host, &part.holder)?,
+            )?;
             part_upper(overlay, part, &without_submounts(host, &part.holder)?)?
         }
         Err(error) => return Err(error.into()),

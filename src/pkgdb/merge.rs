@@ -185,7 +185,8 @@ pub fn merge<K: Ord + Clone, V: Ord>(
             && ours.is_some_and(|ours| ours.is_whole && Some(&ours.identity) != base.get(key))
             && proposed.side() == Side::Theirs
         {
-            proposed = Outcome { reason: Reason::HostIsPassing, ..of_side(Side::Ours, true, theirs.is_some()) };
+            proposed =
+                Outcome { reason: Reason::HostIsPassing, ..of_side(Side::Ours, true, theirs.is_some()) };
         }
         let wish = wishes.packages.get(key).copied();
         let outcome = match wish.or(wishes.conflicts.filter(|_| proposed.is_conflict())) {
@@ -350,6 +351,29 @@ mod tests {
         }
         let unknown = Wishes { packages: BTreeMap::from([("b", Side::Ours)]), ..Wishes::default() };
         assert_eq!(merged("1", "1", "1", &unknown).unheeded, BTreeSet::from(["b"]));
+    }
+
+    #[test]
+    fn what_comes_with_an_extension_takes_no_place() {
+        let passing = Wishes { passing: BTreeSet::from(["a"]), ..Wishes::default() };
+        for (base, ours, theirs, decision, reason) in [
+            ("-", "1", "1", Decision::KeepOurs, Reason::HostIsPassing),
+            ("-", "1", "2", Decision::KeepOurs, Reason::HostIsPassing),
+            ("1", "2", "2b", Decision::KeepOurs, Reason::HostIsPassing),
+            ("-", "2", "1", Decision::KeepOurs, Reason::OverlayIsNewer),
+            // What the overlay has not changed, or broken off, is no work of its.
+            ("1", "1", "2", Decision::TakeTheirs, Reason::OnlyHostChanged),
+            ("-", "-", "1", Decision::TakeTheirs, Reason::OnlyHostChanged),
+            ("1", "-", "2", Decision::StayRemoved, Reason::RemovedInOverlay),
+            ("-", "1?", "2", Decision::TakeTheirs, Reason::OverlayIsBroken),
+        ] {
+            let found = outcome(base, ours, theirs, &passing);
+            assert_eq!((found.decision, found.reason), (decision, reason), "{base} {ours} {theirs}");
+        }
+        let asked = Wishes { packages: BTreeMap::from([("a", Side::Theirs)]), ..passing.clone() };
+        assert_eq!(outcome("-", "1", "1", &asked).decision, Decision::TakeTheirs);
+        let all = Wishes { conflicts: Some(Side::Theirs), ..passing };
+        assert_eq!(outcome("-", "1", "2", &all).decision, Decision::TakeTheirs);
     }
 
     #[test]

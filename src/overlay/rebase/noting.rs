@@ -49,7 +49,10 @@ pub fn note_unnoted(overlay: &Overlay, host: &Host) -> Result<(), Error> {
 
 /// Notes what an overlay has seen of its base, after the last one has left it.
 pub fn note_base(name: &OverlayName, dir: &Root) -> Result<(), Error> {
-    if uppers(dir)?.iter().try_fold(true, |nothing, (_, upper)| Ok::<_, IoError>(nothing && upper.is_empty()?))? {
+    if uppers(dir)?
+        .iter()
+        .try_fold(true, |nothing, (_, upper)| Ok::<_, IoError>(nothing && upper.is_empty()?))?
+    {
         return Ok(unmark(dir)?);
     }
     let overlay = Overlay::read(name, dir.try_clone()?)?;

@@ -270,7 +270,13 @@ mod tests {
             fs::write(dir.path().join("upper").join(name), "").expect("a file");
         }
         let mut seen = SeenFiles::default();
-        seen.note(&Upper::read(&open("upper"), Prefix::Trusted).expect("readable"), &open("lower"), Path::new("/"), None).expect("readable");
+        seen.note(
+            &Upper::read(&open("upper"), Prefix::Trusted).expect("readable"),
+            &open("lower"),
+            Path::new("/"),
+            None,
+        )
+        .expect("readable");
         let all = Stamps::default().extended(&seen, &open("lower")).expect("readable");
         let paths: Vec<&str> = all.0.keys().filter_map(|path| path.to_str()).collect();
         assert_eq!(paths, ["/opt", "/opt/big", "/opt/c", "/var/lib/dpkg/diversions"]);

@@ -4,7 +4,7 @@
 #
 #   alone.sh DIR TREE ONLAY   runs DIR/share/checks.sh over TREE, in namespaces that were made for it alone
 #
-# Where DIR/plain is, its root is a copy of TREE in RAM and no overlay, and /usr no mount.
+# Where DIR/plain is, its root is a copy of TREE on a file system of its own and no overlay, and /usr no mount.
 #
 # DIR/share is /results inside; DIR/repository, where there is one, is /var/local/repository. /var is a file system of
 # its own, and so is the small /srv/small.
@@ -15,13 +15,15 @@ tree=$2
 root=$dir/root
 here=$(dirname "$0")
 
-for image in var=1G small=24M; do
+images=(var=1G small=24M)
+if [ -e "$dir/plain" ]; then images+=(root=1G); fi
+for image in "${images[@]}"; do
     truncate --size="${image#*=}" "$dir/${image%=*}.ext4"
     mkfs.ext4 -q -F -m 0 -O '^has_journal' -E lazy_itable_init=1,nodiscard "$dir/${image%=*}.ext4"
 done
 mkdir -p "$dir/upper" "$dir/work" "$root" "$dir/old-var"
 if [ -e "$dir/plain" ]; then
-    mount -t tmpfs -o mode=755 tree "$root"
+    mount -o loop,noatime "$dir/root.ext4" "$root"
     cp --archive "$tree/." "$root/"
 else
     mount -t overlay -o "lowerdir=$tree,upperdir=$dir/upper,workdir=$dir/work" tree "$root"

@@ -75,6 +75,9 @@ pub(super) fn plan(sides: &Sides<'_>, base: &Base, wishes: &Wishes) -> Result<Op
         planned.remedy = "apt-get --fix-broken install";
         planned.pending = alternatives::commands(&plan, &ours);
         planned.database = database(&plan, &theirs, sides);
+        if planned.manifest.is_some() {
+            keep_status(&mut planned.database, sides, &theirs.directory().join("status"))?;
+        }
         if !plan.tables.activated.is_empty() {
             planned.pending.push(["dpkg", "--triggers-only", "--pending"].map(str::to_owned).to_vec());
         }
@@ -142,9 +145,8 @@ fn status_beside(
     bare: &Database,
     directory: &Path,
 ) -> Result<Option<String>, Error> {
-    let is_kept = |decided: &&Decided| {
-        decided.outcome.decision == Decision::KeepOurs && passing.contains(&decided.key)
-    };
+    let is_kept =
+        |decided: &&Decided| decided.outcome.decision == Decision::KeepOurs && passing.contains(&decided.key);
     let kept: BTreeSet<&Key> = plan.packages.iter().filter(is_kept).map(|decided| &decided.key).collect();
     if kept.is_empty() {
         return Ok(None);
@@ -159,13 +161,30 @@ fn status_beside(
     Ok(Some(of_theirs.chain(of_base).flat_map(|stanza| [stanza, "\n\n"]).collect()))
 }
 
+/// Keeps the overlay's own `status`, which says that packages are the overlay's, too, where it is the same as the host's: that
+/// will say nothing of them when an extension has gone.
+fn keep_status(
+    files: &mut Vec<(PathBuf, DatabaseFile)>,
+    sides: &Sides<'_>,
+    status: &Path,
+) -> Result<(), IoError> {
+    let planned = files.iter().position(|(path, _)| path == status).map(|index| files.swap_remove(index).1);
+    let content = match planned {
+        Some(DatabaseFile::Content(content) | DatabaseFile::Own(content)) => content,
+        _ => sides.host.read(status, 256 << 20)?,
+    };
+    files.push((status.to_owned(), DatabaseFile::Own(content)));
+    Ok(())
+}
+
 fn stanzas(status: &str) -> impl Iterator<Item = &str> {
     status.split("\n\n").map(|stanza| stanza.trim_matches('\n')).filter(|stanza| !stanza.is_empty())
 }
 
 /// Whether a stanza is of one of some packages.
 fn is_of(stanza: &str, packages: &BTreeSet<&Key>) -> bool {
-    let field = |name: &str| stanza.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+    let field =
+        |name: &str| stanza.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
     let key = Key { name: field("Package:").to_owned(), arch: field("Architecture:").to_owned() };
     packages.contains(&key)
 }

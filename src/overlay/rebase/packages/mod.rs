@@ -78,6 +78,8 @@ impl From<String> for Line {
 pub(super) enum DatabaseFile {
     /// It has this content.
     Content(Vec<u8>),
+    /// The overlay has it with this content, even where the base's is the same.
+    Own(Vec<u8>),
     /// The base's is seen.
     Theirs,
     /// It is not there.
@@ -377,10 +379,12 @@ pub(super) fn edits(
             DatabaseFile::Content(content) if content.is_empty() && !is_in(layer.lower, &inside, None)? => {
                 Edit::Drop
             }
-            DatabaseFile::Content(content) if is_above && is_in(layer.upper, &inside, Some(content))? => {
+            DatabaseFile::Content(content) | DatabaseFile::Own(content)
+                if is_above && is_in(layer.upper, &inside, Some(content))? =>
+            {
                 continue;
             }
-            DatabaseFile::Content(content) => {
+            DatabaseFile::Content(content) | DatabaseFile::Own(content) => {
                 found.push((inside, Edit::Write(content.clone())));
                 continue;
             }
