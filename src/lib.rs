@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod event;
 pub mod extension;
+pub mod fetch;
 pub mod hooks;
 pub mod host;
 pub mod image;

@@ -10,6 +10,7 @@ mod directory;
 mod error;
 mod index;
 mod name;
+pub mod openpgp;
 mod sums;
 mod verify;
 

@@ -37,6 +37,11 @@ impl NewFile {
         Ok(NewFile { dir: dir.try_clone()?, name: name.to_owned(), aside, file, is_named })
     }
 
+    /// Takes a file that is being written under a name of its own in `dir`, `aside`.
+    pub fn adopt(dir: Root, name: &OsStr, aside: &OsStr, file: File) -> NewFile {
+        NewFile { dir, name: name.to_owned(), aside: aside.to_owned(), file, is_named: true }
+    }
+
     /// To write to.
     pub fn file(&self) -> &File {
         &self.file

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)]
 
 pub mod cache_makers;
+pub mod getent;
 pub mod systemctl;
 pub mod systemd_nspawn;
 pub mod systemd_sysext;

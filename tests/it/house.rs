@@ -19,6 +19,7 @@ const ROOMS: &[&str] = &[
     "hooks",
     "resolve",
     "image",
+    "fetch",
     "extension",
     "store",
     "layer",

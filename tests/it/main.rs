@@ -22,6 +22,7 @@ mod live;
 mod live_over_overlays;
 mod machine;
 mod man;
+mod openpgp;
 mod payload;
 mod rebase;
 mod rpm_host;

@@ -4,8 +4,7 @@ use std::path::Component;
 
 use super::{BTreeSet, Error, Fault, Finding, Libraries, Machine, Owners, Path, PathBuf, Started, Weight};
 use crate::extension::elf::Elf;
-use crate::extension::libraries::{Loaded, MissingLibrary, MissingVersion};
-use crate::sys::FileKind;
+use crate::extension::libraries::{Loaded, MissingLibrary, MissingVersion, newest_like, numbers};
 
 /// Programs that a person or a service starts are here; elsewhere there are examples, and tools of other programs.
 const PROGRAMS: &[&str] = &["bin", "sbin", "games", "libexec"];
@@ -123,41 +122,20 @@ impl Needs<'_> {
         loaded: &Loaded,
         least: Weight,
     ) -> Result<Finding, Error> {
-        let stack = self.libraries.stack();
         let first = loaded.objects.first();
         let interpreter = first.and_then(|object| object.elf.interpreter.as_deref());
         let Some(machine) = first.map(|object| object.elf.machine) else {
             return Ok(plain(missing, Weight::Problem, None, Vec::new()));
         };
-        let stem = stem(&missing.name);
-        let mut similar = BTreeSet::new();
-        let mut elsewhere = None;
-        for directory in self.libraries.usual_directories(interpreter, machine)? {
-            for name in stack.list(&directory)? {
-                let path = directory.join(&name);
-                let text = name.to_string_lossy();
-                if text.starts_with(stem) && text != missing.name && has_version(&text, stem) {
-                    similar.insert(text.into_owned());
-                }
-                let is_directory =
-                    stack.resolve(&path)?.is_some_and(|node| node.item.kind == FileKind::Directory);
-                let within = path.join(&missing.name);
-                if is_directory
-                    && elsewhere.is_none()
-                    && self.libraries.elf(&within)?.is_some_and(|(_, elf)| elf.machine == machine)
-                {
-                    elsewhere = Some(within);
-                }
-            }
-        }
+        let near = self.libraries.near(interpreter, machine, &missing.name)?;
         let own = self
             .own_libraries
             .iter()
             .find(|path| path.file_name().is_some_and(|name| name == &*missing.name));
         let elsewhere =
-            own.cloned().or(elsewhere).map(|path| path.strip_prefix("/").unwrap_or(&path).to_owned());
+            own.cloned().or(near.elsewhere).map(|path| path.strip_prefix("/").unwrap_or(&path).to_owned());
         let weight = if elsewhere.is_some() { least } else { Weight::Problem };
-        Ok(plain(missing, weight, elsewhere, shortest(similar)))
+        Ok(plain(missing, weight, elsewhere, near.similar))
     }
 
     fn missing_versions(&self, first: &MissingVersion, versions: Vec<String>) -> Result<Finding, Error> {
@@ -212,68 +190,4 @@ fn by_library(missing: &[MissingVersion]) -> Vec<(&MissingVersion, Vec<String>)>
         versions.sort_by_key(|version| std::cmp::Reverse(numbers(version)));
     }
     found
-}
-
-/// The newest version whose name begins alike: of `GLIBC_2.38`, others of `GLIBC_`.
-fn newest_like(version: &str, has: &[String]) -> Option<String> {
-    let prefix = version.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
-    if prefix.len() == version.len() || prefix.is_empty() {
-        return None;
-    }
-    let is_alike = |other: &&String| {
-        other
-            .strip_prefix(prefix)
-            .is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_digit()))
-    };
-    has.iter().filter(is_alike).max_by_key(|other| numbers(other)).cloned()
-}
-
-/// The numbers in a name, to compare versions by.
-fn numbers(text: &str) -> Vec<u64> {
-    let parts = text.split(|letter: char| !letter.is_ascii_digit()).filter(|part| !part.is_empty());
-    parts.map(|part| part.parse().unwrap_or(u64::MAX)).collect()
-}
-
-/// What the versions of a library's name have in common: `libreadline.so.` of `libreadline.so.8`.
-fn stem(name: &str) -> &str {
-    name.find(".so").map_or(name, |at| &name[..at + 3])
-}
-
-/// Whether a name is the stem and a version: `libc.so.6`, not `libc.so`, `libcap.so.2`.
-fn has_version(name: &str, stem: &str) -> bool {
-    name.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.'))
-}
-
-/// Of `libx.so.1` and `libx.so.1.2.3`, which is usually the file that it links to, the first.
-fn shortest(names: BTreeSet<String>) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    for name in names {
-        if !found.iter().any(|shorter| name.starts_with(&format!("{shorter}."))) {
-            found.push(name);
-        }
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_newest_version_of_a_kind_is_told() {
-        let has = ["GLIBC_2.2.5", "GLIBC_2.9", "GLIBC_2.36", "GLIBC_PRIVATE", "OTHER_9"].map(str::to_owned);
-        for (version, newest) in
-            [("GLIBC_2.38", Some("GLIBC_2.36")), ("GLIBC_PRIVATE", None), ("CXX_1", None)]
-        {
-            assert_eq!(newest_like(version, &has).as_deref(), newest, "{version}");
-        }
-    }
-
-    #[test]
-    fn other_versions_of_a_library_are_told_once() {
-        let names = ["libx.so.1", "libx.so.1.2", "libx.so.12", "libx.so.2.0"].map(str::to_owned);
-        assert_eq!(shortest(names.into()), ["libx.so.1", "libx.so.12", "libx.so.2.0"]);
-        assert_eq!(stem("libreadline.so.8"), "libreadline.so");
-        assert!(has_version("libx.so.1", "libx.so") && !has_version("libx.so", "libx.so"));
-    }
 }

@@ -6,7 +6,10 @@
 
 mod cache;
 mod load;
+mod near;
 mod search;
 
 pub use load::{Loaded, MissingLibrary, MissingVersion, Object};
+pub(in crate::extension) use near::numbers;
+pub use near::{Near, newest_like};
 pub use search::Libraries;

@@ -35,6 +35,7 @@ pub use error::{Error, KeyProblem, TableProblem, TreeProblem};
 pub use gpt::{NO_AUTO, READ_ONLY};
 pub use guid::Guid;
 pub use read::{Ddi, Part};
+pub(crate) use signature::base64;
 pub use signature::{Certificate, Fingerprint, Signature, SignatureProblem, Signer, TRUSTED, Trusted};
 pub use table::{Flaw, Partition, Table};
 pub use types::{Architecture, Designator, Kind, Role};

@@ -7,7 +7,7 @@
 //! Signed are the digits of the root hash, as text. The certificate is not in it: who checks has it already, and finds it
 //! by the SHA-256 of its DER form.
 
-mod base64;
+pub(crate) mod base64;
 mod certificate;
 mod der;
 mod key;
