@@ -25,6 +25,16 @@ pub struct Bare {
 
 /// Whether a mount is what systemd lays where extensions are merged.
 pub fn is_extensions(mount: &Mount) -> bool {
+    is_of_extensions(mount) && mount.root == Path::new("/")
+}
+
+/// Whether a mount is a directory of such a one: where that can be written, systemd keeps what it notes there (`.systemd-sysext`)
+/// read-only.
+pub fn is_inside_extensions(mount: &Mount) -> bool {
+    is_of_extensions(mount) && mount.root != Path::new("/")
+}
+
+fn is_of_extensions(mount: &Mount) -> bool {
     mount.kind == "overlay" && (mount.source == "sysext" || mount.source == "confext")
 }
 

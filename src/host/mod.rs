@@ -8,7 +8,7 @@ mod packages;
 pub mod selinux;
 
 pub use base::{Base, BaseKind};
-pub use extensions::{Bare, below_extensions, is_extensions};
+pub use extensions::{Bare, below_extensions, is_extensions, is_inside_extensions};
 pub use os_release::OsRelease;
 pub use packages::PackageSystem;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::folder::RUN;
 use super::stack::{self, Lower};
-use crate::host::{below_extensions, is_extensions};
+use crate::host::{below_extensions, is_extensions, is_inside_extensions};
 use crate::sys::{Mount, MountFlags, MountTable};
 
 /// The directory of an overlay that holds its layers.
@@ -153,6 +153,8 @@ fn part(
     match mount.kind.as_str() {
         // Looking into one that is not mounted yet would mount it on the host.
         "autofs" => None,
+        // It is seen with the rest of what is merged.
+        _ if is_inside_extensions(mount) => None,
         kind if is_kernel_window(kind) => Some(Part::Own { point, recursive: false }),
         _ if is_strictly_below_any(&point, NOT_THE_HOST) || !is_dir(&mount.point) || !has_name(&point) => {
             Some(Part::ReadOnly { point })
@@ -299,7 +301,8 @@ mod tests {
         let table = format!(
             "{TABLE}20 1 0:20 / /usr ro - overlay sysext ro,lowerdir=/x:/usr\n\
              21 6 0:21 / /var/opt ro - overlay sysext ro,lowerdir=/x:/var/opt\n\
-             22 8 0:22 / /home ro - overlay sysext ro,lowerdir=/x:/home\n"
+             22 8 0:22 / /home ro - overlay sysext ro,lowerdir=/x:/home\n\
+             23 20 0:20 /.systemd-sysext /usr/.systemd-sysext ro - overlay sysext ro,lowerdir=/x:/usr\n"
         );
         let parts = survey(&MountTable::parse(&table), Path::new("/"), &[], |_| true);
         let part_of = |point: &str| {
@@ -310,6 +313,7 @@ mod tests {
         assert_eq!(part_of("/usr"), Some("/".into()));
         assert_eq!(part_of("/var/opt"), Some("/var".into()));
         assert_eq!((part_of("/home"), part_of("/var")), (None, None));
+        assert!(parts.iter().all(|part| !part.point().starts_with("/usr/.systemd-sysext")));
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub(super) struct Layer<'a> {
     pub(super) lower: &'a Root,
     /// Mount points of other layers below this one.
     pub(super) others: &'a [PathBuf],
+    /// The whole base without the extensions that are merged over it, where any are.
+    pub(super) bare: Option<&'a Root>,
 }
 
 impl Layer<'_> {
@@ -64,10 +66,9 @@ pub(super) struct LayerPlan {
     pub(super) beside: Vec<(PathBuf, Had)>,
 }
 
-/// Plans it; `bare` is the base without the extensions that are merged over it, where any are.
+/// Plans it.
 pub(super) fn plan(
     layer: Layer<'_>,
-    bare: Option<&Root>,
     read: &Upper,
     seen: &SeenFiles,
     owned: &dyn Ownership,
@@ -76,7 +77,6 @@ pub(super) fn plan(
 ) -> Result<LayerPlan, pkgdb::Error> {
     let mut planning = Planning {
         layer,
-        bare,
         nodes: read.paths().collect(),
         above: Place::top(layer.upper),
         below: Place::top(layer.lower),
@@ -102,7 +102,6 @@ pub(super) fn plan(
 
 struct Planning<'a> {
     layer: Layer<'a>,
-    bare: Option<&'a Root>,
     nodes: HashMap<PathBuf, &'a Node>,
     above: Place<'a>,
     below: Place<'a>,
@@ -189,7 +188,8 @@ impl Planning<'_> {
             _ => attributes == Some(own_attributes),
         };
         let owners = owned.owners(&whole, own.as_ref().map(|_| (dir, name)))?;
-        let is_passing = has != Content::Absent && is_passing(self.bare, &whole, &mut self.below, name)?;
+        let is_passing =
+            has != Content::Absent && is_passing(self.layer.bare, &whole, &mut self.below, name)?;
         let facts = Facts { own: own.as_ref(), same_attributes, had, has: &has, is_passing, owners };
         let (save, offer) = owned.endings();
         let mut beside = |ending: &str| {

@@ -122,12 +122,12 @@ impl Rebase {
         let noted = if seen.is_known() { shown::read(&layers)? } else { BTreeMap::new() };
         let shown = noted.into_iter().filter(|(path, _)| packages.named.contains(path)).collect();
         for (side, upper) in sides.into_iter().zip(read) {
-            let layer = side.layer();
+            let layer = files::Layer { bare, ..side.layer() };
             rebase.pending.extend(caches::commands(|path| {
                 layer.inside(path).is_some_and(|inside| upper.has_file(&inside))
             }));
             let owned = packages.owned.as_ref();
-            let mut planned = files::plan(layer, bare, &upper, &seen, owned, &packages.diverted, &shown)?;
+            let mut planned = files::plan(layer, &upper, &seen, owned, &packages.diverted, &shown)?;
             accounts::plan(&layer, &layers, &seen, &mut planned)?;
             planned.edits.extend(packages::edits(&layer, &packages.database, names)?);
             edit::order(&mut planned.edits);

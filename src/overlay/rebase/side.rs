@@ -48,6 +48,7 @@ impl Side {
     }
 
     pub(super) fn layer(&self) -> files::Layer<'_> {
-        files::Layer { point: &self.point, upper: &self.upper, lower: &self.lower, others: &self.others }
+        let Side { point, upper, lower, others, .. } = self;
+        files::Layer { point, upper, lower, others, bare: None }
     }
 }

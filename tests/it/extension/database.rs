@@ -193,6 +193,8 @@ fn overlays_are_one_thing(tree: &str) {
         fs::write(place.join("plain"), "").expect("ours");
         let image = build(tree, place, "tools", &["base/x86_64/lab-tool-1.0-1.x86_64.rpm"], &["--replace"]);
         fs::rename(&image, place.join("share").join(image.file_name().expect("a name"))).expect("ours");
+        // What is about files alone is the same over dpkg.
+        fs::write(place.join("share/packages-alone"), "").expect("ours");
     });
 }
 
