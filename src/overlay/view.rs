@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::assemble::{FEATURES, new_upper};
-use super::diff::{uppers, without_submounts};
+use super::diff::without_submounts;
 use super::folder::run_directory;
 use super::parts::{ExtendedPart, laid, part_upper};
 use super::{Error, Overlay, Presence, layers};
 use crate::host::Host;
 use crate::sys::{
-    MountFlags, Namespaces, OverlaySpec, Propagation, Root, Tree, attach, leave_for_new, mount_overlay,
-    new_filesystem, set_propagation,
+    MountFlags, Namespaces, OverlaySpec, Propagation, Root, Tree, attach, clone_tree, leave_for_new,
+    mount_overlay, new_filesystem, set_flags, set_propagation,
 };
 
 /// Shows an overlay's view over a host to `read`, and the host as it is seen beside it, while nobody is in the overlay, and nobody
@@ -67,8 +67,11 @@ fn put_together(overlay: &Root, host: &Host) -> Result<Root, Error> {
     attach(&ram, &place, place.path())?;
     let ram = Root::from_fd(ram.into_fd(), place.path());
     ram.make_dir("view", 0o700)?;
-    let mut view: Option<Root> = None;
-    for (point, tree) in trees(overlay, host)? {
+    let trees = trees(overlay, host)?;
+    // What was saved of an unlocked host may have no layer for the root.
+    let has_root = trees.first().is_some_and(|(point, _)| point == Path::new("/"));
+    let mut view = if has_root { None } else { Some(root_alone(host, &ram)?) };
+    for (point, tree) in trees {
         // By their paths, the root is the first.
         let target = match &view {
             None => ram.open_dir("view")?,
@@ -86,14 +89,12 @@ fn put_together(overlay: &Root, host: &Host) -> Result<Root, Error> {
 
 /// All layers of an overlay, mounted over a host, by their paths.
 fn trees(overlay: &Root, host: &Host) -> Result<Vec<(PathBuf, Tree)>, Error> {
-    let on_disk = uppers(overlay)?;
     let mut works = BTreeMap::new();
     for part in ExtendedPart::all(host) {
-        if on_disk.iter().any(|(point, _)| *point == part.holder) {
-            let covered = without_submounts(host, &part.holder)?;
-            let upper = part_upper(overlay, &part, &covered)?;
-            works.extend(upper.map(|upper| (part.point, upper.work)));
-        }
+        let covered = without_submounts(host, &part.holder)?;
+        new_upper(overlay, &layers::directory_name(&part.holder), &covered)?;
+        let upper = part_upper(overlay, &part, &covered)?;
+        works.extend(upper.map(|upper| (part.point, upper.work)));
     }
     let mut laid = laid(overlay, host)?;
     // The kernel warns of an upper that lies in another which is mounted, and not where that comes later.
@@ -118,4 +119,13 @@ fn trees(overlay: &Root, host: &Host) -> Result<Vec<(PathBuf, Tree)>, Error> {
     }
     found.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok(found)
+}
+
+/// Attaches what the host has at its root, without what is mounted below.
+fn root_alone(host: &Host, ram: &Root) -> Result<Root, Error> {
+    let point = Path::new("/");
+    let tree = clone_tree(host.root.open_exact(point)?, point, false)?;
+    set_flags(&tree, MountFlags::READ_ONLY, MountFlags::default(), false, point)?;
+    attach(&tree, &ram.open_dir("view")?, point)?;
+    Ok(Root::from_fd(tree.into_fd(), "/"))
 }

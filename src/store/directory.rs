@@ -99,6 +99,9 @@ impl Store {
         let beside = Manifest::beside(path)?;
         let name = name_of(path, beside.as_ref())?;
         let described = describe(&contents, &name, &name.to_string(), path)?;
+        // One that cannot be read says nothing.
+        let inside = Manifest::inside(&contents, name.name.as_str()).ok().flatten();
+        check_version(inside.as_ref(), &name, path)?;
         if !contents.is_as_built(&file)? {
             return Err(Error::Damaged(path.to_owned()));
         }
@@ -124,9 +127,7 @@ impl Store {
             return Ok(added(false));
         }
         let beside = beside.filter(|manifest| is_of(manifest, sha256));
-        // One that cannot be read says nothing.
-        let inside = || Manifest::inside(&contents, name.name.as_str()).ok().flatten();
-        let manifest = beside.or_else(inside);
+        let manifest = beside.or(inside);
         let mut entry = Entry { size, sha256: sha256.to_string(), ..described.entry.clone() };
         if let Some(mut manifest) = manifest {
             manifest.image = Some(Image { file: file.clone(), size, sha256: sha256.to_string() });
@@ -231,6 +232,17 @@ impl Store {
 
     fn sums(&self) -> String {
         sums_of(&self.index).to_text()
+    }
+}
+
+/// Refuses an image that was given the name of another version: what is newer, and what may go, is told by that.
+fn check_version(inside: Option<&Manifest>, name: &ImageName, path: &Path) -> Result<(), Error> {
+    match inside {
+        Some(manifest) if !manifest.version.is_empty() && manifest.version != name.version => {
+            let (says, named) = (manifest.version.clone(), name.version.clone());
+            Err(Error::OtherVersion { path: path.to_owned(), says, named })
+        }
+        _ => Ok(()),
     }
 }
 
