@@ -15,6 +15,7 @@ use rustix::fs::{AtFlags, unlinkat};
 use rustix::io::Errno;
 
 use super::Error;
+use super::beside::beside;
 use super::describe::{self, describe};
 use super::index::{Entry, FORMAT, INDEX, Index, Signed};
 use super::name::ImageName;
@@ -25,7 +26,7 @@ use crate::extension::matching::Mismatch;
 use crate::extension::{ImageFiles, order};
 use crate::package::Identity;
 use crate::package::digest::Algorithm;
-use crate::sys::{Context, Lock, NewFile, Root, copy_content, replace_public};
+use crate::sys::{Context, IoError, Lock, NewFile, Root, copy_content, replace_public};
 
 /// More than this is no index.
 pub(super) const LARGEST_INDEX: u64 = 256 << 20;
@@ -33,10 +34,12 @@ pub(super) const LARGEST_INDEX: u64 = 256 << 20;
 /// A store that is being changed.
 #[derive(Debug)]
 pub struct Store {
-    dir: Root,
-    index: Index,
+    pub(super) dir: Root,
+    pub(super) index: Index,
     /// Files that get their names when all is carried out.
-    new: Vec<NewFile>,
+    pub(super) new: Vec<NewFile>,
+    /// Of how many older versions an image gets patches.
+    pub(super) patches: usize,
     /// Files that go then.
     gone: Vec<String>,
     is_changed: bool,
@@ -73,6 +76,7 @@ impl Store {
             dir,
             index: Index { format: FORMAT, ..Index::default() },
             new: Vec::new(),
+            patches: 0,
             gone: Vec::new(),
             is_changed: true,
         };
@@ -84,12 +88,26 @@ impl Store {
         let dir = Root::open(path)?;
         let lock = lock(&dir)?;
         let index = read_index(&dir)?.index;
-        Ok(Store { dir, index, new: Vec::new(), gone: Vec::new(), is_changed: false, _lock: lock })
+        Ok(Store {
+            dir,
+            index,
+            new: Vec::new(),
+            patches: 0,
+            gone: Vec::new(),
+            is_changed: false,
+            _lock: lock,
+        })
     }
 
     /// What is in it.
     pub fn index(&self) -> &Index {
         &self.index
+    }
+
+    /// Has images that are added get patches, which make them of so many older versions each.
+    #[must_use]
+    pub fn with_patches(self, patches: usize) -> Store {
+        Store { patches, ..self }
     }
 
     /// Adds an image, with the manifest beside it or in it. It is there when all is carried out.
@@ -134,6 +152,7 @@ impl Store {
             entry.packages = describe::packages(&manifest);
             entry.manifest = Some(self.add_manifest(&file, &manifest)?.to_string());
         }
+        self.add_beside(&mut entry, copy.file())?;
         self.index.put(entry);
         self.new.push(copy);
         self.is_changed = true;
@@ -192,6 +211,7 @@ impl Store {
         for entry in &gone {
             self.gone.push(entry.file.clone());
             self.gone.extend(entry.manifest.is_some().then(|| manifest_of(entry)));
+            self.gone.extend(beside(entry).map(|(file, _)| file.clone()));
         }
         gone.into_iter().map(|entry| entry.file).collect()
     }
@@ -253,6 +273,7 @@ pub(super) fn sums_of(index: &Index) -> Sums {
         sums.0.extend(entry.digest().map(|digest| (entry.file.clone(), digest)));
         let manifest = entry.manifest.as_deref().and_then(Identity::parse);
         sums.0.extend(manifest.map(|digest| (manifest_of(entry), digest)));
+        sums.0.extend(beside(entry).filter_map(|(file, digest)| Some((file.clone(), digest?))));
     }
     sums
 }
@@ -300,7 +321,7 @@ fn is_of(manifest: &Manifest, image: Identity) -> bool {
 }
 
 /// The SHA-256 of a file.
-pub(super) fn digest_of(file: &File, path: &Path) -> Result<Identity, Error> {
+pub(super) fn digest_of(file: &File, path: &Path) -> Result<Identity, IoError> {
     let digest = Algorithm::Sha256.digest_file(file, path)?;
     Ok(Identity::parse(&digest.to_string()).expect("a SHA-256 is one"))
 }

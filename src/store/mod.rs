@@ -5,19 +5,23 @@
 //! `NAME_VERSION_ARCHITECTURE.raw`, their digests in `SHA256SUMS`. What counts is `index.json`, which appears by one rename;
 //! the rest of a store is made of it, and made again where somebody was killed in between.
 
+pub mod delta;
+
+mod beside;
 mod describe;
 mod directory;
 mod error;
 mod index;
 mod name;
 pub mod openpgp;
+pub mod publish;
 mod sums;
 mod verify;
 
 pub use describe::{Described, describe};
 pub use directory::{Added, Store, read};
 pub use error::Error;
-pub use index::{Entry, Index, Package, Signed};
+pub use index::{Beside, Compressor, Entry, Index, Package, PatchFile, Signed};
 pub use name::ImageName;
 pub use sums::{BadSums, SUMS, Sums};
 pub use verify::{Flaw, Report, verify};

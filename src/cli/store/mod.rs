@@ -2,6 +2,7 @@
 
 mod change;
 mod list;
+mod publish;
 mod verify;
 
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ enum Verb {
     Prune(change::PruneArguments),
     List(list::Arguments),
     Verify(verify::Arguments),
+    Publish(publish::Arguments),
 }
 
 pub(super) fn run(_place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
@@ -40,5 +42,6 @@ pub(super) fn run(_place: &Place, arguments: &Arguments) -> Result<ExitCode, Err
         Verb::Prune(arguments) => change::prune(arguments),
         Verb::List(arguments) => list::run(arguments),
         Verb::Verify(arguments) => verify::run(arguments),
+        Verb::Publish(arguments) => publish::run(arguments),
     }
 }
