@@ -381,8 +381,8 @@ if [ ! -e /results/packages-alone ]; then
     step other-ways other_ways
     step of-an-earlier-version of_an_earlier_version
     step live live
+    step live-packages live_packages
+    step separate separate
 fi
-step live-packages live_packages
-step separate separate
 step unchanged unchanged
 finish
