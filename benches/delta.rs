@@ -17,7 +17,7 @@ use onlay::fetch::{Address, Options, Source};
 use onlay::package::Identity;
 use onlay::store::Entry;
 use onlay::store::delta::{self, Image, Old};
-use server::{Request, Server, file};
+use server::{Reply, Request, Server, file};
 
 #[path = "../tests/it/fetch/server.rs"]
 #[allow(dead_code)]
@@ -64,7 +64,9 @@ impl Comparison<'_> {
         let server = Server::start(move |request: &Request| {
             let reply = file(&top, request);
             counted.fetch_add(reply.body.len() as u64, Ordering::Relaxed);
-            reply
+            // zsync waits for the end of the connection.
+            let is_last = request.header("connection").is_some_and(|word| word.eq_ignore_ascii_case("close"));
+            Reply { without_length: is_last, ..reply }
         });
         Comparison { old, new, place, server, bytes }
     }
