@@ -29,6 +29,13 @@ pub struct Index {
     /// The last day on which it is to be believed, `YYYY-MM-DD`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_before: Option<String>,
+    /// For how many days it is to be believed from when it is signed; that day moves on with each signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_before_days: Option<u32>,
+    /// Fingerprints of the keys that sign it, as the store remembers them; the first one also signs `SHA256SUMS`. Nobody trusts
+    /// a key for standing here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
     /// The images, by their file names.
     pub images: Vec<Entry>,
 }

@@ -5,19 +5,26 @@
 //! `NAME_VERSION_ARCHITECTURE.raw`, their digests in `SHA256SUMS`. What counts is `index.json`, which appears by one rename;
 //! the rest of a store is made of it, and made again where somebody was killed in between.
 
+mod best_before;
+mod carry_out;
 mod describe;
 mod directory;
 mod error;
 mod index;
 mod name;
 pub mod openpgp;
+mod signing;
 mod sums;
 mod verify;
+mod verify_lists;
 
+pub use best_before::{BestBefore, is_over};
 pub use describe::{Described, describe};
 pub use directory::{Added, Store, read};
 pub use error::Error;
 pub use index::{Entry, Index, Package, Signed};
 pub use name::ImageName;
+pub use signing::{KEYRING, KEYS, SIGNATURES, read_key};
 pub use sums::{BadSums, SUMS, Sums};
 pub use verify::{Flaw, Report, verify};
+pub use verify_lists::Checked;

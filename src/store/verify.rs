@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
+use std::time::SystemTime;
 
 use super::Error;
+use super::best_before::PREFIX;
 use super::describe::describe;
 use super::directory::{LARGEST_INDEX, digest_of, read_index, sums_of};
 use super::index::{Entry, INDEX, Index};
 use super::name::ImageName;
+use super::openpgp::{Certificates, Refusal};
 use super::sums::{SUMS, Sums};
+use super::verify_lists::{Checked, Trust};
 use crate::extension::ImageFiles;
 use crate::package::Identity;
 use crate::sys::{Context, FileKind, Root, with_causes};
@@ -23,6 +27,12 @@ pub struct Report {
     pub bytes: u64,
     /// Whether it has an index.
     pub has_index: bool,
+    /// The signatures that it has.
+    pub signatures: Vec<Checked>,
+    /// Whether anybody's key was there to check them with.
+    pub has_keys: bool,
+    /// The last day on which it is to be believed.
+    pub best_before: Option<String>,
     /// What is wrong.
     pub flaws: Vec<Flaw>,
 }
@@ -34,6 +44,36 @@ pub enum Flaw {
     /// A list of digests is missing.
     #[error("SHA256SUMS is missing")]
     NoSums,
+    /// A list that nobody has signed who is trusted.
+    #[error("{0} is not signed by anybody who is trusted")]
+    Unsigned(&'static str),
+    /// A signature of one of several keys is missing.
+    #[error("{file} is not signed by {key}, which signs the store")]
+    NotSignedBy {
+        /// The list.
+        file: &'static str,
+        /// The key's fingerprint.
+        key: String,
+    },
+    /// A signature that does not count.
+    #[error("{file}: {refusal}")]
+    Refused {
+        /// The file that has it.
+        file: String,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The store is old.
+    #[error("it was best before {0}, which is over")]
+    Over(String),
+    /// A flaw in a directory below.
+    #[error("{directory}: {flaw}")]
+    In {
+        /// The directory.
+        directory: String,
+        /// The flaw.
+        flaw: Box<Flaw>,
+    },
     /// A list that is none.
     #[error("{file} is none: {problem}")]
     Unreadable {
@@ -72,13 +112,49 @@ pub enum Flaw {
     },
 }
 
-/// Looks at all of a store. Only reads.
-pub fn verify(path: &Path) -> Result<Report, Error> {
+/// Looks at all of a store, or of a directory of such. Only reads. Signatures are checked by the keys that are given, or else by those
+/// that the store names itself.
+pub fn verify(path: &Path, given: Option<&Certificates>, now: SystemTime) -> Result<Report, Error> {
     let dir = Root::open(path)?;
+    let has_lists = |dir: &Root| dir.exists(INDEX) || dir.exists(SUMS);
+    if has_lists(&dir) {
+        return verify_one(&dir, given, now);
+    }
     let mut report = Report::default();
-    let index = match read_index(&dir) {
+    let mut found = false;
+    for entry in dir.entries()? {
+        let Ok(below) = dir.open_child(&entry.name) else { continue };
+        if has_lists(&below) {
+            found = true;
+            report.take(&entry.name.to_string_lossy(), verify_one(&below, given, now)?);
+        }
+    }
+    if found { Ok(report) } else { Err(Error::None(path.to_owned())) }
+}
+
+impl Report {
+    /// Takes what was found of a store in a directory below.
+    fn take(&mut self, directory: &str, below: Report) {
+        self.images += below.images;
+        self.bytes += below.bytes;
+        self.has_index |= below.has_index;
+        self.has_keys |= below.has_keys;
+        // The day that comes first.
+        self.best_before = [self.best_before.take(), below.best_before].into_iter().flatten().min();
+        let named = |checked: Checked| Checked { file: format!("{directory}/{}", checked.file), ..checked };
+        self.signatures.extend(below.signatures.into_iter().map(named));
+        let inside = |flaw| Flaw::In { directory: directory.to_owned(), flaw: Box::new(flaw) };
+        self.flaws.extend(below.flaws.into_iter().map(inside));
+    }
+}
+
+fn verify_one(dir: &Root, given: Option<&Certificates>, now: SystemTime) -> Result<Report, Error> {
+    let trust = Trust::of(dir, given, now);
+    let mut report = Report { has_keys: !trust.certificates.is_empty(), ..Report::default() };
+    let index = match read_index(dir) {
         Ok(signed) => {
             report.has_index = true;
+            trust.look_at_index(&signed, &mut report);
             Some(signed.index)
         }
         Err(Error::None(_)) => None,
@@ -88,14 +164,14 @@ pub fn verify(path: &Path) -> Result<Report, Error> {
         }
         Err(error) => return Err(error),
     };
-    let sums = read_sums(&dir, &mut report)?;
+    let sums = read_sums(&trust, &mut report)?;
     if let (Some(index), Some(sums)) = (&index, &sums) {
         compare(&sums_of(index), sums, &mut report);
     }
     let listed = sums.or_else(|| index.as_ref().map(sums_of));
-    let Some(listed) = listed else { return Err(Error::None(path.to_owned())) };
+    let Some(listed) = listed else { return Err(Error::None(dir.path().to_owned())) };
     for (file, digest) in &listed.0 {
-        look_at(&dir, file, *digest, index.as_ref(), &mut report)?;
+        look_at(dir, file, *digest, index.as_ref(), &mut report)?;
     }
     for entry in dir.entries()? {
         let name = entry.name.to_string_lossy();
@@ -110,8 +186,8 @@ fn is_image(file: &str) -> bool {
     file.strip_suffix(".raw").is_some()
 }
 
-fn read_sums(dir: &Root, report: &mut Report) -> Result<Option<Sums>, Error> {
-    let text = match dir.read(SUMS, LARGEST_INDEX) {
+fn read_sums(trust: &Trust<'_>, report: &mut Report) -> Result<Option<Sums>, Error> {
+    let text = match trust.dir.read(SUMS, LARGEST_INDEX) {
         Err(error) if error.is_not_found() => {
             report.flaws.push(Flaw::NoSums);
             return Ok(None);
@@ -119,7 +195,10 @@ fn read_sums(dir: &Root, report: &mut Report) -> Result<Option<Sums>, Error> {
         other => other?,
     };
     match Sums::parse(&text) {
-        Ok(sums) => Ok(Some(sums)),
+        Ok(sums) => {
+            trust.look_at_sums(&text, &sums, report)?;
+            Ok(Some(sums))
+        }
         Err(problem) => {
             let problem = problem.to_string();
             report.flaws.push(Flaw::Unreadable { file: SUMS.to_owned(), problem });
@@ -130,7 +209,8 @@ fn read_sums(dir: &Root, report: &mut Report) -> Result<Option<Sums>, Error> {
 
 fn compare(index: &Sums, sums: &Sums, report: &mut Report) {
     let names: BTreeSet<&String> = index.0.keys().chain(sums.0.keys()).collect();
-    let is_of_image = |name: &str| is_image(name.strip_suffix(".json").unwrap_or(name));
+    let is_of_image =
+        |name: &str| is_image(name.strip_suffix(".json").unwrap_or(name)) || name.starts_with(PREFIX);
     for name in names.into_iter().filter(|name| is_of_image(name)) {
         if index.0.get(name) != sums.0.get(name) {
             report.flaws.push(Flaw::Disagreed(name.clone()));
@@ -150,7 +230,7 @@ fn look_at(
     let stat = dir.lstat_exact(Path::new(file))?;
     let Some(stat) = stat.filter(|stat| FileKind::of(stat) == FileKind::File) else {
         // That a list is fresh is said by a name, which need not be a file.
-        if !file.starts_with("BEST-BEFORE-") {
+        if !file.starts_with(PREFIX) {
             report.flaws.push(Flaw::Missing(file.to_owned()));
         }
         return Ok(());

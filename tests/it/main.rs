@@ -32,6 +32,7 @@ mod selinux;
 mod shell;
 mod squashfs;
 mod store;
+mod store_signing;
 mod system_calls;
 mod tree;
 #[cfg(target_arch = "x86_64")]

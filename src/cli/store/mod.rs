@@ -1,7 +1,10 @@
 //! `onlay store`: directories of extension images that any web server can show.
 
 mod change;
+mod key;
+mod keys;
 mod list;
+mod sign;
 mod verify;
 
 use std::process::ExitCode;
@@ -15,7 +18,8 @@ use super::report::Error;
 ///
 /// A store has images as NAME_VERSION_ARCHITECTURE.raw, their digests in
 /// SHA256SUMS, and an index by which a client chooses. systemd-sysupdate and
-/// importctl read it, too. No root is needed.
+/// importctl read it, too. Both lists are signed (OpenPGP), if the store has a
+/// key. No root is needed.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -28,6 +32,8 @@ enum Verb {
     Add(change::AddArguments),
     Remove(change::RemoveArguments),
     Prune(change::PruneArguments),
+    Sign(sign::Arguments),
+    Key(key::Arguments),
     List(list::Arguments),
     Verify(verify::Arguments),
 }
@@ -38,6 +44,8 @@ pub(super) fn run(_place: &Place, arguments: &Arguments) -> Result<ExitCode, Err
         Verb::Add(arguments) => change::add(arguments),
         Verb::Remove(arguments) => change::remove(arguments),
         Verb::Prune(arguments) => change::prune(arguments),
+        Verb::Sign(arguments) => sign::run(arguments),
+        Verb::Key(arguments) => key::run(arguments),
         Verb::List(arguments) => list::run(arguments),
         Verb::Verify(arguments) => verify::run(arguments),
     }
