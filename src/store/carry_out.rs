@@ -36,7 +36,6 @@ impl Store {
     }
 
     pub(super) fn carry_out(&mut self, now: SystemTime) -> Result<(), Error> {
-        let former = self.index.best_before.clone();
         if self.is_changed || !self.index.keys.is_empty() {
             best_before::renew(&mut self.index, now)?;
             self.index.serial += 1;
@@ -54,11 +53,6 @@ impl Store {
         self.publish_keys()?;
         replace_public(&self.dir, INDEX, MODE, &index.to_text())?;
         self.swap_lists(lists)?;
-        self.gone.extend(
-            former
-                .filter(|day| self.index.best_before.as_ref() != Some(day))
-                .map(|day| best_before::file_of(&day)),
-        );
         let gone: Vec<String> = self.gone.drain(..).collect();
         gone.iter().try_for_each(|name| self.unlink(name))?;
         self.sweep()
@@ -129,11 +123,13 @@ impl Store {
         Ok(())
     }
 
-    /// Removes what somebody who was killed has left aside. Nobody else writes here now.
+    /// Removes what somebody who was killed has left aside (nobody else writes here now), and days before which it is best no more.
     fn sweep(&self) -> Result<(), Error> {
+        let day = self.index.best_before.as_deref().map(best_before::file_of);
         for entry in self.dir.entries()? {
             let name = entry.name.to_string_lossy();
-            if name.starts_with('.') && name.ends_with(".new") {
+            let is_day = name.starts_with(best_before::PREFIX) && Some(&*name) != day.as_deref();
+            if is_day || name.starts_with('.') && name.ends_with(".new") {
                 self.unlink(&name)?;
             }
         }
