@@ -75,7 +75,7 @@ impl Store {
     /// know, however good another one in it is.
     fn new_lists(&self, now: SystemTime) -> Result<Vec<NewFile>, Error> {
         let sums = sums_of(&self.index).to_text();
-        let mut contents = vec![(SUMS, sums.clone().into_bytes())];
+        let mut contents = Vec::new();
         if let Some(signer) = self.find_signers()?.first() {
             let failed = |source| Error::Sign { key: signer.fingerprint(), source };
             let signature = signer.sign(sums.as_bytes(), now).map_err(failed)?;
@@ -84,6 +84,8 @@ impl Store {
                 contents.push((name, if is_armoured { armour() } else { signature.clone() }));
             }
         }
+        // After the first signature: `swap_lists` says why.
+        contents.insert(contents.len().min(1), (SUMS, sums.into_bytes()));
         let ready = |(name, content): (&str, Vec<u8>)| {
             let mut file = NewFile::create(&self.dir, OsStr::new(name))?;
             file.file().write_all(&content).context("write", file.path())?;
@@ -94,10 +96,10 @@ impl Store {
     }
 
     /// Puts the list and its signatures into their places: two files cannot be replaced at once, so a reader can have one of either
-    /// kind. What can be done is to let nothing come between but the renames themselves, and to take the list first: readers ask
-    /// for it first, so that who has got the old list, and asks for its signature a little later, meets the new signature only if
-    /// both renames happened in between; the other way round, one of them would be enough. Each signature follows in the order in
-    /// which it is likely to be asked for. `index.json` has its signatures in itself, and none of this.
+    /// kind. What can be done is to let nothing come between but the renames themselves, and to have as few of them as can be between
+    /// the list and what is read with it. systemd-pull asks for the list and a signature at once, and gets them in either order; so
+    /// the list takes its place between the two signatures that are asked for first, by systemd up to 257 and from 258 on, and
+    /// the others follow. `index.json` has its signatures in itself, and none of this.
     fn swap_lists(&self, lists: Vec<NewFile>) -> Result<(), Error> {
         for file in lists {
             file.swap()?;

@@ -131,6 +131,17 @@ impl Index {
 }
 
 impl Entry {
+    /// The hosts that it is for, in a few words.
+    pub fn host(&self) -> String {
+        let field = |name: &str| self.release.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        match (field("ID"), field("SYSEXT_LEVEL").or(field("CONFEXT_LEVEL")), field("VERSION_ID")) {
+            (Some("_any"), ..) => "any host".to_owned(),
+            (Some(id), Some(level), _) => format!("{id}, level {level}"),
+            (Some(id), None, Some(version)) => format!("{id} {version}"),
+            (id, ..) => id.unwrap_or_default().to_owned(),
+        }
+    }
+
     /// Its SHA-256; `None` where what it says is none.
     pub fn digest(&self) -> Option<Identity> {
         Identity::parse(&self.sha256)

@@ -1,9 +1,11 @@
 //! `onlay store`: directories of extension images that any web server can show.
 
 mod change;
+mod export;
 mod key;
 mod keys;
 mod list;
+mod serve;
 mod sign;
 mod verify;
 
@@ -36,6 +38,8 @@ enum Verb {
     Key(key::Arguments),
     List(list::Arguments),
     Verify(verify::Arguments),
+    Export(export::Arguments),
+    Serve(serve::Arguments),
 }
 
 pub(super) fn run(_place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
@@ -48,5 +52,7 @@ pub(super) fn run(_place: &Place, arguments: &Arguments) -> Result<ExitCode, Err
         Verb::Key(arguments) => key::run(arguments),
         Verb::List(arguments) => list::run(arguments),
         Verb::Verify(arguments) => verify::run(arguments),
+        Verb::Export(arguments) => export::run(arguments),
+        Verb::Serve(arguments) => serve::run(arguments),
     }
 }

@@ -189,7 +189,10 @@ impl Agent {
         self.tell_terminal();
         self.ask(&format!("SIGKEY {}", key.grip))?;
         self.ask(&format!("SETKEYDESC Sign+a+store+of+extensions+with+the+key%0A{}", key.fingerprint))?;
-        let digits: String = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+        let mut digits = String::with_capacity(2 * digest.len());
+        for byte in digest {
+            digits.push_str(&format!("{byte:02X}"));
+        }
         self.ask(&format!("SETHASH {SHA512} {digits}"))?;
         let answer = self.ask("PKSIGN")?;
         let atoms = atoms(&answer.data).ok_or(SignError::AgentNonsense)?;
@@ -279,16 +282,9 @@ fn unescape(data: &[u8]) -> Vec<u8> {
     let mut rest = data;
     while let Some((&first, after)) = rest.split_first() {
         let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.filter(|_| first == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(first);
-                rest = after;
-            }
-        }
+        let escaped = digits.filter(|_| first == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(escaped.unwrap_or(first));
+        rest = if escaped.is_some() { &after[2..] } else { after };
     }
     bytes
 }
