@@ -20,6 +20,8 @@ use super::output;
 use super::report::{self, Error, FAILED};
 use super::save;
 use crate::extension::build::{self, Base, ExtensionName, Manifest, PackageNote, Recipe};
+use crate::extension::{is_merged_for_all, with_base};
+use crate::host::Host;
 use crate::overlay::OverlayName;
 use crate::resolve::Manager;
 use crate::sys::{Context, available_memory};
@@ -104,6 +106,9 @@ pub(super) struct Report {
     /// Which package manager was asked, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) manager: Option<&'static str>,
+    /// Its version, where no image was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) version: Option<String>,
     /// The packages in it, where no image was made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) packages: Vec<PackageNote>,
@@ -131,6 +136,21 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     if let Some(overlay) = &arguments.from {
         return from_overlay(place, arguments, overlay);
     }
+    if arguments.base.is_some() {
+        return of_packages(place, arguments);
+    }
+    let host = Host::open(&place.root)?;
+    if is_merged_for_all(&host) {
+        output::say(
+            "onlay: the extensions that are merged are taken for a part of the base: only root sees it without them",
+        );
+    }
+    // What is merged goes or changes while the image stays: an update is not judged over what it replaces.
+    with_base(&host, |_| of_packages(place, arguments))?
+}
+
+/// Builds from packages and directories.
+fn of_packages(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
     let jobs = jobs(place, arguments)?;
     let is_alone = jobs.len() == 1;
     // Package managers are asked one after the other: they use what the others have downloaded, and all of the network.
@@ -151,6 +171,9 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         let (_, result) = results.remove(0);
         return result.map(|_| ExitCode::SUCCESS);
     }
+    if !arguments.options.json {
+        tell_next(&jobs, &results);
+    }
     let has_failed = results.iter().any(|(_, result)| result.is_err());
     if arguments.options.json {
         let report = |(name, result): Named| match result {
@@ -162,6 +185,17 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     Ok(if has_failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
+/// What a person does next with what was built for the running host.
+fn tell_next(jobs: &[Job], results: &[Named]) {
+    let is_for_here = |name: &str| {
+        jobs.iter().any(|job| job.name.as_str() == name && job.base == Path::new("/"))
+            && !jobs.iter().any(|job| job.name.as_str() == name && job.base != Path::new("/"))
+    };
+    let built = results.iter().filter(|(name, _)| is_for_here(name));
+    let images: Vec<&Path> = built.filter_map(|(_, result)| result.as_ref().ok()?.image.as_deref()).collect();
+    save::tell_add(&images);
+}
+
 /// Builds what an overlay changes.
 fn from_overlay(place: &Place, arguments: &Arguments, overlay: &OverlayName) -> Result<ExitCode, Error> {
     for (name, recipe) in recipes(arguments)? {
@@ -170,6 +204,8 @@ fn from_overlay(place: &Place, arguments: &Arguments, overlay: &OverlayName) -> 
         let report = save::of_overlay(place, &arguments.options, &name, &recipe, overlay)?;
         if arguments.options.json {
             output::print_json(&[report])?;
+        } else if place.root == Path::new("/") {
+            save::tell_add(&report.image.iter().map(PathBuf::as_path).collect::<Vec<_>>());
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -32,7 +32,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the generated scripts lack: the names of overlays, which only a running `onlay list` knows.
+/// What the generated scripts lack: the names of overlays and of extensions, which only a running `onlay list` and `onlay ext list`
+/// know.
 struct Names {
     /// Commands that take one name.
     one: Vec<String>,
@@ -42,6 +43,8 @@ struct Names {
     running: Vec<String>,
     /// Options that a value follows.
     valued: Vec<String>,
+    /// Commands of `onlay ext` that take names of extensions.
+    extensions: Vec<String>,
 }
 
 impl Names {
@@ -50,9 +53,12 @@ impl Names {
             let commands = onlay.get_subcommands().filter(|command| command.get_positionals().any(is_such));
             commands.map(|command| command.get_name().to_owned()).collect()
         };
+        let ext = onlay.find_subcommand("ext");
+        let verbs = || ext.into_iter().flat_map(Command::get_subcommands);
         let mut valued: Vec<String> = [onlay]
             .into_iter()
             .chain(onlay.get_subcommands())
+            .chain(verbs())
             .flat_map(Command::get_arguments)
             .filter(|arg| arg.get_action().takes_values())
             .filter_map(|arg| arg.get_long().map(str::to_owned))
@@ -65,6 +71,10 @@ impl Names {
             several,
             running: taking(Arg::is_last_set),
             valued,
+            extensions: verbs()
+                .filter(|verb| verb.get_positionals().any(is_extension))
+                .map(|verb| verb.get_name().to_owned())
+                .collect(),
         }
     }
 
@@ -74,7 +84,8 @@ impl Names {
             .replace("@RUNS@", &self.running.join("|"))
             .replace("@VALUED@", &valued.join(" | "))
             .replace("@ONE@", &self.one.join(" | "))
-            .replace("@MANY@", &self.several.join(" | "));
+            .replace("@MANY@", &self.several.join(" | "))
+            .replace("@EXTENSIONS@", &self.extensions.join(" | "));
         format!("{script}{names}")
     }
 
@@ -89,6 +100,13 @@ impl Names {
                 "complete -c onlay -n \"__fish_onlay_wants_name {command} {more}\" -f -a \"(__fish_onlay_names)\" -d Overlay\n"
             ));
         }
+        for verb in &self.extensions {
+            // Images may be named by their paths.
+            let files = if verb == "check" { "-F" } else { "-f" };
+            text.push_str(&format!(
+                "complete -c onlay -n \"__fish_onlay_wants_extension {verb}\" {files} -a \"(__fish_onlay_extensions)\" -d Extension\n"
+            ));
+        }
         text
     }
 }
@@ -100,8 +118,15 @@ fn with_names_in_zsh(script: &str) -> String {
         let argument = line.strip_prefix('\'').map(|line| line.trim_start_matches(['*', ':']));
         let action = match argument {
             Some(argument) if argument.starts_with("name -- ") => ":_onlay_names'",
+            Some(argument) if argument.starts_with("extensions -- ") => ":_onlay_extensions'",
             Some(argument) if argument.starts_with("command -- ") => ":_onlay_command'",
             _ => ":_default'",
+        };
+        let line = match argument {
+            Some(argument) if argument.starts_with("extensions -- ") => {
+                line.replace(":_files'", ":_onlay_extensions_or_files'")
+            }
+            _ => line.to_owned(),
         };
         text.push_str(&line.replace(":_default'", action));
         text.push('\n');
@@ -110,6 +135,11 @@ fn with_names_in_zsh(script: &str) -> String {
         }
     }
     text
+}
+
+/// An argument of this name is extensions', in every command of `onlay ext`.
+fn is_extension(arg: &Arg) -> bool {
+    arg.get_id() == "extensions"
 }
 
 /// An argument of this name is an overlay's, in every command.

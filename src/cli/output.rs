@@ -85,7 +85,7 @@ pub(super) fn remember(place: &Place) {
 }
 
 /// A path as a shell takes it: quoted where it must be.
-fn shell_word(path: &Path) -> String {
+pub(super) fn shell_word(path: &Path) -> String {
     let path = path.display().to_string();
     let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+:,@%".contains(letter);
     if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }

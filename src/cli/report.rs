@@ -1,11 +1,13 @@
 //! How an error is told: what failed, why, what helps, and the exit code.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::output;
 use super::output::program;
 use crate::event::counted;
+use crate::extension::finding::{Fault, Weight};
+use crate::extension::fit::Fitness;
 use crate::extension::{activate, build};
 use crate::sys::{IoError, MountError, with_causes};
 use crate::{extension, hooks, image, live, overlay, pkgdb, resolve, shell, store, tool};
@@ -201,6 +203,9 @@ fn store_hint(error: &store::Error) -> Option<String> {
         store::Error::Key { source: store::openpgp::SignError::NotHeld, .. } => Some(
             "'gpg-connect-agent --no-autostart /bye' says whether an agent answers; $GNUPGHOME says which one".into(),
         ),
+        store::Error::OtherVersion { .. } => {
+            Some("give it the name back that it was built with; or build it anew with --version".into())
+        }
         store::Error::Io(error) => io_hint(error),
         _ => None,
     }
@@ -209,10 +214,26 @@ fn store_hint(error: &store::Error) -> Option<String> {
 fn build_hint(error: &build::Error) -> Option<String> {
     match error {
         build::Error::NoVersion { .. } => Some("say it with --version".into()),
+        build::Error::Unfit { fitness, .. } if lacks_library(fitness) => Some(
+            "with 'onlay build', '-p PACKAGE' puts in the package that has what is missing; --unfit makes the image all the same".into(),
+        ),
         build::Error::Unfit { .. } => Some("--unfit makes the image all the same".into()),
         build::Error::Twice { .. } => Some("--drop leaves it out of all".into()),
         _ => None,
     }
+}
+
+/// Whether a file is called as packages are.
+fn is_package(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "deb" || end == "rpm")
+}
+
+/// Whether something is not found that another package has.
+fn lacks_library(fitness: &Fitness) -> bool {
+    let problems = fitness.findings.iter().filter(|finding| finding.weight == Weight::Problem);
+    problems.map(|finding| &finding.fault).any(|fault| {
+        matches!(fault, Fault::MissingLibrary { .. } | Fault::MissingInterpreter(_) | Fault::MissingRunner(_))
+    })
 }
 
 fn activate_hint(error: &activate::Error) -> Option<String> {
@@ -228,7 +249,18 @@ fn activate_hint(error: &activate::Error) -> Option<String> {
         E::Unlocked(_) | E::Under(_) => Some(format!(
             "'{onlay} lock' locks the host; with '--save NAME' it keeps what was changed as an overlay"
         )),
-        E::Blocked { .. } => Some("move it away, or mend it; whoever put it there knows what for".into()),
+        E::Blocked { .. } => Some(
+            "move it away, or mend it; whoever put it there knows what for. With --no-refresh, what is enabled is changed all the same, \
+             and nothing is merged"
+                .into(),
+        ),
+        E::Unusable { path, .. } if is_package(path) => Some(format!(
+            "it is a package: '{onlay} build NAME --package {}' makes an image of it",
+            output::shell_word(path)
+        )),
+        E::Gone { name, .. } => Some(format!(
+            "'{onlay} ext add FILE' puts it there again, '{onlay} ext disable {name}' forgets it"
+        )),
         E::Refused { .. } => Some(format!(
             "'{onlay} ext check' says what it knows of them; 'SYSTEMD_LOG_LEVEL=debug systemd-sysext merge' says more"
         )),
@@ -262,7 +294,7 @@ fn shell_hint(error: &shell::Error) -> Option<String> {
             Some("it comes in the package 'systemd-container'".into())
         }
         shell::Error::Overlay(error) => overlay_hint(error),
-        shell::Error::Io(error) => io_hint(error),
+        shell::Error::Io(error) => layer_hint(error),
         _ => None,
     }
 }
@@ -376,7 +408,7 @@ fn overlay_hint(error: &overlay::Error) -> Option<String> {
         E::Packages(error) => packages_hint(error)
             .or_else(|| Some("'shell --no-rebase' enters an overlay without merging packages".into())),
         E::Mount(error) => mount_hint(error),
-        E::Io(error) => io_hint(error),
+        E::Io(error) => layer_hint(error),
     }
 }
 
@@ -411,16 +443,27 @@ fn mount_hint(error: &MountError) -> Option<String> {
     }
 }
 
-fn io_hint(error: &IoError) -> Option<String> {
+/// Where changes of an overlay could be in RAM instead.
+fn layer_hint(error: &IoError) -> Option<String> {
     match error.errno() {
         Some(libc::ENOSPC | libc::EDQUOT) => {
             Some("free some space, give --state another place, or use --temp".into())
+        }
+        Some(libc::EROFS) => Some("give --state a writable directory, or use --temp".into()),
+        _ => io_hint(error),
+    }
+}
+
+fn io_hint(error: &IoError) -> Option<String> {
+    match error.errno() {
+        Some(libc::ENOSPC | libc::EDQUOT) => {
+            Some("free some space there, or give another place ('--state DIR', '--output DIR')".into())
         }
         Some(libc::EPERM) if ["link", "move", "remove"].contains(&error.operation) => Some(format!(
             "'lsattr' shows whether it is immutable or append-only, and 'chattr -ia {}' ends that",
             error.path.display()
         )),
-        Some(libc::EROFS) => Some("give --state a writable directory, or use --temp".into()),
+        Some(libc::EROFS) => Some("give a place that can be written ('--state DIR', '--output DIR')".into()),
         _ => None,
     }
 }

@@ -104,13 +104,23 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
 
 /// What a person does next.
 fn tell_next(place: &Place, image: &Path, is_live: bool) {
-    let (onlay, image) = (output::program(), output::path(image));
     if is_live {
+        let (onlay, image) = (output::program(), output::path(image));
         output::say(&format!(
             "onlay: to have it there instead of what is unlocked: '{onlay} lock --discard', then '{onlay} ext add {image}'"
         ));
     } else if place.root == Path::new("/") {
-        output::say(&format!("onlay: to have it on this host: '{onlay} ext add {image}'"));
+        tell_add(&[image]);
+    }
+}
+
+/// How images come to this host.
+pub(super) fn tell_add(images: &[&Path]) {
+    let words: Vec<String> = images.iter().map(|image| output::shell_word(image)).collect();
+    let it = if images.len() == 1 { "it" } else { "them" };
+    if !images.is_empty() {
+        let (onlay, words) = (output::program(), words.join(" "));
+        output::say(&format!("onlay: to have {it} on this host: '{onlay} ext add {words}'"));
     }
 }
 
@@ -208,22 +218,24 @@ fn build_from(
         return Err(Error::Replaces { name: name.to_string(), packages: changes.replaced().to_vec() });
     }
     let report = Told::of(&changes);
+    let (packages, told) = (changes.packages().to_vec(), changes.untaken().keys().map(|why| why.words()));
+    let told = told.collect();
+    let words = if options.dry_run { plan(&changes) } else { in_words(&changes) };
+    let sources = vec![Source::Changes(Box::new(changes))];
     if options.dry_run {
         if !options.json {
-            output::print(&plan(&changes))?;
+            output::print(&words)?;
         }
-        return Ok(Report {
-            name: name.to_string(),
-            packages: changes.packages().to_vec(),
-            changes: Some(report),
-            ..Report::default()
-        });
+        let version = Some(build::version(name, recipe, None, &sources)?);
+        if !options.json {
+            output::print(&format!("would build '{name}' {}\n", version.as_deref().unwrap_or_default()))?;
+        }
+        let (name, changes) = (name.to_string(), Some(report));
+        return Ok(Report { name, version, packages, changes, ..Report::default() });
     }
     if !options.json {
-        output::say_lines(&in_words(&changes));
+        output::say_lines(&words);
     }
-    let told = changes.untaken().keys().map(|why| why.words()).collect();
-    let sources = vec![Source::Changes(Box::new(changes))];
     let (base, time) = (Base::of(host)?, source_date_epoch()?);
     let making = Making { name, recipe, base: &base, output, time, sources, told };
     let done = show(options, make(options, making)?)?;

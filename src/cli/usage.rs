@@ -81,7 +81,36 @@ fn problem(error: &clap::Error) -> String {
     }
 }
 
+/// What other programs call what we call otherwise: of these, a command may have several, and the first it has is meant.
+const OTHER_WORDS: &[(&str, &[&str])] = &[
+    ("install", &["add", "build"]),
+    ("del", &["remove", "rm"]),
+    ("delete", &["remove", "rm"]),
+    ("erase", &["remove", "rm"]),
+    ("uninstall", &["remove"]),
+    ("rm", &["remove"]),
+    ("remove", &["rm"]),
+    ("ls", &["list"]),
+    ("show", &["list", "status"]),
+    ("merge", &["refresh"]),
+    ("unmerge", &["disable"]),
+    ("activate", &["enable"]),
+    ("deactivate", &["disable"]),
+    ("enter", &["shell"]),
+    ("sysext", &["ext"]),
+];
+
+/// The command that is meant by a word of another program.
+fn by_another_word(error: &clap::Error, command: &clap::Command) -> Option<String> {
+    let word = texts(error, ContextKind::InvalidSubcommand).pop()?;
+    let (_, ours) = OTHER_WORDS.iter().find(|(theirs, _)| *theirs == word)?;
+    ours.iter().find(|name| command.find_subcommand(name).is_some()).map(|name| (*name).to_owned())
+}
+
 fn hint(error: &clap::Error, command: &clap::Command) -> String {
+    if let Some(meant) = by_another_word(error, command) {
+        return format!("did you mean '{meant}'?");
+    }
     let similar = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue]
         .into_iter()
         .find_map(|kind| texts(error, kind).pop());

@@ -25,6 +25,7 @@ mod sonames;
 mod stack;
 mod systemd;
 mod unmerged;
+mod versions;
 
 pub use as_built::AsBuilt;
 pub use contents::{Content, Contents, Directory, Item};
@@ -34,4 +35,4 @@ pub use release::{Class, Release};
 pub use sonames::{Sonames, Versions};
 pub use stack::{Layer, Node, Stack};
 pub use systemd::SystemdVersion;
-pub use unmerged::with_base;
+pub use unmerged::{is_merged_for_all, with_base};

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::release::name_of;
-use super::{Class, Error, SystemdVersion, order};
+use super::{Class, Error, SystemdVersion, order, versions};
+use crate::host::Host;
 use crate::sys::{FileKind, Root};
 
 /// One entry of these directories.
@@ -30,7 +31,7 @@ pub enum Form {
     Mask,
     /// An image, or a block device with one.
     Image,
-    /// A directory of several versions, of which systemd takes the newest (systemd.v(7)).
+    /// A directory of several versions (systemd.v(7)), none of which systemd takes. Where it takes one, that is the entry.
     Versions,
 }
 
@@ -67,7 +68,12 @@ pub fn candidates(root: &Root, class: Class, systemd: SystemdVersion) -> Result<
         for entry in entries {
             let path = Path::new(directory).join(&entry.name);
             let Some(file) = entry.name.to_str() else { continue };
-            let Some((name, form)) = look_at(root, &path, file, class, systemd)? else { continue };
+            let Some((name, path, form)) = look_at(root, &path, file, class, systemd)? else { continue };
+            if form == Form::Versions {
+                // Nothing of it is there for systemd, and hides nothing.
+                found.push(Candidate { name, path, form, hidden_by: None });
+                continue;
+            }
             let counts = first.entry(name.clone()).or_insert_with(|| path.clone());
             let hidden_by = (*counts != path).then(|| counts.clone());
             found.push(Candidate { name, path, form, hidden_by });
@@ -77,22 +83,21 @@ pub fn candidates(root: &Root, class: Class, systemd: SystemdVersion) -> Result<
     Ok(found)
 }
 
-/// The name and form of an entry; `None` where it is no extension. Links that lead nowhere are none.
+/// The name of an entry, where it is and its form; `None` where it is no extension. Links that lead nowhere are none.
 fn look_at(
     root: &Root,
     path: &Path,
     file: &str,
     class: Class,
     systemd: SystemdVersion,
-) -> Result<Option<(String, Form)>, Error> {
+) -> Result<Option<(String, PathBuf, Form)>, Error> {
     let Ok(stat) = root.stat(path) else { return Ok(None) };
     let versions = file.strip_suffix(".v").filter(|_| systemd.major >= 256);
     let (name, form) = match FileKind::of(&stat) {
         FileKind::File => (name_of(file, true, class, systemd), Form::Image),
         FileKind::BlockDevice => (name_of(file, false, class, systemd), Form::Image),
         FileKind::Directory if let Some(inner) = versions => {
-            let is_image = inner.strip_suffix(".raw").is_some();
-            (name_of(inner, is_image, class, systemd), Form::Versions)
+            return of_versions(root, path, inner, class, systemd);
         }
         FileKind::Directory => {
             let is_empty = root.open_dir(path)?.is_empty()?;
@@ -100,7 +105,36 @@ fn look_at(
         }
         _ => return Ok(None),
     };
-    Ok(name.map(|name| (name, form)))
+    Ok(name.map(|name| (name, path.to_owned(), form)))
+}
+
+/// The version that is taken of a directory of several: `inner` is its name without `.v`.
+fn of_versions(
+    root: &Root,
+    path: &Path,
+    inner: &str,
+    class: Class,
+    systemd: SystemdVersion,
+) -> Result<Option<(String, PathBuf, Form)>, Error> {
+    let is_image = inner.strip_suffix(".raw").is_some();
+    let Some(name) = name_of(inner, is_image, class, systemd) else { return Ok(None) };
+    let suffix = inner.strip_prefix(&*name).unwrap_or_default();
+    let entries = root.open_dir(path)?.entries()?;
+    let files = entries.iter().filter_map(|entry| entry.name.to_str());
+    let none = Ok(Some((name.clone(), path.to_owned(), Form::Versions)));
+    let Some(file) = versions::newest(files, &name, suffix, Host::architecture(), systemd) else {
+        return none;
+    };
+    let path = path.join(file);
+    let Ok(stat) = root.stat(&path) else { return none };
+    // Of what is of another kind, systemd looks for no other.
+    let form = match (FileKind::of(&stat), is_image) {
+        (FileKind::File | FileKind::BlockDevice, true) => Form::Image,
+        (FileKind::Directory, false) if root.open_dir(&path)?.is_empty()? => Form::Mask,
+        (FileKind::Directory, false) => Form::Directory,
+        _ => return none,
+    };
+    Ok(Some((name, path, form)))
 }
 
 #[cfg(test)]
@@ -118,6 +152,10 @@ mod tests {
             "var/lib/extensions/a/usr",
             "var/lib/extensions/masked/usr",
             "var/lib/extensions/b.v",
+            "var/lib/extensions/c.v/c_1/usr",
+            "var/lib/extensions/c.v/c_2/usr",
+            "var/lib/extensions/d.raw.v/d_1.raw",
+            "run/extensions/e.sysext.raw.v",
             "var/lib/extensions/.#c",
             "usr/lib/extensions/old/usr",
         ] {
@@ -126,6 +164,8 @@ mod tests {
         let root = Root::open(place.path()).expect("it opens");
         std::fs::write(place.path().join("var/lib/extensions/image.raw"), "x").expect("a file");
         std::fs::write(place.path().join("var/lib/extensions/README"), "x").expect("a file");
+        std::fs::write(place.path().join("run/extensions/e.sysext.raw.v/e_3.sysext.raw"), "x")
+            .expect("a file");
         symlink("/run/extensions/a", place.path().join("etc/extensions/z")).expect("a link");
         symlink("/nowhere", place.path().join("etc/extensions/y")).expect("a link");
         let found = |major| {
@@ -140,6 +180,9 @@ mod tests {
             "run/extensions/a Directory false",
             "var/lib/extensions/a Directory true",
             "var/lib/extensions/b.v Versions false",
+            "var/lib/extensions/c.v/c_2 Directory false",
+            "var/lib/extensions/d.raw.v Versions false",
+            "run/extensions/e.sysext.raw.v/e_3.sysext.raw Image false",
             "var/lib/extensions/image.raw Image false",
             "etc/extensions/masked Mask false",
             "var/lib/extensions/masked Directory true",

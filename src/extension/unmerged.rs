@@ -26,6 +26,11 @@ pub fn with_base<T: Send>(host: &Host, read: impl FnOnce(&Host) -> T + Send) -> 
     })
 }
 
+/// Whether extensions are merged that [`with_base`] cannot take off for who calls it.
+pub fn is_merged_for_all(host: &Host) -> bool {
+    !has_capability("CAP_SYS_ADMIN") && !merged(host).is_empty()
+}
+
 /// Takes off all that is merged over a directory: where somebody was killed while he merged, there are old ones on new ones.
 fn take_off(place: &Path) -> Result<(), Error> {
     detach_path(place)?;

@@ -9,7 +9,7 @@ use ureq::http::header::CONTENT_TYPE;
 use super::address::Web;
 use super::answer::{Answer, Part};
 use super::source::open_path;
-use super::{Address, Error, Problem, Source};
+use super::{Address, Error, Problem, Small, Source};
 use crate::sys::{Context, IoError};
 
 mod multipart;
@@ -22,6 +22,9 @@ pub trait RangeSource {
     /// Reads some parts of a file, which are in order and do not overlap, and gives each byte of them to `sink` once, in
     /// whatever pieces; after a failure, it may have some. [`Problem::NoRanges`] where files can be had as a whole only.
     fn read(&mut self, file: &str, ranges: &[Range<u64>], sink: &mut Sink<'_>) -> Result<(), Error>;
+
+    /// Reads a small file whole, of up to `limit` bytes, from wherever files can be had.
+    fn whole(&mut self, file: &str, limit: u64) -> Result<Vec<u8>, Error>;
 }
 
 /// What lies between two parts is not worth a request of its own where it is shorter than this.
@@ -49,6 +52,13 @@ impl RangeSource for Source {
             }
             Err(Error::at(&address, Problem::Range("parts of it are missing".to_owned())))
         })
+    }
+
+    fn whole(&mut self, file: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        match Source::read(self, file, limit, None)? {
+            Small::Read(bytes, _) => Ok(bytes),
+            Small::Unchanged => Err(Error::at(&file, Problem::NotThere)),
+        }
     }
 }
 
@@ -227,6 +237,6 @@ mod tests {
     #[test]
     fn what_came_is_not_asked_for_again() {
         assert_eq!(without(&[0..10, 20..30], vec![25..30, 2..4]), [0..2, 4..10, 20..25]);
-        assert!(without(&[0..10], vec![0..5, 5..10]).is_empty());
+        assert!(without(std::slice::from_ref(&(0..10)), vec![0..5, 5..10]).is_empty());
     }
 }

@@ -8,17 +8,20 @@ pub mod erofs;
 pub mod file_system;
 pub mod squashfs;
 pub mod tree;
+pub mod units;
 
 mod blocks;
 mod cache;
 mod directory;
 mod error;
 mod format;
+mod recompress;
 mod source;
 
 pub use directory::read_directory;
 pub use error::{Error, Misplacement};
 pub use file_system::{FileSystem, Found, Verified};
 pub use format::Format;
+pub use recompress::{LARGEST_BLOCK, Recompressor, Unpacker};
 pub use source::{FileSource, Source};
 pub use tree::Tree;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::sys::{Context, IoError, io_error};
 
@@ -57,6 +58,17 @@ impl Source for FileSource {
             Some(at) => self.file.read_exact_at(buffer, at).context("read", &self.path),
             None => Err(io_error("read", &self.path, io::Error::from(io::ErrorKind::UnexpectedEof))),
         }
+    }
+}
+
+/// What several read from.
+impl Source for Arc<dyn Source> {
+    fn size(&self) -> u64 {
+        (**self).size()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), IoError> {
+        (**self).read_at(offset, buffer)
     }
 }
 

@@ -138,14 +138,7 @@ fn lay_again(host: &Host, record: &Record, live: &Live) -> Result<Vec<Pid>, Erro
 /// Units that only what was laid brings: systemd has not seen them when it decided what to start.
 fn start_what_is_new() {
     // Where it cannot be told, services of the base are started, which is what they were without us.
-    let _ = Systemctl::find().and_then(|systemctl| {
-        systemctl.reload()?;
-        let targets = systemctl.targets_ahead()?;
-        if targets.is_empty() {
-            return Ok(());
-        }
-        systemctl.start(&targets.iter().map(String::as_str).collect::<Vec<_>>())
-    });
+    let _ = Systemctl::find().and_then(|systemctl| systemctl.take_in_new_units());
 }
 
 /// Lets the layers follow the base that the host has now. Gives that, and what a person should know.

@@ -11,8 +11,8 @@ use super::folder::run_directory;
 use super::{Error, Overlay, Presence, layers};
 use crate::host::Host;
 use crate::sys::{
-    MountFlags, Namespaces, OverlaySpec, Propagation, Root, attach, leave_for_new, mount_overlay,
-    new_filesystem, set_propagation,
+    MountFlags, Namespaces, OverlaySpec, Propagation, Root, attach, clone_tree, leave_for_new, mount_overlay,
+    new_filesystem, set_flags, set_propagation,
 };
 
 /// Shows an overlay's view over a host to `read`, and the host as it is seen beside it, while nobody is in the overlay, and nobody
@@ -65,8 +65,11 @@ fn put_together(overlay: &Root, host: &Host) -> Result<Root, Error> {
     attach(&ram, &place, place.path())?;
     let ram = Root::from_fd(ram.into_fd(), place.path());
     ram.make_dir("view", 0o700)?;
-    let mut view: Option<Root> = None;
-    for (point, upper) in uppers(overlay)? {
+    let uppers = uppers(overlay)?;
+    // What was saved of an unlocked host may have no layer for the root.
+    let has_root = uppers.first().is_some_and(|(point, _)| point == Path::new("/"));
+    let mut view = if has_root { None } else { Some(root_alone(host, &ram)?) };
+    for (point, upper) in uppers {
         let lower = without_submounts(host, &point)?;
         let (_, work) = new_upper(overlay, &layers::directory_name(&point), &lower)?;
         let spec = OverlaySpec {
@@ -91,4 +94,13 @@ fn put_together(overlay: &Root, host: &Host) -> Result<Root, Error> {
         view.get_or_insert_with(|| Root::from_fd(tree.into_fd(), "/"));
     }
     view.map_or_else(|| Ok(ram.open_dir("view")?), Ok)
+}
+
+/// Attaches what the host has at its root, without what is mounted below.
+fn root_alone(host: &Host, ram: &Root) -> Result<Root, Error> {
+    let point = Path::new("/");
+    let tree = clone_tree(host.root.open_exact(point)?, point, false)?;
+    set_flags(&tree, MountFlags::READ_ONLY, MountFlags::default(), false, point)?;
+    attach(&tree, &ram.open_dir("view")?, point)?;
+    Ok(Root::from_fd(tree.into_fd(), "/"))
 }

@@ -5,7 +5,7 @@ use crate::shell::SHARED;
 
 /// Lists of packages that are older than the repository's name archives that are gone: then new ones are fetched, for this
 /// once. `Sandbox::User`: the user for downloads cannot write here. `Pattern-Only`: a name that is none is not taken for a
-/// regular expression.
+/// regular expression. Packages of `file:` repositories are left where they are, unless they come by the method of `copy:`.
 pub(super) fn script(recommends: bool) -> String {
     format!(
         "{preamble}\
@@ -20,6 +20,7 @@ pub(super) fn script(recommends: bool) -> String {
          APT::Install-Suggests \"false\";\n\
          APT::Cmd::Pattern-Only \"true\";\n\
          END\n\
+         [ -x {COPY} ] && echo 'Dir::Bin::Methods::file \"{COPY}\";' >>conf\n\
          attempt \"$@\" && exit\n\
          grep -q '{REMOVED}' plan && exit 1\n\
          apt-get -q -y update >updated 2>&1\n\
@@ -28,6 +29,9 @@ pub(super) fn script(recommends: bool) -> String {
         preamble = preamble(),
     )
 }
+
+/// apt's program for sources that are on this machine, and are to be copied.
+const COPY: &str = "/usr/lib/apt/methods/copy";
 
 /// How a list of packages begins that would go.
 const REMOVED: &str = "The following packages will be REMOVED:";

@@ -11,6 +11,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::Error;
+use super::beside::beside;
 use super::best_before::{BestBefore, file_of};
 use super::describe::{self, describe};
 use super::index::{Entry, FORMAT, INDEX, Index, Signed};
@@ -23,7 +24,7 @@ use crate::extension::matching::Mismatch;
 use crate::extension::{ImageFiles, order};
 use crate::package::Identity;
 use crate::package::digest::Algorithm;
-use crate::sys::{Context, Lock, NewFile, Root, copy_content};
+use crate::sys::{Context, IoError, Lock, NewFile, Root, copy_content};
 
 /// More than this is no index.
 pub(super) const LARGEST_INDEX: u64 = 256 << 20;
@@ -35,6 +36,8 @@ pub struct Store {
     pub(super) index: Index,
     /// Files that get their names when all is carried out.
     pub(super) new: Vec<NewFile>,
+    /// Of how many older versions an image gets patches.
+    pub(super) patches: usize,
     /// Files that go then.
     pub(super) gone: Vec<String>,
     pub(super) is_changed: bool,
@@ -86,6 +89,7 @@ impl Store {
             dir,
             index,
             new: Vec::new(),
+            patches: 0,
             gone: Vec::new(),
             is_changed: false,
             signers: Vec::new(),
@@ -104,6 +108,12 @@ impl Store {
         &self.index
     }
 
+    /// Has images that are added get patches, which make them of so many older versions each.
+    #[must_use]
+    pub fn with_patches(self, patches: usize) -> Store {
+        Store { patches, ..self }
+    }
+
     /// Adds an image, with the manifest beside it or in it. It is there when all is carried out.
     pub fn add(&mut self, path: &Path) -> Result<Added, Error> {
         let file = File::open(path).context("open", path)?;
@@ -111,6 +121,9 @@ impl Store {
         let beside = Manifest::beside(path)?;
         let name = name_of(path, beside.as_ref())?;
         let described = describe(&contents, &name, &name.to_string(), path)?;
+        // One that cannot be read says nothing.
+        let inside = Manifest::inside(&contents, name.name.as_str()).ok().flatten();
+        check_version(inside.as_ref(), &name, path)?;
         if !contents.is_as_built(&file)? {
             return Err(Error::Damaged(path.to_owned()));
         }
@@ -136,15 +149,14 @@ impl Store {
             return Ok(added(false));
         }
         let beside = beside.filter(|manifest| is_of(manifest, sha256));
-        // One that cannot be read says nothing.
-        let inside = || Manifest::inside(&contents, name.name.as_str()).ok().flatten();
-        let manifest = beside.or_else(inside);
+        let manifest = beside.or(inside);
         let mut entry = Entry { size, sha256: sha256.to_string(), ..described.entry.clone() };
         if let Some(mut manifest) = manifest {
             manifest.image = Some(Image { file: file.clone(), size, sha256: sha256.to_string() });
             entry.packages = describe::packages(&manifest);
             entry.manifest = Some(self.add_manifest(&file, &manifest)?.to_string());
         }
+        self.add_beside(&mut entry, copy.file())?;
         self.index.put(entry);
         self.new.push(copy);
         self.is_changed = true;
@@ -203,8 +215,20 @@ impl Store {
         for entry in &gone {
             self.gone.push(entry.file.clone());
             self.gone.extend(entry.manifest.is_some().then(|| manifest_of(entry)));
+            self.gone.extend(beside(entry).map(|(file, _)| file.clone()));
         }
         gone.into_iter().map(|entry| entry.file).collect()
+    }
+}
+
+/// Refuses an image that was given the name of another version: what is newer, and what may go, is told by that.
+fn check_version(inside: Option<&Manifest>, name: &ImageName, path: &Path) -> Result<(), Error> {
+    match inside {
+        Some(manifest) if !manifest.version.is_empty() && manifest.version != name.version => {
+            let (says, named) = (manifest.version.clone(), name.version.clone());
+            Err(Error::OtherVersion { path: path.to_owned(), says, named })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -215,6 +239,7 @@ pub(super) fn sums_of(index: &Index) -> Sums {
         sums.0.extend(entry.digest().map(|digest| (entry.file.clone(), digest)));
         let manifest = entry.manifest.as_deref().and_then(Identity::parse);
         sums.0.extend(manifest.map(|digest| (manifest_of(entry), digest)));
+        sums.0.extend(beside(entry).filter_map(|(file, digest)| Some((file.clone(), digest?))));
     }
     sums.0.extend(index.best_before.as_deref().map(|day| (file_of(day), Identity::of(b""))));
     sums
@@ -263,7 +288,7 @@ fn is_of(manifest: &Manifest, image: Identity) -> bool {
 }
 
 /// The SHA-256 of a file.
-pub(super) fn digest_of(file: &File, path: &Path) -> Result<Identity, Error> {
+pub(super) fn digest_of(file: &File, path: &Path) -> Result<Identity, IoError> {
     let digest = Algorithm::Sha256.digest_file(file, path)?;
     Ok(Identity::parse(&digest.to_string()).expect("a SHA-256 is one"))
 }

@@ -67,6 +67,16 @@ pub enum Error {
         /// What its name says.
         named: String,
     },
+    /// The name of an image says another version than the image.
+    #[error("'{}' is version {says}, and its name says {named}", path.display())]
+    OtherVersion {
+        /// The image.
+        path: PathBuf,
+        /// What its manifest says.
+        says: String,
+        /// What its name says.
+        named: String,
+    },
     /// An image is not the one that was built.
     #[error("'{}' is not as it was built: its manifest says other digests", .0.display())]
     Damaged(PathBuf),

@@ -70,6 +70,50 @@ pub struct Entry {
     /// The SHA-256 of the manifest beside it, which has the same name and `.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<String>,
+    /// The list of its blocks, by which it is built from another version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<Beside>,
+    /// Patches that make it of older versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patches: Vec<PatchFile>,
+}
+
+/// A file beside an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beside {
+    /// Its name.
+    pub file: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its SHA-256.
+    pub sha256: String,
+}
+
+/// A patch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PatchFile {
+    /// The SHA-256 of the image that it is for.
+    pub from: String,
+    /// Its name.
+    pub file: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its SHA-256.
+    pub sha256: String,
+    /// What blocks must be compressed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compressor: Option<Compressor>,
+}
+
+/// How blocks of an image are compressed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compressor {
+    /// The settings, such as `zstd:3`.
+    pub compression: String,
+    /// Bytes of a block before it is compressed, at most.
+    pub block_size: u32,
+    /// What tells compressors apart (`store/delta/patch`): 16 hexadecimal digits.
+    pub fingerprint: String,
 }
 
 /// A package in an image.

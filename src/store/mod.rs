@@ -5,6 +5,9 @@
 //! `NAME_VERSION_ARCHITECTURE.raw`, their digests in `SHA256SUMS`. What counts is `index.json`, which appears by one rename;
 //! the rest of a store is made of it, and made again where somebody was killed in between.
 
+pub mod delta;
+
+mod beside;
 mod best_before;
 mod carry_out;
 mod describe;
@@ -24,7 +27,7 @@ pub use best_before::{BestBefore, is_over};
 pub use describe::{Described, describe};
 pub use directory::{Added, Store, read};
 pub use error::Error;
-pub use index::{Entry, Index, Package, Signed};
+pub use index::{Beside, Compressor, Entry, Index, Package, PatchFile, Signed};
 pub use name::ImageName;
 pub use signing::{KEYRING, KEYS, SIGNATURES, read_key};
 pub use sums::{BadSums, SUMS, Sums};

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use super::Error;
 use super::best_before::PREFIX;
+use super::delta;
 use super::describe::describe;
 use super::directory::{LARGEST_INDEX, digest_of, read_index, sums_of};
 use super::index::{Entry, INDEX, Index};
@@ -15,6 +16,7 @@ use super::openpgp::{Certificates, Refusal};
 use super::sums::{SUMS, Sums};
 use super::verify_lists::{Checked, Trust};
 use crate::extension::ImageFiles;
+use crate::image::FileSource;
 use crate::package::Identity;
 use crate::sys::{Context, FileKind, Root, with_causes};
 
@@ -102,6 +104,16 @@ pub enum Flaw {
         /// What.
         what: &'static str,
     },
+    /// A file beside an image by which no client could build it.
+    #[error("{file} is of no use for {image}: {problem}")]
+    Useless {
+        /// The file.
+        file: String,
+        /// The image.
+        image: String,
+        /// Why.
+        problem: String,
+    },
     /// An image that no host would merge, or that cannot be read.
     #[error("{file}: {problem}")]
     Unfit {
@@ -173,6 +185,9 @@ fn verify_one(dir: &Root, given: Option<&Certificates>, now: SystemTime) -> Resu
     for (file, digest) in &listed.0 {
         look_at(dir, file, *digest, index.as_ref(), &mut report)?;
     }
+    if let Some(index) = &index {
+        index.images.iter().for_each(|entry| look_beside(dir, entry, index, &mut report));
+    }
     for entry in dir.entries()? {
         let name = entry.name.to_string_lossy();
         if is_image(&name) && !listed.0.contains_key(&*name) {
@@ -184,6 +199,13 @@ fn verify_one(dir: &Root, given: Option<&Certificates>, now: SystemTime) -> Resu
 
 fn is_image(file: &str) -> bool {
     file.strip_suffix(".raw").is_some()
+}
+
+/// Whether a file is an image, or one beside it: a manifest, a list of blocks, a patch; or says until when all are to be believed.
+fn is_of_image(file: &str) -> bool {
+    let patch = file.strip_suffix(".patch").and_then(|rest| Some(rest.rsplit_once(".from-")?.0));
+    let other = file.strip_suffix(".json").or_else(|| file.strip_suffix(".blocks"));
+    is_image(patch.or(other).unwrap_or(file)) || file.starts_with(PREFIX)
 }
 
 fn read_sums(trust: &Trust<'_>, report: &mut Report) -> Result<Option<Sums>, Error> {
@@ -209,8 +231,6 @@ fn read_sums(trust: &Trust<'_>, report: &mut Report) -> Result<Option<Sums>, Err
 
 fn compare(index: &Sums, sums: &Sums, report: &mut Report) {
     let names: BTreeSet<&String> = index.0.keys().chain(sums.0.keys()).collect();
-    let is_of_image =
-        |name: &str| is_image(name.strip_suffix(".json").unwrap_or(name)) || name.starts_with(PREFIX);
     for name in names.into_iter().filter(|name| is_of_image(name)) {
         if index.0.get(name) != sums.0.get(name) {
             report.flaws.push(Flaw::Disagreed(name.clone()));
@@ -247,6 +267,37 @@ fn look_at(
         }
     }
     Ok(())
+}
+
+/// Looks whether an image can be built by the files beside it, those that are what is listed.
+fn look_beside(dir: &Root, entry: &Entry, index: &Index, report: &mut Report) {
+    let open = |file: &str| dir.open_exact_file(Path::new(file)).ok();
+    let (Some(image), Some(digest)) = (open(&entry.file), entry.digest()) else { return };
+    let mut look = |file: &str, sha256: &str, check: &dyn Fn(&[u8]) -> Result<(), delta::Error>| {
+        let Ok(bytes) = dir.read(file, delta::patch::LARGEST) else { return };
+        // What is another file was told already.
+        if Identity::parse(sha256) == Some(Identity::of(&bytes))
+            && let Err(error) = check(&bytes)
+        {
+            let (file, image) = (file.to_owned(), entry.file.clone());
+            report.flaws.push(Flaw::Useless { file, image, problem: with_causes(&error) });
+        }
+    };
+    if let Some(blocks) = &entry.blocks {
+        let path = dir.join(&entry.file);
+        look(&blocks.file, &blocks.sha256, &|bytes| {
+            delta::check_list(bytes, &FileSource::new(&image, &path)?, digest)
+        });
+    }
+    for patch in &entry.patches {
+        let older = index.images.iter().find(|older| older.sha256 == patch.from);
+        let opened =
+            older.and_then(|older| Some((open(&older.file)?, dir.join(&older.file), older.digest()?)));
+        let old = opened.as_ref().map(|(file, path, sha256)| delta::Old { file, path, sha256: *sha256 });
+        look(&patch.file, &patch.sha256, &|bytes| {
+            delta::check_patch(bytes, digest, &patch.from, old.as_ref())
+        });
+    }
 }
 
 /// What is wrong with an image that is the one that is listed.

@@ -29,6 +29,17 @@ impl Systemctl {
         self.run(&["daemon-reload"], &[]).map(drop)
     }
 
+    /// Has it read units again that have come while it boots, and start what the targets want of them that it is about to reach:
+    /// it asked before.
+    pub fn take_in_new_units(&self) -> Result<(), Error> {
+        self.reload()?;
+        let targets = self.targets_ahead()?;
+        if targets.is_empty() {
+            return Ok(());
+        }
+        self.start(&targets.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
     /// Restarts units, or starts them. Says whether all of them run then; what went wrong is in the journal.
     pub fn restart(&self, units: &[&str]) -> Result<bool, Error> {
         self.run(&["restart"], units)

@@ -287,6 +287,10 @@ fn a_base_need_not_be_at_hand() {
     let mut onlay = command(ONLAY);
     onlay.arg("--root").arg(&bed.base).args(["ext", "base"]).arg(bed.at("base.img"));
     expect_success(&mut onlay);
+    let who = ["--reuid=65534", "--regid=65534", "--clear-groups", ONLAY, "ext", "base", "/tmp/nobodys.img"];
+    let nobody = command("setpriv").args(who).output().expect("it was run");
+    let said = words(&nobody);
+    assert!(said.contains("onlay: only root may do that\nhint: try again with sudo"), "{said}");
     let size = fs::metadata(bed.at("base.img")).expect("it was made").len();
     assert!(size < 4 << 20, "{size}");
     expect_words(&bed.build(&["probe", "-p", &good]));
@@ -387,6 +391,8 @@ fn programs_that_the_base_cannot_run_are_not_built_unless_that_is_wanted() {
         "{}",
         words(&output)
     );
+    let hint = "hint: with 'onlay build', '-p PACKAGE' puts in the package that has what is missing";
+    assert!(words(&output).contains(hint), "{}", words(&output));
     assert_eq!(bed.images(), [""; 0]);
     expect_words(&bed.build(&["probe", "-p", &partial, "--unfit"]));
     // A directory with programs is for the base's processor.
@@ -518,7 +524,10 @@ fn what_is_not_as_a_person_would_think_is_told() {
     let output = bed.build(&["probe", "-p", &package, "--json", "--dry-run"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
     let fields: Vec<&String> = report[0].as_object().expect("an object").keys().collect();
-    assert_eq!(fields, ["name", "packages"]);
+    assert_eq!(fields, ["name", "packages", "version"]);
+    assert_eq!(report[0]["version"], "2.0~rc1-3");
+    let said = expect_words(&bed.build(&["probe", "-p", &package, "--dry-run"]));
+    assert!(said.starts_with("would build 'probe' 2.0~rc1-3 from\n  probe 1:2.0~rc1-3\n"), "{said}");
 
     let status = "Package: probe\nStatus: install ok installed\nArchitecture: all\nVersion: 1:3.0-1\n";
     write(&bed.base, "var/lib/dpkg/status", &format!("{status}Maintainer: lab\nDescription: lab\n"));

@@ -21,6 +21,11 @@ impl Bench {
         for name in ["web-1", "db", "host"] {
             lab.shell(name, "true").ok();
         }
+        // Of an image, the name is all that is looked at here.
+        for image in ["gdb_1_any.raw", "gdb_2_any.raw", "strace_6.13-1_x86-64.raw"] {
+            fs::create_dir_all(lab.path("state/images")).expect("our directory");
+            fs::write(lab.path("state/images").join(image), "").expect("ours");
+        }
         let other = lab.path("other");
         lab.onlay(&["shell", "-q", "elsewhere", "--", "true"]).state(&other).run().ok();
         lab.uses(&other);
@@ -53,6 +58,11 @@ impl Bench {
             ("onlay rm q", "onlay rm q"),
             ("onlay list d", "onlay list d"),
             ("onlay stat", "onlay status"),
+            ("onlay ext remove g", "onlay ext remove gdb"),
+            ("onlay ext disable gdb s", "onlay ext disable gdb strace"),
+            ("onlay ext enable --dry-run s", "onlay ext enable --dry-run strace"),
+            ("onlay ext check --systemd 252 s", "onlay ext check --systemd 252 strace"),
+            ("onlay ext list s", "onlay ext list s"),
         ];
         let mut cases: Vec<(String, String)> =
             plain.map(|(typed, line)| (typed.to_owned(), line.to_owned())).to_vec();

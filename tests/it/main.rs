@@ -9,6 +9,7 @@ mod completion;
 mod db;
 mod ddi;
 mod debian;
+mod delta;
 mod diff;
 mod dpkgdb;
 mod erofs;

@@ -92,6 +92,7 @@ fn what_is_installed_and_changed_becomes_an_image_that_shows_it() {
         planned.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     let wants = "systemd/system/multi-user.target.wants/lab.service";
     for line in [
+        "would build 'lab' 2.0-3".to_owned(),
         "package lab 1:2.0-3".to_owned(),
         "user lab made by sysusers.d".to_owned(),
         "in /usr/bin/lab".to_owned(),
@@ -273,6 +274,10 @@ fn what_cannot_be_saved_is_refused_in_words() {
     refused(&["build", "lab", "--from", "x", "-p", "lab"], "cannot be used with");
     expect_words(&bed.inside(&["x"], "echo >>/etc/bash.bashrc; rm /etc/issue", Stdio::null()));
     refused(&["save", "x", "--ext", "lab"], "needs a version: there is no package of that name in it");
+    refused(
+        &["save", "x", "--ext", "lab", "--dry-run"],
+        "needs a version: there is no package of that name in it",
+    );
     let nothing = "what it is built from has no files for /usr or /opt";
     refused(&["save", "x", "--ext", "lab", "--version", "1"], nothing);
     refused(&["save", "x", "--ext", "lab", "--version", "1"], "/etc/bash.bashrc, /etc/issue\n");

@@ -258,6 +258,11 @@ fn what_is_not_as_it_was_built_is_refused_and_what_was_lost_comes_back() {
         assert_eq!(said, (Some(0), "onlay: added lab_1_any.raw\n".to_owned()));
         assert_eq!(bed.onlay(&["verify", "store"]).0, Some(0));
     }
+    // Another name makes it no other version.
+    fs::copy(&image, bed.at("lab_2_any.raw")).expect("ours");
+    let said = bed.onlay(&["add", "store", "lab_2_any.raw"]);
+    let told = "onlay: 'lab_2_any.raw' is version 1, and its name says 2\nhint: give it the name back";
+    assert!(said.0 == Some(1) && said.1.starts_with(told), "{}", said.1);
     let at = good.windows(9).position(|bytes| bytes == b"unchanged").expect("it is not compressed");
     let mut damaged = good;
     damaged[at..at + 9].copy_from_slice(b"replaced!");

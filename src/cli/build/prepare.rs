@@ -72,9 +72,14 @@ pub(super) fn prepare<'a>(place: &Place, arguments: &Arguments, job: &'a Job) ->
     };
     if arguments.options.dry_run {
         let packages = packages(&sources);
-        let printed = words::would_build(name, &packages);
+        let version = build::version(name, recipe, first_name(recipe).as_deref(), &sources)?;
+        let printed = words::would_build(name, &version, &packages);
         said = if arguments.options.json { String::new() } else { said };
-        return Ok(Prepared::Told(Box::new(Done { report: Report { packages, ..report }, said, printed })));
+        return Ok(Prepared::Told(Box::new(Done {
+            report: Report { version: Some(version), packages, ..report },
+            said,
+            printed,
+        })));
     }
     Ok(Prepared::Ready(Box::new(Ready {
         job,

@@ -27,8 +27,8 @@ pub(super) fn before(replaced: &[(String, bool)], in_base: &[&KnownPackage]) -> 
 }
 
 /// What would go in.
-pub(super) fn would_build(name: &ExtensionName, packages: &[PackageNote]) -> String {
-    let mut text = format!("would build '{name}' from\n");
+pub(super) fn would_build(name: &ExtensionName, version: &str, packages: &[PackageNote]) -> String {
+    let mut text = format!("would build '{name}' {version} from\n");
     for package in packages {
         let _ = writeln!(text, "  {} {}", package.name, output::visible(&package.version));
     }

@@ -1,8 +1,8 @@
 
-# Names of overlays where one is expected; none for who may not list them.
+# Names of overlays and extensions where one is expected; none for who may not list them.
 _onlay_names() {
     _onlay "$@"
-    local index word value command='' given=0 state=()
+    local index word value command='' verb='' given=0 state=() list=(list)
     for ((index = 1; index < COMP_CWORD; index++)); do
         word=${COMP_WORDS[index]}
         case $word in
@@ -24,7 +24,15 @@ _onlay_names() {
             [[ $word == --state ]] && state=(--state "${value/#\~/$HOME}")
             ;;
         -*) ;;
-        *) if [[ -z $command ]]; then command=$word; else ((given++)); fi ;;
+        *)
+            if [[ -z $command ]]; then
+                command=$word
+            elif [[ $command == ext && -z $verb ]]; then
+                verb=$word
+            else
+                ((given++))
+            fi
+            ;;
         esac
     done
     # The last option's value is being typed, or another option.
@@ -32,11 +40,24 @@ _onlay_names() {
     case $command in
     @ONE@) ((given)) && value= || value=yes ;;
     @MANY@) value=yes ;;
+    ext)
+        list=(ext list)
+        case $verb in
+        @EXTENSIONS@) value=yes ;;
+        *) return ;;
+        esac
+        ;;
     *) return ;;
     esac
+    if [[ $verb == check ]]; then
+        # Where it is no name, it may be a file.
+        word=$("$1" ${state[@]+"${state[@]}"} ext list --names 2>/dev/null)
+        COMPREPLY=($(compgen -W "$word" -- "$2"))
+        return
+    fi
     compopt +o default +o bashdefault 2>/dev/null
     COMPREPLY=()
     [[ $value ]] || return
-    COMPREPLY=($(compgen -W "$("$1" ${state[@]+"${state[@]}"} list --names 2>/dev/null)" -- "$2"))
+    COMPREPLY=($(compgen -W "$("$1" ${state[@]+"${state[@]}"} "${list[@]}" --names 2>/dev/null)" -- "$2"))
 }
 complete -o bashdefault -o default -F _onlay_names onlay

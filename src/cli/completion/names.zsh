@@ -8,19 +8,39 @@ _onlay_typed() {
 # Names of overlays; none for who may not list them.
 (( $+functions[_onlay_names] )) ||
 _onlay_names() {
-    local -a typed place names expl
+    local -a typed
     _onlay_typed
-    local index=${typed[(I)--state]}
     if (( ${typed[(I)--]} )); then
         _onlay_command
         return
-    elif (( index )); then
+    fi
+    _onlay_listed overlays overlay list
+}
+
+# Names of extensions, likewise.
+(( $+functions[_onlay_extensions] )) ||
+_onlay_extensions() {
+    _onlay_listed extensions extension ext list
+}
+
+(( $+functions[_onlay_extensions_or_files] )) ||
+_onlay_extensions_or_files() {
+    _alternative 'extensions:extension:_onlay_extensions' 'files:file:_files'
+}
+
+# What a command lists: TAG DESCRIPTION COMMAND...
+(( $+functions[_onlay_listed] )) ||
+_onlay_listed() {
+    local -a typed place names expl
+    _onlay_typed
+    local index=${typed[(I)--state]}
+    if (( index )); then
         place=(--state ${~typed[index + 1]})
     elif (( index = ${typed[(I)--state=*]} )); then
         place=(--state ${~${typed[index]#--state=}})
     fi
-    names=(${(f)"$(_call_program overlays $service ${(q)place} list --names 2>/dev/null)"})
-    _wanted overlays expl overlay compadd -a names
+    names=(${(f)"$(_call_program $1 $service ${(q)place} "${@[3,-1]}" --names 2>/dev/null)"})
+    _wanted $1 expl $2 compadd -a names
 }
 
 # The command that is to run inside, which comes after '--'.

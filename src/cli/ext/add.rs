@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueHint};
+use serde::Serialize;
 
 use super::{Place, Way, told};
-use crate::cli::output;
+use crate::cli::output::{self, JsonPath};
 use crate::cli::report::{Error, FAILED};
-use crate::extension::activate::{self, Added, Change, Outcome, Request};
+use crate::extension::activate::{self, Added, Change, Outcome, Report, Request};
 use crate::sys::Context;
 
 /// Add extensions from images, enable them, and merge them at once
@@ -37,7 +38,7 @@ pub(super) struct Arguments {
 impl Arguments {
     /// To add one image, and have it merged.
     pub(super) fn of(image: &Path) -> Arguments {
-        let way = Way { no_refresh: false, dry_run: false };
+        let way = Way { no_refresh: false, dry_run: false, json: false };
         Arguments { files: vec![image.to_owned()], disabled: false, unfit: false, way }
     }
 }
@@ -49,26 +50,76 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     let change = Change::of(&place.root, &place.state, !way.no_refresh, way.dry_run)?;
     let request = Request { files: &files, disabled: *disabled, unfit: *unfit };
     let (added, report) = activate::add(&change, &request)?;
-    for one in &added {
-        output::say(&format!("onlay: {}", in_words(one, arguments)));
-    }
-    if let Some(report) = &report {
-        told::report(report);
+    if way.json {
+        told::as_json(&added.iter().map(Row::of).collect::<Vec<_>>(), report.as_ref(), None)?;
+    } else {
+        tell(&added, &change, arguments, report.as_ref());
     }
     let names: Vec<&str> = added.iter().map(|one| &*one.name).collect();
     let is_held =
         !disabled && report.iter().flat_map(|report| &report.held).any(|held| names.contains(&&*held.name));
     let is_unfit = added.iter().any(|one| one.outcome == Outcome::Unfit);
-    if !way.dry_run && !is_unfit && !is_held {
+    if !way.dry_run && !way.json && !is_unfit && !is_held {
         told::later(&change.host, way, report.as_ref());
     }
     Ok(if is_unfit || is_held { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}
+
+/// One image, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    file: JsonPath<'a>,
+    name: &'a str,
+    version: &'a str,
+    path: JsonPath<'a>,
+    outcome: Outcome,
+    /// Whether it was enabled by that.
+    enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
+}
+
+impl<'a> Row<'a> {
+    fn of(added: &'a Added) -> Row<'a> {
+        Row {
+            file: added.source.as_path().into(),
+            name: &added.name,
+            version: &added.version,
+            path: added.path.as_path().into(),
+            outcome: added.outcome,
+            enabled: added.is_enabled,
+            replaces: added.replaces.as_deref(),
+            why: added.why.as_deref(),
+        }
+    }
+}
+
+fn tell(added: &[Added], change: &Change<'_>, arguments: &Arguments, report: Option<&Report>) {
+    for one in added {
+        output::say(&format!("onlay: {}", in_words(one, arguments)));
+    }
+    if arguments.way.dry_run && added.iter().any(|one| one.is_enabled && one.why.is_none()) {
+        told::would_make_read_only(change);
+    }
+    if let Some(report) = report {
+        let told: Vec<(&str, &str)> =
+            added.iter().filter_map(|one| Some((&*one.name, one.why.as_deref()?))).collect();
+        told::report(report, &told);
+    }
 }
 
 fn in_words(added: &Added, arguments: &Arguments) -> String {
     let would = if arguments.way.dry_run { "would be " } else { "" };
     let Added { name, version, why, .. } = added;
     let enabled = if added.is_enabled { " and enabled" } else { "" };
+    let back = match &added.replaces {
+        Some(old) => {
+            format!(" in place of {old}: '{} ext enable {name}={old}' goes back to that", output::program())
+        }
+        None => String::new(),
+    };
     match (added.outcome, why) {
         (Outcome::Unfit, why) => {
             let why = why.as_deref().unwrap_or_default();
@@ -76,12 +127,12 @@ fn in_words(added: &Added, arguments: &Arguments) -> String {
                 "'{name}' {version} {would}not added, since it does not fit: {why} (--unfit adds it all the same)"
             )
         }
-        (Outcome::Added, None) => format!("'{name}' {version} {would}added{enabled}"),
+        (Outcome::Added, None) => format!("'{name}' {version} {would}added{enabled}{back}"),
         (Outcome::Added, Some(why)) => {
             format!("'{name}' {version} {would}added{enabled}, but held back: {why}")
         }
         (Outcome::Known, None) if added.is_enabled => {
-            format!("'{name}' {version} is there already, {would}enabled")
+            format!("'{name}' {version} is there already, {would}enabled{back}")
         }
         (Outcome::Known, None) => format!("'{name}' {version} is there already"),
         (Outcome::Known, Some(why)) => format!("'{name}' {version} is there already, and held back: {why}"),

@@ -30,10 +30,15 @@ pub(super) struct Arguments {
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
     let host = Host::open(&place.root)?;
-    let packages = build::packages_of(&host, db::PATIENCE)?;
-    // The base itself, without what is merged over it now.
     let path = std::path::absolute(&arguments.file).context("find", &arguments.file)?;
-    let written = with_base(&host, |host| build::describe(host, packages, &path))??;
+    // The base itself, and its packages, without what is merged over it now.
+    let written = with_base(&host, |host| {
+        let packages = build::packages_of(host, db::PATIENCE).map_err(|error| {
+            // Nobody else may lock the database.
+            if rustix::process::geteuid().is_root() { Error::from(error) } else { Error::NotRoot }
+        })?;
+        Ok::<_, Error>(build::describe(host, packages, &path)?)
+    })??;
     output::print(&format!("{}\n", output::path(&written)))?;
     Ok(ExitCode::SUCCESS)
 }

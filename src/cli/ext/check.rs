@@ -11,6 +11,7 @@ use super::refuse_blind;
 use crate::cli::finding_row::FindingRow;
 use crate::cli::output::{self, JsonPath};
 use crate::cli::report::{Error, FAILED};
+use crate::extension::activate::Choice;
 use crate::extension::finding::Weight;
 use crate::extension::fit::{self, Extension, Fitness};
 use crate::extension::matching::{HostFacts, judge};
@@ -31,8 +32,8 @@ const FEW: usize = 8;
 /// Exits with 0 where all fit, with 1 otherwise.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Extensions: directories, and images (squashfs or erofs, or a disk image with one)
-    /// [default: all in the places where systemd looks]
+    /// Extensions: directories, images (squashfs or erofs, or a disk image with one), and
+    /// names of those that were added [default: all in the places where systemd looks]
     #[arg(value_name = "EXTENSION", value_hint = ValueHint::AnyPath)]
     extensions: Vec<PathBuf>,
     /// Judge by the rules of this version of systemd instead of the installed one
@@ -112,18 +113,26 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         refuse_blind(place)?;
     }
     let host = Host::open(&place.root)?;
-    with_base(&host, |host| check(host, arguments))?
+    let given: Vec<PathBuf> = arguments.extensions.iter().map(|word| meant(word, &host, place)).collect();
+    with_base(&host, |host| check(host, &given, arguments))?
 }
 
-fn check(host: &Host, arguments: &Arguments) -> Result<ExitCode, Error> {
+/// The file that a word means: where there is none of this name, the image of the extension that is called so.
+fn meant(word: &Path, host: &Host, place: &Place) -> PathBuf {
+    let choice = word.to_str().and_then(|word| word.parse::<Choice>().ok());
+    let image = choice.filter(|_| !word.exists()).and_then(|choice| choice.image(host, &place.state));
+    image.unwrap_or_else(|| word.to_owned())
+}
+
+fn check(host: &Host, given: &[PathBuf], arguments: &Arguments) -> Result<ExitCode, Error> {
     let base = Directory::new(host.root.try_clone()?);
     let facts = HostFacts::read(host, &base, arguments.systemd)?;
     let Places { merged, mut others } = Places::of(host, &facts)?;
-    if !arguments.extensions.is_empty() {
+    if !given.is_empty() {
         others.clear();
     }
     let mut subjects = Vec::new();
-    for subject in asked_for(&facts, merged, &arguments.extensions, &mut others)? {
+    for subject in asked_for(&facts, merged, given, &mut others)? {
         match subject.matches(&facts) {
             Ok(is_merged) => subjects.push((subject, is_merged)),
             Err(error) => others.push(Unjudged::damaged(&subject.path, subject.class, &error)),
@@ -372,7 +381,7 @@ fn unjudged_in_words(unjudged: &Unjudged) -> String {
         (None, Form::Mask) => format!("{name}: /{path} is empty, and masks others of the name\n"),
         (None, Form::Versions) => {
             format!(
-                "{name}: of /{path}, systemd takes the newest version; name its directory to have it judged\n"
+                "{name}: systemd takes no version in /{path}: NAME_VERSION_ARCHITECTURE as the directory\n"
             )
         }
         (None, _) => format!("{name}: /{path} is not judged\n"),

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::{Place, Way, told};
-use crate::cli::output;
+use crate::cli::output::{self, JsonPath};
 use crate::cli::report::{Error, FAILED};
-use crate::extension::activate::{self, Change, Choice, Removed};
+use crate::extension::activate::{self, Change, Choice, Chosen, Removed, Report, Without};
 
 /// Enable extensions whose images are there
 #[derive(Debug, Args)]
@@ -48,56 +49,138 @@ fn change<'a>(place: &'a Place, way: &Way) -> Result<Change<'a>, Error> {
     Ok(Change::of(&place.root, &place.state, !way.no_refresh, way.dry_run)?)
 }
 
+/// One extension that was chosen, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
+    /// Whether anything changed.
+    changed: bool,
+    /// Whether it is enabled then.
+    enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
+}
+
+impl<'a> Row<'a> {
+    fn of(chosen: &'a Chosen) -> Row<'a> {
+        Row {
+            name: &chosen.name,
+            version: chosen.version.as_deref(),
+            changed: chosen.is_new,
+            enabled: chosen.is_enabled,
+            why: chosen.why.as_deref(),
+        }
+    }
+}
+
+/// One image that was removed, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Gone<'a> {
+    name: &'a str,
+    version: &'a str,
+    path: JsonPath<'a>,
+    /// Whether the image is kept, for those who use it.
+    kept_for: Vec<JsonPath<'a>>,
+}
+
+impl<'a> Gone<'a> {
+    fn of(Removed { image, users }: &'a Removed) -> Gone<'a> {
+        Gone {
+            name: &image.name,
+            version: &image.version,
+            path: image.path.as_path().into(),
+            kept_for: users.iter().map(|user| user.as_path().into()).collect(),
+        }
+    }
+}
+
 pub(super) fn enable(place: &Place, arguments: &Enable) -> Result<ExitCode, Error> {
     let Enable { extensions, unfit, way } = arguments;
     let change = change(place, way)?;
     let (chosen, report) = activate::enable(&change, extensions, *unfit)?;
-    let would = if way.dry_run { "would be " } else { "" };
-    for one in &chosen {
-        let version = one.version.as_deref().unwrap_or_default();
-        let what = match (&one.why, one.is_new) {
-            (None, true) => format!("{would}enabled"),
-            (None, false) => "is enabled already".to_owned(),
-            (Some(why), true) => format!("{would}enabled, but held back: {why}"),
-            (Some(why), false) => format!("{would}not enabled, since it does not fit: {why}"),
-        };
-        output::say(&format!("onlay: '{}' {version} {what}", one.name));
-    }
-    if let Some(report) = &report {
-        told::report(report);
-    }
     let is_held = chosen.iter().any(|one| one.why.is_some())
         || report
             .iter()
             .flat_map(|report| &report.held)
             .any(|held| chosen.iter().any(|one| one.name == held.name));
+    let code = if is_held { ExitCode::from(FAILED) } else { ExitCode::SUCCESS };
+    if way.json {
+        let rows: Vec<Row<'_>> = chosen.iter().map(Row::of).collect();
+        told::as_json(&rows, report.as_ref(), None)?;
+        return Ok(code);
+    }
+    for one in &chosen {
+        output::say(&format!("onlay: {}", enabled_in_words(one, way)));
+    }
+    if way.dry_run && chosen.iter().any(|one| one.is_new && one.why.is_none()) {
+        told::would_make_read_only(&change);
+    }
+    if let Some(report) = &report {
+        let told: Vec<(&str, &str)> =
+            chosen.iter().filter_map(|one| Some((&*one.name, one.why.as_deref()?))).collect();
+        told::report(report, &told);
+    }
     if !way.dry_run && !is_held {
         told::later(&change.host, way, report.as_ref());
     }
-    Ok(if is_held { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    Ok(code)
+}
+
+fn enabled_in_words(chosen: &Chosen, way: &Way) -> String {
+    let would = if way.dry_run { "would be " } else { "" };
+    let version = chosen.version.as_deref().unwrap_or_default();
+    let what = match (&chosen.why, chosen.is_new, chosen.is_enabled) {
+        (None, true, _) => format!("{would}enabled"),
+        (None, false, _) => "is enabled already".to_owned(),
+        (Some(why), true, _) => format!("{would}enabled, but held back: {why}"),
+        (Some(why), false, true) => format!("is enabled already, and held back: {why}"),
+        (Some(why), false, false) => format!(
+            "{would}not enabled, since it does not fit: {why} (--unfit enables it all the same, to be merged when it fits)"
+        ),
+    };
+    format!("'{}' {version} {what}", chosen.name)
 }
 
 pub(super) fn disable(place: &Place, arguments: &Disable) -> Result<ExitCode, Error> {
     let Disable { extensions, way } = arguments;
     let change = change(place, way)?;
+    let without = way.dry_run.then(|| activate::without(&change, extensions)).transpose()?;
     let (chosen, report) = activate::disable(&change, extensions)?;
+    if way.json {
+        let rows: Vec<Row<'_>> = chosen.iter().map(Row::of).collect();
+        told::as_json(&rows, report.as_ref(), without)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let would = if way.dry_run { "would be " } else { "" };
     for one in &chosen {
         let what = if one.is_new { format!("{would}disabled") } else { "is not enabled".to_owned() };
         output::say(&format!("onlay: '{}' {what}", one.name));
     }
-    if let Some(report) = &report {
-        told::report(report);
-    } else if !way.dry_run {
-        told::later(&change.host, way, None);
-    }
+    tell_gone(&change, way, without.as_ref(), report.as_ref());
     Ok(ExitCode::SUCCESS)
+}
+
+/// What follows where extensions are merged no more.
+fn tell_gone(change: &Change<'_>, way: &Way, without: Option<&Without>, report: Option<&Report>) {
+    match (report, without) {
+        (Some(report), _) => told::report(report, &[]),
+        (None, Some(without)) => told::without(without),
+        (None, None) => told::later(&change.host, way, None),
+    }
 }
 
 pub(super) fn remove(place: &Place, arguments: &Remove) -> Result<ExitCode, Error> {
     let Remove { extensions, way } = arguments;
     let change = change(place, way)?;
+    let without = way.dry_run.then(|| activate::without(&change, extensions)).transpose()?;
     let (gone, report) = activate::remove(&change, extensions)?;
+    if way.json {
+        let rows: Vec<Gone<'_>> = gone.iter().map(Gone::of).collect();
+        told::as_json(&rows, report.as_ref(), without)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let would = if way.dry_run { "would be " } else { "" };
     for Removed { image, users } in &gone {
         let users: Vec<String> = users.iter().map(|user| output::path(user)).collect();
@@ -107,10 +190,6 @@ pub(super) fn remove(place: &Place, arguments: &Remove) -> Result<ExitCode, Erro
         };
         output::say(&format!("onlay: '{}' {} {what}", image.name, image.version));
     }
-    if let Some(report) = &report {
-        told::report(report);
-    } else if !way.dry_run {
-        told::later(&change.host, way, None);
-    }
+    tell_gone(&change, way, without.as_ref(), report.as_ref());
     Ok(ExitCode::SUCCESS)
 }

@@ -22,6 +22,9 @@ pub(super) struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Print only the names of those that were added, one on each line
+    #[arg(long, conflicts_with = "json")]
+    names: bool,
 }
 
 /// One extension, as `--json` shows it.
@@ -56,6 +59,13 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     if let Some(name) = crate::shell::inside() {
         return Err(crate::live::Error::Inside { name }.into());
     }
+    if arguments.names {
+        let names = activate::names(&Host::open(&place.root)?, &place.state)?;
+        return names
+            .iter()
+            .try_for_each(|name| output::print(&format!("{name}\n")))
+            .map(|()| ExitCode::SUCCESS);
+    }
     let rows = rows(place)?;
     if arguments.json {
         output::print_json(&rows)?;
@@ -65,7 +75,8 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         output::print(&table(&rows))?;
         // What is merged here and now, and not in another root.
         if Host::open(&place.root)?.is_running {
-            for remark in activate::Record::read()?.remarks {
+            let remarks = activate::Record::read()?.remarks;
+            for remark in remarks.iter().filter(|remark| !remark.is_of_host()) {
                 output::say(&format!("onlay: {}", output::visible(&remark.to_string())));
             }
         }

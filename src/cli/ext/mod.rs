@@ -7,6 +7,7 @@ mod choose;
 mod list;
 mod owner;
 mod refresh;
+mod refreshed;
 mod told;
 
 use std::path::Path;
@@ -53,6 +54,9 @@ struct Way {
     /// Say what would be done, and stop
     #[arg(long)]
     dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {

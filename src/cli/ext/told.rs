@@ -1,12 +1,39 @@
-//! What came of a refresh, in words.
+//! What came of a change or a refresh, in words and as JSON.
+
+use serde::Serialize;
 
 use super::Way;
+use super::refreshed::Refreshed;
 use crate::cli::output;
-use crate::extension::activate::{self, Report};
+use crate::cli::report::Error;
+use crate::extension::activate::{self, Change, Report, Without};
 use crate::host::Host;
 
-/// Tells what came of a refresh.
-pub(super) fn report(report: &Report) {
+/// What `--json` shows of a change.
+#[derive(Debug, Serialize)]
+struct Changed<'a, T> {
+    extensions: &'a [T],
+    /// Nothing where nothing was to be merged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh: Option<Refreshed<'a>>,
+    /// What would be held back without them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    would_hold_back: Vec<activate::HeldBack>,
+}
+
+/// Prints what became of extensions, as JSON.
+pub(super) fn as_json<T: Serialize>(
+    extensions: &[T],
+    report: Option<&Report>,
+    without: Option<Without>,
+) -> Result<(), Error> {
+    let refresh = report.map(Refreshed::of);
+    let would_hold_back = without.map(|without| without.held).unwrap_or_default();
+    output::print_json(&Changed { extensions, refresh, would_hold_back })
+}
+
+/// Tells what came of a refresh, but for what was said already: names of what is held back, and why.
+pub(super) fn report(report: &Report, told: &[(&str, &str)]) {
     for (what, names) in changes(report).into_iter().filter(|(_, names)| !names.is_empty()) {
         output::say(&format!("onlay: {what} {}", words(names)));
     }
@@ -16,11 +43,13 @@ pub(super) fn report(report: &Report) {
     if !report.read_only.is_empty() {
         let places: Vec<String> = report.read_only.iter().map(|place| output::path(place)).collect();
         output::say(&format!(
-            "onlay: {} cannot be written as long as extensions are merged: 'systemd-sysext unmerge' takes them off",
+            "onlay: {} cannot be written as long as extensions are merged: 'systemd-sysext unmerge' takes them off, \
+             'onlay ext refresh' merges them again",
             places.join(" and ")
         ));
     }
-    for held in &report.held {
+    let is_told = |name: &str, why: &str| told.contains(&(name, why));
+    for held in report.held.iter().filter(|held| !is_told(&held.name, &held.why)) {
         output::complain(&format!("onlay: '{}' is held back: {}", held.name, held.why));
     }
     for trouble in &report.troubles {
@@ -30,7 +59,7 @@ pub(super) fn report(report: &Report) {
             trouble.why
         ));
     }
-    for remark in &report.remarks {
+    for remark in &report.new_remarks {
         output::say(&format!("onlay: {}", output::visible(&remark.to_string())));
     }
     for done in &report.done {
@@ -38,6 +67,39 @@ pub(super) fn report(report: &Report) {
     }
     for failed in &report.failed {
         output::complain(&format!("onlay: not {failed}"));
+    }
+}
+
+/// Tells all that is merged, and whose.
+pub(super) fn all(report: &Report) {
+    let ours: Vec<&str> = report.active.iter().map(|active| &*active.name).collect();
+    let others = match report.others.as_slice() {
+        [] => String::new(),
+        others => format!("; of others: {}", output::visible(&others.join(", "))),
+    };
+    let what =
+        if report.way == activate::Way::Unchanged { "all is merged that is to be" } else { "merged now" };
+    output::say(&format!("onlay: {what}: {}{others}", words(&ours)));
+}
+
+/// Tells what would follow from extensions being merged for the first time.
+pub(super) fn would_make_read_only(change: &Change<'_>) {
+    if change.makes_read_only() {
+        output::say(
+            "onlay: /usr could not be written any more as long as extensions are merged \
+             ('systemd-sysext unmerge' takes them off)",
+        );
+    }
+}
+
+/// Tells what would follow from extensions being merged no more.
+pub(super) fn without(without: &Without) {
+    for held in &without.held {
+        output::say(&format!("onlay: '{}' would be held back then: {}", held.name, held.why));
+    }
+    if !without.units.is_empty() {
+        let units = without.units.join(", ");
+        output::say(&format!("onlay: would be restarted, or stopped where their files go: {units}"));
     }
 }
 

@@ -53,7 +53,8 @@ pub(super) fn init(arguments: &InitArguments) -> Result<ExitCode, Error> {
 /// What a manifest does not say is found in the image: which hosts it is for,
 /// which libraries it needs. An image that systemd would merge nowhere is
 /// refused, and one of whose name the store has another. All images are added,
-/// or none.
+/// or none. Beside each is a list of its blocks, and patches that make it of
+/// older versions, so that an update need not download all of it.
 #[derive(Debug, Args)]
 pub(super) struct AddArguments {
     /// The store
@@ -62,6 +63,10 @@ pub(super) struct AddArguments {
     /// The images
     #[arg(required = true, value_name = "IMAGE", value_hint = ValueHint::FilePath)]
     images: Vec<PathBuf>,
+    /// Make patches of so many older versions of each image, where they save
+    /// something
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    patches: usize,
     /// Say what would be added, and stop
     #[arg(long)]
     dry_run: bool,
@@ -72,7 +77,8 @@ pub(super) struct AddArguments {
 }
 
 pub(super) fn add(arguments: &AddArguments) -> Result<ExitCode, Error> {
-    let mut store = Store::open(&arguments.store)?;
+    let patches = if arguments.dry_run { 0 } else { arguments.patches };
+    let mut store = Store::open(&arguments.store)?.with_patches(patches);
     if !arguments.dry_run {
         arguments.keys.apply(&mut store)?;
         arguments.freshness.apply(&mut store);

@@ -64,6 +64,11 @@ impl Actions {
 }
 
 impl Actions {
+    /// Whether systemd is to read its units again.
+    pub(super) fn has_units(&self) -> bool {
+        self.reload || !self.restart.is_empty() || !self.reload_or_restart.is_empty()
+    }
+
     /// Does that on the running host. What was done, and what went wrong with it, is told in words; neither undoes a merge.
     pub(super) fn perform(&self, host: &Host, done: &mut Vec<String>, failed: &mut Vec<String>) {
         let mut note = |what: String, result: Result<bool, tool::Error>| match result {
@@ -79,8 +84,7 @@ impl Actions {
             let made = systemd_tmpfiles::run(&self.tmpfiles).map(|()| true);
             note(format!("made the files of {}", self.tmpfiles.join(", ")), made);
         }
-        let has_units = !self.restart.is_empty() || !self.reload_or_restart.is_empty();
-        if !host.runs_systemd() || !(self.reload || has_units) {
+        if !host.runs_systemd() || !self.has_units() {
             return;
         }
         let systemctl = match Systemctl::find() {

@@ -8,7 +8,7 @@ use super::identity::Identity;
 use super::images::{Images, open_to_read};
 use super::refresh::Report;
 use super::squash::squash;
-use super::survey::New;
+use super::survey::{New, version_of};
 use super::{Error, enabled, sound, users};
 use crate::extension::ImageFiles;
 use crate::package::digest::Algorithm;
@@ -40,6 +40,8 @@ pub struct Added {
     pub outcome: Outcome,
     /// Whether it is enabled by that.
     pub is_enabled: bool,
+    /// The version that was enabled before, whose image stays.
+    pub replaces: Option<String>,
     /// Why it does not fit now, where it does not.
     pub why: Option<String>,
 }
@@ -132,7 +134,7 @@ impl Item {
         if digest(&self.file, &self.source)? == digest(&known, &self.path)? {
             return Ok(true);
         }
-        match users::others_with(&self.path, &change.host)?.first() {
+        match users::others_with(&self.path, &change.host, change.state)?.first() {
             None => Ok(false),
             Some(user) => Err(Error::OtherContent {
                 name: self.identity.name.to_string(),
@@ -160,9 +162,11 @@ impl Item {
             images.place_new(copy, &self.identity)?;
         }
         let name = self.identity.name.to_string();
-        let is_enabled = is_taken
-            && !request.disabled
-            && !enabled(&change.host.root)?.iter().any(|link| link.image == self.path);
+        let was = enabled(&change.host.root)?.into_iter().find(|link| link.name == name);
+        let is_enabled =
+            is_taken && !request.disabled && was.as_ref().is_none_or(|link| link.image != self.path);
+        let replaces =
+            was.filter(|link| is_enabled && link.image.exists()).map(|link| version_of(&link.image));
         if is_enabled && !change.dry_run {
             enabled::enable(&change.host.root, &name, &self.path)?;
         }
@@ -178,6 +182,7 @@ impl Item {
             path: self.path,
             outcome,
             is_enabled,
+            replaces,
             why,
         })
     }

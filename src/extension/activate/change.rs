@@ -5,7 +5,7 @@ use std::path::Path;
 use super::refresh::{self, Options, Report, check_systemd, refresh_locked};
 use super::survey::{New, Survey, survey_with};
 use super::unit::{self, BootUnit};
-use super::{Error, enabled, merge};
+use super::{Error, enabled, merge, users};
 use crate::host::Host;
 use crate::live::units::existing;
 use crate::live::{self, Record, go_to_host};
@@ -59,10 +59,21 @@ impl<'a> Change<'a> {
 
     /// What there is of extensions with new ones among them; refuses where they could not be merged, or not at boot.
     pub(super) fn survey(&self, begun: &mut Begun, news: &[New<'_>]) -> Result<Survey, Error> {
-        let survey = survey_with(&self.host, self.state, news)?;
-        check_systemd(survey.systemd)?;
-        begun.unit = Some(BootUnit::plan(&self.host, self.state)?);
+        let survey = survey_with(&self.host, self.state, news, &[])?;
+        let systemd = check_systemd(survey.systemd)?;
+        self.refuse_blocked(&survey)?;
+        begun.unit = Some(BootUnit::plan(&self.host, self.state, systemd)?);
         Ok(survey)
+    }
+
+    /// Refuses where systemd would merge nothing of it: before anything is changed.
+    pub(super) fn refuse_blocked(&self, survey: &Survey) -> Result<(), Error> {
+        if self.refresh && self.host.is_running { survey.refuse_blocked() } else { Ok(()) }
+    }
+
+    /// Whether /usr can be written, and cannot be any more as soon as anything is merged.
+    pub fn makes_read_only(&self) -> bool {
+        self.refresh && self.host.is_running && merge::is_writable(&self.host)
     }
 
     /// Has what is enabled come at boot, and merges it now where it is to be.
@@ -70,7 +81,11 @@ impl<'a> Change<'a> {
         if self.dry_run {
             return Ok(None);
         }
-        if enabled(&self.host.root)?.is_empty() {
+        let is_empty = enabled(&self.host.root)?.is_empty();
+        if !self.host.is_running {
+            users::note(self.host.root.path(), !is_empty, self.state)?;
+        }
+        if is_empty {
             unit::uninstall(&self.host)?;
         } else if let Some(unit) = &begun.unit {
             unit.install(&self.host)?;

@@ -2,14 +2,16 @@
 
 use std::fmt;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::change::Change;
 use super::images::{Images, Stored};
+use super::record::HeldBack;
 use super::refresh::Report;
-use super::survey::New;
-use super::{Error, enabled, users};
+use super::survey::{New, survey, survey_with, version_of};
+use super::{Actions, Enabled, Error, enabled, users};
+use crate::host::Host;
 use crate::sys::Context;
 
 /// `NAME` or `NAME=VERSION`.
@@ -30,6 +32,8 @@ pub struct Chosen {
     pub version: Option<String>,
     /// Whether anything changes.
     pub is_new: bool,
+    /// Whether it is enabled then.
+    pub is_enabled: bool,
     /// Why it does not fit now, where it does not.
     pub why: Option<String>,
 }
@@ -70,11 +74,13 @@ pub fn enable(
     let mut chosen = Vec::new();
     for image in images {
         let why = survey.held.iter().find(|held| held.path == image.path).map(|held| held.why.clone());
-        let is_new = !was.iter().any(|link| link.image == image.path) && (why.is_none() || unfit);
+        let was_enabled = was.iter().any(|link| link.image == image.path);
+        let is_new = !was_enabled && (why.is_none() || unfit);
         if is_new && !change.dry_run {
             enabled::enable(&change.host.root, &image.name, &image.path)?;
         }
-        chosen.push(Chosen { name: image.name, version: Some(image.version), is_new, why });
+        let is_enabled = was_enabled || is_new;
+        chosen.push(Chosen { name: image.name, version: Some(image.version), is_new, is_enabled, why });
     }
     Ok((chosen, change.finish(&begun)?))
 }
@@ -82,6 +88,7 @@ pub fn enable(
 /// Disables extensions; their images stay.
 pub fn disable(change: &Change<'_>, choices: &[Choice]) -> Result<(Vec<Chosen>, Option<Report>), Error> {
     let begun = change.begin()?;
+    change.refuse_blocked(&survey(&change.host, change.state)?)?;
     let was = enabled(&change.host.root)?;
     let mut chosen = Vec::new();
     for choice in choices {
@@ -89,7 +96,8 @@ pub fn disable(change: &Change<'_>, choices: &[Choice]) -> Result<(Vec<Chosen>, 
         if !is_new && choice.all(change)?.is_empty() {
             return Err(Error::NoSuch(choice.name.clone()));
         }
-        chosen.push(Chosen { name: choice.name.clone(), version: None, is_new, why: None });
+        let name = choice.name.clone();
+        chosen.push(Chosen { name, version: None, is_new, is_enabled: false, why: None });
     }
     for gone in chosen.iter().filter(|gone| gone.is_new && !change.dry_run) {
         enabled::disable(&change.host.root, &gone.name)?;
@@ -100,19 +108,18 @@ pub fn disable(change: &Change<'_>, choices: &[Choice]) -> Result<(Vec<Chosen>, 
 /// Disables extensions and removes their images, but for those that another deployment or snapshot has enabled.
 pub fn remove(change: &Change<'_>, choices: &[Choice]) -> Result<(Vec<Removed>, Option<Report>), Error> {
     let begun = change.begin()?;
+    change.refuse_blocked(&survey(&change.host, change.state)?)?;
     let was = enabled(&change.host.root)?;
     let (mut gone, mut links) = (Vec::new(), Vec::new());
     for choice in choices {
         let images = choice.all(change)?;
-        let is_meant =
-            |image: &PathBuf| choice.version.is_none() || images.iter().any(|one| one.path == *image);
-        let link = was.iter().find(|link| link.name == choice.name && is_meant(&link.image));
+        let link = was.iter().find(|link| choice.is_about(link));
         if images.is_empty() && link.is_none() {
             return Err(choice.missing());
         }
         links.extend(link);
         for image in images {
-            let users = users::others_with(&image.path, &change.host)?;
+            let users = users::others_with(&image.path, &change.host, change.state)?;
             gone.push(Removed { image, users });
         }
     }
@@ -132,6 +139,30 @@ pub fn remove(change: &Change<'_>, choices: &[Choice]) -> Result<(Vec<Removed>, 
     Ok((gone, report))
 }
 
+/// What else changes where extensions are not merged any more.
+#[derive(Debug, Default)]
+pub struct Without {
+    /// What is enabled, and would be held back then.
+    pub held: Vec<HeldBack>,
+    /// Units that would be restarted, or stopped where their files go.
+    pub units: Vec<String>,
+}
+
+/// What would follow from disabling extensions. Only reads.
+pub fn without(change: &Change<'_>, choices: &[Choice]) -> Result<Without, Error> {
+    let links = enabled(&change.host.root)?;
+    let is_meant = |link: &&Enabled| choices.iter().any(|choice| choice.is_about(link));
+    let gone: Vec<&str> = links.iter().filter(is_meant).map(|link| &*link.name).collect();
+    let now = survey(&change.host, change.state)?;
+    let mut held = survey_with(&change.host, change.state, &[], &gone)?.held;
+    held.retain(|one| !now.held.iter().any(|known| known.path == one.path));
+    let mut actions = Actions::default();
+    for active in now.fit.iter().filter(|active| gone.contains(&&*active.name)) {
+        actions.extend(&active.actions);
+    }
+    Ok(Without { held, units: [actions.restart, actions.reload_or_restart].concat() })
+}
+
 impl Choice {
     /// The images that it is about.
     fn all(&self, change: &Change<'_>) -> Result<Vec<Stored>, Error> {
@@ -140,8 +171,30 @@ impl Choice {
         Ok(images.of(&self.name)?.into_iter().filter(is_meant).collect())
     }
 
+    /// The image that it means on a root: the one that is enabled, else the newest.
+    pub fn image(&self, host: &Host, state: &Path) -> Option<PathBuf> {
+        let link = enabled(&host.root).ok()?.into_iter().find(|link| self.is_about(link));
+        let newest = || {
+            let images = Images::open(state).ok()??.of(&self.name).ok()?;
+            let is_meant =
+                |image: &Stored| self.version.as_ref().is_none_or(|version| *version == image.version);
+            images.into_iter().rfind(is_meant).map(|image| image.path)
+        };
+        link.map(|link| link.image).or_else(newest)
+    }
+
     fn newest(&self, change: &Change<'_>) -> Result<Stored, Error> {
-        self.all(change)?.pop().ok_or_else(|| self.missing())
+        if let Some(image) = self.all(change)?.pop() {
+            return Ok(image);
+        }
+        let link = enabled(&change.host.root)?.into_iter().find(|link| self.is_about(link));
+        Err(link.map_or_else(|| self.missing(), |link| Error::Gone { name: link.name, path: link.image }))
+    }
+
+    /// Whether a link is one that it means.
+    fn is_about(&self, link: &Enabled) -> bool {
+        let is_version = |version: &String| *version == version_of(&link.image);
+        self.name == link.name && self.version.as_ref().is_none_or(is_version)
     }
 
     fn missing(&self) -> Error {

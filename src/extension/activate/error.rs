@@ -52,6 +52,14 @@ pub enum Error {
     /// No image has this name.
     #[error("there is no extension '{0}'")]
     NoSuch(String),
+    /// An extension is enabled whose image was removed by somebody else.
+    #[error("'{name}' is enabled, and its image is gone: '{}'", path.display())]
+    Gone {
+        /// The extension.
+        name: String,
+        /// Where its image was.
+        path: PathBuf,
+    },
     /// There is no image of this version.
     #[error("there is no image of '{name}' {version}")]
     NoSuchVersion {

@@ -1,10 +1,11 @@
 //! All extensions of a host, whoever put them there, and what each of them is at the moment.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Error, HeldBack, Images, Record, Stored, Survey, merge, survey};
+use super::{Error, HeldBack, Images, Record, Stored, Survey, enabled, merge, survey};
 use crate::host::Host;
 
 /// What an extension is at the moment.
@@ -54,7 +55,7 @@ pub fn list(host: &Host, state: &Path) -> Result<Vec<Listed>, Error> {
     let (record, merged) =
         if host.is_running { (Record::read()?, merge::merged(host)) } else { Default::default() };
     let images = Images::open(state)?.map(|images| images.all()).transpose()?.unwrap_or_default();
-    let look = Look { survey: &survey, record: &record, merged: &merged };
+    let look = Look { survey: &survey, record: &record, merged: &merged, is_running: host.is_running };
     let mut found: Vec<Listed> = images.iter().map(|image| look.at_image(image)).collect();
     for held in survey.held.iter().filter(|held| !images.iter().any(|image| image.path == held.path)) {
         found.push(gone(held));
@@ -73,6 +74,13 @@ pub fn list(host: &Host, state: &Path) -> Result<Vec<Listed>, Error> {
     found.sort_by(|one, other| (!one.is_ours, &one.name).cmp(&(!other.is_ours, &other.name)));
 
     Ok(found)
+}
+
+/// The names of all that have an image, or are enabled on a root. Nothing is judged for that.
+pub fn names(host: &Host, state: &Path) -> Result<BTreeSet<String>, Error> {
+    let images = Images::open(state)?.map(|images| images.all()).transpose()?.unwrap_or_default();
+    let of_images = images.into_iter().map(|image| image.name);
+    Ok(of_images.chain(enabled(&host.root)?.into_iter().map(|link| link.name)).collect())
 }
 
 /// One that is enabled and has no image.
@@ -109,6 +117,7 @@ struct Look<'a> {
     survey: &'a Survey,
     record: &'a Record,
     merged: &'a [String],
+    is_running: bool,
 }
 
 impl Look<'_> {
@@ -129,7 +138,7 @@ impl Look<'_> {
             ),
             (true, Some(_), None) => (State::Active, None),
             (false, _, Some(held)) => (State::HeldBack, Some(held.why.clone())),
-            (false, Some(_), None) => (State::NextBoot, None),
+            (false, Some(_), None) => (State::NextBoot, self.why_not_yet(active.is_some())),
             (false, None, None) => (State::Disabled, None),
         };
         let packages = image.manifest.as_ref().map(|manifest| {
@@ -146,6 +155,17 @@ impl Look<'_> {
             packages,
             is_ours: true,
         }
+    }
+
+    /// What to do about one that is not merged, and could be.
+    fn why_not_yet(&self, is_linked: bool) -> Option<String> {
+        let words = if is_linked && !self.record.merged {
+            "systemd has not merged it at this boot ('journalctl --boot --unit=systemd-sysext' says why): \
+             'onlay ext refresh' does"
+        } else {
+            "'onlay ext refresh' merges it now"
+        };
+        self.is_running.then(|| words.to_owned())
     }
 
     /// What others have put there, and what is merged of which nothing is known.

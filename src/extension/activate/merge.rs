@@ -63,6 +63,12 @@ pub(super) fn merged(host: &Host) -> Vec<String> {
     names
 }
 
+/// Whether what extensions are merged over can be written now.
+pub(super) fn is_writable(host: &Host) -> bool {
+    let place = host.root.resolve("usr").map(|usr| host.root.join(usr));
+    place.is_ok_and(|place| host.mounts.at(&place).is_some_and(Mount::is_writable))
+}
+
 /// The directories that could be written on a host as it was, and cannot be now.
 pub(super) fn made_read_only(before: &Host) -> Result<Vec<PathBuf>, Error> {
     let after = Host::open(Path::new("/"))?;

@@ -63,7 +63,7 @@ pub(super) fn others(
     let mut found = Others::default();
     for candidate in candidates(&host.root, Class::Sysext, facts.systemd)? {
         let counts = candidate.hidden_by.as_ref().is_none_or(|by| is_ours(by));
-        let is_there = matches!(candidate.form, Form::Directory | Form::Image | Form::Versions);
+        let is_there = matches!(candidate.form, Form::Directory | Form::Image);
         if counts && is_there && !is_ours(&candidate.path) {
             let unknown = Stranger::unknown(&candidate);
             // What cannot be told here may be no trouble for systemd.
@@ -81,11 +81,6 @@ impl Others {
         let Candidate { name, path, form, .. } = candidate;
         let can_be_masked = path.starts_with("var") || path.starts_with("usr");
         let trouble = |why: String| Trouble { name: name.clone(), path: path.clone(), why, can_be_masked };
-        if form == Form::Versions {
-            // systemd chooses among what is in it, by rules that grow with its versions.
-            self.strangers.push((unknown, None));
-            return Ok(());
-        }
         let place = host.root.join(host.root.resolve(&path)?);
         let contents = match open(&place, form, &host.root)? {
             Opened::Contents(contents) => contents,

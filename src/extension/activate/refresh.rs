@@ -17,6 +17,7 @@ use crate::host::Host;
 use crate::live;
 use crate::overlay::run_directory;
 use crate::sys::{Lock, Root};
+use crate::tool::systemctl::Systemctl;
 
 /// Where systemd looks for what is of this boot alone.
 const LINKS: &str = "run/extensions";
@@ -45,6 +46,10 @@ pub struct Report {
     pub held: Vec<HeldBack>,
     /// What there is to say of the package database.
     pub remarks: Vec<Remark>,
+    /// What of that was not said before, or went wrong again.
+    pub new_remarks: Vec<Remark>,
+    /// Names of what others have put there, and that is merged with ours.
+    pub others: Vec<String>,
     /// What others have put there that systemd cannot open: it is masked where that can be.
     pub troubles: Vec<Trouble>,
     /// Names of what was not merged before.
@@ -76,6 +81,21 @@ pub fn refresh(state: &Path, options: Options) -> Result<Report, Error> {
     refresh_locked(state, options)
 }
 
+/// Has systemd read its units again where it has merged extensions at boot that bring some, and start what its targets want of
+/// them. Says whether there was anything to do.
+pub fn merged_at_boot() -> Result<bool, Error> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Error::NotRoot);
+    }
+    let mut actions = Actions::default();
+    Record::read()?.active.iter().for_each(|active| actions.extend(&active.actions));
+    if !actions.has_units() {
+        return Ok(false);
+    }
+    Systemctl::find()?.take_in_new_units()?;
+    Ok(true)
+}
+
 /// The same for who holds the lock, and is in the host's mount namespace.
 pub(super) fn refresh_locked(state: &Path, options: Options) -> Result<Report, Error> {
     let host = Host::open(Path::new("/"))?;
@@ -91,13 +111,10 @@ pub(super) fn refresh_locked(state: &Path, options: Options) -> Result<Report, E
     let mut refresh =
         Refresh { host, state, old, new: Record::default(), strangers: survey.strangers.clone(), systemd };
     refresh.new = refresh.wanted(&survey, options.dry_run)?;
-    if let Some(trouble) = survey.troubles.iter().find(|trouble| !trouble.can_be_masked) {
-        let (path, why) = (Path::new("/").join(&trouble.path), trouble.why.clone());
-        return Err(Error::Blocked { path, why });
-    }
+    survey.refuse_blocked()?;
     if !options.dry_run && !options.at_boot && !enabled(&refresh.host.root)?.is_empty() {
         // It is there, unless somebody removed it; where it cannot be, what is merged now is no worse.
-        let _ = BootUnit::plan(&refresh.host, state).and_then(|unit| unit.install(&refresh.host));
+        let _ = BootUnit::plan(&refresh.host, state, systemd).and_then(|unit| unit.install(&refresh.host));
     }
     let way = if options.dry_run { refresh.way(options.always)? } else { refresh.apply(options)? };
     if !options.dry_run && refresh.new.generated.is_none() {
@@ -107,6 +124,9 @@ pub(super) fn refresh_locked(state: &Path, options: Options) -> Result<Report, E
     let mut report = refresh.report(way, survey.troubles);
     if options.at_boot {
         report.failed.extend(make_users(&report.active));
+    }
+    if !options.at_boot && !options.dry_run {
+        report.others = refresh.merged_of_others()?;
     }
     if !options.dry_run && matches!(way, Way::Beneath | Way::BySystemd) {
         report.read_only = merge::made_read_only(&refresh.host)?;
@@ -293,6 +313,17 @@ impl Refresh<'_> {
         images.chain(generated).collect()
     }
 
+    /// The names of what is merged now, and is none of ours.
+    fn merged_of_others(&self) -> Result<Vec<String>, Error> {
+        let mut names = merge::merged(&Host::open(Path::new("/"))?);
+        let is_ours = |name: &String| {
+            self.new.active.iter().any(|active| active.merged_as == *name)
+                || self.new.generated.iter().any(|generated| generated.merged_as == *name)
+        };
+        names.retain(|name| !is_ours(name));
+        Ok(names)
+    }
+
     fn is_linked(&self) -> Result<bool, Error> {
         Ok(present(&self.host, self.state)? == self.links())
     }
@@ -352,11 +383,14 @@ impl Refresh<'_> {
                 Some(_) => {}
             }
         }
+        let is_new = |remark: &&Remark| !self.old.remarks.contains(remark) || remark.is_failure();
         Report {
             way,
             active: self.new.active.clone(),
             held: self.new.held.clone(),
             remarks: self.new.remarks.clone(),
+            new_remarks: self.new.remarks.iter().filter(is_new).cloned().collect(),
+            others: Vec::new(),
             troubles,
             added: named(added),
             changed: named(changed),

@@ -32,6 +32,17 @@ pub struct Survey {
     pub troubles: Vec<Trouble>,
 }
 
+impl Survey {
+    /// Refuses where somebody else's extension keeps systemd from merging anything, and cannot be masked.
+    pub(super) fn refuse_blocked(&self) -> Result<(), Error> {
+        let Some(trouble) = self.troubles.iter().find(|trouble| !trouble.can_be_masked) else {
+            return Ok(());
+        };
+        let (path, why) = (Path::new("/").join(&trouble.path), trouble.why.clone());
+        Err(Error::Blocked { path, why })
+    }
+}
+
 /// An image that is not in the folder yet, as if it were there and enabled.
 #[derive(Debug)]
 pub(super) struct New<'a> {
@@ -44,11 +55,16 @@ pub(super) struct New<'a> {
 
 /// Looks at what a root has enabled. `state` is where images are.
 pub fn survey(host: &Host, state: &Path) -> Result<Survey, Error> {
-    survey_with(host, state, &[])
+    survey_with(host, state, &[], &[])
 }
 
-/// The same with new images, each in place of what is enabled by its name.
-pub(super) fn survey_with(host: &Host, state: &Path, news: &[New<'_>]) -> Result<Survey, Error> {
+/// The same with new images, each in place of what is enabled by its name, and without what some names stand for.
+pub(super) fn survey_with(
+    host: &Host,
+    state: &Path,
+    news: &[New<'_>],
+    gone: &[&str],
+) -> Result<Survey, Error> {
     with_base(host, |base| {
         let base_contents = Directory::new(base.root.try_clone()?);
         let systemd = SystemdVersion::of(&base_contents)?;
@@ -66,7 +82,7 @@ pub(super) fn survey_with(host: &Host, state: &Path, news: &[New<'_>]) -> Result
             found: Vec::new(),
             held: Vec::new(),
         };
-        surveyor.look_at_enabled(news)?;
+        surveyor.look_at_enabled(news, gone)?;
         let survey = surveyor.judge()?;
         if let Some(images) = &images {
             surveyor.verdicts.write(images);
@@ -109,9 +125,9 @@ struct Surveyor<'a> {
 }
 
 impl Surveyor<'_> {
-    fn look_at_enabled(&mut self, news: &[New<'_>]) -> Result<(), Error> {
+    fn look_at_enabled(&mut self, news: &[New<'_>], gone: &[&str]) -> Result<(), Error> {
         for link in enabled(&self.host.root)? {
-            if news.iter().any(|new| new.name == link.name) {
+            if news.iter().any(|new| new.name == link.name) || gone.contains(&&*link.name) {
                 continue;
             }
             let place = Images::place(self.state);
@@ -257,7 +273,7 @@ fn subjects<'a>(
 }
 
 /// The version in the name of an image.
-fn version_of(image: &Path) -> String {
+pub(super) fn version_of(image: &Path) -> String {
     let file = image.file_name().unwrap_or_default().to_string_lossy();
     super::images::parts(&file).map(|(_, version)| version.to_owned()).unwrap_or_default()
 }

@@ -36,4 +36,4 @@ pub use naming::{ExtensionName, InvalidName, image_name, version_of};
 pub use placing::Reason;
 pub use recipe::{ImageFormat, Matching, Recipe, RecipeError, is_path};
 pub use source::{Source, open};
-pub use write::{Built, Envelope, Request, build};
+pub use write::{Built, Envelope, Request, build, version};

@@ -98,10 +98,7 @@ pub fn build(request: &Request<'_>) -> Result<Built, Error> {
         kernels::check(&request.base.stack(), request.format, request.compression)?;
     }
     let architecture = architecture(&request.sources, &facts.architecture)?;
-    let version = match &request.recipe.version {
-        Some(version) => checked_version(version)?,
-        None => version_of_first(request)?,
-    };
+    let version = version(&request.name, request.recipe, request.first.as_deref(), &request.sources)?;
     let file = image_name(&request.name, &version, architecture);
     let image = NewFile::create(&request.output, OsStr::new(&file))?;
     let Written { mut manifest, strangers, remarks, not_dropped } =
@@ -282,15 +279,23 @@ fn architecture(sources: &[Source], of_base: &str) -> Result<Option<&'static str
     Ok(found)
 }
 
-fn version_of_first(request: &Request<'_>) -> Result<String, Error> {
+/// The version of an extension: what the recipe says, else that of the package that is called as it, else that of `first`.
+pub fn version(
+    name: &ExtensionName,
+    recipe: &Recipe,
+    first: Option<&str>,
+    sources: &[Source],
+) -> Result<String, Error> {
+    if let Some(version) = &recipe.version {
+        return checked_version(version);
+    }
     let files = || {
-        request.sources.iter().filter_map(|source| match source {
+        sources.iter().filter_map(|source| match source {
             Source::Package(package) => Some((package.name().into_owned(), package.version())),
             Source::Tree(_) | Source::Changes(_) => None,
         })
     };
-    let installed: Vec<(String, String)> = request
-        .sources
+    let installed: Vec<(String, String)> = sources
         .iter()
         .filter_map(|source| match source {
             Source::Changes(changes) => Some(changes.packages()),
@@ -303,12 +308,12 @@ fn version_of_first(request: &Request<'_>) -> Result<String, Error> {
         let mut all = files().chain(installed.iter().cloned());
         all.find(|(name, _)| Some(name.as_str()) == wanted)
     };
-    let package = called(Some(request.name.as_str())).or_else(|| called(request.first.as_deref()));
+    let package = called(Some(name.as_str())).or_else(|| called(first));
     // What an overlay has is in no order that somebody chose.
     let alone = || <[_; 1]>::try_from(installed.clone()).ok().map(|[package]| package);
     match package.or_else(|| files().next()).or_else(alone) {
         Some((_, version)) => Ok(version_of(&version)),
-        None => Err(Error::NoVersion { name: request.name.to_string() }),
+        None => Err(Error::NoVersion { name: name.to_string() }),
     }
 }
 

@@ -65,6 +65,18 @@ pub enum Remark {
     },
 }
 
+impl Remark {
+    /// Whether something went wrong, which is to be said each time.
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Remark::Failed { .. } | Remark::Unreadable { .. })
+    }
+
+    /// Whether it is about the host, whatever extensions there are: to be said once.
+    pub fn is_of_host(&self) -> bool {
+        matches!(self, Remark::OutOfReach { .. })
+    }
+}
+
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -49,7 +49,8 @@ pub enum Compression {
 pub struct UnknownCompression(String);
 
 impl Algorithm {
-    pub(super) fn id(self) -> u16 {
+    /// Its number in squashfs.
+    pub fn id(self) -> u16 {
         match self {
             Algorithm::Gzip => 1,
             Algorithm::Xz => 4,
@@ -58,7 +59,8 @@ impl Algorithm {
         }
     }
 
-    pub(super) fn from_id(id: u16) -> Option<Algorithm> {
+    /// The one with a number of squashfs's.
+    pub fn from_id(id: u16) -> Option<Algorithm> {
         let all = [Algorithm::Gzip, Algorithm::Xz, Algorithm::Lz4, Algorithm::Zstd];
         all.into_iter().find(|algorithm| algorithm.id() == id)
     }
@@ -76,7 +78,8 @@ impl fmt::Display for Algorithm {
 }
 
 impl Compression {
-    pub(super) fn algorithm(self) -> Algorithm {
+    /// What it is done with.
+    pub fn algorithm(self) -> Algorithm {
         match self {
             // Every kernel with squashfs has that one, so that it is named where there is none.
             Compression::Gzip(_) | Compression::None => Algorithm::Gzip,
@@ -215,7 +218,7 @@ fn xz_filters(preset: u8, block_size: usize) -> Filters {
 }
 
 /// Decompresses blocks, one after the other.
-pub(super) struct Decompressor {
+pub(in crate::image) struct Decompressor {
     engine: Undo,
 }
 
@@ -227,7 +230,7 @@ enum Undo {
 }
 
 impl Decompressor {
-    pub(super) fn new(algorithm: Algorithm) -> Decompressor {
+    pub(in crate::image) fn new(algorithm: Algorithm) -> Decompressor {
         let engine = match algorithm {
             Algorithm::Gzip => Undo::Gzip(Decompress::new(true)),
             Algorithm::Xz => Undo::Xz,
@@ -239,7 +242,7 @@ impl Decompressor {
 
     /// Decompresses into `target`, whose length is the most that there can be, and says how much there is; `None`
     /// where it is more, or nonsense.
-    pub(super) fn decompress(&mut self, block: &[u8], target: &mut [u8]) -> Option<usize> {
+    pub(in crate::image) fn decompress(&mut self, block: &[u8], target: &mut [u8]) -> Option<usize> {
         match &mut self.engine {
             Undo::Gzip(gzip) => {
                 gzip.reset(true);

@@ -6,7 +6,7 @@
 
 pub mod format;
 
-pub(super) mod compression;
+pub(in crate::image) mod compression;
 mod reader;
 mod writer;
 

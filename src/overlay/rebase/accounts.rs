@@ -116,7 +116,7 @@ fn merge(file: &str, base: Option<&[u8]>, ours: &[u8], theirs: &[u8]) -> Merged 
                 Choice::Line(line) => put(&line),
                 Choice::Conflict(line) => {
                     merged.conflicts.push(format!(
-                        "'{}' in /etc/{file} was changed here and on the host",
+                        "'{}' in /etc/{file} was changed here and on the host; the one here stands",
                         String::from_utf8_lossy(name)
                     ));
                     put(&line);
@@ -330,7 +330,14 @@ mod tests {
     #[test]
     fn what_both_changed_is_ours_and_told() {
         let [a, b] = ["/a", "/b"].map(|shell| format!("root:x:0:0::/root:{shell}\n"));
-        check("passwd", Some(ROOT), &a, &b, &a, &["'root' in /etc/passwd was changed here and on the host"]);
+        check(
+            "passwd",
+            Some(ROOT),
+            &a,
+            &b,
+            &a,
+            &["'root' in /etc/passwd was changed here and on the host; the one here stands"],
+        );
     }
 
     #[test]
@@ -338,7 +345,7 @@ mod tests {
         check("group", Some("adm:x:4:a,b\n"), "adm:x:4:a,b,c\n", "adm:x:4:b,d\n", "adm:x:4:b,c,d\n", &[]);
         check("group", None, "adm:x:4:a\n", "adm:x:4:b\n", "adm:x:4:a,b\n", &[]);
         check("gshadow", Some("adm:*::\n"), "adm:*::a\n", "adm:*::b\n", "adm:*::a,b\n", &[]);
-        let told = "'adm' in /etc/group was changed here and on the host";
+        let told = "'adm' in /etc/group was changed here and on the host; the one here stands";
         check("group", Some("adm:x:4:\n"), "adm:x:5:\n", "adm:x:6:\n", "adm:x:5:\n", &[told]);
     }
 

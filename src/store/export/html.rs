@@ -97,7 +97,7 @@ fn trust(index: &Index, site: &Site<'_>) -> String {
     let keys: String = each(&index.keys, |key| ["<p><code>", &escape(key), "</code></p>\n"].concat());
     let address = escape(&site.address("key.asc", ""));
     format!(
-        "<h2>Trust</h2>\n<p>It is signed with OpenPGP. Compare the fingerprint of <a href=\"{address}\">its key</a> with what you know \
+        "<h2>Trust</h2>\n<p>This store is signed with OpenPGP. Compare the fingerprint of <a href=\"{address}\">its key</a> with what you know \
          by another way:</p>\n{keys}"
     )
 }
@@ -143,19 +143,16 @@ fn install(name: &str, entries: &[&Entry], site: &Site<'_>) -> String {
 
 fn card(entry: &Entry, site: &Site<'_>) -> String {
     let time = site.times.get(&entry.file).map(|time| humantime::format_rfc3339_seconds(*time).to_string());
-    let day = time.as_deref().and_then(|time| time.get(..10)).unwrap_or_default();
+    let day =
+        time.as_deref().and_then(|time| time.get(..10)).map(|day| format!(" · {day}")).unwrap_or_default();
     let address = escape(&site.address(&entry.file, "../"));
+    let machine = entry.architecture.clone().unwrap_or_else(|| "any machine".to_owned());
     format!(
-        "<section class=\"card\">\n<h3><a href=\"{address}\">{}</a></h3>\n<p>{}</p>\n<p class=\"dim\">{} · {day}</p>\n{}\
+        "<section class=\"card\">\n<h3>{}</h3>\n<p>{}</p>\n\
+         <p class=\"dim\"><a href=\"{address}\">Download</a> · {}{day}</p>\n{}\
          <details><summary>SHA-256</summary>\n<code>{}</code>\n</details>\n</section>\n",
         escape(&entry.version),
-        tags(
-            &[
-                hosts_of(&[entry]),
-                vec![entry.architecture.clone().unwrap_or_else(|| "any machine".to_owned())]
-            ]
-            .concat()
-        ),
+        tags(&[hosts_of(&[entry]), vec![machine]].concat()),
         size(entry.size),
         packages(entry),
         escape(&entry.sha256),

@@ -71,6 +71,7 @@ a:hover { text-decoration: underline }
 .dim { color: var(--dim); font-size: .9rem }
 .cards { list-style: none; margin: 1rem 0; padding: 0; display: grid; gap: .75rem; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)) }
 .cards a, .card { display: block; padding: .9rem 1rem; background: var(--card); border: 1px solid var(--line); border-radius: .6rem; color: inherit }
+.cards a { height: 100% }
 .cards a:hover { border-color: var(--link); text-decoration: none }
 .cards strong { color: var(--link); overflow-wrap: anywhere }
 .card { margin: .75rem 0 }
@@ -80,8 +81,8 @@ code, pre { background: var(--code); border-radius: .35rem; font: .88rem/1.5 ui-
 code { padding: .1rem .3rem; overflow-wrap: anywhere }
 pre { margin: .5rem 0; padding: .7rem .9rem; white-space: pre-wrap; overflow-wrap: anywhere }
 summary { cursor: pointer; color: var(--link) }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: .5rem 0 }
-dt { color: var(--dim) }
+dl { display: grid; grid-template-columns: fit-content(65%) 1fr; gap: .15rem 1rem; margin: .5rem 0 }
+dt { color: var(--dim); overflow-wrap: anywhere }
 dd { margin: 0; overflow-wrap: anywhere }
 footer { margin-top: 2.5rem; padding-top: 1rem; border-top: 1px solid var(--line) }
 ";

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::extension::build::ExtensionName;
-use crate::store::{Error, Index};
+use crate::store::{Entry, Error, Index};
 use crate::sys::{Root, replace_public};
 
 /// How many versions stay: the one that is used, and the one before it.
@@ -19,28 +19,38 @@ pub fn sysupdate(index: &Index, dir: &Path, url: &str) -> Result<Vec<String>, Er
     names.dedup();
     // A name is to be one of a directory; what is none was not written by this program.
     names.retain(|name| name.parse::<ExtensionName>().is_ok());
+    let is_signed = !index.keys.is_empty();
     for name in &names {
         let component = format!("sysupdate.{name}.d");
         root.make_dir(&component, 0o755)?;
         let below = root.open_dir(&component)?;
-        let is_signed = !index.keys.is_empty();
-        replace_public(
-            &below,
-            &format!("{name}.transfer"),
-            0o644,
-            transfer(name, url, is_signed).as_bytes(),
-        )?;
+        let text = transfer(name, url, &patterns(index, name), is_signed);
+        replace_public(&below, &format!("{name}.transfer"), 0o644, text.as_bytes())?;
         replace_public(&below, &format!("{name}.feature"), 0o644, feature(name, url).as_bytes())?;
     }
     Ok(names.into_iter().map(str::to_owned).collect())
 }
 
+/// The patterns of an extension's images: those for one architecture, `%a`, those for all, or either.
+fn patterns(index: &Index, name: &str) -> String {
+    let is_for_all = |entry: &&Entry| entry.file.ends_with("_any.raw");
+    let of_name = || index.images.iter().filter(|entry| entry.name == name);
+    let (for_all, all) = (of_name().filter(is_for_all).count(), of_name().count());
+    let mut patterns = Vec::new();
+    if for_all < all {
+        patterns.push(format!("{name}_@v_%a.raw"));
+    }
+    if for_all > 0 {
+        patterns.push(format!("{name}_@v_any.raw"));
+    }
+    patterns.join(" ")
+}
+
 /// One file of each version, which systemd-sysext does not see where it lies, and a link to the newest, which it does: else it would
 /// merge all versions there are.
-fn transfer(name: &str, url: &str, is_signed: bool) -> String {
+fn transfer(name: &str, url: &str, pattern: &str, is_signed: bool) -> String {
     let verify = if is_signed { "yes" } else { "no" };
     let url = escaped(url.trim_end_matches('/'));
-    let pattern = format!("{name}_@v_%a.raw {name}_@v_any.raw");
     format!(
         "# Made by 'onlay store export sysupdate'.\n\
          [Transfer]\nFeatures={name}\nVerify={verify}\n\n\

@@ -22,7 +22,13 @@ nothing() {
 
 added() {
     onlay ext list 2>&1 | grep 'there are no extensions'
-    onlay ext add --dry-run /srv/images/one_1_any.raw 2>&1 | grep "'one' 1 would be added and enabled"
+    tell onlay ext add --dry-run /srv/images/one_1_any.raw
+    says "'one' 1 would be added and enabled"
+    refuse says '/usr could not be written any more'
+    mount -o remount,bind,rw /usr
+    tell onlay ext add --dry-run /srv/images/one_1_any.raw
+    says "/usr could not be written any more as long as extensions are merged ('systemd-sysext unmerge' takes them off)"
+    mount -o remount,bind,ro /usr
     cp /usr/bin/onlay /run/onlay-copy
     tell /run/onlay-copy ext add /srv/images/one_1_any.raw
     says 'this program is not there at the next boot'
@@ -32,6 +38,7 @@ added() {
     says "onlay: 'one' 1 added and enabled"
     says 'onlay: merged: one'
     refuse grep 'cannot be written' /results/said
+    says 'dpkg does not know the packages of extensions'
     test "$(one)" = 'one 1'
     merged one
     refuse touch /usr/bin/x
@@ -48,7 +55,7 @@ added() {
     onlay ext add /srv/images/renamed-1.raw 2>/results/said
     says "'one' 1 is there already"
     test "$(grep ' - overlay sysext ' /proc/self/mountinfo)" = "$mount"
-    onlay ext refresh 2>&1 | grep 'all is merged that is to be'
+    onlay ext refresh 2>&1 | grep 'all is merged that is to be: one$'
     test "$(onlay ext refresh --json | grep '"way"')" = '  "way": "unchanged",'
     test "$(ls /var/lib/onlay/images)" = "$(printf 'one_1_any.raw\nverdicts.json')"
 }
@@ -56,8 +63,13 @@ added() {
 # A newer one takes its place; the older one stays, and can be had back.
 newer() {
     onlay ext add /srv/images/one_2_any.raw /srv/images/two_1_any.raw 2>/results/said
+    says "onlay: 'one' 2 added and enabled in place of 1: 'onlay ext enable one=1' goes back to that"
     says 'merged: two'
     says 'merged anew: one'
+    # Of the host, once is enough.
+    refuse says 'dpkg does not know'
+    tell onlay ext list
+    refuse says 'dpkg does not know'
     test "$(one; two; cat /opt/two/file)" = "$(printf 'one 2\ntwo 1\nx')"
     merged one two
     state one 1 disabled
@@ -69,6 +81,10 @@ newer() {
     onlay ext enable one 2>&1 | grep "'one' 2 enabled"
     test "$(one)" = 'one 2'
     onlay ext enable --dry-run one=1 2>&1 | grep "'one' 1 would be enabled"
+    onlay ext enable --dry-run one=1 --json | grep '"changed": true'
+    onlay ext check one=1 two
+    tell onlay ext check nothing
+    test "$code" = 1
     test "$(one)" = 'one 2'
     onlay ext disable two --no-refresh 2>&1 | grep "takes effect at the next boot, or with 'onlay ext refresh'"
     two
@@ -90,7 +106,10 @@ systemds_own() {
     merged
     refuse one
     state one 2 'next boot'
+    onlay ext list | grep "^one: next boot: 'onlay ext refresh' merges it now"
+    onlay status | grep "one 2, next boot: 'onlay ext refresh' merges it now"
     onlay ext refresh 2>/results/said
+    says 'onlay: merged now: one, two'
     test "$(one)" = 'one 2'
     systemd-sysext refresh
     test "$(one; two)" = "$(printf 'one 2\ntwo 1')"
@@ -170,6 +189,9 @@ refused() {
     mkfifo pipe.raw
     tell timeout 20 onlay ext add pipe.raw
     test "$code" = 1
+    echo no package >package.deb
+    tell onlay ext add package.deb
+    says "hint: it is a package: 'onlay build NAME --package /srv/images/package.deb' makes an image of it"
     tell onlay ext add nameless_1_any.raw
     says 'it has no release file'
     # What is read without an error, and is not what was built.
@@ -208,7 +230,16 @@ unfit() {
     test ! -e /var/lib/onlay/images/needy_1_any.raw
     tell onlay ext add --unfit needy_1_any.raw
     test "$code" = 1
-    says "'needy' is held back: usr/bin/needs needs libneedful.so.1, which is not found"
+    says "'needy' 1 added and enabled, but held back: usr/bin/needs needs libneedful.so.1, which is not found"
+    test "$(grep -c libneedful /results/said)" = 1
+    tell onlay ext enable needy
+    says "'needy' 1 is enabled already, and held back: usr/bin/needs"
+    test "$(grep -c libneedful /results/said)" = 1
+    onlay ext disable needy
+    tell onlay ext enable needy
+    says "'needy' 1 not enabled, since it does not fit: usr/bin/needs"
+    says '(--unfit enables it all the same, to be merged when it fits)'
+    onlay -q ext enable --unfit needy || test $? = 1
     merged one three two
     state needy 1 'held back'
     onlay ext list --json | grep '"fits": false'
@@ -218,6 +249,13 @@ unfit() {
     test "$code" = 0
     merged needy one three two wanted
     # Another one goes, and what needed it is held back.
+    for verb in disable remove; do
+        tell onlay ext $verb --dry-run wanted
+        test "$code" = 0
+        says "'needy' would be held back then: usr/bin/needs needs libneedful.so.1"
+        onlay ext $verb --dry-run --json wanted | tr -d ' \n' | grep '"would_hold_back":\[{"name":"needy"'
+    done
+    merged needy one three two wanted
     tell onlay ext disable wanted
     says "'needy' is held back"
     merged one three two
@@ -244,6 +282,8 @@ beside_others() {
     says "somebody else has put '/var/lib/extensions/three.raw' there, which is the same extension"
     onlay ext refresh 2>&1
     merged one three two
+    onlay ext refresh 2>&1 | grep 'all is merged that is to be: one, two; of others: three$'
+    onlay ext refresh --json | tr -d ' \n' | grep '"others":\["three"\]'
     onlay ext list | grep -E '^three +- +- +active +- +\(of others, /var/lib/extensions/three.raw\)'
     # Under another name of an image, it would be merged twice.
     mv $theirs/three.raw $theirs/three_1.raw
@@ -268,9 +308,70 @@ beside_others() {
     tell onlay ext refresh
     test "$code" = 1
     says "as long as '/etc/extensions/noise.raw' is there, systemd merges nothing"
+    # Refused before anything is changed, unless nothing is to be merged.
+    for words in 'add three_1_any.raw' 'disable one' 'remove one' 'enable one=1'; do
+        # shellcheck disable=SC2086
+        tell onlay ext $words
+        test "$code" = 1
+        says "as long as '/etc/extensions/noise.raw' is there, systemd merges nothing"
+        says 'hint: move it away'
+    done
+    test ! -e /var/lib/onlay/images/three_1_any.raw
+    test "$(readlink /etc/onlay/extensions/one.raw)" = /var/lib/onlay/images/one_2_any.raw
+    onlay ext add --no-refresh three_1_any.raw
+    onlay ext remove --no-refresh three
     rm -r /etc/extensions
     systemd-sysext refresh
     merged one two
+}
+
+# Of several versions in one place, what systemd takes is judged, told and merged beside ours.
+versions_of_others() {
+    local theirs=/run/extensions/three.raw.v
+    mkdir $theirs
+    cd /srv/images
+    cp three_1_any.raw $theirs/three_1.raw
+    head -c 4096 /dev/urandom >$theirs/three_9_arm64.raw
+    head -c 4096 /dev/urandom >$theirs/three_8+0-3.raw
+    onlay ext list | grep -F "(of others, $theirs/three_1.raw)"
+    onlay ext check | grep '^three: fits'
+    tell onlay ext add three_1_any.raw
+    says "somebody else has put '$theirs/three_1.raw' there, which is the same extension"
+    onlay ext refresh --always 2>&1 | grep 'merged now: one, two; of others: three$'
+    merged one three two
+    tell onlay ext check "$theirs/three_9_arm64.raw"
+    test "$code" = 1
+    # A newer one that cannot be opened keeps systemd from merging any.
+    head -c 4096 /dev/urandom >$theirs/three_2.raw
+    refuse systemd-sysext refresh
+    tell onlay ext refresh
+    says "as long as '$theirs/three_2.raw' is there, systemd merges nothing"
+    rm $theirs/three_*
+    onlay ext check | grep '^three: systemd takes no version in /run/extensions/three.raw.v: '
+    rmdir $theirs
+    onlay ext refresh
+    merged one two
+}
+
+# What systemd before 255 does not do by itself.
+by_older_systemd() {
+    local old=/srv/old name
+    mkdir -p $old/{usr/bin,bin,etc,var} $old/usr/lib/x86_64-linux-gnu/systemd
+    cp /bin/sh $old/bin/
+    cp /usr/bin/onlay $old/usr/bin/
+    cp /usr/lib/os-release $old/usr/lib/
+    for name in 254 257; do
+        rm -f $old/usr/lib/x86_64-linux-gnu/systemd/*
+        touch $old/usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-$name.so
+        onlay --root $old ext add --unfit /srv/images/two_1_any.raw
+        test -L $old/etc/systemd/system/sysinit.target.wants/onlay-extensions.service
+        test $name = 257 || systemd-analyze verify --man=no $old/etc/systemd/system/onlay-extensions-reload.service
+        test $name = 257 || test -L $old/etc/systemd/system/sysinit.target.wants/onlay-extensions-reload.service
+    done
+    test ! -e $old/etc/systemd/system/onlay-extensions-reload.service
+    onlay --root $old ext disable two
+    test -z "$(ls $old/etc/systemd/system/*.service)"
+    rm -r $old
 }
 
 # A directory is made an image; the same one again is the same image.
@@ -307,6 +408,10 @@ damaged() {
     says "'three' is held back: its image is gone"
     merged one two
     onlay ext list | grep -E '^three +- +- +held back'
+    tell onlay ext enable three
+    test "$code" = 1
+    says "'three' is enabled, and its image is gone: '/var/lib/onlay/images/three_1_any.raw'"
+    says "hint: 'onlay ext add FILE' puts it there again"
     onlay ext remove three
     test ! -L /etc/onlay/extensions/three.raw
     ln -s /srv/images/three_1_any.raw /etc/onlay/extensions/three.raw
@@ -351,7 +456,18 @@ of_other_roots() {
     # Nor does the other root take it from this one.
     onlay --root $next ext remove one 2>&1 | grep "'one' 2 disabled; its image is kept for /$"
     test ! -e $next/etc/systemd/system/onlay-extensions.service
+    local kept=/srv/next
+    mv $next $kept
     rm -r /.snapshots
+    # Nor where nobody would look for roots, but one was named.
+    mkdir -p /srv/root
+    cp -a $kept/. /srv/root/
+    onlay --root /srv/root ext add --unfit /srv/images/one_1_any.raw
+    tell onlay ext remove --dry-run one=1
+    says "'one' 1 would be disabled; its image is kept for /srv/root"
+    onlay --root /srv/root ext disable one
+    tell onlay ext remove --dry-run one=1
+    says "'one' 1 would be removed"
     # An older SUSE has what was changed in /etc of a snapshot elsewhere.
     mkdir -p /var/lib/overlay/{5,6}/etc/onlay/extensions /var/lib/overlay/work
     ln -s /var/lib/onlay/images/two_1_any.raw /var/lib/overlay/5/etc/onlay/extensions/two.raw
@@ -442,6 +558,8 @@ full_disk() {
     tell onlay --state /srv/small/state ext add /srv/images/large_1_any.raw
     test "$code" = 1
     grep -i 'no space left' /results/said
+    says 'hint: free some space there, or give another place'
+    refuse says '--temp'
     test -z "$(find /srv/small/state/images -name '*.raw*')"
     merged one two
 }
@@ -523,6 +641,8 @@ step everywhere everywhere
 step refused refused
 step unfit unfit
 step beside-others beside_others
+step versions-of-others versions_of_others
+step by-older-systemd by_older_systemd
 step of-a-directory of_a_directory
 step damaged damaged
 step of-other-roots of_other_roots

@@ -64,6 +64,51 @@ by_apt() {
     grep -i 'read-only file system' /results/said
 }
 
+# An extension that is merged is built again, and a newer one of it, over the base: neither apt nor what judges takes it for
+# a part of that.
+built_again() {
+    local images=/results/again repository=/srv/again
+    mkdir -p $images $repository
+    dpkg-deb --raw-extract /results/lab-deb.deb $repository/lab
+    sed -i 's/^Version: .*/Version: 1:2.0-4/' $repository/lab/DEBIAN/control
+    echo newer >$repository/lab/usr/share/lab-deb/file
+    dpkg-deb --build $repository/lab $repository/newer.deb
+    offer /results/lab-deb.deb
+    echo "deb [trusted=yes] file:$repository ./" >/etc/apt/sources.list.d/again.list
+    tell onlay build tools -p lab-deb --output $images
+    test "$code" = 0
+    grep "onlay: to have it on this host: 'onlay ext add $images/tools_2.0-3_x86-64.raw'" /results/said
+    offer $repository/newer.deb
+    tell onlay build tools -p lab-deb --output $images
+    test "$code" = 0
+    refuse grep 'in the base, too' /results/said
+    tell onlay build tools -p $repository/newer.deb --output $images
+    test "$code" = 0
+    # Others than root cannot take it off, and are told so.
+    tell setpriv --reuid=65534 --regid=65534 --clear-groups onlay build tools -p $repository/newer.deb --output /tmp
+    says 'onlay: the extensions that are merged are taken for a part of the base: only root sees it without them'
+    # It was merged all the time.
+    onlay-strace -V
+    # Nor is it in what stands for the base.
+    onlay ext base $images/base
+    tell onlay build tools -p $repository/newer.deb --base $images/base --output $images
+    test "$code" = 0
+    refuse grep 'in the base' /results/said
+    rm /etc/apt/sources.list.d/again.list
+}
+
+# What the repository has: offer FILE
+offer() {
+    cp "$1" /srv/again/offered.deb
+    {
+        dpkg-deb --field "$1"
+        echo "Filename: ./offered.deb"
+        echo "Size: $(stat -c %s "$1")"
+        echo "SHA256: $(sha256sum "$1" | cut -d ' ' -f 1)"
+    } >/srv/again/Packages
+    rm -rf /var/lib/apt/lists/*again*
+}
+
 # Links are made anew, and systemd merges them after us.
 as_at_boot() {
     systemd-sysext unmerge
@@ -114,6 +159,7 @@ step before before
 step merged merged
 step listed listed
 step apt by_apt
+step built-again built_again
 step as-at-boot as_at_boot
 step elsewhere elsewhere
 step unmerged unmerged

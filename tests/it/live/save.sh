@@ -38,6 +38,21 @@ all_is_as_it_was() {
     onlay inspect --files /results/lab_7_any.raw | grep usr/bin/lab
 }
 
+# What was changed in one file system alone has no layer for the root.
+of_the_database_alone() {
+    mkdir -p /tmp/e/DEBIAN
+    printf 'Package: empty\nVersion: 3\nArchitecture: all\nMaintainer: x\nDescription: x\n' >/tmp/e/DEBIAN/control
+    dpkg-deb --build /tmp/e /tmp/empty.deb
+    onlay unlock
+    dpkg --install /tmp/empty.deb
+    onlay diff --live >/results/live
+    onlay lock --save alone
+    onlay diff alone >/results/saved
+    diff /results/live /results/saved
+    test "$(grep -c ^package /results/saved)" = 1
+    onlay rm alone
+}
+
 # The whole way: tried where nobody sees it, kept as an extension, there and told.
 kept() {
     # Images are merged by loop devices.
@@ -58,4 +73,5 @@ step nothing-is-unlocked nothing_is_unlocked
 step nothing-is-changed nothing_is_changed
 step saved saved
 step all-is-as-it-was all_is_as_it_was
+step of-the-database-alone of_the_database_alone
 step kept kept

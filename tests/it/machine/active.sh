@@ -110,6 +110,19 @@ services_run() {
     test -z "$(systemctl list-units --failed --no-legend --plain | grep -v ^dev-)"
 }
 
+# As a second unit does where systemd does not by itself.
+units_are_read() {
+    printf '[Unit]\nDescription=Another\n' >>/etc/systemd/system/probe.service
+    systemctl show --property=NeedDaemonReload probe.service | grep yes
+    tell onlay ext refresh --merged-at-boot
+    test "$code" = 0
+    says 'systemd has read its units again'
+    systemctl show --property=NeedDaemonReload probe.service | grep no
+    sed -i '$d' /etc/systemd/system/probe.service
+    sed -i '$d' /etc/systemd/system/probe.service
+    systemctl daemon-reload
+}
+
 it_is_told() {
     onlay status | grep -E 'needy 1, held back: usr/bin/needs needs libneedful'
     onlay ext list | grep -E '^one +2 .* active +yes'
@@ -170,6 +183,7 @@ case $boot in
 2)
     step after-boot after_boot
     step services-run services_run
+    step units-are-read units_are_read
     step it-is-told it_is_told
     step nothing-is-left-to-do nothing_is_left_to_do
     ;;

@@ -9,6 +9,7 @@ mod directory;
 mod index;
 mod inode;
 mod map;
+mod units;
 mod verify;
 mod xattrs;
 

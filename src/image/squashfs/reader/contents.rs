@@ -70,6 +70,17 @@ impl Reader {
     }
 
     fn fragment(&self, number: u32) -> Result<Arc<Vec<u8>>, Error> {
+        let (start, word) = self.fragment_place(number)?;
+        if let Some(kept) = self.state().fragments.get(start) {
+            return Ok(kept);
+        }
+        let mut block = Vec::new();
+        self.read_block(start, word, self.superblock.block_size as usize, &mut block)?;
+        Ok(self.state().fragments.keep(start, block))
+    }
+
+    /// Where a fragment block is, and its word.
+    pub(super) fn fragment_place(&self, number: u32) -> Result<(u64, u32), Error> {
         let table = self.superblock.fragment_table;
         if number >= self.superblock.fragments || table == NONE_64 {
             return Err(self.damaged(&format!("there is no fragment {number}")));
@@ -78,12 +89,7 @@ impl Reader {
         let (start, rest) = entry.split_at(8);
         let start = u64::from_le_bytes(start.try_into().expect("8 of 16 bytes"));
         let word = u32::from_le_bytes(rest[..4].try_into().expect("4 of 8 bytes"));
-        if let Some(kept) = self.state().fragments.get(start) {
-            return Ok(kept);
-        }
-        let mut block = Vec::new();
-        self.read_block(start, word, self.superblock.block_size as usize, &mut block)?;
-        Ok(self.state().fragments.keep(start, block))
+        Ok((start, word))
     }
 }
 

@@ -10,6 +10,7 @@ mod file_system;
 mod inode;
 mod metadata;
 mod places;
+mod units;
 mod verify;
 mod walk;
 mod xattrs;

@@ -20,14 +20,10 @@ impl Reader {
         if inode.xattrs == NONE_32 {
             return Ok(found);
         }
-        let mut head = [0; 16];
         if self.superblock.xattr_table == NONE_64 {
             return Err(self.damaged("there is no table of the attributes that a file has"));
         }
-        self.read(&mut head, self.superblock.xattr_table)?;
-        let (values, rest) = head.split_at(8);
-        let values = u64::from_le_bytes(values.try_into().expect("8 of 16 bytes"));
-        let sets = u32::from_le_bytes(rest[..4].try_into().expect("4 of 8 bytes"));
+        let (values, sets) = (self.xattr_values()?, self.xattr_sets()?);
         if inode.xattrs >= sets {
             return Err(self.damaged("the attributes that a file has are not in their table"));
         }
@@ -52,6 +48,23 @@ impl Reader {
             }
         }
         Ok(found)
+    }
+
+    /// Where values of attributes begin.
+    pub(super) fn xattr_values(&self) -> Result<u64, Error> {
+        let mut values = [0; 8];
+        self.read(&mut values, self.superblock.xattr_table)?;
+        Ok(u64::from_le_bytes(values))
+    }
+
+    /// How many sets of attributes there are.
+    pub(super) fn xattr_sets(&self) -> Result<u32, Error> {
+        if self.superblock.xattr_table == NONE_64 {
+            return Ok(0);
+        }
+        let mut sets = [0; 4];
+        self.read(&mut sets, self.superblock.xattr_table.saturating_add(8))?;
+        Ok(u32::from_le_bytes(sets))
     }
 
     fn value(&self, cursor: &mut Cursor<'_>, values: u64, is_elsewhere: bool) -> Result<Vec<u8>, Error> {
