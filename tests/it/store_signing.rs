@@ -17,16 +17,17 @@ use crate::store::Bed;
 const SIGNATURES: [&str; 4] =
     ["SHA256SUMS.asc", "SHA256SUMS.gpg", "SHA256SUMS.sha256.asc", "SHA256SUMS.sha256.gpg"];
 
+/// The file of a secret key, from the place of a bed.
+fn key_file(key: &str) -> String {
+    format!("keys/{key}.key")
+}
+
 impl Bed {
     /// Makes a key in the place where keys are, and says its fingerprint.
     pub(crate) fn key(&self, name: &str) -> String {
         let made = self.run(&["key", "make", name]);
         assert!(made.status.success(), "{}", words(&made));
         String::from_utf8_lossy(&made.stdout)[..40].to_owned()
-    }
-
-    fn key_file(&self, key: &str) -> String {
-        format!("keys/{key}.key")
     }
 
     fn expect(&self, arguments: &[&str]) -> String {
@@ -54,12 +55,12 @@ impl Bed {
 
     /// Whether gpgv, with the keyring of the store, takes its list under each name.
     fn gpgv(&self, ring: &Path) -> Vec<bool> {
-        let is_good = |name: &&str| {
+        let is_good = |name: &&'static str| {
             let mut gpgv = command("gpgv");
             gpgv.arg("--keyring").arg(ring).args([name, "SHA256SUMS"]).current_dir(self.at("store"));
             gpgv.output().expect("gpgv is there").status.success()
         };
-        SIGNATURES.iter().map(|name| is_good(&name)).collect()
+        SIGNATURES.iter().map(is_good).collect()
     }
 
     fn verify(&self, options: &[&str]) -> Value {
@@ -76,7 +77,7 @@ impl Bed {
 fn a_store_stays_signed() {
     let bed = Bed::make();
     let key = bed.key("A Store <store@example.org>");
-    let file = bed.key_file(&key);
+    let file = key_file(&key);
     assert_eq!(fs::metadata(bed.at(&file)).expect("it is there").permissions().mode() & 0o777, 0o600);
     let (one, two) = (bed.good("1"), bed.good("2"));
     assert_eq!(bed.files(), ["SHA256SUMS", "index.json"]);
@@ -108,11 +109,11 @@ fn a_store_stays_signed() {
     bed.expect_refused(&["prune", "store", "--keep", "1"], "the secret key for it is not at hand");
     let other = bed.key("Another");
     bed.expect_refused(
-        &["add", "store", &one, "--key", &bed.key_file(&other)],
+        &["add", "store", &one, "--key", &key_file(&other)],
         &format!("signed by {key}, not by {other}"),
     );
     assert_eq!((bed.files(), bed.index()["serial"].clone()), (before, serial));
-    bed.expect(&["sign", "store", "--replace", "--key", &bed.key_file(&other)]);
+    bed.expect(&["sign", "store", "--replace", "--key", &key_file(&other)]);
     assert_eq!((bed.gpgv(&ring), bed.index()["keys"][0].as_str()), (vec![true; 4], Some(&*other)));
     bed.expect(&["remove", "store", "gdb=1", "--unsigned"]);
     assert_eq!(bed.files(), ["SHA256SUMS", "gdb_2_x86-64.raw", "index.json"]);
@@ -123,13 +124,13 @@ fn a_store_stays_signed() {
 fn secret_keys_are_kept_from_others() {
     let bed = Bed::make();
     let key = bed.key("A Store");
-    fs::copy(bed.at(&bed.key_file(&key)), bed.at("store/secret")).expect("ours");
+    fs::copy(bed.at(&key_file(&key)), bed.at("store/secret")).expect("ours");
     bed.expect_refused(
         &["sign", "store", "--key", "store/secret"],
         "lies in the store, where everybody can read it",
     );
     fs::remove_file(bed.at("store/secret")).expect("ours");
-    let file = bed.key_file(&key);
+    let file = key_file(&key);
     fs::set_permissions(bed.at(&file), fs::Permissions::from_mode(0o640)).expect("ours");
     bed.expect_refused(&["sign", "store", "--key", &file], "others may read the secret key");
     // Made with a passphrase, and nobody there to ask.
@@ -159,7 +160,7 @@ fn secret_keys_are_kept_from_others() {
 fn a_key_gives_way_to_another() {
     let bed = Bed::make();
     let old = bed.key("A Store");
-    bed.expect(&["sign", "store", "--key", &bed.key_file(&old), "--best-before", "30"]);
+    bed.expect(&["sign", "store", "--key", &key_file(&old), "--best-before", "30"]);
     fs::copy(bed.at("store/key.gpg"), bed.at("old.gpg")).expect("ours");
     let said = bed.expect(&["key", "rotate", "store"]);
     assert!(said.contains(&format!("store key drop store {old}")), "{said}");
@@ -174,7 +175,7 @@ fn a_key_gives_way_to_another() {
     let good = bed.good("1");
     bed.expect(&["add", "store", &good]);
     assert_eq!(bed.signers_of_index(), both);
-    fs::remove_file(bed.at(&bed.key_file(&old))).expect("ours");
+    fs::remove_file(bed.at(&key_file(&old))).expect("ours");
     bed.expect_refused(
         &["remove", "store", "gdb"],
         &format!("the store is signed by {old}, and the secret key"),
@@ -195,7 +196,7 @@ fn a_key_gives_way_to_another() {
 fn an_old_store_is_not_fresh() {
     let bed = Bed::make();
     let key = bed.key("A Store");
-    bed.expect(&["sign", "store", "--key", &bed.key_file(&key), "--best-before", "2100-01-02"]);
+    bed.expect(&["sign", "store", "--key", &key_file(&key), "--best-before", "2100-01-02"]);
     assert!(bed.files().contains(&"BEST-BEFORE-2100-01-02".to_owned()));
     bed.expect_sums();
     assert_eq!(bed.index()["best_before"], "2100-01-02");
@@ -225,7 +226,7 @@ fn what_was_tampered_with_is_found() {
     let bed = Bed::make();
     let key = bed.key("A Store");
     let good = bed.good("1");
-    bed.expect(&["add", "store", &good, "--key", &bed.key_file(&key)]);
+    bed.expect(&["add", "store", &good, "--key", &key_file(&key)]);
     let store = bed.at("store");
     let index = fs::read_to_string(store.join("index.json")).expect("it is there");
     let flaws = || bed.verify(&["--key", "store/key.asc"])["flaws"].to_string();
@@ -282,7 +283,7 @@ fn stores_of_others_are_verified() {
     );
     let key = bed.key("Mallory");
     bed.expect_refused(
-        &["verify", "others/strace", "--key", &bed.key_file(&key)],
+        &["verify", "others/strace", "--key", &key_file(&key)],
         "it has a secret key; give the public one",
     );
 }
@@ -323,7 +324,7 @@ fn who_is_killed_leaves_a_signed_store() {
     let bed = Bed::make();
     let key = bed.key("A Store");
     let (one, two) = (bed.good("1"), bed.good("2"));
-    bed.expect(&["add", "store", &one, "--key", &bed.key_file(&key), "--best-before", "30"]);
+    bed.expect(&["add", "store", &one, "--key", &key_file(&key), "--best-before", "30"]);
     expect_success(command("cp").arg("-a").arg(bed.at("store")).arg(bed.at("before")));
     for step in 1.. {
         expect_success(command("rm").arg("-r").arg(bed.at("store")));
