@@ -10,7 +10,11 @@ use crate::extension::finding::{Fault, Weight};
 use crate::extension::fit::Fitness;
 use crate::extension::{activate, build};
 use crate::sys::{IoError, MountError, with_causes};
-use crate::{extension, hooks, image, live, overlay, pkgdb, resolve, shell, store, tool};
+use crate::{
+    extension, hooks, image, live, overlay, pkgdb, resolve, shell,
+    store::{self, publish},
+    tool,
+};
 
 /// Could not.
 pub(super) const FAILED: u8 = 1;
@@ -56,6 +60,8 @@ pub(super) enum Error {
     Image(#[from] image::Error),
     #[error(transparent)]
     Store(#[from] store::Error),
+    #[error(transparent)]
+    Publish(#[from] publish::Error),
     #[error("overlay '{0}' lives in RAM and cannot be looked into from outside")]
     InRam(overlay::OverlayName),
     #[error("{failed} of {all} overlays could not be removed")]
@@ -92,9 +98,9 @@ pub(super) fn show(error: &Error) -> ExitCode {
 
 fn code(error: &Error) -> u8 {
     match error {
-        Error::Words(_) | Error::Shell(shell::Error::Conflict { .. } | shell::Error::TooLarge { .. }) => {
-            USAGE
-        }
+        Error::Words(_)
+        | Error::Publish(publish::Error::Address { .. } | publish::Error::Credentials(_))
+        | Error::Shell(shell::Error::Conflict { .. } | shell::Error::TooLarge { .. }) => USAGE,
         Error::Shell(shell::Error::Command { source, .. }) => {
             shell::exec_failure_code(source.raw_os_error().unwrap_or_default())
         }
@@ -139,7 +145,8 @@ fn hint(error: &Error) -> Option<String> {
         Error::Shell(error) => shell_hint(error),
         Error::Overlay(error) => overlay_hint(error),
         Error::Io(error) | Error::Extension(extension::Error::Io(error)) => io_hint(error),
-        Error::Store(error) => store_hint(error),
+        Error::Store(error) | Error::Publish(publish::Error::Store(error)) => store_hint(error),
+        Error::Publish(error) => publish_hint(error),
         Error::InRam(name) => Some(format!("'{onlay} shell {name}' joins it while it runs")),
         Error::Packages(error) => packages_hint(error),
         Error::NotEmpty(_) => Some("give a directory that is not there yet".into()),
@@ -209,6 +216,27 @@ fn store_hint(error: &store::Error) -> Option<String> {
         store::Error::Io(error) => io_hint(error),
         _ => None,
     }
+}
+
+fn publish_hint(error: &publish::Error) -> Option<String> {
+    use publish::Error as E;
+    let hint = match error {
+        E::Address { .. } => {
+            "a directory, https://…, s3://BUCKET/PREFIX and oci://REGISTRY/REPOSITORY are places"
+        }
+        E::Newer { .. } | E::Another(_) => {
+            "publish from a copy of what is there; --force puts this store in its place"
+        }
+        E::NotOurs(_) => "--force puts this store in its place",
+        E::ChangedMeanwhile | E::Gone(_) => "try again",
+        E::Refused { status: 401 | 403, .. } => {
+            "say who publishes: --header-file for a web server, AWS_… for an object store, podman-login(1) for a registry"
+        }
+        E::Unequal(_) => "'onlay store verify' tells what is wrong with it",
+        E::Io(error) => return io_hint(error),
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 fn build_hint(error: &build::Error) -> Option<String> {

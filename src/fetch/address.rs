@@ -47,6 +47,32 @@ impl Address {
         Ok(Address::Web(web))
     }
 
+    /// Reads the address of one file of a web server, which may have a query.
+    pub fn of_file(text: &str) -> Result<Address, String> {
+        Web::parse(text).map(Address::Web)
+    }
+
+    /// With these fields of a query besides, which are encoded.
+    #[must_use]
+    pub fn with_query(&self, fields: &[(&str, &str)]) -> Address {
+        let Address::Web(web) = self else { return self.clone() };
+        let mut query = web.query.clone().unwrap_or_default();
+        for (name, value) in fields {
+            let separator = if query.is_empty() { "" } else { "&" };
+            query.push_str(&format!("{separator}{name}={}", encoded(value).replace('/', "%2F")));
+        }
+        Address::Web(Web { query: Some(query), ..web.clone() })
+    }
+
+    /// This directory of a web server and those above it, the topmost first.
+    pub fn directories(&self) -> Vec<Address> {
+        let Address::Web(web) = self else { return Vec::new() };
+        let path = web.path.trim_matches('/');
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        let at = |end| Address::Web(Web { path: format!("/{}/", &path[..end]), query: None, ..web.clone() });
+        if path.is_empty() { Vec::new() } else { ends.map(at).collect() }
+    }
+
     fn of_path(text: &str) -> Result<Address, String> {
         let path = Path::new(text);
         if path.is_absolute() {
@@ -230,6 +256,18 @@ impl fmt::Display for Address {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn directories_are_made_from_the_top() {
+        let address = |text| Address::of_file(text).expect("an address");
+        let of = |text| address(text).directories().iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(of("http://a/b/c%20d/"), ["http://a/b/", "http://a/b/c%20d/"]);
+        assert_eq!(of("http://a"), [""; 0]);
+        let asked = address("http://a/b?x=1").with_query(&[("digest", "sha256:0/"), ("y", "a&b")]);
+        assert!(
+            matches!(asked, Address::Web(web) if web.url() == "http://a/b?x=1&digest=sha256%3A0%2F&y=a%26b")
+        );
+    }
 
     fn parsed(text: &str) -> String {
         Address::parse(text).map_or_else(|why| why, |address| address.to_string())

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ureq::http::Request;
 use ureq::http::header::LOCATION;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::transport::DefaultConnector;
@@ -11,7 +12,8 @@ use super::address::Web;
 use super::answer::{Answer, problem_of};
 use super::options::proxy_of_environment;
 use super::resolver::ByGetent;
-use super::{Address, Options, Problem};
+use super::send::Body;
+use super::{Address, Header, Options, Problem};
 
 /// Who leads on more often leads nowhere.
 const MOST_REDIRECTS: usize = 8;
@@ -65,13 +67,43 @@ impl Http {
         for (name, value) in fields {
             request = request.header(*name, value);
         }
-        if let Some(header) = &self.options.header
-            && self.home.has_host_of(&Address::Web(web.clone()))
-        {
+        if let Some(header) = self.header_for(web) {
             request = request.header(&header.name, &header.value);
         }
         let response = request.call().map_err(|error| problem_of(error, self.options.timeout))?;
         Ok(Answer::of(response, &self.options))
+    }
+
+    /// Sends something, and follows nowhere: what leads on elsewhere is an answer like another.
+    pub(super) fn send(
+        &self,
+        method: &str,
+        web: &Web,
+        fields: &[Field],
+        body: Body<'_>,
+    ) -> Result<Answer, Problem> {
+        let agent = self.agent(web)?;
+        let mut request = Request::builder().method(method).uri(web.url());
+        for (name, value) in fields {
+            request = request.header(*name, value);
+        }
+        if let Some(header) = self.header_for(web) {
+            request = request.header(&header.name, &header.value);
+        }
+        let unusable = |error: ureq::http::Error| Problem::Protocol(error.to_string());
+        let sent = match body {
+            Body::None => agent.run(request.body(()).map_err(unusable)?),
+            Body::Bytes(bytes) => agent.run(request.body(bytes).map_err(unusable)?),
+            Body::File(file) => agent.run(request.body(file).map_err(unusable)?),
+        };
+        let response = sent.map_err(|error| problem_of(error, self.options.timeout))?;
+        Ok(Answer::of(response, &self.options))
+    }
+
+    /// The secret, where it is for this server.
+    fn header_for(&self, web: &Web) -> Option<&Header> {
+        let header = self.options.header.as_ref()?;
+        self.home.has_host_of(&Address::Web(web.clone())).then_some(header)
     }
 
     fn agents(&self) -> MutexGuard<'_, Vec<(Kind, Agent)>> {
@@ -108,7 +140,10 @@ impl Http {
             .timeout_connect(timeout)
             .timeout_send_request(timeout)
             .timeout_recv_response(timeout)
-            .timeout_per_read(timeout);
+            .timeout_per_read(timeout)
+            .timeout_per_write(timeout)
+            // WebDAV has its own.
+            .allow_non_standard_methods(true);
         if *is_tls {
             config = config.tls_config(trust()?);
         }

@@ -17,6 +17,7 @@ mod pace;
 mod partial;
 mod ranges;
 mod resolver;
+mod send;
 mod source;
 
 pub use address::Address;
@@ -25,4 +26,5 @@ pub use error::{Error, Problem};
 pub use options::{Header, Options};
 pub use partial::Partial;
 pub use ranges::{RangeSource, Sink};
+pub use send::{Body, Reply, Sender};
 pub use source::{Small, Source, Validator};

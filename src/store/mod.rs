@@ -17,6 +17,7 @@ pub mod export;
 mod index;
 mod name;
 pub mod openpgp;
+pub mod publish;
 pub mod serve;
 mod signing;
 mod sums;

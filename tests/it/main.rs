@@ -25,6 +25,7 @@ mod machine;
 mod man;
 mod openpgp;
 mod payload;
+mod publish;
 mod rebase;
 mod rpm_host;
 mod rpmdb;

@@ -5,6 +5,7 @@ mod export;
 mod key;
 mod keys;
 mod list;
+mod publish;
 mod serve;
 mod sign;
 mod verify;
@@ -40,6 +41,7 @@ enum Verb {
     Verify(verify::Arguments),
     Export(export::Arguments),
     Serve(serve::Arguments),
+    Publish(publish::Arguments),
 }
 
 pub(super) fn run(_place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
@@ -54,5 +56,6 @@ pub(super) fn run(_place: &Place, arguments: &Arguments) -> Result<ExitCode, Err
         Verb::Verify(arguments) => verify::run(arguments),
         Verb::Export(arguments) => export::run(arguments),
         Verb::Serve(arguments) => serve::run(arguments),
+        Verb::Publish(arguments) => publish::run(arguments),
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::change::Change;
 use super::identity::Identity;
 use super::images::{Images, open_to_read};
-use super::refresh::Report;
+use super::report::Report;
 use super::squash::squash;
 use super::survey::{New, version_of};
 use super::{Error, enabled, sound, users};

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::refresh::{self, Options, Report, check_systemd, refresh_locked};
+use super::refresh::{self, check_systemd, refresh_locked};
+use super::report::{Options, Report};
 use super::survey::{New, Survey, survey_with};
 use super::unit::{self, BootUnit};
 use super::{Error, enabled, merge, users};

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::change::Change;
 use super::images::{Images, Stored};
 use super::record::HeldBack;
-use super::refresh::Report;
+use super::report::Report;
 use super::survey::{New, survey, survey_with, version_of};
 use super::{Actions, Enabled, Error, enabled, users};
 use crate::host::Host;

@@ -12,6 +12,7 @@
 
 mod actions;
 mod add;
+mod boot;
 mod change;
 mod choose;
 mod enabled;
@@ -26,6 +27,7 @@ mod merge;
 mod others;
 mod record;
 mod refresh;
+mod report;
 mod sound;
 mod squash;
 mod survey;
@@ -35,6 +37,7 @@ mod verdicts;
 
 pub use actions::Actions;
 pub use add::{Added, Outcome, Request, add};
+pub use boot::merged_at_boot;
 pub use change::Change;
 pub use choose::{Choice, Chosen, Removed, Without, disable, enable, remove, without};
 pub use enabled::{Enabled, enabled};
@@ -44,5 +47,6 @@ pub use listing::{Listed, State, list, names};
 pub use merge::Way;
 pub use others::{Stranger, Trouble};
 pub use record::{Active, Generated, HeldBack, Record};
-pub use refresh::{Options, Report, merged_at_boot, refresh};
+pub use refresh::refresh;
+pub use report::{Options, Report};
 pub use survey::{Survey, survey};

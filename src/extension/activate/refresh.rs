@@ -8,6 +8,7 @@ use super::links::{remove_directory, remove_file, replace_link};
 use super::merge::{self, Way};
 use super::others::{Stranger, Trouble};
 use super::record::{Active, Generated, HeldBack, Record};
+use super::report::{Options, Report};
 use super::survey::{Survey, is_ours, survey};
 use super::unit::BootUnit;
 use super::{Actions, Error, enabled, generated};
@@ -17,54 +18,11 @@ use crate::host::Host;
 use crate::live;
 use crate::overlay::run_directory;
 use crate::sys::{Lock, Root};
-use crate::tool::systemctl::Systemctl;
 
 /// Where systemd looks for what is of this boot alone.
 const LINKS: &str = "run/extensions";
 /// Whoever changes what is enabled or merged holds it.
 const LOCK: &str = "extensions.lock";
-
-/// How it is done.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
-    /// Only make the links: systemd merges them later in the boot.
-    pub at_boot: bool,
-    /// Merge anew what seems to be merged.
-    pub always: bool,
-    /// Change nothing.
-    pub dry_run: bool,
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub struct Report {
-    /// How extensions were merged.
-    pub way: Way,
-    /// What is merged of ours.
-    pub active: Vec<Active>,
-    /// What is not, and why.
-    pub held: Vec<HeldBack>,
-    /// What there is to say of the package database.
-    pub remarks: Vec<Remark>,
-    /// What of that was not said before, or went wrong again.
-    pub new_remarks: Vec<Remark>,
-    /// Names of what others have put there, and that is merged with ours.
-    pub others: Vec<String>,
-    /// What others have put there that systemd cannot open: it is masked where that can be.
-    pub troubles: Vec<Trouble>,
-    /// Names of what was not merged before.
-    pub added: Vec<String>,
-    /// Names of what was, as another image.
-    pub changed: Vec<String>,
-    /// Names of what is not any more.
-    pub removed: Vec<String>,
-    /// Directories that could be written before, and cannot be as long as anything is merged over them.
-    pub read_only: Vec<PathBuf>,
-    /// What was done besides, in words.
-    pub done: Vec<String>,
-    /// What of that went wrong, in words.
-    pub failed: Vec<String>,
-}
 
 /// Waits until nobody else changes what is enabled or merged, and keeps others from it.
 pub(super) fn lock() -> Result<Lock, Error> {
@@ -79,21 +37,6 @@ pub fn refresh(state: &Path, options: Options) -> Result<Report, Error> {
     live::go_to_host()?;
     let _lock = lock()?;
     refresh_locked(state, options)
-}
-
-/// Has systemd read its units again where it has merged extensions at boot that bring some, and start what its targets want of
-/// them. Says whether there was anything to do.
-pub fn merged_at_boot() -> Result<bool, Error> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(Error::NotRoot);
-    }
-    let mut actions = Actions::default();
-    Record::read()?.active.iter().for_each(|active| actions.extend(&active.actions));
-    if !actions.has_units() {
-        return Ok(false);
-    }
-    Systemctl::find()?.take_in_new_units()?;
-    Ok(true)
 }
 
 /// The same for who holds the lock, and is in the host's mount namespace.

@@ -382,7 +382,8 @@ of_a_directory() {
     printf '#!/bin/sh\necho tools\n' >$top/bin/tools
     chmod +x $top/bin/tools
     onlay ext add --dry-run /srv/tools
-    onlay ext add /srv/tools
+    onlay ext add --json /srv/tools >/results/json
+    tr -d ' \n' </results/json | grep '"name":"tools".*"outcome":"added","enabled":true}\],"refresh":{"way":.*"added":\["tools"\]'
     test "$(tools)" = tools
     merged one tools two
     onlay ext add /srv/tools/ 2>&1 | grep 'is there already'
@@ -623,7 +624,12 @@ opt_elsewhere() {
 }
 
 gone() {
-    onlay ext remove one two
+    onlay ext disable --json one >/results/json
+    tr -d ' \n' </results/json | grep '{"extensions":\[{"name":"one","changed":true,"enabled":false}\],"refresh":{'
+    onlay ext enable --json one >/results/json
+    tr -d ' \n' </results/json | grep '"name":"one","version":"2","changed":true,"enabled":true}'
+    onlay ext remove --json one two >/results/json
+    tr -d ' \n' </results/json | grep '"name":"two","version":"1","path":"/var/lib/onlay/images/two_1_any.raw","kept_for":\[\]'
     nothing
     refuse one
     test "$(ls /var/lib/onlay/images)" = verdicts.json

@@ -116,6 +116,8 @@ as_at_boot() {
     rm -r /run/extensions /run/onlay
     onlay ext refresh --at-boot
     refuse dpkg --status lab-deb
+    # Had systemd not merged it.
+    onlay ext list | grep "^tools: next boot: systemd has not merged it at this boot .*: 'onlay ext refresh' does"
     systemd-sysext merge
     dpkg --search /usr/bin/onlay-strace
     onlay ext list >/results/said

@@ -104,6 +104,9 @@ unlocked_for_all() {
     onlay run -- touch /usr/bin/by-run
     touch /usr/bin/by-run
     exits 1 onlay shell --temp -- onlay run -- true
+    # Where the layers are is nobody's to see inside, and no news.
+    onlay shell --temp -- true 2>/results/said
+    refuse grep 'not shown inside' /results/said
     # From inside an overlay, the host is neither locked nor told of.
     exits 1 onlay shell --temp -- onlay lock --discard 2>&1 | tee /results/said
     grep "this is overlay '.*', not the host" /results/said

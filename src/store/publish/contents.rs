@@ -1,0 +1,132 @@
+//! What a store has to publish.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Seek as _;
+use std::path::Path;
+
+use super::Error;
+use crate::package::Identity;
+use crate::store::directory::{LARGEST_INDEX, digest_of, read_index};
+use crate::store::index::{INDEX, Index};
+use crate::store::sums::{SUMS, Sums};
+use crate::sys::{Context, Root};
+
+/// A file to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Its name.
+    pub file: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its SHA-256.
+    pub sha256: Identity,
+    /// Whether another content may come under this name one day: it is a list.
+    pub is_list: bool,
+}
+
+/// What a store has.
+pub(super) struct Contents {
+    dir: Root,
+    pub(super) index: Index,
+    pub(super) index_bytes: Vec<u8>,
+    /// What never changes under its name.
+    pub(super) files: Vec<Item>,
+    /// What says what there is, in the order in which it is to be replaced.
+    pub(super) lists: Vec<Item>,
+    /// Lists as they were when all was read: they go together.
+    texts: HashMap<String, Vec<u8>>,
+}
+
+impl Contents {
+    pub(super) fn read(store: &Path) -> Result<Contents, Error> {
+        let dir = Root::open(store)?;
+        let signed = read_index(&dir)?;
+        let sums = dir.read(SUMS, LARGEST_INDEX)?;
+        let sums = Sums::parse(&sums).map_err(|problem| Error::Sums { path: store.join(SUMS), problem })?;
+        let mut contents = Contents {
+            dir,
+            index: signed.index,
+            index_bytes: signed.bytes,
+            files: Vec::new(),
+            lists: Vec::new(),
+            texts: HashMap::new(),
+        };
+        for (file, sha256) in sums.0 {
+            let size = contents.dir.stat(&file)?.st_size as u64;
+            contents.files.push(Item { file, size, sha256, is_list: false });
+        }
+        for file in contents.list_names()? {
+            contents.add_list(file)?;
+        }
+        contents.expect_lists_to_agree()?;
+        Ok(contents)
+    }
+
+    /// The index, the list of digests, and signatures of that: its name with something behind it. A signature comes before what it
+    /// is of: clients fetch the list first, and find the signature that goes with it or will in a moment.
+    fn list_names(&self) -> Result<Vec<String>, Error> {
+        let names = self.dir.entries()?.into_iter().filter_map(|entry| entry.name.into_string().ok());
+        let mut signatures: Vec<String> =
+            names.filter(|name| name.strip_prefix(SUMS).is_some_and(|rest| rest.starts_with('.'))).collect();
+        signatures.sort();
+        Ok([INDEX.to_owned()].into_iter().chain(signatures).chain([SUMS.to_owned()]).collect())
+    }
+
+    fn add_list(&mut self, file: String) -> Result<(), Error> {
+        let text = self.dir.read(&file, LARGEST_INDEX)?;
+        let item =
+            Item { size: text.len() as u64, sha256: Identity::of(&text), is_list: true, file: file.clone() };
+        self.lists.push(item);
+        self.texts.insert(file, text);
+        Ok(())
+    }
+
+    /// A store that somebody is changing, or was killed while changing, has an index that says more than its list.
+    fn expect_lists_to_agree(&self) -> Result<(), Error> {
+        let listed: HashMap<&str, Identity> =
+            self.files.iter().map(|item| (&*item.file, item.sha256)).collect();
+        let is_listed = self
+            .index
+            .images
+            .iter()
+            .all(|entry| entry.digest().is_some() && listed.get(&*entry.file).copied() == entry.digest());
+        let is_same_index = self.texts[INDEX] == self.dir.read(INDEX, LARGEST_INDEX)?;
+        if is_listed && is_same_index { Ok(()) } else { Err(Error::Unequal(self.dir.path().to_owned())) }
+    }
+
+    pub(super) fn has(&self, file: &str) -> bool {
+        self.lists.iter().chain(&self.files).any(|item| item.file == file)
+    }
+
+    /// The bytes of a list.
+    pub(super) fn list(&self, item: &Item) -> Result<&[u8], Error> {
+        self.texts.get(&item.file).map(Vec::as_slice).ok_or_else(|| Error::Gone(item.file.clone()))
+    }
+
+    /// Opens a file to be sent; one that is not what the lists say is not.
+    pub(super) fn open(&self, item: &Item) -> Result<Content<'_>, Error> {
+        if item.is_list {
+            return Ok(Content::Bytes(self.list(item)?));
+        }
+        let path = self.dir.join(&item.file);
+        let mut file = match self.dir.open_child_file(OsStr::new(&item.file)) {
+            Err(error) if error.is_not_found() => return Err(Error::Gone(item.file.clone())),
+            other => other?,
+        };
+        if digest_of(&file, &path)? != item.sha256 {
+            return Err(Error::Damaged(path));
+        }
+        file.rewind().context("read", &path)?;
+        Ok(Content::File(file))
+    }
+}
+
+/// What is in a file that is sent.
+pub enum Content<'a> {
+    /// Few bytes.
+    Bytes(&'a [u8]),
+    /// A file, from its beginning.
+    File(File),
+}
