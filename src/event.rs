@@ -24,6 +24,19 @@ pub enum Event {
         /// What it is.
         is: String,
     },
+    /// Other extensions are merged over the base than when this overlay was last entered.
+    ExtensionsChanged {
+        /// Those that are merged now.
+        names: Vec<String>,
+    },
+    /// What an earlier version has kept of a directory while extensions were merged there is not seen, since something else is
+    /// in its place.
+    KeptApart {
+        /// The directory.
+        path: PathBuf,
+        /// Where it is kept.
+        aside: PathBuf,
+    },
     /// Files of the base were edited that this overlay covers.
     BaseEdited {
         /// Which, by their paths in the overlay.

@@ -136,7 +136,11 @@ pub(super) fn wrong_way_round() -> String {
 fn look(place: &Place, overlay: &Overlay, must_have_packages: bool) -> Result<Found, Error> {
     let host = Host::open(&place.root)?;
     let changes = diff(overlay, &host)?;
-    let what = match overlay::standing(overlay, &host, &host.base())? {
+    let base = host.base();
+    let what = match overlay::standing(overlay, &host, &base)? {
+        Standing::Behind if base.differs_by_extensions(&overlay.record.base) => {
+            Some("other extensions are merged")
+        }
         Standing::Behind => Some("the base has changed"),
         Standing::Edited(_) => Some("files of the host were edited"),
         Standing::Level | Standing::Touched => None,
@@ -144,7 +148,7 @@ fn look(place: &Place, overlay: &Overlay, must_have_packages: bool) -> Result<Fo
     if let Some(happened) = what {
         let (onlay, name) = (output::program(), &overlay.name);
         output::say(&format!(
-            "onlay: {happened} since '{name}' was last entered: what an update brought is listed the wrong \
+            "onlay: {happened} since '{name}' was last entered: what that brought is listed the wrong \
              way round until '{onlay} rebase {name}' or '{onlay} shell {name}'"
         ));
     }

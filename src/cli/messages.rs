@@ -27,6 +27,16 @@ impl Events for Messages {
     }
 }
 
+fn extensions_changed(names: &[String]) -> String {
+    let names: Vec<&str> =
+        names.iter().map(String::as_str).filter(|name| *name != crate::extension::database::NAME).collect();
+    if names.is_empty() {
+        return "extensions were merged when this overlay was last entered, and none are now".to_owned();
+    }
+    let names = names.join(", ");
+    format!("other extensions are merged than when this overlay was last entered: now they are {names}")
+}
+
 fn in_words(event: &Event) -> String {
     match event {
         Event::BaseChanged { was, is } if was == is => {
@@ -35,6 +45,13 @@ fn in_words(event: &Event) -> String {
         Event::BaseChanged { was, is } => {
             format!("the base has changed since this overlay was last entered: it was {was}, now it is {is}")
         }
+        Event::ExtensionsChanged { names } => extensions_changed(names),
+        Event::KeptApart { path, aside } => format!(
+            "what this overlay had in {} while extensions were merged was kept by itself, and has names that are there \
+             otherwise, too: it is not seen, and stays in {}",
+            path.display(),
+            aside.display()
+        ),
         Event::BaseEdited { paths } => edited(paths),
         Event::Rebased { lines } => lines.join("; "),
         Event::ReadOnlyPart { path, reason } => format!("{} is read-only inside: {reason}", path.display()),

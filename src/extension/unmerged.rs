@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Class, Error};
-use crate::host::Host;
+use crate::host::{self, Host};
 use crate::sys::{
     Mount, MountTable, Namespaces, Propagation, detach_path, has_capability, leave_for_new, set_propagation,
 };
@@ -48,9 +48,5 @@ fn merged(host: &Host) -> Vec<PathBuf> {
 }
 
 fn is_extensions(mount: Option<&Mount>, place: &Path) -> bool {
-    mount.is_some_and(|mount| {
-        mount.point == place
-            && mount.kind == "overlay"
-            && (mount.source == "sysext" || mount.source == "confext")
-    })
+    mount.is_some_and(|mount| mount.point == place && host::is_extensions(mount))
 }

@@ -2,7 +2,8 @@
 //!
 //! An overlay that outlives an update of its base must notice. An ostree deployment is named by its
 //! commit, a snapper snapshot by its number and subvolume, an image by its version. A plain root has
-//! no name, so the state of its package database stands for it.
+//! no name, so the state of its package database stands for it. Extensions that are merged over it belong to what is seen, and
+//! so to the identity.
 
 use std::fmt;
 use std::path::Path;
@@ -42,6 +43,9 @@ pub struct Base {
     /// State of the package database ([`super::PackageSystem::stamp`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packages: Option<String>,
+    /// The extensions that are merged over it: their names, and what tells them from others of these names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<String>,
 }
 
 impl Base {
@@ -53,7 +57,14 @@ impl Base {
             .or_else(|| image(&release))
             .unwrap_or((BaseKind::Plain, String::new()));
         let packages = host.package_system().and_then(|system| system.stamp(&host.root));
-        Base { kind, id, os: release.pretty_name(), packages }
+        let extensions = super::extensions::identity(host);
+        Base { kind, id, os: release.pretty_name(), packages, extensions }
+    }
+
+    /// Whether it is another one, as far as is known, only by what is merged over it, which may bring a package database.
+    pub fn differs_by_extensions(&self, other: &Base) -> bool {
+        let name = |base: &Base| (base.kind, base.id.clone(), base.os.clone());
+        name(self) == name(other) && self.extensions != other.extensions
     }
 }
 

@@ -2,11 +2,13 @@
 //! package system, and what of it can be written. This room only reads.
 
 mod base;
+mod extensions;
 mod os_release;
 mod packages;
 pub mod selinux;
 
 pub use base::{Base, BaseKind};
+pub use extensions::{Bare, below_extensions, is_extensions, is_inside_extensions};
 pub use os_release::OsRelease;
 pub use packages::PackageSystem;
 

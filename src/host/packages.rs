@@ -11,7 +11,7 @@ pub struct PackageSystem {
     pub kind: &'static str,
     /// How the database is stored: `sqlite`, `ndb`, `bdb`, `text`.
     pub format: &'static str,
-    /// The file whose change shows that packages changed, below the root.
+    /// The file whose change shows that packages changed, below the root; no directory of its path is a link.
     pub database: PathBuf,
 }
 
@@ -47,7 +47,13 @@ impl PackageSystem {
     /// Finds all known databases of a root.
     pub fn all(root: &Root) -> impl Iterator<Item = PackageSystem> + '_ {
         let found = KNOWN.iter().filter(|(_, _, path)| root.exists(path));
-        found.map(|&(kind, format, path)| PackageSystem { kind, format, database: PathBuf::from(path) })
+        found.map(|&(kind, format, path)| {
+            let path = Path::new(path);
+            // What lies in layers is known by where it really is.
+            let real = path.parent().and_then(|directory| root.resolve(directory).ok());
+            let real = real.zip(path.file_name()).map(|(directory, name)| directory.join(name));
+            PackageSystem { kind, format, database: real.unwrap_or_else(|| path.to_owned()) }
+        })
     }
 
     /// A word that changes when packages are installed or removed: size and time of the database
@@ -69,6 +75,18 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn a_database_is_where_links_lead() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::create_dir_all(dir.path().join("usr/lib/sysimage/dpkg")).expect("ours");
+        fs::create_dir_all(dir.path().join("var/lib")).expect("ours");
+        fs::write(dir.path().join("usr/lib/sysimage/dpkg/status"), "Package: a\n").expect("ours");
+        std::os::unix::fs::symlink("../../usr/lib/sysimage/dpkg", dir.path().join("var/lib/dpkg"))
+            .expect("ours");
+        let found = PackageSystem::find(&Root::open(dir.path()).expect("it opens")).expect("it is there");
+        assert_eq!(found.database, Path::new("/usr/lib/sysimage/dpkg/status"));
+    }
 
     #[test]
     fn a_database_that_was_only_asked_does_not_make_another_system() {

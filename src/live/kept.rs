@@ -266,7 +266,13 @@ mod tests {
 
     /// A record of layers below a state directory.
     fn record(state: &Path, id: &str) -> Record {
-        let base = Base { kind: BaseKind::Plain, id: String::new(), os: "Debian".into(), packages: None };
+        let base = Base {
+            kind: BaseKind::Plain,
+            id: String::new(),
+            os: "Debian".into(),
+            packages: None,
+            extensions: None,
+        };
         let storage = Storage::Disk { path: state.join(FOLDER).join(id) };
         let record = Record::new(storage, false, vec!["/usr".into()], base);
         Record { persistent: true, ..record }

@@ -82,6 +82,9 @@ pub fn unlock(request: &Request, events: &mut dyn Events) -> Result<Unlocked, Er
     kept::clear_remains(&request.state, None, events)?;
     kept::forget_left(&request.state)?;
     let from = Lender::of(request, &host)?;
+    if let Some(from) = &from {
+        overlay::settle(&from.overlay.dir, &host, events)?;
+    }
     // Layers that were taken off are nobody's any more: these are others.
     live.forget_hold()?;
     live.write(&record)?;

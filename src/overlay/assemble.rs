@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use super::Error;
 use super::attributes;
 use super::layers::{self, Layer, Part};
+use super::parts::{ExtendedPart, part_upper};
 use crate::event::{Event, Events};
 use crate::sys::{
     Context, Features, FileKind, IoError, MountError, MountFlags, OverlaySpec, Root, Tree, attach,
@@ -52,8 +53,18 @@ pub fn assemble(
         opened.push((part, lower));
     }
     let sources = clone_sources(parts, root_of_host, events);
+    // The kernel warns of an upper that lies in another which is mounted, and not where that comes later.
+    let mut early = Vec::with_capacity(parts.len());
+    for (part, lower) in &mut opened {
+        early.push(match part {
+            Part::Kept(layer) if layer.part_of.is_some() && lower.is_some() => {
+                mount_layer(layer, lower.take(), false, storage, root_of_host, events)?
+            }
+            _ => None,
+        });
+    }
     let mut view: Option<Root> = None;
-    for ((part, lower), source) in opened.into_iter().zip(sources) {
+    for (((part, lower), source), early) in opened.into_iter().zip(sources).zip(early) {
         let target = match &view {
             None => at.try_clone()?,
             Some(view) => match mount_target(view, part.point()) {
@@ -65,13 +76,12 @@ pub fn assemble(
             },
         };
         let tree = match part {
+            Part::Kept(_) if early.is_some() => early,
             Part::Kept(layer) => mount_layer(layer, lower, false, storage, root_of_host, events)?,
             Part::Ram(layer) => mount_layer(layer, lower, true, storage, root_of_host, events)?,
-            Part::Own { .. } | Part::ReadOnly { .. } => match source {
-                Some(tree) => tree,
-                None => continue,
-            },
+            Part::Own { .. } | Part::ReadOnly { .. } => source,
         };
+        let Some(tree) = tree else { continue };
         if view.is_some() && is_directory(&tree, part.point())? != is_directory(&target, part.point())? {
             tell_missing(part.point(), SOMETHING_ELSE.to_owned(), events);
             continue;
@@ -133,9 +143,9 @@ fn mount_layer(
     storage: &Storage<'_>,
     root_of_host: &Path,
     events: &mut dyn Events,
-) -> Result<Tree, Error> {
+) -> Result<Option<Tree>, Error> {
     let store = if is_ram { storage.ram } else { storage.kept };
-    let lower = match (lower, &layer.lower.uncover) {
+    let mut lower = match (lower, &layer.lower.uncover) {
         (Some(lower), _) => lower,
         (None, uncover) => {
             if let Some(mount) = uncover {
@@ -144,13 +154,27 @@ fn mount_layer(
             open_lower(layer)?
         }
     };
-    let name = layers::directory_name(&layer.point);
-    let (upper, work) = new_upper(store, &name, &lower[0])?;
+    let (upper, work) = match &layer.part_of {
+        None => new_upper(store, &layers::directory_name(&layer.point), &lower[0])?,
+        Some(holder) => {
+            let covered = own_clone(root_of_host, holder, false)?;
+            let covered = Root::from_fd(covered.into_fd(), holder);
+            new_upper(store, &layers::directory_name(holder), &covered)?;
+            let part = ExtendedPart { point: layer.point.clone(), holder: holder.clone() };
+            // Where the overlay has nothing, or something else, the view has no place for it either.
+            let Some(part) = part_upper(store, &part, &covered)? else { return Ok(None) };
+            if part.is_opaque {
+                storage.ram.make_dir(NOTHING, 0o755)?;
+                lower = vec![storage.ram.open_dir(NOTHING)?];
+            }
+            (part.upper, part.work)
+        }
+    };
     if is_ram && is_empty(&lower)? {
         // A layer over nothing is a directory.
         let tree = clone_tree(&upper, &layer.point, false)?;
         set_flags(&tree, layer.flags, MountFlags::default(), false, &layer.point)?;
-        return Ok(tree);
+        return Ok(Some(tree));
     }
     let is_root = layer.point == Path::new("/");
     let additions = storage.additions.filter(|_| is_root);
@@ -166,11 +190,14 @@ fn mount_layer(
     match mount_overlay(&spec) {
         Err(error @ MountError::UnsuitableLower { .. }) if !is_root => {
             events.tell(Event::ReadOnlyPart { path: layer.point.clone(), reason: error.to_string() });
-            read_only_clone(root_of_host, &layer.point).map_err(Error::from)
+            read_only_clone(root_of_host, &layer.point).map(Some).map_err(Error::from)
         }
-        other => other.map_err(Error::from),
+        other => other.map(Some).map_err(Error::from),
     }
 }
+
+/// In the storage in RAM: what a layer lies over that hides what it lies over.
+const NOTHING: &str = "below-nothing";
 
 /// Clones what is the host's own, before any mount is taken off.
 fn clone_sources(parts: &[Part], root_of_host: &Path, events: &mut dyn Events) -> Vec<Option<Tree>> {

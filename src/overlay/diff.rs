@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::changes::{self, Change, ChangeKind, Measure};
 use super::layers::{self, mount_point};
+use super::parts::laid;
 use super::{Error, Overlay};
 use crate::host::Host;
 use crate::sys::{FileKind, IoError, Root, clone_tree};
@@ -12,13 +13,15 @@ use crate::sys::{FileKind, IoError, Root, clone_tree};
 pub fn diff(overlay: &Overlay, host: &Host) -> Result<Vec<Change>, Error> {
     overlay.check_root(host.root.path())?;
     let mut found = Vec::new();
-    for (point, upper) in uppers(&overlay.dir)? {
-        let lower = without_submounts(host, &point)?;
-        let layer = changes::Layer::new(&upper, &lower, &point);
+    for laid in laid(&overlay.dir, host)? {
+        let (lower, point) = (laid.lower(host)?, &laid.point);
+        let layer =
+            changes::Layer { elsewhere: &laid.elsewhere, ..changes::Layer::new(&laid.upper, &lower, point) };
         let mut changes = changes::read_changes(&layer)?;
-        // The root of a layer looks like the file system that it was laid over, not like the directory below that.
-        if !is_mounted(host, &point) {
-            changes.retain(|change| change.path != point);
+        // The root of a layer looks like the file system that it was laid over, not like the directory below that; that of a
+        // part is told with the layer.
+        if laid.is_part || !is_mounted(host, point) {
+            changes.retain(|change| change.path != *point);
         }
         found.extend(changes.into_iter().filter(|change| !is_lock(change)));
     }
@@ -28,6 +31,9 @@ pub fn diff(overlay: &Overlay, host: &Host) -> Result<Vec<Change>, Error> {
 
 /// Empty files by which package managers keep each other out. That one was opened says nothing.
 const LOCKS: &[&str] = &[
+    "/usr/lib/sysimage/dpkg/lock",
+    "/usr/lib/sysimage/dpkg/lock-frontend",
+    "/usr/lib/sysimage/dpkg/triggers/Lock",
     "/usr/lib/sysimage/rpm/.rpm.lock",
     "/var/cache/apt/archives/lock",
     "/var/lib/apt/lists/lock",
@@ -62,10 +68,14 @@ pub fn measure(overlay: &Root) -> Result<Measure, IoError> {
 
 /// The upper directories of an overlay, with their mount points.
 pub(super) fn uppers(overlay: &Root) -> Result<Vec<(PathBuf, Root)>, IoError> {
-    let layers = match overlay.open_child(layers::DIRECTORY.as_ref()) {
-        Err(error) if error.is_not_found() => return Ok(Vec::new()),
-        other => other?,
-    };
+    match overlay.open_child(layers::DIRECTORY.as_ref()) {
+        Err(error) if error.is_not_found() => Ok(Vec::new()),
+        layers => uppers_in(&layers?),
+    }
+}
+
+/// The same, of a directory that holds layers.
+pub(super) fn uppers_in(layers: &Root) -> Result<Vec<(PathBuf, Root)>, IoError> {
     let mut found = Vec::new();
     for entry in layers.entries()? {
         let Some(point) = entry.name.to_str().and_then(mount_point) else { continue };
@@ -92,7 +102,7 @@ pub(super) fn without_submounts(host: &Host, point: &Path) -> Result<Root, Error
     Ok(Root::from_fd(tree.into_fd(), host.root.join(point)))
 }
 
-fn empty_tree() -> Result<Root, IoError> {
+pub(super) fn empty_tree() -> Result<Root, IoError> {
     let flags = crate::sys::MountFlags::READ_ONLY;
     let tree = crate::sys::new_filesystem("tmpfs", &[], flags)?;
     Ok(Root::from_fd(tree.into_fd(), "nothing"))

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::folder::RUN;
 use super::stack::{self, Lower};
+use crate::host::{below_extensions, is_extensions, is_inside_extensions};
 use crate::sys::{Mount, MountFlags, MountTable};
 
 /// The directory of an overlay that holds its layers.
@@ -20,6 +21,9 @@ pub struct Layer {
     pub lower: Lower,
     /// Flags that the host's mount has and the overlay copies (not `ro`: that is the point).
     pub flags: MountFlags,
+    /// Where extensions are merged, the mount point of the layer that this one is a part of: that of the file system below them.
+    /// `None` where it is a layer by itself.
+    pub part_of: Option<PathBuf>,
 }
 
 /// One part of the host's tree, in the way that an overlay shows it.
@@ -149,6 +153,8 @@ fn part(
     match mount.kind.as_str() {
         // Looking into one that is not mounted yet would mount it on the host.
         "autofs" => None,
+        // It is seen with the rest of what is merged.
+        _ if is_inside_extensions(mount) => None,
         kind if is_kernel_window(kind) => Some(Part::Own { point, recursive: false }),
         _ if is_strictly_below_any(&point, NOT_THE_HOST) || !is_dir(&mount.point) || !has_name(&point) => {
             Some(Part::ReadOnly { point })
@@ -161,7 +167,19 @@ fn layer(table: &MountTable, root: &Path, point: &Path, mount: Option<&Mount>) -
     let directory = root.join(point.strip_prefix("/").unwrap_or(point));
     let mut flags = mount.map(Mount::flags).unwrap_or_default();
     flags.read_only = false;
-    Layer { point: point.to_owned(), lower: stack::lower_of(table, &directory), flags }
+    let part_of = mount.and_then(|mount| holder(table, root, mount));
+    Layer { point: point.to_owned(), lower: stack::lower_of(table, &directory), flags, part_of }
+}
+
+/// The mount point, seen from `root`, of the file system that lies below merged extensions; `None` of any other mount, and where
+/// that is mounted at the same place. They come and go, and what was written there is the file system's.
+pub(super) fn holder(table: &MountTable, root: &Path, mount: &Mount) -> Option<PathBuf> {
+    let below = below_extensions(table, mount);
+    if !is_extensions(mount) || below.point == mount.point || mount.point == root {
+        return None;
+    }
+    let inside = below.point.strip_prefix(root).unwrap_or(Path::new(""));
+    Some(Path::new("/").join(inside))
 }
 
 /// Whether a place is at or below a directory that the entering room makes itself.
@@ -276,6 +294,26 @@ mod tests {
         assert_eq!(points(&parts), expected);
         let Part::Kept(var) = &parts[4] else { panic!("a layer") };
         assert!(var.flags.no_dev && !var.flags.read_only);
+    }
+
+    #[test]
+    fn what_extensions_lie_over_belongs_to_the_file_system_below_them() {
+        let table = format!(
+            "{TABLE}20 1 0:20 / /usr ro - overlay sysext ro,lowerdir=/x:/usr\n\
+             21 6 0:21 / /var/opt ro - overlay sysext ro,lowerdir=/x:/var/opt\n\
+             22 8 0:22 / /home ro - overlay sysext ro,lowerdir=/x:/home\n\
+             23 20 0:20 /.systemd-sysext /usr/.systemd-sysext ro - overlay sysext ro,lowerdir=/x:/usr\n"
+        );
+        let parts = survey(&MountTable::parse(&table), Path::new("/"), &[], |_| true);
+        let part_of = |point: &str| {
+            let part = parts.iter().find(|part| part.point() == Path::new(point)).expect("a part");
+            let Part::Kept(layer) = part else { panic!("a layer") };
+            layer.part_of.clone()
+        };
+        assert_eq!(part_of("/usr"), Some("/".into()));
+        assert_eq!(part_of("/var/opt"), Some("/var".into()));
+        assert_eq!((part_of("/home"), part_of("/var")), (None, None));
+        assert!(parts.iter().all(|part| !part.point().starts_with("/usr/.systemd-sysext")));
     }
 
     #[test]

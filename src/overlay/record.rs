@@ -10,6 +10,7 @@
 //! id = ""                           # deployment, snapshot number, version; absent for plain
 //! os = "Debian GNU/Linux 13 (trixie)"
 //! packages = "dpkg:12345-1790000000.5"   # state of the package database
+//! extensions = "gdb strace 0123456789abcdef"   # what was merged over it, and what tells that from another; absent for none
 //! ```
 //!
 //! The file is replaced as a whole, and only when something in it changed; so entering an overlay
@@ -17,7 +18,8 @@
 //!
 //! An overlay's directory holds besides it `layers/ID/upper` and `layers/ID/work`, one pair for each
 //! file system of the host. ID is `@root` for `/`, else the mount point as systemd.unit(5) escapes
-//! paths: `var-lib`, `mnt-my\x2ddisk`. `unnoted` is there from when it is entered until it was noted what the base has below
+//! paths: `var-lib`, `mnt-my\x2ddisk`. Beside a pair, `work-ID` is for a directory of that upper over which extensions are merged
+//! (`parts.rs`); `apart-ID` is what an earlier version had kept of one, and is not seen (`settle.rs`). `unnoted` is there from when it is entered until it was noted what the base has below
 //! it (`rebase/noting.rs`).
 
 use std::path::Path;
@@ -87,7 +89,13 @@ mod tests {
     }
 
     fn record() -> Record {
-        let base = Base { kind: BaseKind::Plain, id: String::new(), os: "Debian".into(), packages: None };
+        let base = Base {
+            kind: BaseKind::Plain,
+            id: String::new(),
+            os: "Debian".into(),
+            packages: None,
+            extensions: None,
+        };
         Record::new(Path::new("/"), base)
     }
 

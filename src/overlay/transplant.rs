@@ -13,7 +13,7 @@ use super::copy::copy_tree;
 use super::diff::{uppers, without_submounts};
 use super::layers::directory_name;
 use super::rebase::make_parents;
-use crate::host::Host;
+use crate::host::{Host, below_extensions};
 use crate::sys::{FileKind, Root};
 
 /// Copies what a layer over one directory of the host holds into an overlay's layer of the file system that the
@@ -22,7 +22,8 @@ pub fn adopt(overlay: &Root, host: &Host, place: &Path, upper: &Root) -> Result<
     if upper.is_empty()? {
         return Ok(());
     }
-    let point = host.mounts.at(place).map_or_else(|| PathBuf::from("/"), |mount| mount.point.clone());
+    let of = |mount| below_extensions(&host.mounts, mount).point.clone();
+    let point = host.mounts.at(place).map_or_else(|| PathBuf::from("/"), of);
     let lower = without_submounts(host, &point)?;
     let (layer, _) = new_upper(overlay, &directory_name(&point), &lower)?;
     let inside = place.strip_prefix(&point).unwrap_or(Path::new(""));

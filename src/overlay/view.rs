@@ -3,16 +3,18 @@
 //! The upper is mounted as what it is: as one more lower layer the kernel refuses it where it lies below the directory
 //! that it covers, which is the usual case. That is done in a mount namespace of a thread's own, and is gone with it.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use super::assemble::{FEATURES, new_upper};
-use super::diff::{uppers, without_submounts};
+use super::diff::without_submounts;
 use super::folder::run_directory;
+use super::parts::{ExtendedPart, laid, part_upper};
 use super::{Error, Overlay, Presence, layers};
 use crate::host::Host;
 use crate::sys::{
-    MountFlags, Namespaces, OverlaySpec, Propagation, Root, attach, clone_tree, leave_for_new, mount_overlay,
-    new_filesystem, set_flags, set_propagation,
+    MountFlags, Namespaces, OverlaySpec, Propagation, Root, Tree, attach, clone_tree, leave_for_new,
+    mount_overlay, new_filesystem, set_flags, set_propagation,
 };
 
 /// Shows an overlay's view over a host to `read`, and the host as it is seen beside it, while nobody is in the overlay, and nobody
@@ -65,22 +67,11 @@ fn put_together(overlay: &Root, host: &Host) -> Result<Root, Error> {
     attach(&ram, &place, place.path())?;
     let ram = Root::from_fd(ram.into_fd(), place.path());
     ram.make_dir("view", 0o700)?;
-    let uppers = uppers(overlay)?;
+    let trees = trees(overlay, host)?;
     // What was saved of an unlocked host may have no layer for the root.
-    let has_root = uppers.first().is_some_and(|(point, _)| point == Path::new("/"));
+    let has_root = trees.first().is_some_and(|(point, _)| point == Path::new("/"));
     let mut view = if has_root { None } else { Some(root_alone(host, &ram)?) };
-    for (point, upper) in uppers {
-        let lower = without_submounts(host, &point)?;
-        let (_, work) = new_upper(overlay, &layers::directory_name(&point), &lower)?;
-        let spec = OverlaySpec {
-            lower: &[&lower],
-            upper: &upper,
-            work: &work,
-            features: FEATURES,
-            flags: MountFlags::READ_ONLY,
-            source: "onlay",
-        };
-        let tree = mount_overlay(&spec)?;
+    for (point, tree) in trees {
         // By their paths, the root is the first.
         let target = match &view {
             None => ram.open_dir("view")?,
@@ -94,6 +85,40 @@ fn put_together(overlay: &Root, host: &Host) -> Result<Root, Error> {
         view.get_or_insert_with(|| Root::from_fd(tree.into_fd(), "/"));
     }
     view.map_or_else(|| Ok(ram.open_dir("view")?), Ok)
+}
+
+/// All layers of an overlay, mounted over a host, by their paths.
+fn trees(overlay: &Root, host: &Host) -> Result<Vec<(PathBuf, Tree)>, Error> {
+    let mut works = BTreeMap::new();
+    for part in ExtendedPart::all(host) {
+        let covered = without_submounts(host, &part.holder)?;
+        new_upper(overlay, &layers::directory_name(&part.holder), &covered)?;
+        let upper = part_upper(overlay, &part, &covered)?;
+        works.extend(upper.map(|upper| (part.point, upper.work)));
+    }
+    let mut laid = laid(overlay, host)?;
+    // The kernel warns of an upper that lies in another which is mounted, and not where that comes later.
+    laid.sort_by_key(|laid| !laid.is_part);
+    let mut found = Vec::with_capacity(laid.len());
+    for laid in laid {
+        let lower = laid.lower(host)?;
+        let work = match works.remove(&laid.point) {
+            Some(work) => work,
+            None => new_upper(overlay, &layers::directory_name(&laid.point), &lower)?.1,
+        };
+        let spec = OverlaySpec {
+            lower: &[&lower],
+            upper: &laid.upper,
+            work: &work,
+            features: FEATURES,
+            flags: MountFlags::READ_ONLY,
+            source: "onlay",
+        };
+        let tree = mount_overlay(&spec)?;
+        found.push((laid.point, tree));
+    }
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(found)
 }
 
 /// Attaches what the host has at its root, without what is mounted below.

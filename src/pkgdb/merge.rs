@@ -16,6 +16,7 @@
 //! | changed | changed, same version | take theirs | built again, and then the host's is as good |
 //! | changed | changed, newer | take theirs | the host caught up |
 //! | changed | changed, older | keep ours | |
+//! | changed | to what an extension has | keep ours | an extension comes and goes |
 //!
 //! Where both changed a package, the other side can be asked for; where only the overlay did, giving its change up
 //! can. What only the host changed cannot be refused: the overlay has no files of the older package.
@@ -88,6 +89,8 @@ pub enum Reason {
     HostIsNewer,
     /// The overlay's is newer.
     OverlayIsNewer,
+    /// The host's is an extension's, which comes and goes.
+    HostIsPassing,
     /// It was asked for.
     Asked,
 }
@@ -110,6 +113,9 @@ pub struct Wishes<K> {
     pub conflicts: Option<Side>,
     /// For single packages.
     pub packages: BTreeMap<K, Side>,
+    /// Packages of the host's that come and go with extensions which are merged over it: where the overlay has changed one,
+    /// too, the overlay's stays, unless the other is asked for.
+    pub passing: BTreeSet<K>,
 }
 
 /// All decisions.
@@ -130,7 +136,7 @@ impl<V> Fact<V> {
 
 impl<K> Default for Wishes<K> {
     fn default() -> Wishes<K> {
-        Wishes { conflicts: None, packages: BTreeMap::new() }
+        Wishes { conflicts: None, packages: BTreeMap::new(), passing: BTreeSet::new() }
     }
 }
 
@@ -174,7 +180,14 @@ pub fn merge<K: Ord + Clone, V: Ord>(
     let mut outcomes = BTreeMap::new();
     for key in keys {
         let (ours, theirs) = (ours.get(key), theirs.get(key));
-        let proposed = decide(base.get(key), ours, theirs);
+        let mut proposed = decide(base.get(key), ours, theirs);
+        if wishes.passing.contains(key)
+            && ours.is_some_and(|ours| ours.is_whole && Some(&ours.identity) != base.get(key))
+            && proposed.side() == Side::Theirs
+        {
+            proposed =
+                Outcome { reason: Reason::HostIsPassing, ..of_side(Side::Ours, true, theirs.is_some()) };
+        }
         let wish = wishes.packages.get(key).copied();
         let outcome = match wish.or(wishes.conflicts.filter(|_| proposed.is_conflict())) {
             Some(side) if proposed.alternative == Some(side) => {
@@ -321,13 +334,13 @@ mod tests {
         for (base, ours, theirs, .., alternative) in TABLE.iter().copied() {
             let proposed = outcome(base, ours, theirs, &Wishes::default());
             for side in [Side::Ours, Side::Theirs] {
-                let for_one = Wishes { conflicts: None, packages: BTreeMap::from([("a", side)]) };
+                let for_one = Wishes { packages: BTreeMap::from([("a", side)]), ..Wishes::default() };
                 let found = merged(base, ours, theirs, &for_one);
                 let is_had = found.outcomes["a"].side() == side || proposed.reason == Reason::Agreed;
                 assert_eq!(is_had, found.unheeded.is_empty(), "{base} {ours} {theirs} {side:?}");
                 assert_eq!(found.outcomes["a"].reason == Reason::Asked, alternative == Some(side));
 
-                let for_all = Wishes { conflicts: Some(side), packages: BTreeMap::new() };
+                let for_all = Wishes { conflicts: Some(side), ..Wishes::default() };
                 let found = outcome(base, ours, theirs, &for_all);
                 if proposed.is_conflict() {
                     assert_eq!(found.side(), side, "{base} {ours} {theirs}");
@@ -336,8 +349,31 @@ mod tests {
                 }
             }
         }
-        let unknown = Wishes { conflicts: None, packages: BTreeMap::from([("b", Side::Ours)]) };
+        let unknown = Wishes { packages: BTreeMap::from([("b", Side::Ours)]), ..Wishes::default() };
         assert_eq!(merged("1", "1", "1", &unknown).unheeded, BTreeSet::from(["b"]));
+    }
+
+    #[test]
+    fn what_comes_with_an_extension_takes_no_place() {
+        let passing = Wishes { passing: BTreeSet::from(["a"]), ..Wishes::default() };
+        for (base, ours, theirs, decision, reason) in [
+            ("-", "1", "1", Decision::KeepOurs, Reason::HostIsPassing),
+            ("-", "1", "2", Decision::KeepOurs, Reason::HostIsPassing),
+            ("1", "2", "2b", Decision::KeepOurs, Reason::HostIsPassing),
+            ("-", "2", "1", Decision::KeepOurs, Reason::OverlayIsNewer),
+            // What the overlay has not changed, or broken off, is no work of its.
+            ("1", "1", "2", Decision::TakeTheirs, Reason::OnlyHostChanged),
+            ("-", "-", "1", Decision::TakeTheirs, Reason::OnlyHostChanged),
+            ("1", "-", "2", Decision::StayRemoved, Reason::RemovedInOverlay),
+            ("-", "1?", "2", Decision::TakeTheirs, Reason::OverlayIsBroken),
+        ] {
+            let found = outcome(base, ours, theirs, &passing);
+            assert_eq!((found.decision, found.reason), (decision, reason), "{base} {ours} {theirs}");
+        }
+        let asked = Wishes { packages: BTreeMap::from([("a", Side::Theirs)]), ..passing.clone() };
+        assert_eq!(outcome("-", "1", "1", &asked).decision, Decision::TakeTheirs);
+        let all = Wishes { conflicts: Some(Side::Theirs), ..passing };
+        assert_eq!(outcome("-", "1", "2", &all).decision, Decision::TakeTheirs);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::noting::Noting;
 use super::plan::{Entrance, Plan, homes};
 use super::{Error, additions, command, view};
 use crate::event::{Event, Events, Reach, Way};
+use crate::host::{Base, Host};
 use crate::overlay::{
     self, Mode, Overlay, OverlayName, Overlays, Presence, Removed, Running, RunningOverlay, Storage, assemble,
 };
@@ -220,13 +221,20 @@ struct Kept {
     known: Option<Overlay>,
 }
 
+/// What is different about a base, to be told.
+fn changed(was: &Base, is: &Base, host: &Host) -> Event {
+    if is.differs_by_extensions(was) {
+        return Event::ExtensionsChanged { names: host.extension_names() };
+    }
+    Event::BaseChanged { was: was.to_string(), is: is.to_string() }
+}
+
 fn open_kept(plan: &Plan, entrance: Entrance, events: &mut dyn Events) -> Result<Option<Kept>, Error> {
     match entrance {
         Entrance::Reenter(overlay) => {
             let base = plan.base();
             if overlay.record.base != *base {
-                let (was, is) = (overlay.record.base.to_string(), base.to_string());
-                events.tell(Event::BaseChanged { was, is });
+                events.tell(changed(&overlay.record.base, base, &plan.host));
             }
             let overlays = Overlays::open(&plan.request.state)?
                 .ok_or_else(|| overlay::Error::NotFound { name: plan.name.clone() })?;
@@ -291,10 +299,11 @@ fn follow_base(plan: &Plan, kept: Option<&Kept>, events: &mut dyn Events) -> Res
         // What resists is in nobody's way here.
         events.tell(Event::NotCleared { what: error.path.clone(), reason: error.cause() });
     }
+    let overlay = Overlay { dir: reached_here(&overlay.dir, &plan.name)?, ..overlay.try_clone()? };
+    overlay::settle(&overlay.dir, &Host::open(plan.host.root.path())?, events)?;
     if plan.request.no_rebase {
         return Ok(());
     }
-    let overlay = Overlay { dir: reached_here(&overlay.dir, &plan.name)?, ..overlay.try_clone()? };
     super::follow::follow(plan, &overlay, events)
 }
 

@@ -75,6 +75,7 @@ fn follow_alone(
     events: &mut dyn Events,
 ) -> Result<Followed, Error> {
     if !is_only_planned {
+        overlay::settle(&overlay.dir, &plan.host, events)?;
         note_what_a_crash_kept(plan, &overlay, &plan.host);
     }
     match overlay::standing(&overlay, &plan.host, plan.base())? {

@@ -53,6 +53,11 @@ impl Namespace {
         Self::open(pid, "mnt", LinkNameSpaceType::Mount)
     }
 
+    /// The mount namespace of this thread, which may have left its process's.
+    pub fn mount_of_thread() -> Result<Namespace, IoError> {
+        Self::open("thread-self", "mnt", LinkNameSpaceType::Mount)
+    }
+
     /// The PID namespace of a process. Who enters it stays outside; children are in it.
     pub fn processes_of(pid: Pid) -> Result<Namespace, IoError> {
         Self::open(pid, "pid", LinkNameSpaceType::ProcessID)
@@ -73,7 +78,7 @@ impl Namespace {
         .collect()
     }
 
-    fn open(pid: Pid, name: &str, kind: LinkNameSpaceType) -> Result<Namespace, IoError> {
+    fn open(pid: impl std::fmt::Display, name: &str, kind: LinkNameSpaceType) -> Result<Namespace, IoError> {
         let path = PathBuf::from(format!("/proc/{pid}/ns/{name}"));
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(&path, flags, Mode::empty()).context("open namespace", &path)?;

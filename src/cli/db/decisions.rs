@@ -165,6 +165,7 @@ fn because(reason: Reason) -> (&'static str, &'static str) {
         Reason::SameVersion => ("same-version", "both have this version, but not the same package"),
         Reason::HostIsNewer => ("theirs-is-newer", "theirs is newer"),
         Reason::OverlayIsNewer => ("ours-is-newer", "ours is newer"),
+        Reason::HostIsPassing => ("theirs-is-passing", "theirs is an extension's"),
         Reason::Asked => ("asked", "it was asked for"),
     }
 }

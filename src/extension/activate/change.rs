@@ -72,6 +72,14 @@ impl<'a> Change<'a> {
         if self.refresh && self.host.is_running { survey.refuse_blocked() } else { Ok(()) }
     }
 
+    /// The same for who has not looked at extensions. Where none is to be merged, they need not make sense.
+    pub(super) fn refuse_where_blocked(&self) -> Result<(), Error> {
+        if self.refresh && self.host.is_running {
+            self.refuse_blocked(&survey_with(&self.host, self.state, &[], &[])?)?;
+        }
+        Ok(())
+    }
+
     /// Whether /usr can be written, and cannot be any more as soon as anything is merged.
     pub fn makes_read_only(&self) -> bool {
         self.refresh && self.host.is_running && merge::is_writable(&self.host)

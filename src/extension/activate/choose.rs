@@ -88,7 +88,7 @@ pub fn enable(
 /// Disables extensions; their images stay.
 pub fn disable(change: &Change<'_>, choices: &[Choice]) -> Result<(Vec<Chosen>, Option<Report>), Error> {
     let begun = change.begin()?;
-    change.refuse_blocked(&survey(&change.host, change.state)?)?;
+    change.refuse_where_blocked()?;
     let was = enabled(&change.host.root)?;
     let mut chosen = Vec::new();
     for choice in choices {
@@ -108,7 +108,7 @@ pub fn disable(change: &Change<'_>, choices: &[Choice]) -> Result<(Vec<Chosen>, 
 /// Disables extensions and removes their images, but for those that another deployment or snapshot has enabled.
 pub fn remove(change: &Change<'_>, choices: &[Choice]) -> Result<(Vec<Removed>, Option<Report>), Error> {
     let begun = change.begin()?;
-    change.refuse_blocked(&survey(&change.host, change.state)?)?;
+    change.refuse_where_blocked()?;
     let was = enabled(&change.host.root)?;
     let (mut gone, mut links) = (Vec::new(), Vec::new());
     for choice in choices {

@@ -72,6 +72,8 @@ pub struct Layer<'a> {
     /// Whether it is mounted with the option of this name, so that overlayfs keeps its notes in
     /// `user.overlay.*`. Without it such attributes are anybody's, and mean nothing.
     pub userxattr: bool,
+    /// Directories of the upper, by their paths in it, that are other layers: what they contain is not compared here.
+    pub elsewhere: &'a [PathBuf],
 }
 
 /// What became of a path.
@@ -118,14 +120,14 @@ pub struct Measure {
 impl<'a> Layer<'a> {
     /// A layer of an overlay as Onlay mounts them.
     pub fn new(upper: &'a Root, lower: &'a Root, mount_point: &'a Path) -> Layer<'a> {
-        Layer { upper, lower, mount_point, userxattr: false }
+        Layer { upper, lower, mount_point, userxattr: false, elsewhere: &[] }
     }
 }
 
 /// Reads what differs, sorted by path; twice the same path in the order of [`ChangeKind`].
 pub fn read_changes(layer: &Layer<'_>) -> Result<Vec<Change>, IoError> {
     let prefix = if layer.userxattr { Prefix::User } else { Prefix::Trusted };
-    let upper = Upper::read(layer.upper, prefix)?;
+    let upper = Upper::read_but(layer.upper, prefix, layer.elsewhere)?;
     let redirects = Redirects::resolve(layer, &upper)?;
     let (mut found, arrivals) = Comparison::new(layer, &upper, &redirects).run()?;
     renames::detect(layer, &upper, &mut found, arrivals)?;

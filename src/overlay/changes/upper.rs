@@ -100,6 +100,15 @@ impl Node {
 impl Upper {
     /// Reads all of it.
     pub(in crate::overlay) fn read(root: &Root, prefix: Prefix) -> Result<Upper, IoError> {
+        Upper::read_but(root, prefix, &[])
+    }
+
+    /// Reads all but what some directories contain, which are named by their paths.
+    pub(in crate::overlay) fn read_but(
+        root: &Root,
+        prefix: Prefix,
+        closed: &[PathBuf],
+    ) -> Result<Upper, IoError> {
         let mut upper = Upper { nodes: Vec::new(), redirects: false };
         upper.nodes.extend(Node::read(root, OsString::new(), prefix, None)?);
         let mut place = Place::top(root);
@@ -113,6 +122,10 @@ impl Upper {
             let Some(node) = upper.nodes.get(index).filter(|node| node.status.is_dir()) else { continue };
             upper.redirects |= node.marks.redirect.is_some();
             place.push(&node.name);
+            if closed.iter().any(|path| path == place.path()) {
+                place.pop();
+                continue;
+            }
             unread.push(upper.read_children(&mut place, index, prefix)?);
         }
         Ok(upper)

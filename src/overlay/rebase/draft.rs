@@ -63,11 +63,6 @@ impl<'a> Draft<'a> {
         &self.layers
     }
 
-    /// The upper over a mount point, as it will be.
-    pub(in crate::overlay) fn upper(&self, point: &Path) -> Result<Root, IoError> {
-        self.layers.open_child(OsStr::new(&directory_name(point)))?.open_child(OsStr::new("upper"))
-    }
-
     /// Makes it durable.
     pub(in crate::overlay) fn sync(&self) -> Result<(), IoError> {
         sync_file_system(&self.layers)

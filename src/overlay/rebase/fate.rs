@@ -18,6 +18,7 @@
 //! | edited, of a package | changed, or gone | the base's, with the overlay's beside it |
 //! | of nobody | changed, or gone | the overlay's, and told |
 //! | removed | changed | stays removed, and told |
+//! | changed, or new | an extension's, whatever it is | the overlay's |
 
 use super::content::Content;
 use super::seen::Had;
@@ -33,6 +34,8 @@ pub(super) struct Facts<'a> {
     pub(super) had: Option<&'a Had>,
     /// What the base has.
     pub(super) has: &'a Content,
+    /// Whether what the base has comes with an extension that is merged over it, and goes with that.
+    pub(super) is_passing: bool,
     /// Whose the name is.
     pub(super) owners: Owners,
 }
@@ -76,6 +79,8 @@ pub(super) struct Taken {
 pub(super) enum Fate {
     /// The overlay's stays.
     Keep,
+    /// The overlay's stays, whatever an extension has there.
+    KeepBeside,
     /// The overlay's stays, though the base has changed its own, which now is not seen.
     KeepOver,
     /// The overlay's stays, though the base has it no more.
@@ -115,7 +120,7 @@ fn of_whiteout(facts: &Facts<'_>) -> Fate {
     let is_another = match facts.had {
         Some(Had::Content(had, _)) => had != facts.has,
         Some(Had::Uncertain) => true,
-        Some(Had::Nothing | Had::Hidden) | None => false,
+        Some(Had::Nothing | Had::Hidden | Had::BesideExtension(_)) | None => false,
     };
     match (went_with_a_package, is_another) {
         (true, _) => Fate::Drop,
@@ -130,16 +135,19 @@ fn of_file(own: &Content, facts: &Facts<'_>) -> Fate {
     if owners.kept && (!is_settings || *facts.has == Content::Absent || facts.has == own) {
         return Fate::Keep;
     }
-    let base = match facts.had {
+    let base = match facts.had.map(Had::without_extension) {
         Some(Had::Content(content, _)) => Some(content),
         Some(Had::Nothing) => Some(&Content::Absent),
-        Some(Had::Hidden | Had::Uncertain) | None => None,
+        Some(Had::Hidden | Had::Uncertain | Had::BesideExtension(_)) | None => None,
     };
     if base == Some(own) {
         return of_same_content(own, facts);
     }
     if owners.replaced.is_some_and(|replaced| replaced.pristine) {
         return Fate::Drop;
+    }
+    if facts.is_passing && facts.had.is_some() {
+        return Fate::KeepBeside;
     }
     if base == Some(facts.has) {
         return Fate::Keep;
@@ -274,7 +282,8 @@ mod tests {
                 Content::Absent => Had::Nothing,
                 there => Had::Content(there.clone(), Attributes::none()),
             });
-            let facts = Facts { own: Some(own), same_attributes, had: had.as_ref(), has, owners };
+            let (own, had) = (Some(own), had.as_ref());
+            let facts = Facts { own, same_attributes, had, has, is_passing: false, owners };
             assert_eq!(decide(&facts), expected, "row {number}: {facts:?}");
         }
     }
@@ -290,9 +299,44 @@ mod tests {
             (None, &A, owners(), Fate::KeepAway),
         ];
         for (number, &(own, has, owners, expected)) in table.iter().enumerate() {
-            let facts = Facts { own, same_attributes: true, had: Some(&Had::Uncertain), has, owners };
+            let had = Some(&Had::Uncertain);
+            let facts = Facts { own, same_attributes: true, had, has, is_passing: false, owners };
             assert_eq!(decide(&facts), expected, "row {number}: {facts:?}");
         }
+    }
+
+    #[test]
+    fn what_an_extension_has_takes_no_place() {
+        let known = |content| Had::Content(content, Attributes::none());
+        let beside = |had: Had| Had::BesideExtension(Box::new(had));
+        let table: &[(Had, &Content, Owners, Fate)] = &[
+            // A copy of the extension's, or of the base's that it hides.
+            (known(A), &B, owners(), Fate::Drop),
+            (beside(known(A)), &B, owners(), Fate::Drop),
+            // The overlay's own, whatever the extension has.
+            (Had::Nothing, &A, owners(), Fate::KeepBeside),
+            (Had::Nothing, &B, taken(false, true), Fate::KeepBeside),
+            (beside(Had::Nothing), &A, owners(), Fate::KeepBeside),
+            (known(B), &C, taken(true, true), Fate::KeepBeside),
+            // What was asked for.
+            (known(B), &C, both(true, false), Fate::Drop),
+        ];
+        for (number, (had, has, owners, expected)) in table.iter().enumerate() {
+            let (own, had, owners) = (Some(&A), Some(had), *owners);
+            let facts = Facts { own, same_attributes: true, had, has, is_passing: true, owners };
+            assert_eq!(decide(&facts), *expected, "row {number}: {facts:?}");
+        }
+        // The extension has gone.
+        let had = beside(Had::Nothing);
+        let facts = Facts {
+            own: Some(&A),
+            same_attributes: true,
+            had: Some(&had),
+            has: &Content::Absent,
+            is_passing: false,
+            owners: owners(),
+        };
+        assert_eq!(decide(&facts), Fate::Keep);
     }
 
     #[test]
@@ -321,7 +365,7 @@ mod tests {
             (Some(&known), &Content::Absent, owners(), Fate::Drop),
         ];
         for (number, &(had, has, owners, expected)) in table.iter().enumerate() {
-            let facts = Facts { own: None, same_attributes: true, had, has, owners };
+            let facts = Facts { own: None, same_attributes: true, had, has, is_passing: false, owners };
             assert_eq!(decide(&facts), expected, "row {number}: {facts:?}");
         }
     }

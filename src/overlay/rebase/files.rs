@@ -3,7 +3,7 @@
 mod moves;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::content::Content;
@@ -43,6 +43,8 @@ pub(super) struct Layer<'a> {
     pub(super) lower: &'a Root,
     /// Mount points of other layers below this one.
     pub(super) others: &'a [PathBuf],
+    /// The whole base without the extensions that are merged over it, where any are.
+    pub(super) bare: Option<&'a Root>,
 }
 
 impl Layer<'_> {
@@ -60,6 +62,8 @@ pub(super) struct LayerPlan {
     /// By path from the layer's root.
     pub(super) edits: Vec<(PathBuf, Edit)>,
     pub(super) findings: Vec<Finding>,
+    /// Names that the overlay keeps beside what an extension has there, by their paths in the view, with what was noted of them.
+    pub(super) beside: Vec<(PathBuf, Had)>,
 }
 
 /// Plans it.
@@ -83,7 +87,8 @@ pub(super) fn plan(
     };
     for (path, node) in read.paths() {
         let whole = layer.point.join(&path);
-        if !owned.is_special(&whole) && !diverted.has(&whole) {
+        // What another layer lies on stays.
+        if !owned.is_special(&whole) && !diverted.has(&whole) && !layer.others.contains(&whole) {
             planning.plan_name(&path, node, seen, owned)?;
         }
     }
@@ -107,6 +112,20 @@ struct Planning<'a> {
     /// Directories where the base has something else now.
     covering: Vec<PathBuf>,
     plan: LayerPlan,
+}
+
+/// Whether what lies below a name is an extension's: `below` is in the directory of that name.
+fn is_passing(
+    bare: Option<&Root>,
+    whole: &Path,
+    below: &mut Place<'_>,
+    name: &OsStr,
+) -> Result<bool, IoError> {
+    let Some(bare) = bare.filter(|_| below.exists().is_ok_and(|there| there)) else { return Ok(false) };
+    let told = |stat: rustix::fs::Stat| {
+        (FileKind::of(&stat), stat.st_mode, stat.st_size, stat.st_mtime, stat.st_mtime_nsec)
+    };
+    Ok(below.dir()?.lstat(name)?.map(told) != bare.lstat(whole)?.map(told))
 }
 
 /// What is known of a directory of the upper.
@@ -164,12 +183,14 @@ impl Planning<'_> {
             _ => Some(Content::of(dir, name)?),
         };
         let own_attributes = Attributes::of_node(node);
-        let same_attributes = match had {
+        let same_attributes = match had.map(Had::without_extension) {
             Some(Had::Content(_, attributes)) => *attributes == own_attributes,
             _ => attributes == Some(own_attributes),
         };
         let owners = owned.owners(&whole, own.as_ref().map(|_| (dir, name)))?;
-        let facts = Facts { own: own.as_ref(), same_attributes, had, has: &has, owners };
+        let is_passing =
+            has != Content::Absent && is_passing(self.layer.bare, &whole, &mut self.below, name)?;
+        let facts = Facts { own: own.as_ref(), same_attributes, had, has: &has, is_passing, owners };
         let (save, offer) = owned.endings();
         let mut beside = |ending: &str| {
             // What the base has beside it is as much in the way as what the overlay has.
@@ -177,7 +198,12 @@ impl Planning<'_> {
             edit::free_ending(dir, covered, name, ending)
         };
         let edit = match decide(&facts) {
-            Fate::Keep => return Ok(()),
+            Fate::Keep | Fate::KeepBeside => {
+                if is_passing && own.is_some() {
+                    self.plan.beside.extend(had.map(|had| (whole, had.clone())));
+                }
+                return Ok(());
+            }
             Fate::KeepOver | Fate::KeepAlone | Fate::KeepAway if changes_by_itself(&whole) => return Ok(()),
             Fate::KeepOver => {
                 self.plan.findings.push(Finding::KeptOver { path: whole });

@@ -32,12 +32,12 @@ use std::time::Duration;
 use self::draft::Draft;
 use self::edit::Edit;
 use self::noting::Noted;
-use self::seen::{Moment, SeenFiles};
+use self::seen::{Had, Moment, SeenFiles};
 use self::side::Side;
-use super::changes::marks::Prefix;
 use super::changes::place::Place;
 use super::changes::upper::Upper;
 use super::diff::uppers;
+use super::parts::laid_of;
 use super::{Error, Overlay, layers};
 use crate::event::counted;
 use crate::host::{Base, Host};
@@ -75,6 +75,8 @@ pub struct Rebase {
     planned: Moment,
     /// What tells that base's packages another time, if that is known already.
     manifest: Option<String>,
+    /// Names that stay beside what extensions have there, with what was noted of them.
+    beside: Vec<(PathBuf, Had)>,
     /// What it takes on disk.
     room: Room,
 }
@@ -89,12 +91,13 @@ impl Rebase {
         packages::refuse_in_use(&host.root, packages::PATIENCE)?;
         let base = host.base();
         let seen = SeenFiles::read(&layers, &overlay.record.base)?;
-        let sides = Side::all(uppers(&overlay.dir)?, host)?;
-        let read = |side: &Side| Upper::read(&side.upper, Prefix::Trusted);
-        let read: Vec<Upper> = sides.iter().map(read).collect::<Result<_, _>>()?;
+        let sides = Side::all(laid_of(&layers, host)?, host)?;
+        let read: Vec<Upper> = sides.iter().map(Side::read).collect::<Result<_, _>>()?;
         let (names, whiteouts) = names(&sides, &read);
-        let given =
-            packages::Sides { view, host: &host.root, layers: &layers, names: &names, whiteouts: &whiteouts };
+        let bare = host.without_extensions()?;
+        let bare = bare.as_ref().map(|bare| &bare.root);
+        let (names, whiteouts) = (&names, &whiteouts);
+        let given = packages::Sides { view, host: &host.root, bare, layers: &layers, names, whiteouts };
         let packages = packages::plan(&given, &overlay.record, layers.path(), wishes)?;
         let mut rebase = Rebase {
             layers: Vec::new(),
@@ -107,6 +110,7 @@ impl Rebase {
             planned,
             base,
             manifest: packages.manifest,
+            beside: Vec::new(),
             room: Room::default(),
         };
         for (path, package) in packages.kept {
@@ -114,20 +118,21 @@ impl Rebase {
                 rebase.findings.push(Finding::Missing { path, package });
             }
         }
-        rebase.findings.extend(left_behind(&names, &whiteouts));
+        rebase.findings.extend(left_behind(names, whiteouts));
         let noted = if seen.is_known() { shown::read(&layers)? } else { BTreeMap::new() };
         let shown = noted.into_iter().filter(|(path, _)| packages.named.contains(path)).collect();
         for (side, upper) in sides.into_iter().zip(read) {
-            let layer = side.layer();
+            let layer = files::Layer { bare, ..side.layer() };
             rebase.pending.extend(caches::commands(|path| {
                 layer.inside(path).is_some_and(|inside| upper.has_file(&inside))
             }));
-            let mut planned =
-                files::plan(layer, &upper, &seen, packages.owned.as_ref(), &packages.diverted, &shown)?;
+            let owned = packages.owned.as_ref();
+            let mut planned = files::plan(layer, &upper, &seen, owned, &packages.diverted, &shown)?;
             accounts::plan(&layer, &layers, &seen, &mut planned)?;
-            planned.edits.extend(packages::edits(&layer, &packages.database, &names)?);
+            planned.edits.extend(packages::edits(&layer, &packages.database, names)?);
             edit::order(&mut planned.edits);
             rebase.findings.extend(planned.findings);
+            rebase.beside.extend(planned.beside);
             rebase.room.add(&upper, &planned.edits, &side.lower)?;
             rebase.layers.push((side.point, planned.edits));
         }
@@ -169,15 +174,17 @@ impl Rebase {
     /// Makes all of it, on disk, where nobody sees it yet.
     fn draft<'a>(&self, overlay: &'a Overlay, host: &Host) -> Result<Draft<'a>, Error> {
         let draft = Draft::begin(&overlay.dir, &uppers(&overlay.dir)?)?;
-        let upper = |(point, _): &(PathBuf, _)| Ok((point.clone(), draft.upper(point)?));
-        let uppers = self.layers.iter().map(upper).collect::<Result<_, IoError>>()?;
-        let sides = Side::all(uppers, host)?;
+        let sides = Side::all(laid_of(draft.layers(), host)?, host)?;
+        if !self.layers.iter().map(|(point, _)| point).eq(sides.iter().map(|side| &side.point)) {
+            // Extensions were merged or taken off since it was planned.
+            return Err(Error::BaseChanged { name: overlay.name.clone() });
+        }
         for (side, (_, edits)) in sides.iter().zip(&self.layers) {
             edit::apply(edits, &side.upper, &side.lower)?;
         }
         self.write_later(&sides, host, draft.layers())?;
         let manifest = self.manifest.as_deref();
-        let of = Noted { base: &self.base, manifest, since: Some(self.planned) };
+        let of = Noted { base: &self.base, manifest, since: Some(self.planned), beside: &self.beside };
         noting::note(&sides, draft.layers(), SeenFiles::default(), &of, host)?;
         caches::note(draft.layers(), &self.pending)?;
         draft.sync()?;

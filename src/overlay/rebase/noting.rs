@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::seen::{self, Moment, SeenFiles};
+use super::seen::{self, Had, Moment, SeenFiles};
 use super::side::Side;
 use super::stamps::{self, Stamps};
 use super::{LARGEST_TABLE, accounts, packages, shown};
@@ -18,6 +18,7 @@ use crate::overlay::collection::RECORD;
 use crate::overlay::copy::copy_tree;
 use crate::overlay::diff::uppers;
 use crate::overlay::name::OverlayName;
+use crate::overlay::parts::{Laid, laid};
 use crate::overlay::{Error, Overlay, layers};
 use crate::sys::{Context, FileKind, IoError, Root};
 
@@ -48,7 +49,10 @@ pub fn note_unnoted(overlay: &Overlay, host: &Host) -> Result<(), Error> {
 
 /// Notes what an overlay has seen of its base, after the last one has left it.
 pub fn note_base(name: &OverlayName, dir: &Root) -> Result<(), Error> {
-    if holds_nothing(&uppers(dir)?)? {
+    if uppers(dir)?
+        .iter()
+        .try_fold(true, |nothing, (_, upper)| Ok::<_, IoError>(nothing && upper.is_empty()?))?
+    {
         return Ok(unmark(dir)?);
     }
     let overlay = Overlay::read(name, dir.try_clone()?)?;
@@ -63,7 +67,7 @@ pub fn note_base_of(overlay: &Overlay, host: &Host) -> Result<(), Error> {
 
 /// Says whether there is nothing left to note.
 fn note_settled(overlay: &Overlay, host: &Host) -> Result<bool, Error> {
-    let all = uppers(&overlay.dir)?;
+    let all = laid(&overlay.dir, host)?;
     let base = &overlay.record.base;
     // Where the base was changed under the overlay, what it had is gone; and while its package manager is at work, what it
     // has is neither what it had nor what it will have.
@@ -72,7 +76,7 @@ fn note_settled(overlay: &Overlay, host: &Host) -> Result<bool, Error> {
         return Ok(is_empty);
     }
     let layers = overlay.dir.open_child(OsStr::new(layers::DIRECTORY))?;
-    let of = Noted { base, manifest: None, since: entered(&overlay.dir)? };
+    let of = Noted { base, manifest: None, since: entered(&overlay.dir)?, beside: &[] };
     note(&Side::all(all, host)?, &layers, SeenFiles::read(&layers, base)?, &of, host)?;
     Ok(true)
 }
@@ -83,13 +87,8 @@ fn entered(overlay: &Root) -> Result<Option<Moment>, IoError> {
     Ok(overlay.lstat(RECORD)?.map(|stat| (stat.st_mtime as _, stat.st_mtime_nsec as _)))
 }
 
-fn holds_nothing(uppers: &[(PathBuf, Root)]) -> Result<bool, IoError> {
-    for (_, upper) in uppers {
-        if !upper.is_empty()? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+fn holds_nothing(all: &[Laid]) -> Result<bool, IoError> {
+    all.iter().try_fold(true, |nothing, laid| Ok(nothing && laid.is_empty()?))
 }
 
 /// Whether the host has the base that is known, and nobody is changing it.
@@ -134,6 +133,8 @@ pub(super) struct Noted<'a> {
     pub(super) manifest: Option<&'a str>,
     /// From when on its files may have been others than those that an overlay has seen.
     pub(super) since: Option<Moment>,
+    /// Names of which is known what the base has without the extensions that are merged over it.
+    pub(super) beside: &'a [(PathBuf, Had)],
 }
 
 /// Notes what is seen of a base, and its packages.
@@ -146,8 +147,9 @@ pub(super) fn note(
 ) -> Result<(), Error> {
     let is_first = !seen.is_known();
     let mut is_new = false;
+    of.beside.iter().for_each(|(path, had)| seen.note_beside_extension(path, had));
     for side in sides {
-        is_new |= seen.note(&side.upper, &side.lower, &side.point, of.since)?;
+        is_new |= seen.note(&side.read()?, &side.lower, &side.point, of.since)?;
     }
     let diversions = packages::Diversions::of(&host.root, |path| read_own(sides, path))?;
     let tables = packages::tables_of_files(&host.root);

@@ -18,6 +18,7 @@
 //!   l TARGET   a symbolic link
 //!   o          anything else
 //!   u          something that was changed while somebody was in the overlay, who may have seen it before or after
+//!   e WHAT     an extension had something there, which the overlay had by itself; without that, this
 //! ```
 //! ATTRIBUTES is a SHA-256 over mode, owner and extended attributes. Each SHA-256 is 64 hexadecimal digits.
 //! PATH is from the root of the view and may be any bytes. A file that is cut off or damaged is taken
@@ -133,6 +134,8 @@ pub(in crate::overlay) enum Had {
     Hidden,
     /// Something that was changed while somebody was in the overlay.
     Uncertain,
+    /// What comes and goes with an extension, beside something that the overlay has by itself; this would be there without it.
+    BesideExtension(Box<Had>),
     /// This.
     Content(Content, Attributes),
 }
@@ -209,17 +212,22 @@ impl SeenFiles {
         paths
     }
 
+    /// Notes for a path that an extension has something there beside what the overlay has by itself.
+    pub(super) fn note_beside_extension(&mut self, path: &Path, had: &Had) {
+        let had = Had::BesideExtension(Box::new(had.without_extension().clone()));
+        self.0.insert(path.to_owned(), had);
+    }
+
     /// Notes what lies below the names of an upper that are not noted yet. What was changed since somebody may have
     /// seen it in the overlay is not certain. Says whether there were any.
     pub(in crate::overlay) fn note(
         &mut self,
-        upper: &Root,
+        upper: &Upper,
         lower: &Root,
         point: &Path,
         entered: Option<Moment>,
     ) -> Result<bool, IoError> {
         let known = self.0.len();
-        let upper = Upper::read(upper, Prefix::Trusted)?;
         let mut place = Place::top(lower);
         for (path, node) in upper.paths() {
             let whole = point.join(&path);
@@ -312,12 +320,22 @@ impl Had {
     pub(in crate::overlay) fn content(&self) -> Option<&Content> {
         match self {
             Had::Content(content, _) => Some(content),
+            Had::BesideExtension(had) => had.content(),
             Had::Nothing | Had::Hidden | Had::Uncertain => None,
+        }
+    }
+
+    /// What it would be if no extension were merged, as far as that was noted.
+    pub(in crate::overlay) fn without_extension(&self) -> &Had {
+        match self {
+            Had::BesideExtension(had) => had,
+            had => had,
         }
     }
 
     fn to_bytes(&self) -> Vec<u8> {
         let (content, attributes) = match self {
+            Had::BesideExtension(had) => return [b"e ", &had.to_bytes()[..]].concat(),
             Had::Nothing => return b"a".to_vec(),
             Had::Hidden => return b"h".to_vec(),
             Had::Uncertain => return b"u".to_vec(),
@@ -339,6 +357,11 @@ impl Had {
             b'a' => return Some(Had::Nothing),
             b'h' => return Some(Had::Hidden),
             b'u' => return Some(Had::Uncertain),
+            b'e' => {
+                // They are not nested.
+                let had = Had::parse(rest.strip_prefix(b" ").filter(|rest| !rest.starts_with(b"e"))?)?;
+                return Some(Had::BesideExtension(Box::new(had)));
+            }
             _ => {}
         }
         let (attributes, value) = rest.split_at_checked(64)?;
@@ -388,8 +411,12 @@ mod tests {
     use super::*;
     use crate::host::BaseKind;
 
+    fn read(upper: &Path) -> Upper {
+        Upper::read(&Root::open(upper).expect("it opens"), Prefix::Trusted).expect("readable")
+    }
+
     fn base(id: &str) -> Base {
-        Base { kind: BaseKind::Image, id: id.into(), os: "Debian".into(), packages: None }
+        Base { kind: BaseKind::Image, id: id.into(), os: "Debian".into(), packages: None, extensions: None }
     }
 
     fn some() -> SeenFiles {
@@ -402,6 +429,8 @@ mod tests {
             ("/o", with(Content::Other)),
             ("/h", Had::Hidden),
             ("/u", Had::Uncertain),
+            ("/x", Had::BesideExtension(Box::new(Had::Nothing))),
+            ("/y", Had::BesideExtension(Box::new(with(Content::File([8; 32]))))),
         ];
         SeenFiles(content.into_iter().map(|(path, had)| (path.into(), had)).collect())
     }
@@ -439,7 +468,7 @@ mod tests {
         fs::write(upper.join("etc/link"), "text").expect("a file");
         let open = |path: &Path| Root::open(path).expect("it opens");
         let mut seen = SeenFiles::default();
-        assert!(seen.note(&open(&upper), &open(&lower), Path::new("/"), None).expect("readable"));
+        assert!(seen.note(&read(&upper), &open(&lower), Path::new("/"), None).expect("readable"));
         let get = |seen: &SeenFiles, path: &str| seen.get(Path::new(path)).cloned();
         let attributes =
             |name| Attributes::of(&open(&lower.join("etc")), OsStr::new(name)).expect("readable");
@@ -455,7 +484,7 @@ mod tests {
         rustix::fs::mknodat(open(&upper.join("etc")), "gone", CharacterDevice, Mode::empty(), 0)
             .expect("a whiteout");
         fs::write(lower.join("etc/gone"), "large ".repeat(20_000)).expect("a file");
-        assert!(seen.note(&open(&upper), &open(&lower), Path::new("/"), None).expect("readable"));
+        assert!(seen.note(&read(&upper), &open(&lower), Path::new("/"), None).expect("readable"));
         assert_eq!(get(&seen, "/etc/gone"), Some(Had::Hidden));
         let also =
             || ["etc/gone", "etc/none"].map(|path| (Path::new("/").join(path), path.into())).into_iter();
@@ -464,7 +493,7 @@ mod tests {
         assert_eq!(get(&seen, "/etc/none"), Some(Had::Nothing));
         assert!(!seen.note_also(&open(&lower), also()).expect("readable"));
         fs::write(lower.join("etc/both"), "another").expect("a file");
-        assert!(!seen.note(&open(&upper), &open(&lower), Path::new("/"), None).expect("readable"));
+        assert!(!seen.note(&read(&upper), &open(&lower), Path::new("/"), None).expect("readable"));
         assert_eq!(get(&seen, "/etc/both"), Some(text));
     }
 
@@ -484,7 +513,7 @@ mod tests {
         let (secs, nanos) = at("a");
         for (moment, is_uncertain) in [(at("dir/c"), false), ((secs - 1, nanos), true)] {
             let mut seen = SeenFiles::default();
-            seen.note(&open(&upper), &open(&lower), Path::new("/"), Some(moment)).expect("readable");
+            seen.note(&read(&upper), &open(&lower), Path::new("/"), Some(moment)).expect("readable");
             for name in ["/a", "/b", "/dir/c"] {
                 let had = seen.get(Path::new(name)).expect("it is noted");
                 assert_eq!(*had == Had::Uncertain, is_uncertain, "{name}");

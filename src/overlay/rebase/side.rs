@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use super::files;
 use crate::host::Host;
 use crate::overlay::Error;
+use crate::overlay::changes::marks::Prefix;
 use crate::overlay::changes::place::Place;
-use crate::overlay::diff::without_submounts;
-use crate::sys::Root;
+use crate::overlay::changes::upper::Upper;
+use crate::overlay::parts::Laid;
+use crate::sys::{IoError, Root};
 
 /// An upper and what it covers.
 pub(super) struct Side {
@@ -15,17 +17,25 @@ pub(super) struct Side {
     pub(super) upper: Root,
     pub(super) lower: Root,
     others: Vec<PathBuf>,
+    elsewhere: Vec<PathBuf>,
 }
 
 impl Side {
-    pub(super) fn all(uppers: Vec<(PathBuf, Root)>, host: &Host) -> Result<Vec<Side>, Error> {
-        let points: Vec<PathBuf> = uppers.iter().map(|(point, _)| point.clone()).collect();
-        let side = |(point, upper): (PathBuf, Root)| {
-            let is_below = |other: &&PathBuf| other.starts_with(&point) && **other != point;
+    pub(super) fn all(laid: Vec<Laid>, host: &Host) -> Result<Vec<Side>, Error> {
+        let points: Vec<PathBuf> = laid.iter().map(|laid| laid.point.clone()).collect();
+        let side = |laid: Laid| {
+            let is_below = |other: &&PathBuf| other.starts_with(&laid.point) && **other != laid.point;
             let others = points.iter().filter(is_below).cloned().collect();
-            Ok(Side { lower: without_submounts(host, &point)?, point, upper, others })
+            let lower = laid.lower(host)?;
+            let Laid { point, upper, elsewhere, .. } = laid;
+            Ok(Side { point, upper, lower, others, elsewhere })
         };
-        uppers.into_iter().map(side).collect()
+        laid.into_iter().map(side).collect()
+    }
+
+    /// Reads what was written there.
+    pub(super) fn read(&self) -> Result<Upper, IoError> {
+        Upper::read_but(&self.upper, Prefix::Trusted, &self.elsewhere)
     }
 
     /// Whether the upper has a file under a path of the view.
@@ -38,6 +48,7 @@ impl Side {
     }
 
     pub(super) fn layer(&self) -> files::Layer<'_> {
-        files::Layer { point: &self.point, upper: &self.upper, lower: &self.lower, others: &self.others }
+        let Side { point, upper, lower, others, .. } = self;
+        files::Layer { point, upper, lower, others, bare: None }
     }
 }

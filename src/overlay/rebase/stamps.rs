@@ -101,6 +101,9 @@ fn is_watched(path: &Path) -> bool {
 
 fn is_edited(seen: &SeenFiles, host: &Root, path: &Path) -> Result<bool, IoError> {
     let (Some(had), Some(name)) = (seen.get(path), path.file_name()) else { return Ok(false) };
+    if matches!(had, Had::BesideExtension(_)) {
+        return Ok(false);
+    }
     let mut place = Place::at(host, below(path.parent()));
     let has =
         if place.exists()? { Had::look(place.dir()?, name, *had == Had::Hidden)? } else { Had::Nothing };
@@ -143,7 +146,9 @@ impl Stamps {
         let mut place = Place::top(host);
         let mut all = Stamps(self.0.clone());
         let mut missing: Option<&Path> = None;
-        for path in seen.paths().into_iter().filter(|path| is_watched(path)) {
+        // What comes and goes with extensions is known by those.
+        let is_of_host = |path: &Path| !matches!(seen.get(path), Some(Had::BesideExtension(_)));
+        for path in seen.paths().into_iter().filter(|path| is_watched(path) && is_of_host(path)) {
             if missing.is_some_and(|above| path.starts_with(above)) {
                 continue;
             }
@@ -208,6 +213,8 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::overlay::changes::marks::Prefix;
+    use crate::overlay::changes::upper::Upper;
 
     const LATER: i64 = i64::MAX;
 
@@ -263,7 +270,13 @@ mod tests {
             fs::write(dir.path().join("upper").join(name), "").expect("a file");
         }
         let mut seen = SeenFiles::default();
-        seen.note(&open("upper"), &open("lower"), Path::new("/"), None).expect("readable");
+        seen.note(
+            &Upper::read(&open("upper"), Prefix::Trusted).expect("readable"),
+            &open("lower"),
+            Path::new("/"),
+            None,
+        )
+        .expect("readable");
         let all = Stamps::default().extended(&seen, &open("lower")).expect("readable");
         let paths: Vec<&str> = all.0.keys().filter_map(|path| path.to_str()).collect();
         assert_eq!(paths, ["/opt", "/opt/big", "/opt/c", "/var/lib/dpkg/diversions"]);

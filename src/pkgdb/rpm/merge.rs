@@ -101,6 +101,8 @@ pub struct Choice {
     pub all: Option<Side>,
     /// For single packages: `NAME` or `NAME.ARCH`.
     pub packages: Vec<(String, Side)>,
+    /// What tells packages of theirs that come and go with extensions ([`Wishes::passing`]).
+    pub passing: HashSet<Identity>,
 }
 
 /// Merges two databases that came from one base, of which this is known. `aliases` are those of the root that they are
@@ -124,7 +126,7 @@ pub fn unite(
     theirs: (&Database, &Catalog),
     aliases: &Aliases,
 ) -> Result<Plan, Error> {
-    decided(&[], ours, theirs, &Choice { all: Some(Side::Ours), packages: Vec::new() }, aliases)
+    decided(&[], ours, theirs, &Choice { all: Some(Side::Ours), ..Choice::default() }, aliases)
 }
 
 /// All of a plan but what it breaks.
@@ -145,7 +147,9 @@ fn decided(
         base.iter().map(|known| (Key::of(known, &multiple), known.identity)).collect();
     let all_of_theirs = their;
     let (our, their) = (by_key(our, &multiple), by_key(their, &multiple));
-    let wishes = wishes(choice, our.keys().chain(their.keys()));
+    let is_passing = |(_, entry): &(&Key, &&Entry)| choice.passing.contains(&entry.known.identity);
+    let passing = their.iter().filter(is_passing).map(|(key, _)| key.clone()).collect();
+    let wishes = Wishes { passing, ..wishes(choice, our.keys().chain(their.keys())) };
     let merged = merge::merge(&base, &facts(&our), &facts(&their), &wishes);
     let packages: Vec<Decided> = merged
         .outcomes
@@ -173,7 +177,7 @@ fn wishes<'a>(choice: &Choice, keys: impl Iterator<Item = &'a Key>) -> Wishes<Ke
         let is_meant = |key: &&&Key| key.name == *wanted || key.to_string() == *wanted;
         packages.extend(keys.iter().filter(is_meant).map(|key| ((*key).clone(), *side)));
     }
-    Wishes { conflicts: choice.all, packages }
+    Wishes { conflicts: choice.all, packages, ..Wishes::default() }
 }
 
 /// The smaller of the two changes that lead to the merged database.

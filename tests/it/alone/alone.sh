@@ -4,6 +4,8 @@
 #
 #   alone.sh DIR TREE ONLAY   runs DIR/share/checks.sh over TREE, in namespaces that were made for it alone
 #
+# Where DIR/plain is, its root is a copy of TREE on a file system of its own and no overlay, and /usr no mount.
+#
 # DIR/share is /results inside; DIR/repository, where there is one, is /var/local/repository. /var is a file system of
 # its own, and so is the small /srv/small.
 set -eu
@@ -13,13 +15,20 @@ tree=$2
 root=$dir/root
 here=$(dirname "$0")
 
-for image in var=1G small=24M; do
+images=(var=1G small=24M)
+if [ -e "$dir/plain" ]; then images+=(root=1G); fi
+for image in "${images[@]}"; do
     truncate --size="${image#*=}" "$dir/${image%=*}.ext4"
     mkfs.ext4 -q -F -m 0 -O '^has_journal' -E lazy_itable_init=1,nodiscard "$dir/${image%=*}.ext4"
 done
 mkdir -p "$dir/upper" "$dir/work" "$root" "$dir/old-var"
-mount -t overlay -o "lowerdir=$tree,upperdir=$dir/upper,workdir=$dir/work" tree "$root"
-# An overlay over this root is made of its layers, which must be reached inside as they are named outside.
+if [ -e "$dir/plain" ]; then
+    mount -o loop,noatime "$dir/root.ext4" "$root"
+    cp --archive "$tree/." "$root/"
+else
+    mount -t overlay -o "lowerdir=$tree,upperdir=$dir/upper,workdir=$dir/work" tree "$root"
+fi
+# An overlay over an overlay is made of its layers, which must be reached inside as they are named outside.
 mkdir -p "$root$dir" "$root$tree"
 mount --bind "$dir" "$root$dir"
 mount --bind "$tree" "$root$tree"
@@ -49,7 +58,7 @@ ln -s /proc/self/fd "$root/dev/fd"
 install "$3" "$root/usr/bin/onlay"
 install "$here/../machine/steps.sh" "$root/usr/local/bin/"
 cp "$here/../live/faults.sh" "$dir/share/"
-mount --bind "$root/usr" "$root/usr"
+if [ ! -e "$dir/plain" ]; then mount --bind "$root/usr" "$root/usr"; fi
 cd "$root"
 pivot_root . old
 umount --lazy /old

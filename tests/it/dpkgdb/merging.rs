@@ -220,7 +220,7 @@ fn what_the_merge_breaks_is_what_apt_finds() {
     let debs: Vec<PathBuf> = debs(&bed).into_iter().chain([breaker]).collect();
     let three = Three::make(&bed, &debs, overlay, host);
     let key = entry(&three.ours.database(), "onlay-both").key.clone();
-    let wishes = Wishes { conflicts: None, packages: BTreeMap::from([(key, Side::Theirs)]) };
+    let wishes = Wishes { packages: BTreeMap::from([(key, Side::Theirs)]), ..Wishes::default() };
     let (ours, theirs, plan) = three.plan(&wishes);
     let told: Vec<String> = plan.findings.iter().map(ToString::to_string).collect();
     assert_eq!(

@@ -187,6 +187,40 @@ fn rpm_6_tells_the_truth() {
     rpm_tells_the_truth("rpm-unstable");
 }
 
+/// Overlays that are entered with and without extensions, on a host whose packages are RPMs.
+fn overlays_are_one_thing(tree: &str) {
+    alone::check(tree, "extension/entered.sh", |place, tree| {
+        fs::write(place.join("plain"), "").expect("ours");
+        let image = build(tree, place, "tools", &["base/x86_64/lab-tool-1.0-1.x86_64.rpm"], &["--replace"]);
+        fs::rename(&image, place.join("share").join(image.file_name().expect("a name"))).expect("ours");
+        // What is about files alone is the same over dpkg.
+        fs::write(place.join("share/packages-alone"), "").expect("ours");
+    });
+}
+
+#[test]
+fn overlays_are_one_thing_over_sqlite() {
+    overlays_are_one_thing("rpm-sqlite");
+}
+
+#[test]
+fn overlays_are_one_thing_over_ndb() {
+    overlays_are_one_thing("rpm-ndb");
+}
+
+#[test]
+fn overlays_are_one_thing_over_dpkg() {
+    alone::check("trixie", "extension/entered.sh", |place, tree| {
+        fs::write(place.join("plain"), "").expect("ours");
+        let (own, tool) = (lab_deb(place), tool_deb(place, tree));
+        let share = place.join("share");
+        let image = build(tree, place, "tools", &[tool.to_str().expect("text")], &[]);
+        for file in [&own, &tool, &image] {
+            fs::copy(file, share.join(file.file_name().expect("a name"))).expect("there is room");
+        }
+    });
+}
+
 /// Makes a Debian package of what a function puts into a directory.
 fn deb(place: &Path, name: &str, fields: &str, fill: impl FnOnce(&Path)) -> PathBuf {
     let source = place.join(format!("source-{name}"));
@@ -219,6 +253,14 @@ fn lab_deb(place: &Path) -> PathBuf {
         fs::create_dir_all(top.join("usr/share/lab-deb/empty")).expect("ours");
         symlink("file", top.join("usr/share/lab-deb/link")).expect("ours");
         write(top, "DEBIAN/conffiles", "/etc/lab-deb.conf\n");
+    })
+}
+
+/// A package with a program.
+fn tool_deb(place: &Path, tree: &Path) -> PathBuf {
+    deb(place, "onlay-tool", "Architecture: all\n", |top| {
+        fs::create_dir_all(top.join("usr/bin")).expect("ours");
+        fs::copy(tree.join("usr/bin/strace"), top.join("usr/bin/onlay-strace")).expect("it is there");
     })
 }
 
@@ -284,10 +326,7 @@ fn stanzas_and_lists_are_as_dpkg_has_them() {
 fn dpkg_tells_the_truth_where_its_database_is_in_usr() {
     alone::check("trixie", "extension/dpkg.sh", |place, tree| {
         let package = lab_deb(place);
-        let tool = deb(place, "onlay-tool", "Architecture: all\n", |top| {
-            fs::create_dir_all(top.join("usr/bin")).expect("ours");
-            fs::copy(tree.join("usr/bin/strace"), top.join("usr/bin/onlay-strace")).expect("it is there");
-        });
+        let tool = tool_deb(place, tree);
         let of = |path: &Path| path.to_str().expect("text").to_owned();
         let packages = [of(&package), of(&tool)];
         let packages: Vec<&str> = packages.iter().map(String::as_str).collect();

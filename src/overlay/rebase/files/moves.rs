@@ -189,12 +189,13 @@ impl Planning<'_> {
                 self.above.move_to(parent(&self.inside(own)));
                 let dir = self.above.dir()?;
                 let owners = claims.owners(&file.path, Some((dir, own.file_name().unwrap_or_default())))?;
-                let same_attributes = match &had {
+                let same_attributes = match had.as_ref().map(Had::without_extension) {
                     Some(Had::Content(_, known)) => *known == own_attributes,
                     _ => attributes == Some(own_attributes),
                 };
+                let (own_content, had) = (Some(&content), had.as_ref());
                 let facts =
-                    Facts { own: Some(&content), same_attributes, had: had.as_ref(), has: &has, owners };
+                    Facts { own: own_content, same_attributes, had, has: &has, is_passing: false, owners };
                 match decide(&facts) {
                     // It need not be brought.
                     Fate::Drop
@@ -211,7 +212,9 @@ impl Planning<'_> {
             }
             (Mine::Removed, _) => {
                 let owners = claims.owners(&file.path, None)?;
-                let facts = Facts { own: None, same_attributes: true, had: had.as_ref(), has: &has, owners };
+                let had = had.as_ref();
+                let facts =
+                    Facts { own: None, same_attributes: true, had, has: &has, is_passing: false, owners };
                 match decide(&facts) {
                     Fate::Drop => theirs,
                     Fate::KeepAway => {

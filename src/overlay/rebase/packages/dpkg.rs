@@ -20,7 +20,7 @@ use crate::pkgdb::dpkg::{
     Aliases, Database, Diversions, Entry, InstalledFile, Key, Want, differing, diversions, stem,
 };
 use crate::pkgdb::merge::{Decision, Reason, Side, Wishes as Choices};
-use crate::sys::{Context, FileKind, IoError, Root};
+use crate::sys::{Context, FileKind, IoError, Root, replace_file};
 
 /// What dpkg itself leaves beside configuration that both changed, and what it is called that is saved.
 const ENDINGS: (&str, &str) = (".dpkg-old", ".dpkg-dist");
@@ -51,7 +51,9 @@ pub(super) fn plan(sides: &Sides<'_>, base: &Base, wishes: &Wishes) -> Result<Op
             keys.any(|key| key.name == name || key.to_string() == name)
         };
         refuse_unknown(wishes, is_known)?;
-        let choices = choices(wishes, &ours, &theirs);
+        let bare = sides.bare.map(Database::open).transpose()?.flatten();
+        let mut choices = choices(wishes, &ours, &theirs);
+        choices.passing = bare.as_ref().map(|bare| passing(&theirs, bare)).unwrap_or_default();
         let mut plan = merge::plan(&base, input(&ours), input(&theirs), &choices)?;
         let settled = alternatives::settle(&mut plan, sides, &theirs);
         let (of_ours, has) = (&ours.tables.diversions, &theirs.tables.diversions);
@@ -63,12 +65,19 @@ pub(super) fn plan(sides: &Sides<'_>, base: &Base, wishes: &Wishes) -> Result<Op
         let mut claims = AllClaims::new(theirs.directory(), moving, sides.names);
         claims.gather(&plan.packages, &ours, &theirs)?;
         claims.put_into(&mut planned);
+        planned.manifest = match &bare {
+            Some(bare) => status_beside(sides, &plan, &choices.passing, bare, theirs.directory())?,
+            None => None,
+        };
         planned.lines = lines(&plan, &ours);
         planned.lines.extend(settled);
         planned.broken = plan.findings.iter().map(ToString::to_string).collect();
         planned.remedy = "apt-get --fix-broken install";
         planned.pending = alternatives::commands(&plan, &ours);
         planned.database = database(&plan, &theirs, sides);
+        if planned.manifest.is_some() {
+            keep_status(&mut planned.database, sides, &theirs.directory().join("status"))?;
+        }
         if !plan.tables.activated.is_empty() {
             planned.pending.push(["dpkg", "--triggers-only", "--pending"].map(str::to_owned).to_vec());
         }
@@ -115,7 +124,69 @@ fn choices(wishes: &Wishes, ours: &Database, theirs: &Database) -> Choices<Key> 
         let named = keys.iter().filter(|key| key.name == *wanted || key.to_string() == *wanted);
         packages.extend(named.map(|key| ((*key).clone(), *side)));
     }
-    Choices { conflicts: wishes.all, packages }
+    Choices { conflicts: wishes.all, packages, ..Choices::default() }
+}
+
+/// The packages that come and go with extensions.
+fn passing(theirs: &Database, bare: &Database) -> BTreeSet<Key> {
+    let is_of_bare = |key: &Key, entry: &Entry| {
+        bare.entries.get(key).is_some_and(|other| other.identity == entry.identity)
+    };
+    let passing = theirs.entries.iter().filter(|(key, entry)| !is_of_bare(key, entry));
+    passing.map(|(key, _)| key.clone()).collect()
+}
+
+/// The `status` that is to be known of the base another time, where the overlay keeps packages of its own beside an extension's:
+/// what the base has of them without that. `None` where it is the host's.
+fn status_beside(
+    sides: &Sides<'_>,
+    plan: &merge::Plan,
+    passing: &BTreeSet<Key>,
+    bare: &Database,
+    directory: &Path,
+) -> Result<Option<String>, Error> {
+    let is_kept =
+        |decided: &&Decided| decided.outcome.decision == Decision::KeepOurs && passing.contains(&decided.key);
+    let kept: BTreeSet<&Key> = plan.packages.iter().filter(is_kept).map(|decided| &decided.key).collect();
+    if kept.is_empty() {
+        return Ok(None);
+    }
+    let status = directory.join("status");
+    let read = |root: &Root| -> Result<String, IoError> {
+        Ok(String::from_utf8_lossy(&root.read(&status, 256 << 20)?).into_owned())
+    };
+    let (theirs, base) = (read(sides.host)?, read(bare.root())?);
+    let of_theirs = stanzas(&theirs).filter(|stanza| !is_of(stanza, &kept));
+    let of_base = stanzas(&base).filter(|stanza| is_of(stanza, &kept));
+    Ok(Some(of_theirs.chain(of_base).flat_map(|stanza| [stanza, "\n\n"]).collect()))
+}
+
+/// Keeps the overlay's own `status`, which says that packages are the overlay's, too, where it is the same as the host's: that
+/// will say nothing of them when an extension has gone.
+fn keep_status(
+    files: &mut Vec<(PathBuf, DatabaseFile)>,
+    sides: &Sides<'_>,
+    status: &Path,
+) -> Result<(), IoError> {
+    let planned = files.iter().position(|(path, _)| path == status).map(|index| files.swap_remove(index).1);
+    let content = match planned {
+        Some(DatabaseFile::Content(content) | DatabaseFile::Own(content)) => content,
+        _ => sides.host.read(status, 256 << 20)?,
+    };
+    files.push((status.to_owned(), DatabaseFile::Own(content)));
+    Ok(())
+}
+
+fn stanzas(status: &str) -> impl Iterator<Item = &str> {
+    status.split("\n\n").map(|stanza| stanza.trim_matches('\n')).filter(|stanza| !stanza.is_empty())
+}
+
+/// Whether a stanza is of one of some packages.
+fn is_of(stanza: &str, packages: &BTreeSet<&Key>) -> bool {
+    let field =
+        |name: &str| stanza.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+    let key = Key { name: field("Package:").to_owned(), arch: field("Architecture:").to_owned() };
+    packages.contains(&key)
 }
 
 /// What the base had: as it was noted; else as far as the files in the overlay's `info/` tell.
@@ -396,8 +467,9 @@ impl Brought for Md5Of {
     }
 }
 
-/// The files that tell another time what packages a base had: enough for a root of their own.
-pub(super) fn note(host: &Root, target: &Root) -> Result<bool, Error> {
+/// The files that tell another time what packages a base had: enough for a root of their own. `known` is the `status` of them,
+/// where it is not the host's.
+pub(super) fn note(host: &Root, target: &Root, known: Option<&str>) -> Result<bool, Error> {
     let Some(database) = Database::open(host)? else { return Ok(false) };
     refuse_in_use(&database)?;
     let directory = database.directory();
@@ -412,6 +484,11 @@ pub(super) fn note(host: &Root, target: &Root) -> Result<bool, Error> {
         names.extend(entries.into_iter().map(|entry| directory.join(below).join(entry.name)));
     }
     names.push(PathBuf::from(APT));
+    if let Some(known) = known {
+        names.remove(0);
+        target.make_dirs(directory, 0o700)?;
+        replace_file(&target.open_dir(directory)?, "status", known.as_bytes())?;
+    }
     for name in names {
         copy(host, target, &name)?;
     }

@@ -78,6 +78,8 @@ impl From<String> for Line {
 pub(super) enum DatabaseFile {
     /// It has this content.
     Content(Vec<u8>),
+    /// The overlay has it with this content, even where the base's is the same.
+    Own(Vec<u8>),
     /// The base's is seen.
     Theirs,
     /// It is not there.
@@ -90,6 +92,8 @@ pub(super) struct Sides<'a> {
     pub(super) view: &'a Root,
     /// The base of now.
     pub(super) host: &'a Root,
+    /// The same without the extensions that are merged over it, where any are.
+    pub(super) bare: Option<&'a Root>,
     /// Where it is kept what was seen of the old base.
     pub(super) layers: &'a Root,
     /// All names that the overlay has, by their paths in the view, whiteouts among them.
@@ -240,6 +244,9 @@ fn line(
             format!("{key} {} came with the base", theirs.unwrap_or_default())
         }
         (Decision::Remove, ours, _) => format!("{key} {} went with the base", ours.unwrap_or_default()),
+        (Decision::KeepOurs, Some(ours), Some(theirs)) if outcome.reason == Reason::HostIsPassing => {
+            format!("{key} {ours} stays, and an extension has {theirs}")
+        }
         (Decision::KeepOurs, Some(ours), Some(theirs)) => {
             format!("{key} {ours} stays (the base has {theirs})")
         }
@@ -252,6 +259,7 @@ fn line(
         | Reason::OnlyHostChanged
         | Reason::OnlyOverlayChanged
         | Reason::SameVersion
+        | Reason::HostIsPassing
         | Reason::Asked => "",
         Reason::RemovedInOverlay => ", though the base changed it",
         Reason::RemovedFromHost => ", though the base has it no more",
@@ -345,7 +353,7 @@ pub(super) fn note(host: &Root, layers: &Root, (base, manifest): (&Base, Option<
     let noted = seen::note_packages(layers, base, |target| {
         match PackageSystem::find(host).map(|system| system.kind) {
             Some("rpm") => rpm::note(host, layers.path(), target, manifest),
-            Some("dpkg") => dpkg::note(host, target),
+            Some("dpkg") => dpkg::note(host, target, manifest),
             _ => Ok(false),
         }
     });
@@ -371,10 +379,12 @@ pub(super) fn edits(
             DatabaseFile::Content(content) if content.is_empty() && !is_in(layer.lower, &inside, None)? => {
                 Edit::Drop
             }
-            DatabaseFile::Content(content) if is_above && is_in(layer.upper, &inside, Some(content))? => {
+            DatabaseFile::Content(content) | DatabaseFile::Own(content)
+                if is_above && is_in(layer.upper, &inside, Some(content))? =>
+            {
                 continue;
             }
-            DatabaseFile::Content(content) => {
+            DatabaseFile::Content(content) | DatabaseFile::Own(content) => {
                 found.push((inside, Edit::Write(content.clone())));
                 continue;
             }

@@ -65,11 +65,16 @@ pub(super) fn plan(
             })
         };
         refuse_unknown(wishes, is_known)?;
-        let choice = Choice { all: wishes.all, packages: wishes.packages.clone() };
+        let bare = sides.bare.map(|bare| of_bare(bare, &location, scratch)).transpose()?;
+        let passing = bare.as_ref().map(|bare| passing(&their, bare)).unwrap_or_default();
+        let choice = Choice { all: wishes.all, packages: wishes.packages.clone(), passing };
         let plan = merge::plan(&base, (&ours, &our), (&theirs, &their), &choice, &aliases)?;
         claim(&mut claims, &plan, (&ours, &theirs), &aliases)?;
         planned.lines = lines(&plan);
-        planned.manifest = Some(manifest(&their));
+        planned.manifest = Some(match &bare {
+            Some(bare) => manifest(beside(&plan, &their, bare, &choice.passing).into_iter()),
+            None => manifest(their.entries().iter().map(|entry| &entry.known)),
+        });
         planned.broken.clone_from(&plan.findings);
         planned.remedy = if sides.view.exists("usr/bin/zypper") { "zypper verify" } else { "dnf check" };
         let written = plan.from == Side::Ours || !plan.delta.is_empty();
@@ -88,6 +93,37 @@ pub(super) fn plan(
     planned.kept = claims.kept().map(|(path, package)| (path.to_owned(), package.to_owned())).collect();
     planned.owned = Box::new(claims);
     Ok(Some(planned))
+}
+
+/// The packages of a base without the extensions that are merged over it.
+fn of_bare(bare: &Root, location: &Location, scratch: &Path) -> Result<Catalog, Error> {
+    Ok(Catalog::of(&Database::open(bare, location, &opening(scratch, Access::Read))?)?)
+}
+
+/// What tells the packages that come and go with extensions.
+fn passing(their: &Catalog, bare: &Catalog) -> HashSet<Identity> {
+    let all = |catalog: &Catalog| -> HashSet<Identity> {
+        catalog.entries().iter().map(|entry| entry.known.identity).collect()
+    };
+    all(their).difference(&all(bare)).copied().collect()
+}
+
+/// What is to be known of the base another time: where the overlay keeps a package of its own beside an extension's, what the
+/// base has without that.
+fn beside<'a>(
+    plan: &merge::Plan,
+    their: &'a Catalog,
+    bare: &'a Catalog,
+    passing: &HashSet<Identity>,
+) -> Vec<&'a Known> {
+    let is_theirs = |entry: &Entry| passing.contains(&entry.known.identity);
+    let kept = plan.packages.iter().filter(|decided| {
+        decided.outcome.decision == Decision::KeepOurs && decided.theirs.as_ref().is_some_and(is_theirs)
+    });
+    let kept: HashSet<(&str, &str)> = kept.map(|decided| (&*decided.key.name, &*decided.key.arch)).collect();
+    let is_kept = |known: &Known| kept.contains(&(&*known.name, &*known.arch));
+    let of = |catalog: &'a Catalog| catalog.entries().iter().map(|entry| &entry.known);
+    of(their).filter(|known| !is_kept(known)).chain(of(bare).filter(|known| is_kept(known))).collect()
 }
 
 /// What the base had, as it was noted.
@@ -309,7 +345,7 @@ pub(super) fn note(host: &Root, scratch: &Path, target: &Root, known: Option<&st
     let Some(location) = Location::find(host)? else { return Ok(false) };
     let read = || -> Result<String, Error> {
         let database = Database::open(host, &location, &opening(scratch, Access::Read))?;
-        Ok(manifest(&Catalog::of(&database)?))
+        Ok(manifest(Catalog::of(&database)?.entries().iter().map(|entry| &entry.known)))
     };
     let text = known.map_or_else(read, |known| Ok(known.to_owned()))?;
     auto_installed::note(host, target)?;
@@ -317,9 +353,9 @@ pub(super) fn note(host: &Root, scratch: &Path, target: &Root, known: Option<&st
     Ok(true)
 }
 
-fn manifest(catalog: &Catalog) -> String {
+fn manifest<'a>(packages: impl Iterator<Item = &'a Known>) -> String {
     let mut text = String::new();
-    for Entry { known, .. } in catalog.entries() {
+    for known in packages {
         let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
         let (name, arch, evr) = (or_dash(&known.name), or_dash(&known.arch), or_dash(&known.evr.to_string()));
         let multiple = if known.is_multiple { "multiple" } else { "single" };

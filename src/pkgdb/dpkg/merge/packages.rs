@@ -124,7 +124,7 @@ impl Three<'_> {
         let (our, their) = (ours.marks(), theirs.marks());
         let base = self.base.and_then(|base| base.marks);
         if is_same && our == their {
-            return MergedEntry { entry: theirs.clone(), side: Side::Theirs };
+            return MergedEntry { entry: theirs.clone(), side };
         }
         // Where one side is the base, down to the marks, the other is the result to the letter.
         if is_same && self.is_remembered && base == Some(their) {

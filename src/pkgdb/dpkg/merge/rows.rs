@@ -525,6 +525,7 @@ fn what_was_asked_for_is_done() {
     let wishes = Wishes {
         conflicts: Some(Side::Ours),
         packages: BTreeMap::from([(key("b"), Side::Ours), (key("c"), Side::Theirs)]),
+        ..Wishes::default()
     };
     let base = Base::of(&base.contents);
     let plan = plan(&base, ours.input(), theirs.input(), &wishes).expect("nothing is read");
