@@ -201,6 +201,25 @@ fn store_hint(error: &store::Error) -> Option<String> {
         store::Error::Unnamed(_) => {
             Some("rename it; or have its manifest beside it, as NAME….raw.json".into())
         }
+        store::Error::KeyMissing { key } => Some(format!(
+            "give it with --key, or put it where keys are, as {key}.key; --unsigned leaves the store without signatures"
+        )),
+        store::Error::OtherKey { .. } => Some(format!(
+            "'{0} store key rotate' goes over to another key; '{0} store sign --replace' lets it sign at once",
+            program()
+        )),
+        store::Error::NoKey => {
+            Some(format!("'{} store key make NAME' makes one; --key gives it", program()))
+        }
+        store::Error::OnlyKey(_) => Some(format!("'{} store key rotate' gives it another one first", program())),
+        store::Error::Exposed(path) => Some(format!("'chmod 600 {}' ends that", path.display())),
+        store::Error::InStore(_) => Some("move it away; if others could see it, make another one".into()),
+        store::Error::Over(_) => {
+            Some("say with --best-before until when it is to be believed: a day, or a number of days".into())
+        }
+        store::Error::Key { source: store::openpgp::SignError::NotHeld, .. } => Some(
+            "'gpg-connect-agent --no-autostart /bye' says whether an agent answers; $GNUPGHOME says which one".into(),
+        ),
         store::Error::OtherVersion { .. } => {
             Some("give it the name back that it was built with; or build it anew with --version".into())
         }

@@ -154,6 +154,7 @@ fn mount_layer(
             open_lower(layer)?
         }
     };
+    let mut is_hidden = false;
     let (upper, work) = match &layer.part_of {
         None => new_upper(store, &layers::directory_name(&layer.point), &lower[0])?,
         Some(holder) => {
@@ -164,6 +165,7 @@ fn mount_layer(
             // Where the overlay has nothing, or something else, the view has no place for it either.
             let Some(part) = part_upper(store, &part, &covered)? else { return Ok(None) };
             if part.is_opaque {
+                is_hidden = true;
                 storage.ram.make_dir(NOTHING, 0o755)?;
                 lower = vec![storage.ram.open_dir(NOTHING)?];
             }
@@ -177,8 +179,11 @@ fn mount_layer(
         return Ok(Some(tree));
     }
     let is_root = layer.point == Path::new("/");
-    let additions = storage.additions.filter(|_| is_root);
-    let stacked: Vec<&Root> = additions.into_iter().chain(&lower).collect();
+    let inside = layer.point.strip_prefix("/").unwrap_or(&layer.point);
+    // Those for a directory that has a layer of its own lie there.
+    let additions =
+        storage.additions.and_then(|all| if is_root { all.try_clone() } else { all.open_dir(inside) }.ok());
+    let stacked: Vec<&Root> = additions.iter().filter(|_| !is_hidden).chain(&lower).collect();
     let spec = OverlaySpec {
         lower: &stacked,
         upper: &upper,

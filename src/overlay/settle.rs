@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::AtFlags;
 
 use super::Error;
+use super::assemble::new_upper;
 use super::changes::place::Place;
 use super::clear::clear;
 use super::diff::{uppers, without_submounts};
@@ -50,20 +51,9 @@ fn settle_part(
 ) -> Result<(), Error> {
     let layers = overlay.open_child(OsStr::new(layers::DIRECTORY))?;
     let name = directory_name(&part.point);
-    let holder = Path::new(&directory_name(&part.holder)).join("upper");
-    let target = match layers.open_exact(&holder) {
-        Ok(_) => part_upper(overlay, part, &without_submounts(host, &part.holder)?)?,
-        // It was never entered while nothing was merged, which needs a layer of the whole first.
-        Err(error) if error.is_not_found() => {
-            super::new_upper(
-                overlay,
-                &directory_name(&part.holder),
-                &without_submounts(host, &part.holder)?,
-            )?;
-            part_upper(overlay, part, &without_submounts(host, &part.holder)?)?
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let covered = without_submounts(host, &part.holder)?;
+    new_upper(overlay, &directory_name(&part.holder), &covered)?;
+    let target = part_upper(overlay, part, &covered)?;
     let can_be_moved = match &target {
         Some(target) => !target.is_opaque && find_conflict(own, &target.upper)?.is_none(),
         None => own.is_empty()?,

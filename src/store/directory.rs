@@ -1,32 +1,30 @@
 //! A store on disk, and changing it.
 //!
 //! New files are complete, and have no name, until a change is carried out; then they get theirs, the index is replaced, and
-//! the list of digests after it; last, files go that the index has no more. So who reads meanwhile finds what the index
-//! says he finds, but for what was removed; and what a crash leaves undone of this, the next change does.
+//! the list of digests with its signatures after it; last, files go that the index has no more. So who reads meanwhile finds what
+//! the index says he finds, but for what was removed; and what a crash leaves undone of this, the next change does.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use rustix::fs::{AtFlags, unlinkat};
-use rustix::io::Errno;
 
 use super::Error;
 use super::beside::beside;
+use super::best_before::{BestBefore, file_of};
 use super::describe::{self, describe};
 use super::index::{Entry, FORMAT, INDEX, Index, Signed};
 use super::name::ImageName;
-use super::sums::{SUMS, Sums};
+use super::openpgp::Signer;
+use super::sums::Sums;
 use crate::extension::build::manifest::place_beside;
 use crate::extension::build::{Image, Manifest};
 use crate::extension::matching::Mismatch;
 use crate::extension::{ImageFiles, order};
 use crate::package::Identity;
 use crate::package::digest::Algorithm;
-use crate::sys::{Context, IoError, Lock, NewFile, Root, copy_content, replace_public};
+use crate::sys::{Context, IoError, Lock, NewFile, Root, copy_content};
 
 /// More than this is no index.
 pub(super) const LARGEST_INDEX: u64 = 256 << 20;
@@ -41,8 +39,10 @@ pub struct Store {
     /// Of how many older versions an image gets patches.
     pub(super) patches: usize,
     /// Files that go then.
-    gone: Vec<String>,
-    is_changed: bool,
+    pub(super) gone: Vec<String>,
+    pub(super) is_changed: bool,
+    /// Keys that are at hand.
+    pub(super) signers: Vec<Box<dyn Signer>>,
     _lock: Lock,
 }
 
@@ -60,8 +60,8 @@ pub struct Added {
 }
 
 impl Store {
-    /// Makes a directory a store; it is made where it is missing.
-    pub fn init(path: &Path) -> Result<(), Error> {
+    /// Makes a directory a store, which it is when all is carried out; it is made where it is missing.
+    pub fn init(path: &Path) -> Result<Store, Error> {
         std::fs::create_dir_all(path).context("create", path)?;
         let dir = Root::open(path)?;
         let names: Vec<_> = dir.entries()?.into_iter().map(|entry| entry.name).collect();
@@ -71,16 +71,9 @@ impl Store {
         if !names.is_empty() {
             return Err(Error::NotEmpty(path.to_owned()));
         }
-        let mut store = Store {
-            _lock: lock(&dir)?,
-            dir,
-            index: Index { format: FORMAT, ..Index::default() },
-            new: Vec::new(),
-            patches: 0,
-            gone: Vec::new(),
-            is_changed: true,
-        };
-        store.carry_out()
+        let lock = lock(&dir)?;
+        let index = Index { format: FORMAT, ..Index::default() };
+        Ok(Store { is_changed: true, ..Store::with(dir, index, lock) })
     }
 
     /// Opens a store to change it.
@@ -88,15 +81,26 @@ impl Store {
         let dir = Root::open(path)?;
         let lock = lock(&dir)?;
         let index = read_index(&dir)?.index;
-        Ok(Store {
+        Ok(Store::with(dir, index, lock))
+    }
+
+    fn with(dir: Root, index: Index, lock: Lock) -> Store {
+        Store {
             dir,
             index,
             new: Vec::new(),
             patches: 0,
             gone: Vec::new(),
             is_changed: false,
+            signers: Vec::new(),
             _lock: lock,
-        })
+        }
+    }
+
+    /// Says until when it is to be believed.
+    pub fn set_best_before(&mut self, best_before: &BestBefore) {
+        best_before.set(&mut self.index);
+        self.is_changed = true;
     }
 
     /// What is in it.
@@ -215,44 +219,6 @@ impl Store {
         }
         gone.into_iter().map(|entry| entry.file).collect()
     }
-
-    /// Carries all out that was to be changed; `false` where that is nothing, and nothing was left undone.
-    pub fn finish(mut self) -> Result<bool, Error> {
-        let is_whole = !self.is_changed
-            && self.new.is_empty()
-            && self.dir.read(SUMS, LARGEST_INDEX).is_ok_and(|text| text == self.sums().as_bytes());
-        if is_whole {
-            return Ok(false);
-        }
-        self.carry_out()?;
-        Ok(true)
-    }
-
-    fn carry_out(&mut self) -> Result<(), Error> {
-        for file in self.new.drain(..) {
-            file.place(0o644)?;
-        }
-        if self.is_changed {
-            self.index.serial += 1;
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            self.index.made = now.as_secs();
-            let signed =
-                Signed { index: self.index.clone(), bytes: self.index.to_bytes(), signatures: Vec::new() };
-            replace_public(&self.dir, INDEX, 0o644, &signed.to_text())?;
-        }
-        replace_public(&self.dir, SUMS, 0o644, self.sums().as_bytes())?;
-        for name in self.gone.drain(..) {
-            match unlinkat(&self.dir, &name, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(error) => Err(error).context("remove", self.dir.join(&name))?,
-            }
-        }
-        Ok(())
-    }
-
-    fn sums(&self) -> String {
-        sums_of(&self.index).to_text()
-    }
 }
 
 /// Refuses an image that was given the name of another version: what is newer, and what may go, is told by that.
@@ -275,6 +241,7 @@ pub(super) fn sums_of(index: &Index) -> Sums {
         sums.0.extend(manifest.map(|digest| (manifest_of(entry), digest)));
         sums.0.extend(beside(entry).filter_map(|(file, digest)| Some((file.clone(), digest?))));
     }
+    sums.0.extend(index.best_before.as_deref().map(|day| (file_of(day), Identity::of(b""))));
     sums
 }
 

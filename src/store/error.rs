@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::openpgp::{self, Fingerprint};
 use super::sums::BadSums;
 use crate::extension;
 use crate::extension::matching::Mismatch;
@@ -85,6 +86,57 @@ pub enum Error {
         /// Its name.
         file: String,
     },
+    /// The store is signed, and what it is signed with is not there.
+    #[error("the store is signed by {key}, and the secret key for it is not at hand")]
+    KeyMissing {
+        /// The fingerprint.
+        key: String,
+    },
+    /// The store is signed by others than who is to sign now.
+    #[error("the store is signed by {}, not by {given}", keys.join(" and "))]
+    OtherKey {
+        /// Who signs it.
+        keys: Vec<String>,
+        /// Who was named.
+        given: Fingerprint,
+    },
+    /// A store that nobody signs.
+    #[error("the store is not signed, and no key was given")]
+    NoKey,
+    /// A key that the store does not have.
+    #[error("the store is not signed by {0}")]
+    NotSigner(String),
+    /// The store would be left without a key.
+    #[error("{0} is the only key that signs the store")]
+    OnlyKey(String),
+    /// A key cannot be used.
+    #[error("cannot use the key '{}'", path.display())]
+    Key {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: openpgp::SignError,
+    },
+    /// It could not be signed.
+    #[error("cannot sign with {key}")]
+    Sign {
+        /// With which key.
+        key: Fingerprint,
+        /// Why.
+        source: openpgp::SignError,
+    },
+    /// Others can read a secret key.
+    #[error("others may read the secret key '{}'", .0.display())]
+    Exposed(PathBuf),
+    /// A secret key lies where a web server shows it.
+    #[error("the secret key '{}' lies in the store, where everybody can read it", .0.display())]
+    InStore(PathBuf),
+    /// What is no day.
+    #[error("'{0}' is no day: YYYY-MM-DD, a number of days, or 'none'")]
+    NoDay(String),
+    /// A day that is over.
+    #[error("the store was best before {0}, which is over")]
+    Over(String),
     /// What is to be removed is not there.
     #[error("the store has no '{0}'")]
     NotThere(String),

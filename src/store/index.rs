@@ -29,6 +29,13 @@ pub struct Index {
     /// The last day on which it is to be believed, `YYYY-MM-DD`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_before: Option<String>,
+    /// For how many days it is to be believed from when it is signed; that day moves on with each signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_before_days: Option<u32>,
+    /// Fingerprints of the keys that sign it, as the store remembers them; the first one also signs `SHA256SUMS`. Nobody trusts
+    /// a key for standing here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
     /// The images, by their file names.
     pub images: Vec<Entry>,
 }
@@ -168,6 +175,17 @@ impl Index {
 }
 
 impl Entry {
+    /// The hosts that it is for, in a few words.
+    pub fn host(&self) -> String {
+        let field = |name: &str| self.release.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        match (field("ID"), field("SYSEXT_LEVEL").or(field("CONFEXT_LEVEL")), field("VERSION_ID")) {
+            (Some("_any"), ..) => "any host".to_owned(),
+            (Some(id), Some(level), _) => format!("{id}, level {level}"),
+            (Some(id), None, Some(version)) => format!("{id} {version}"),
+            (id, ..) => id.unwrap_or_default().to_owned(),
+        }
+    }
+
     /// Its SHA-256; `None` where what it says is none.
     pub fn digest(&self) -> Option<Identity> {
         Identity::parse(&self.sha256)

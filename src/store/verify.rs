@@ -3,14 +3,18 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
+use std::time::SystemTime;
 
 use super::Error;
+use super::best_before::PREFIX;
 use super::delta;
 use super::describe::{describe, lie};
 use super::directory::{LARGEST_INDEX, digest_of, read_index, sums_of};
 use super::index::{Entry, INDEX, Index};
 use super::name::ImageName;
+use super::openpgp::{Certificates, Refusal};
 use super::sums::{SUMS, Sums};
+use super::verify_lists::{Checked, Trust};
 use crate::extension::ImageFiles;
 use crate::image::FileSource;
 use crate::package::Identity;
@@ -25,6 +29,12 @@ pub struct Report {
     pub bytes: u64,
     /// Whether it has an index.
     pub has_index: bool,
+    /// The signatures that it has.
+    pub signatures: Vec<Checked>,
+    /// Whether anybody's key was there to check them with.
+    pub has_keys: bool,
+    /// The last day on which it is to be believed.
+    pub best_before: Option<String>,
     /// What is wrong.
     pub flaws: Vec<Flaw>,
 }
@@ -36,6 +46,36 @@ pub enum Flaw {
     /// A list of digests is missing.
     #[error("SHA256SUMS is missing")]
     NoSums,
+    /// A list that nobody has signed who is trusted.
+    #[error("{0} is not signed by anybody who is trusted")]
+    Unsigned(&'static str),
+    /// A signature of one of several keys is missing.
+    #[error("{file} is not signed by {key}, which signs the store")]
+    NotSignedBy {
+        /// The list.
+        file: &'static str,
+        /// The key's fingerprint.
+        key: String,
+    },
+    /// A signature that does not count.
+    #[error("{file}: {refusal}")]
+    Refused {
+        /// The file that has it.
+        file: String,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The store is old.
+    #[error("it was best before {0}, which is over")]
+    Over(String),
+    /// A flaw in a directory below.
+    #[error("{directory}: {flaw}")]
+    In {
+        /// The directory.
+        directory: String,
+        /// The flaw.
+        flaw: Box<Flaw>,
+    },
     /// A list that is none.
     #[error("{file} is none: {problem}")]
     Unreadable {
@@ -84,13 +124,49 @@ pub enum Flaw {
     },
 }
 
-/// Looks at all of a store. Only reads.
-pub fn verify(path: &Path) -> Result<Report, Error> {
+/// Looks at all of a store, or of a directory of such. Only reads. Signatures are checked by the keys that are given, or else by those
+/// that the store names itself.
+pub fn verify(path: &Path, given: Option<&Certificates>, now: SystemTime) -> Result<Report, Error> {
     let dir = Root::open(path)?;
+    let has_lists = |dir: &Root| dir.exists(INDEX) || dir.exists(SUMS);
+    if has_lists(&dir) {
+        return verify_one(&dir, given, now);
+    }
     let mut report = Report::default();
-    let index = match read_index(&dir) {
+    let mut found = false;
+    for entry in dir.entries()? {
+        let Ok(below) = dir.open_child(&entry.name) else { continue };
+        if has_lists(&below) {
+            found = true;
+            report.take(&entry.name.to_string_lossy(), verify_one(&below, given, now)?);
+        }
+    }
+    if found { Ok(report) } else { Err(Error::None(path.to_owned())) }
+}
+
+impl Report {
+    /// Takes what was found of a store in a directory below.
+    fn take(&mut self, directory: &str, below: Report) {
+        self.images += below.images;
+        self.bytes += below.bytes;
+        self.has_index |= below.has_index;
+        self.has_keys |= below.has_keys;
+        // The day that comes first.
+        self.best_before = [self.best_before.take(), below.best_before].into_iter().flatten().min();
+        let named = |checked: Checked| Checked { file: format!("{directory}/{}", checked.file), ..checked };
+        self.signatures.extend(below.signatures.into_iter().map(named));
+        let inside = |flaw| Flaw::In { directory: directory.to_owned(), flaw: Box::new(flaw) };
+        self.flaws.extend(below.flaws.into_iter().map(inside));
+    }
+}
+
+fn verify_one(dir: &Root, given: Option<&Certificates>, now: SystemTime) -> Result<Report, Error> {
+    let trust = Trust::of(dir, given, now);
+    let mut report = Report { has_keys: !trust.certificates.is_empty(), ..Report::default() };
+    let index = match read_index(dir) {
         Ok(signed) => {
             report.has_index = true;
+            trust.look_at_index(&signed, &mut report);
             Some(signed.index)
         }
         Err(Error::None(_)) => None,
@@ -100,17 +176,17 @@ pub fn verify(path: &Path) -> Result<Report, Error> {
         }
         Err(error) => return Err(error),
     };
-    let sums = read_sums(&dir, &mut report)?;
+    let sums = read_sums(&trust, &mut report)?;
     if let (Some(index), Some(sums)) = (&index, &sums) {
         compare(&sums_of(index), sums, &mut report);
     }
     let listed = sums.or_else(|| index.as_ref().map(sums_of));
-    let Some(listed) = listed else { return Err(Error::None(path.to_owned())) };
+    let Some(listed) = listed else { return Err(Error::None(dir.path().to_owned())) };
     for (file, digest) in &listed.0 {
-        look_at(&dir, file, *digest, index.as_ref(), &mut report)?;
+        look_at(dir, file, *digest, index.as_ref(), &mut report)?;
     }
     if let Some(index) = &index {
-        index.images.iter().for_each(|entry| look_beside(&dir, entry, index, &mut report));
+        index.images.iter().for_each(|entry| look_beside(dir, entry, index, &mut report));
     }
     for entry in dir.entries()? {
         let name = entry.name.to_string_lossy();
@@ -125,15 +201,15 @@ fn is_image(file: &str) -> bool {
     file.strip_suffix(".raw").is_some()
 }
 
-/// Whether a file is an image, or one beside it: a manifest, a list of blocks, a patch.
+/// Whether a file is an image, or one beside it: a manifest, a list of blocks, a patch; or says until when all are to be believed.
 fn is_of_image(file: &str) -> bool {
     let patch = file.strip_suffix(".patch").and_then(|rest| Some(rest.rsplit_once(".from-")?.0));
     let other = file.strip_suffix(".json").or_else(|| file.strip_suffix(".blocks"));
-    is_image(patch.or(other).unwrap_or(file))
+    is_image(patch.or(other).unwrap_or(file)) || file.starts_with(PREFIX)
 }
 
-fn read_sums(dir: &Root, report: &mut Report) -> Result<Option<Sums>, Error> {
-    let text = match dir.read(SUMS, LARGEST_INDEX) {
+fn read_sums(trust: &Trust<'_>, report: &mut Report) -> Result<Option<Sums>, Error> {
+    let text = match trust.dir.read(SUMS, LARGEST_INDEX) {
         Err(error) if error.is_not_found() => {
             report.flaws.push(Flaw::NoSums);
             return Ok(None);
@@ -141,7 +217,10 @@ fn read_sums(dir: &Root, report: &mut Report) -> Result<Option<Sums>, Error> {
         other => other?,
     };
     match Sums::parse(&text) {
-        Ok(sums) => Ok(Some(sums)),
+        Ok(sums) => {
+            trust.look_at_sums(&text, &sums, report)?;
+            Ok(Some(sums))
+        }
         Err(problem) => {
             let problem = problem.to_string();
             report.flaws.push(Flaw::Unreadable { file: SUMS.to_owned(), problem });
@@ -171,7 +250,7 @@ fn look_at(
     let stat = dir.lstat_exact(Path::new(file))?;
     let Some(stat) = stat.filter(|stat| FileKind::of(stat) == FileKind::File) else {
         // That a list is fresh is said by a name, which need not be a file.
-        if !file.starts_with("BEST-BEFORE-") {
+        if !file.starts_with(PREFIX) {
             report.flaws.push(Flaw::Missing(file.to_owned()));
         }
         return Ok(());

@@ -54,6 +54,14 @@ impl NewFile {
 
     /// Syncs the file and renames it over what has its name (rename(2), fsync(2)).
     pub fn place(mut self, mode: u32) -> Result<(), IoError> {
+        self.make_ready(mode)?;
+        let dir = self.dir.try_clone()?;
+        self.swap()?;
+        sync_dir(&dir)
+    }
+
+    /// Does all of [`NewFile::place`] that takes time, so that several files can take their places right after each other.
+    pub fn make_ready(&mut self, mode: u32) -> Result<(), IoError> {
         let path = self.path();
         rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode)).context("change mode of", &path)?;
         self.file.sync_all().context("sync", &path)?;
@@ -63,9 +71,15 @@ impl NewFile {
             give_name(&self.file, &self.dir, &self.aside).context("name", &path)?;
             self.is_named = true;
         }
-        rustix::fs::renameat(&self.dir, &self.aside, &self.dir, &self.name).context("replace", &path)?;
+        Ok(())
+    }
+
+    /// Renames a file that is ready over what has its name. The directory is not synced.
+    pub fn swap(mut self) -> Result<(), IoError> {
+        let renamed = rustix::fs::renameat(&self.dir, &self.aside, &self.dir, &self.name);
+        renamed.context("replace", self.path())?;
         self.is_named = false;
-        sync_dir(&self.dir)
+        Ok(())
     }
 }
 

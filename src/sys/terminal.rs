@@ -1,13 +1,17 @@
 //! Terminals: raw mode that is undone, pseudo-terminals, window sizes.
 
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::OpenptFlags;
-use rustix::termios::{OptionalActions, Termios, Winsize};
+use rustix::termios::{LocalModes, OptionalActions, Termios, Winsize};
 
 use super::{Context, IoError};
+
+/// No passphrase is longer.
+const LONGEST_SECRET: u64 = 4096;
 
 /// Whether a descriptor is a terminal.
 pub fn is_terminal(fd: impl AsFd) -> bool {
@@ -38,6 +42,27 @@ impl Drop for RawMode<'_> {
         // Nothing sensible is left to do where the terminal has gone.
         let _ = rustix::termios::tcsetattr(self.terminal, OptionalActions::Drain, &self.former);
     }
+}
+
+/// Asks for a line on the terminal of this process that is not shown while it is written; `None` where there is no terminal.
+pub fn ask_secretly(question: &str) -> Result<Option<Vec<u8>>, IoError> {
+    let opened = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty");
+    let Ok(mut terminal) = opened else { return Ok(None) };
+    let of = || "the terminal";
+    let former = rustix::termios::tcgetattr(&terminal).context("read the mode of", of())?;
+    let mut silent = former.clone();
+    silent.local_modes.remove(LocalModes::ECHO);
+    rustix::termios::tcsetattr(&terminal, OptionalActions::Flush, &silent)
+        .context("set the mode of", of())?;
+    let asked = terminal.write_all(question.as_bytes());
+    let mut line = Vec::new();
+    let read =
+        asked.and_then(|()| BufReader::new(&terminal).take(LONGEST_SECRET).read_until(b'\n', &mut line));
+    rustix::termios::tcsetattr(&terminal, OptionalActions::Now, &former).context("set the mode of", of())?;
+    let _ = terminal.write_all(b"\n");
+    read.context("read", of())?;
+    line.pop_if(|last| *last == b'\n');
+    Ok(Some(line))
 }
 
 /// Both ends of a new pseudo-terminal (pty(7)).

@@ -36,6 +36,10 @@ mod selinux;
 mod shell;
 mod squashfs;
 mod store;
+mod store_export;
+mod store_peers;
+mod store_serve;
+mod store_signing;
 mod system_calls;
 mod tree;
 #[cfg(target_arch = "x86_64")]

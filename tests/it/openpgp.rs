@@ -8,6 +8,9 @@ use onlay::store::openpgp::{Certificates, Fingerprint, NewKey, Refusal, SecretKe
 
 use crate::debian::{command, expect_success, place, tree, words};
 
+#[path = "../../fuzz/invariants/openpgp.rs"]
+mod invariants;
+
 const DATA: &[u8] = b"0123  strace_6.13_x86-64.raw\n";
 
 /// A directory of GnuPG's.
@@ -269,5 +272,39 @@ fn keys_of_gnupg_sign() {
         let signature = key.sign(DATA, now()).expect("it may");
         assert!(gnupg.gpgv(user, &signature), "{user}");
         assert_eq!(gnupg.certificates(user).verify(&signature, DATA, now()), Ok(fingerprint));
+    }
+}
+
+/// Right keys and signatures of GnuPG's and ours, changed at random places.
+#[test]
+fn what_was_changed_at_random_harms_nobody() {
+    let gnupg = Gnupg::make();
+    let mut right = Vec::new();
+    for (user, algorithm) in [("a@x", "ed25519"), ("b@x", "nistp384"), ("c@x", "rsa2048")] {
+        let key = gnupg.key(user, algorithm, "cert,sign");
+        if algorithm != "nistp384" {
+            gnupg.gpg(&["--quick-add-key", &key.to_string(), algorithm, "sign", "1d"]);
+        }
+        right.push(gnupg.gpg(&["--export", user]));
+        right.push(gnupg.gpg(&["--export-secret-keys", user]));
+        right.push(gnupg.gpg(&["--armor", "--export", user]));
+        right.push(gnupg.sign(user, &[]));
+    }
+    let mut random = fastrand::Rng::with_seed(7);
+    for good in &right {
+        invariants::any(good);
+        for _ in 0..60 {
+            let mut bad = good.clone();
+            for _ in 0..random.usize(1..4) {
+                let at = random.usize(..bad.len());
+                match random.u8(..4) {
+                    0 => bad[at] = random.u8(..),
+                    1 => bad[at] ^= 1 << random.u8(..8),
+                    2 => bad.truncate(at.max(1)),
+                    _ => drop(bad.splice(at..at, right[0][at % 40..at % 40 + 40].iter().copied())),
+                }
+            }
+            invariants::any(&bad);
+        }
     }
 }

@@ -9,33 +9,35 @@ use serde_json::Value;
 use crate::debian::{ONLAY, command, expect_success, place, words};
 
 /// A store, and images to put into it.
-struct Bed {
+pub(crate) struct Bed {
     place: tempfile::TempDir,
 }
 
 impl Bed {
-    fn make() -> Bed {
+    pub(crate) fn make() -> Bed {
         let bed = Bed { place: place() };
         assert_eq!(bed.onlay(&["init", "store"]), (Some(0), "onlay: made the store store\n".to_owned()));
         bed
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
         self.place.path().join(name)
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         let mut onlay = command(ONLAY);
-        onlay.arg("store").args(arguments).current_dir(self.place.path()).output().expect("it was started")
+        onlay.arg("store").args(arguments).current_dir(self.place.path());
+        onlay.env("ONLAY_STORE_KEYS", self.at("keys")).env_remove("ONLAY_STORE_KEY");
+        onlay.output().expect("it was started")
     }
 
-    fn onlay(&self, arguments: &[&str]) -> (Option<i32>, String) {
+    pub(crate) fn onlay(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let output = self.run(arguments);
         (output.status.code(), words(&output).trim().to_owned() + "\n")
     }
 
     /// An image for debian 13 with a file of this content, under a name.
-    fn image(&self, file: &str, extension: &str, content: &str, release: &str) -> PathBuf {
+    pub(crate) fn image(&self, file: &str, extension: &str, content: &str, release: &str) -> PathBuf {
         let tree = self.at("tree");
         let releases = tree.join("usr/lib/extension-release.d");
         fs::create_dir_all(&releases).expect("ours");
@@ -49,18 +51,18 @@ impl Bed {
         image
     }
 
-    fn good(&self, version: &str) -> String {
+    pub(crate) fn good(&self, version: &str) -> String {
         let file = format!("gdb_{version}_x86-64.raw");
         self.image(&file, "gdb", version, "ID=debian\nVERSION_ID=13\nARCHITECTURE=x86-64\n");
         file
     }
 
-    fn index(&self) -> Value {
+    pub(crate) fn index(&self) -> Value {
         let text = fs::read(self.at("store/index.json")).expect("a store has one");
         serde_json::from_slice::<Value>(&text).expect("it is JSON")["index"].take()
     }
 
-    fn files(&self) -> Vec<String> {
+    pub(crate) fn files(&self) -> Vec<String> {
         let names = fs::read_dir(self.at("store")).expect("it is there");
         let mut names: Vec<String> = names
             .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name of ours"))
@@ -70,7 +72,7 @@ impl Bed {
     }
 
     /// What sha256sum says of the store.
-    fn expect_sums(&self) {
+    pub(crate) fn expect_sums(&self) {
         let mut sums = command("sha256sum");
         sums.args(["--check", "--strict", "--quiet", "SHA256SUMS"]).current_dir(self.at("store"));
         expect_success(&mut sums);

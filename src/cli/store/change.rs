@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueHint};
 
+use super::keys::KeyOptions;
 use crate::cli::output;
 use crate::cli::report::Error;
-use crate::store::{Added, Store};
+use crate::store::{Added, BestBefore, Store};
 
 /// Make an empty directory a store
 #[derive(Debug, Args)]
@@ -15,10 +16,34 @@ pub(super) struct InitArguments {
     /// The directory; it is made where it is missing
     #[arg(value_name = "STORE", value_hint = ValueHint::DirPath)]
     store: PathBuf,
+    #[command(flatten)]
+    keys: KeyOptions,
+    #[command(flatten)]
+    freshness: Freshness,
+}
+
+/// Until when a store is to be believed.
+#[derive(Debug, Args)]
+pub(super) struct Freshness {
+    /// Until when clients are to believe the store: a day (YYYY-MM-DD), a
+    /// number of days from each time that it is signed, or 'none'
+    #[arg(long, value_name = "DAY|DAYS", value_parser = str::parse::<BestBefore>)]
+    best_before: Option<BestBefore>,
+}
+
+impl Freshness {
+    pub(super) fn apply(&self, store: &mut Store) {
+        if let Some(best_before) = &self.best_before {
+            store.set_best_before(best_before);
+        }
+    }
 }
 
 pub(super) fn init(arguments: &InitArguments) -> Result<ExitCode, Error> {
-    Store::init(&arguments.store)?;
+    let mut store = Store::init(&arguments.store)?;
+    arguments.keys.apply(&mut store)?;
+    arguments.freshness.apply(&mut store);
+    store.finish()?;
     output::say(&format!("onlay: made the store {}", output::path(&arguments.store)));
     Ok(ExitCode::SUCCESS)
 }
@@ -45,11 +70,19 @@ pub(super) struct AddArguments {
     /// Say what would be added, and stop
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    keys: KeyOptions,
+    #[command(flatten)]
+    freshness: Freshness,
 }
 
 pub(super) fn add(arguments: &AddArguments) -> Result<ExitCode, Error> {
     let patches = if arguments.dry_run { 0 } else { arguments.patches };
     let mut store = Store::open(&arguments.store)?.with_patches(patches);
+    if !arguments.dry_run {
+        arguments.keys.apply(&mut store)?;
+        arguments.freshness.apply(&mut store);
+    }
     let added = arguments.images.iter().map(|image| store.add(image)).collect::<Result<Vec<_>, _>>()?;
     if arguments.dry_run {
         let files = added.iter().filter(|added| !added.is_there).map(|added| &added.file);
@@ -89,6 +122,8 @@ pub(super) struct RemoveArguments {
     /// Say what would be removed, and stop
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    keys: KeyOptions,
 }
 
 pub(super) fn remove(arguments: &RemoveArguments) -> Result<ExitCode, Error> {
@@ -97,7 +132,7 @@ pub(super) fn remove(arguments: &RemoveArguments) -> Result<ExitCode, Error> {
     for word in &arguments.images {
         gone.extend(store.remove(word)?);
     }
-    finish(store, &gone, arguments.dry_run)
+    finish(store, &gone, arguments.dry_run, &arguments.keys)
 }
 
 /// Remove old versions from a store
@@ -112,18 +147,21 @@ pub(super) struct PruneArguments {
     /// Say what would be removed, and stop
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    keys: KeyOptions,
 }
 
 pub(super) fn prune(arguments: &PruneArguments) -> Result<ExitCode, Error> {
     let mut store = Store::open(&arguments.store)?;
     let gone = store.prune(usize::try_from(arguments.keep).unwrap_or(usize::MAX));
-    finish(store, &gone, arguments.dry_run)
+    finish(store, &gone, arguments.dry_run, &arguments.keys)
 }
 
-fn finish(store: Store, gone: &[String], is_dry: bool) -> Result<ExitCode, Error> {
+fn finish(mut store: Store, gone: &[String], is_dry: bool, keys: &KeyOptions) -> Result<ExitCode, Error> {
     if is_dry {
         return would("remove", gone);
     }
+    keys.apply(&mut store)?;
     store.finish()?;
     for file in gone {
         output::say(&format!("onlay: removed {}", output::visible(file)));

@@ -40,19 +40,8 @@ fn row(entry: &Entry) -> Vec<String> {
         output::visible(&entry.name),
         output::visible(&entry.version),
         output::visible(entry.architecture.as_deref().unwrap_or("any")),
-        output::visible(&host_of(entry)),
+        output::visible(&entry.host()),
         output::size(entry.size),
         output::visible(&if more == 0 { few } else { format!("{few} and {more} more") }),
     ]
-}
-
-/// The hosts that an image is for, in a few words.
-fn host_of(entry: &Entry) -> String {
-    let field = |name: &str| entry.release.get(name).map(String::as_str).filter(|value| !value.is_empty());
-    match (field("ID"), field("SYSEXT_LEVEL").or(field("CONFEXT_LEVEL")), field("VERSION_ID")) {
-        (Some("_any"), ..) => "any host".to_owned(),
-        (Some(id), Some(level), _) => format!("{id}, level {level}"),
-        (Some(id), None, Some(version)) => format!("{id} {version}"),
-        (id, ..) => id.unwrap_or_default().to_owned(),
-    }
 }

@@ -1,8 +1,13 @@
 //! `onlay store`: directories of extension images that any web server can show.
 
 mod change;
+mod export;
+mod key;
+mod keys;
 mod list;
 mod publish;
+mod serve;
+mod sign;
 mod verify;
 
 use std::process::ExitCode;
@@ -16,7 +21,8 @@ use super::report::Error;
 ///
 /// A store has images as NAME_VERSION_ARCHITECTURE.raw, their digests in
 /// SHA256SUMS, and an index by which a client chooses. systemd-sysupdate and
-/// importctl read it, too. No root is needed.
+/// importctl read it, too. Both lists are signed (OpenPGP), if the store has a
+/// key. No root is needed.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -29,8 +35,12 @@ enum Verb {
     Add(change::AddArguments),
     Remove(change::RemoveArguments),
     Prune(change::PruneArguments),
+    Sign(sign::Arguments),
+    Key(key::Arguments),
     List(list::Arguments),
     Verify(verify::Arguments),
+    Export(export::Arguments),
+    Serve(serve::Arguments),
     Publish(publish::Arguments),
 }
 
@@ -40,8 +50,12 @@ pub(super) fn run(_place: &Place, arguments: &Arguments) -> Result<ExitCode, Err
         Verb::Add(arguments) => change::add(arguments),
         Verb::Remove(arguments) => change::remove(arguments),
         Verb::Prune(arguments) => change::prune(arguments),
+        Verb::Sign(arguments) => sign::run(arguments),
+        Verb::Key(arguments) => key::run(arguments),
         Verb::List(arguments) => list::run(arguments),
         Verb::Verify(arguments) => verify::run(arguments),
+        Verb::Export(arguments) => export::run(arguments),
+        Verb::Serve(arguments) => serve::run(arguments),
         Verb::Publish(arguments) => publish::run(arguments),
     }
 }

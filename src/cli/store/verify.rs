@@ -1,7 +1,9 @@
 //! `onlay store verify`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::{Args, ValueHint};
 use serde::Serialize;
@@ -9,18 +11,26 @@ use serde::Serialize;
 use crate::cli::output;
 use crate::cli::report::Error;
 use crate::event::counted;
-use crate::store::{Report, verify};
+use crate::store::openpgp::{Certificates, SignError};
+use crate::store::{self, Checked, Report, verify};
+use crate::sys::Context;
 
 /// Look whether a store is what it says, also one that others made
 ///
 /// All files are read: their digests, whether images can be looked into and
-/// would be merged, and whether the index says of them what they are. Exit
-/// status 1 where something is wrong.
+/// would be merged, and whether the index says of them what they are; whether
+/// the lists are signed, by whom, and whether they are still to be believed. A
+/// directory of such stores is looked at as well. Without --key, signatures are
+/// checked by the keys in the store itself. Exit status 1 where something is
+/// wrong.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The store
     #[arg(value_name = "STORE", value_hint = ValueHint::DirPath)]
     store: PathBuf,
+    /// Keys of whom is trusted; one of them must have signed
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    key: Vec<PathBuf>,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -32,26 +42,86 @@ struct Verified {
     images: usize,
     bytes: u64,
     has_index: bool,
+    signatures: Vec<Signature>,
+    best_before: Option<String>,
     flaws: Vec<String>,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
-    let Report { images, bytes, has_index, flaws } = verify(&arguments.store)?;
-    let flaws: Vec<String> = flaws.iter().map(ToString::to_string).collect();
-    let verified = Verified { images, bytes, has_index, flaws };
-    if arguments.json {
-        output::print_json(&verified)?;
-    } else {
-        let mut text: String = verified.flaws.iter().map(|flaw| output::visible(flaw) + "\n").collect();
-        if verified.flaws.is_empty() {
-            let index = if has_index { "" } else { "; it has no index" };
-            text = format!(
-                "{}, {}: all is as it is listed{index}\n",
-                counted(images as u64, "image"),
-                output::size(bytes)
-            );
+/// A signature.
+#[derive(Debug, Serialize)]
+struct Signature {
+    file: String,
+    /// The fingerprint of the key, where the signature is good.
+    by: Option<String>,
+    /// Why it does not count.
+    problem: Option<String>,
+}
+
+impl Signature {
+    fn of(checked: &Checked) -> Signature {
+        Signature {
+            file: checked.file.clone(),
+            by: checked.verdict.as_ref().ok().map(ToString::to_string),
+            problem: checked.verdict.as_ref().err().map(ToString::to_string),
         }
-        output::print(&text)?;
     }
-    Ok(if verified.flaws.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
+    let keys = read_keys(&arguments.key)?;
+    let report = verify(&arguments.store, keys.as_ref(), SystemTime::now())?;
+    let is_good = report.flaws.is_empty();
+    if arguments.json {
+        output::print_json(&Verified {
+            images: report.images,
+            bytes: report.bytes,
+            has_index: report.has_index,
+            signatures: report.signatures.iter().map(Signature::of).collect(),
+            best_before: report.best_before,
+            flaws: report.flaws.iter().map(ToString::to_string).collect(),
+        })?;
+    } else {
+        output::print(&in_words(&report, keys.is_some()))?;
+    }
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn read_keys(files: &[PathBuf]) -> Result<Option<Certificates>, Error> {
+    let mut all = Certificates::default();
+    for path in files {
+        let bytes = std::fs::read(path).context("read", path)?;
+        let bad = |source: SignError| store::Error::Key { path: path.clone(), source };
+        all.extend(Certificates::parse(&bytes).map_err(SignError::from).map_err(bad)?);
+    }
+    Ok((!files.is_empty()).then_some(all))
+}
+
+fn in_words(report: &Report, is_given: bool) -> String {
+    let mut text: String =
+        report.flaws.iter().map(|flaw| output::visible(&flaw.to_string()) + "\n").collect();
+    if report.flaws.is_empty() {
+        let index = if report.has_index { "" } else { "; it has no index" };
+        let (images, size) = (counted(report.images as u64, "image"), output::size(report.bytes));
+        text = format!("{images}, {size}: all is as it is listed{index}\n");
+    }
+    text + &signed_by(report, is_given)
+}
+
+/// Who has signed, in a line.
+fn signed_by(report: &Report, is_given: bool) -> String {
+    let by: BTreeSet<String> = report
+        .signatures
+        .iter()
+        .filter_map(|checked| Some(checked.verdict.as_ref().ok()?.to_string()))
+        .collect();
+    let by = by.into_iter().collect::<Vec<_>>().join(" and ");
+    let until = report.best_before.as_ref().map(|day| format!("; best before {}", output::visible(day)));
+    let who = match (report.signatures.is_empty(), by.is_empty()) {
+        (true, _) => "it is not signed".to_owned(),
+        (false, true) if report.has_keys => return String::new(),
+        (false, true) => "it is signed, and without a key (--key) nobody knows by whom".to_owned(),
+        (false, false) if is_given => format!("signed by {by}"),
+        (false, false) => format!("signed by {by}, by its own word: compare that with what you know"),
+    };
+    format!("{who}{}\n", until.unwrap_or_default())
 }

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use pgp::packet::{PublicKey, PublicSubkey, Signature, SignatureType, UserId};
-use pgp::types::{KeyDetails, Tag};
+use pgp::types::{KeyDetails, PublicParams, Tag};
 
 use super::armour::{self, Kind};
 use super::error::{BadKey, Refusal, Unfit};
@@ -32,6 +32,33 @@ pub(super) struct Certificate {
 pub(super) struct Subkey {
     pub(super) key: PublicSubkey,
     signatures: Vec<Signature>,
+}
+
+/// A public key of a certificate.
+#[derive(Debug)]
+pub(super) enum Component {
+    Primary(PublicKey),
+    Subkey(PublicSubkey),
+}
+
+impl Component {
+    pub(super) fn details(&self) -> &dyn KeyDetails {
+        match self {
+            Component::Primary(key) => key,
+            Component::Subkey(key) => key,
+        }
+    }
+
+    pub(super) fn params(&self) -> &PublicParams {
+        self.details().public_params()
+    }
+
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        match self {
+            Component::Primary(key) => Fingerprint::of(key),
+            Component::Subkey(key) => Fingerprint::of(key),
+        }
+    }
 }
 
 /// Whose signatures come next in a stream of packets.
@@ -76,6 +103,19 @@ impl Certificates {
         self.0.iter().map(Certificate::fingerprint).collect()
     }
 
+    /// The first name of each, as its owner writes it.
+    pub fn users(&self) -> Vec<String> {
+        let first = |one: &Certificate| {
+            one.users.first().map(|(user, _)| String::from_utf8_lossy(user.id()).into_owned())
+        };
+        self.0.iter().map(|one| first(one).unwrap_or_default()).collect()
+    }
+
+    /// Until when each may be used: why it may not any more, or when it ends.
+    pub fn ends(&self, now: SystemTime) -> Vec<Result<Option<SystemTime>, Refusal>> {
+        self.0.iter().map(|one| one.judge_primary(now).map(|_| one.end(now))).collect()
+    }
+
     /// Those of them whose primary key has one of these fingerprints.
     #[must_use]
     pub fn only(&self, wanted: &[Fingerprint]) -> Certificates {
@@ -83,16 +123,15 @@ impl Certificates {
         Certificates(self.0.iter().filter(is_wanted).cloned().collect())
     }
 
-    /// The fingerprint of the key of one certificate that may sign files at a moment: the newest subkey that may, or the primary
-    /// key.
-    pub(super) fn signing_key(&self, now: SystemTime) -> Result<Fingerprint, Refusal> {
+    /// The key of one certificate that signs files at a moment: the newest subkey that may, or the primary key.
+    pub(super) fn signing_component(&self, now: SystemTime) -> Result<Component, Refusal> {
         let certificate = self.0.first().ok_or(Refusal::Unreadable)?;
         let may_sign = certificate.judge_primary(now)?;
         let subkeys =
             certificate.subkeys.iter().filter(|subkey| certificate.judge_subkey(subkey, now).is_ok());
         match subkeys.max_by_key(|subkey| subkey.key.created_at()) {
-            Some(subkey) => Ok(Fingerprint::of(&subkey.key)),
-            None if may_sign => Ok(certificate.fingerprint()),
+            Some(subkey) => Ok(Component::Subkey(subkey.key.clone())),
+            None if may_sign => Ok(Component::Primary(certificate.primary.clone())),
             None => Err(Refusal::Unfit { by: certificate.fingerprint(), why: Unfit::Purpose }),
         }
     }
@@ -218,6 +257,11 @@ impl Certificate {
             // Who does not say what a key is for lets it do all.
             _ => Ok(own.iter().find_map(|signature| policy::purpose(signature)).unwrap_or(true)),
         }
+    }
+
+    fn end(&self, now: SystemTime) -> Option<SystemTime> {
+        let lasts = self.own_signatures(now).first()?.key_expiration_time();
+        policy::end_of(self.primary.created_at(), lasts)
     }
 
     /// What the primary key signed of itself that counts, the newest first.

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::Fingerprint;
+use crate::sys::IoError;
 
 /// Why bytes are no certificate to check signatures with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -148,6 +149,9 @@ pub enum SignError {
     /// Its certificate cannot be used.
     #[error(transparent)]
     Key(#[from] BadKey),
+    /// A file could not be read, or a terminal.
+    #[error(transparent)]
+    Io(#[from] IoError),
     /// It must not sign any more.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -157,6 +161,15 @@ pub enum SignError {
     /// The kernel has no random bytes.
     #[error("there are no random bytes")]
     NoRandom,
+    /// No agent has the secret key.
+    #[error("it is a public key, and no gpg-agent that answers has its secret key")]
+    NotHeld,
+    /// An agent refused.
+    #[error("gpg-agent did not sign: {0}")]
+    Agent(String),
+    /// An agent said what is no answer.
+    #[error("gpg-agent answers what is no answer")]
+    AgentNonsense,
     /// The cryptography failed.
     #[error("it cannot be used")]
     Failed(#[source] Box<pgp::errors::Error>),

@@ -5,6 +5,7 @@
 //! algorithms that are wanted, and does the cryptography. What a certificate allows is decided here: nothing counts that its
 //! primary key did not sign.
 
+mod agent;
 mod armour;
 mod certificate;
 mod error;
@@ -16,11 +17,12 @@ mod signer;
 mod tag;
 mod verify;
 
+pub use agent::{AgentKey, sockets};
 pub use certificate::Certificates;
 pub use error::{BadKey, Refusal, SignError, Unfit};
 pub use fingerprint::Fingerprint;
 pub use secret::{Made, NewKey, SecretKey, is_secret};
-pub use signer::{Signer, armoured};
+pub use signer::{Signer, armoured, armoured_signature};
 
 #[cfg(test)]
 mod tests;

@@ -133,6 +133,13 @@ pub fn is_secret(bytes: &[u8]) -> bool {
 }
 
 impl SecretKey {
+    /// The certificate of a secret key in a file, which need not be unlocked for that.
+    pub fn certificate_in(bytes: &[u8]) -> Result<Vec<u8>, SignError> {
+        let opened = armour::open(bytes, Kind::PrivateKey).ok_or(SignError::NoSecret)?;
+        let packets = packets::split(&opened).ok_or(SignError::NoSecret)?;
+        Parts::of(&packets).map(|parts| parts.certificate)
+    }
+
     /// Reads a secret key of a file, binary or in armour. `passphrase` is asked for one if it needs one.
     pub fn parse(
         bytes: &[u8],
@@ -144,7 +151,7 @@ impl SecretKey {
         let Parts { certificate, keys } = Parts::of(&packets)?;
         let certificates = Certificates::parse(&certificate)?;
         let [fingerprint] = &certificates.fingerprints()[..] else { return Err(SignError::Several) };
-        let wanted = certificates.signing_key(now)?;
+        let wanted = certificates.signing_component(now)?.fingerprint();
         let part = keys.into_iter().find(|part| part.fingerprint() == wanted).ok_or(SignError::NoSecret)?;
         let passphrase =
             if part.is_locked() { Password::from(&passphrase()?[..]) } else { Password::empty() };

@@ -23,8 +23,13 @@ pub trait Signer: std::fmt::Debug {
 
     /// The same in armour.
     fn sign_armoured(&self, data: &[u8], now: SystemTime) -> Result<String, SignError> {
-        Ok(armour::close(&self.sign(data, now)?, Kind::Signature))
+        self.sign(data, now).map(|signature| armoured_signature(&signature))
     }
+}
+
+/// A signature in armour.
+pub fn armoured_signature(signature: &[u8]) -> String {
+    armour::close(signature, Kind::Signature)
 }
 
 /// A certificate in armour.

@@ -10,6 +10,7 @@ use super::Error;
 use crate::package::Identity;
 use crate::store::directory::{LARGEST_INDEX, digest_of, read_index};
 use crate::store::index::{INDEX, Index};
+use crate::store::signing::{KEYRING, KEYS};
 use crate::store::sums::{SUMS, Sums};
 use crate::sys::{Context, Root};
 
@@ -64,14 +65,16 @@ impl Contents {
         Ok(contents)
     }
 
-    /// The index, the list of digests, and signatures of that: its name with something behind it. A signature comes before what it
+    /// The certificates of who signs it, the index, the list of digests, and signatures of that: its name with something behind it. A signature comes before what it
     /// is of: clients fetch the list first, and find the signature that goes with it or will in a moment.
     fn list_names(&self) -> Result<Vec<String>, Error> {
         let names = self.dir.entries()?.into_iter().filter_map(|entry| entry.name.into_string().ok());
         let mut signatures: Vec<String> =
             names.filter(|name| name.strip_prefix(SUMS).is_some_and(|rest| rest.starts_with('.'))).collect();
         signatures.sort();
-        Ok([INDEX.to_owned()].into_iter().chain(signatures).chain([SUMS.to_owned()]).collect())
+        let keys = [KEYS, KEYRING].into_iter().filter(|name| self.dir.exists(name));
+        let first = keys.chain([INDEX]).map(str::to_owned);
+        Ok(first.chain(signatures).chain([SUMS.to_owned()]).collect())
     }
 
     fn add_list(&mut self, file: String) -> Result<(), Error> {

@@ -465,11 +465,11 @@ of_a_snapshot() {
     rm -r /.snapshots
 }
 
-# with_kills ARGUMENTS…: killed at each call that changes something, one after the other, until it gets through; `whole` looks
-# each time.
+# with_kills CALLS ARGUMENTS…: killed at each of these calls, one after the other, until it gets through; `whole` looks each time.
 with_kills() {
-    local call number
-    for call in renameat linkat symlinkat unlinkat pwrite64; do
+    local calls=$1 call number
+    shift
+    for call in $calls; do
         for number in 1 2 3 4 5 6 7 8 9 10 11 12; do
             prepare
             tell timeout 20 strace -f --seccomp-bpf -qq -o /dev/null -e "trace=$call" -e "inject=$call:signal=KILL:when=$number" onlay "$@"
@@ -495,16 +495,16 @@ killed() {
         test ! -L /etc/onlay/extensions/three.raw || test -e $images/three_1_any.raw
         test "$(one)" = 'one 2'
     }
-    with_kills ext add --no-refresh three
+    with_kills 'renameat linkat symlinkat pwrite64' ext add --no-refresh three
     prepare
     # Updating and going back: one version or the other.
     prepare() { onlay -q ext unpin one; onlay -q ext add --no-refresh one=1; rm -f $images/one_2_any.raw; }
     whole() { test -e "$(readlink /etc/onlay/extensions/one.raw)"; cmp "$(readlink /etc/onlay/extensions/one.raw)" "/results/images/$(basename "$(readlink /etc/onlay/extensions/one.raw)")"; }
-    with_kills ext update --no-refresh
+    with_kills 'renameat unlinkat pwrite64' ext update --no-refresh
     prepare() { onlay -q ext unpin one; onlay -q ext add --no-refresh one=2; }
     # Who went back has it pinned: no update brings it forward.
     whole() { test "$(readlink /etc/onlay/extensions/one.raw)" != $images/one_1_any.raw || test -e /etc/onlay/pins/one; }
-    with_kills ext rollback --no-refresh one
+    with_kills 'renameat symlinkat' ext rollback --no-refresh one
     onlay ext unpin one
     onlay ext update
     test "$(one)" = 'one 2'

@@ -261,6 +261,11 @@ other_ways() {
     directory plain
     onlay ext refresh
     inside --temp -- 'echo x >/usr/bin/x; grep plain /usr/bin/plain; echo y >/usr/bin/plain; grep y /usr/bin/plain'
+    # What keeps services from being started is there, and no change.
+    refuse test -e /usr/sbin/policy-rc.d
+    inside one -- '/usr/sbin/policy-rc.d || test $? = 101'
+    onlay diff one >/results/listed
+    refuse lists policy-rc
     inside --isolate one -- 'grep one /usr/bin/first; grep plain /usr/bin/plain; echo isolated >/usr/bin/isolated'
     inside one -- 'grep isolated /usr/bin/isolated'
     grep plain /usr/bin/plain
