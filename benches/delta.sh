@@ -31,16 +31,23 @@ is_base() {
 }
 
 recurse='--recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances'
+names=()
 # shellcheck disable=SC2086
 for name in $(apt-cache depends $recurse "$package" | grep '^[a-z]' | sort -u); do
-    is_base "$name" && continue
-    versions=$(apt-cache madison "$name" | awk '!/Sources/ { print $3 }' | sort -Vu)
-    [[ $versions ]] || continue
-    (cd "$place/new" && apt-get -q download "$name" >/dev/null 2>&1)
-    older=$(tail -n 2 <<<"$versions" | head -n 1)
-    [[ " $same " == *" $name "* ]] && older=$(tail -n 1 <<<"$versions")
-    (cd "$place/old" && apt-get -q download "$name=$older" >/dev/null 2>&1)
+    is_base "$name" || names+=("$name")
 done
+known=$(apt-cache madison "${names[@]}" | awk -F '|' '!/Sources/ { gsub(/ /, ""); print }' | sort -u)
+old=() new=()
+for name in "${names[@]}"; do
+    versions=$(awk -F '|' -v name="$name" '$1 == name { print $2 }' <<<"$known" | sort -Vu)
+    [[ $versions ]] || continue
+    newest=$(tail -n 1 <<<"$versions")
+    older=$(tail -n 2 <<<"$versions" | head -n 1)
+    [[ " $same " == *" $name "* ]] && older=$newest
+    new+=("$name=$newest") old+=("$name=$older")
+done
+(cd "$place/new" && apt-get -q download "${new[@]}" >/dev/null 2>&1)
+(cd "$place/old" && apt-get -q download "${old[@]}" >/dev/null 2>&1)
 diff <(ls "$place/old") <(ls "$place/new") | grep '^[<>]' || true
 
 # build NAME OPTION…: both versions
