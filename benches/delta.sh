@@ -17,8 +17,9 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 onlay=$(ls "$top"/target/*/release/onlay "$top"/target/release/onlay 2>/dev/null | head -n 1)
 place=$(mktemp -d /var/tmp/onlay-bench.XXXXXX)
 trap 'rm -rf "$place"' EXIT
-mkdir "$place/old" "$place/new" "$place/root" "$place/root/usr" "$place/root/usr/lib"
+mkdir -p "$place/old" "$place/new" "$place/root/usr/lib" "$place/root/var/lib/dpkg/info"
 echo ID=debian >"$place/root/usr/lib/os-release"
+touch "$place/root/var/lib/dpkg/status"
 
 is_base() {
     local pattern
