@@ -20,7 +20,8 @@ pub(super) fn print(text: &str) -> Result<(), Error> {
 /// Whether nothing is to be said but errors; set once, when it is known.
 static QUIET: OnceLock<bool> = OnceLock::new();
 
-fn is_quiet() -> bool {
+/// Whether nothing is to be said but errors.
+pub(super) fn is_quiet() -> bool {
     QUIET.get().is_some_and(|quiet| *quiet)
 }
 

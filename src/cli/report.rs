@@ -9,6 +9,7 @@ use crate::event::counted;
 use crate::extension::finding::{Fault, Weight};
 use crate::extension::fit::Fitness;
 use crate::extension::{activate, build};
+use crate::store::client;
 use crate::sys::{IoError, MountError, with_causes};
 use crate::{
     extension, hooks, image, live, overlay, pkgdb, resolve, shell,
@@ -60,6 +61,12 @@ pub(super) enum Error {
     Image(#[from] image::Error),
     #[error(transparent)]
     Store(#[from] store::Error),
+    #[error(transparent)]
+    Client(#[from] client::Error),
+    #[error("no store can be used")]
+    NoStore,
+    #[error("no store has '{0}'")]
+    NotInStores(String),
     #[error(transparent)]
     Publish(#[from] publish::Error),
     #[error("overlay '{0}' lives in RAM and cannot be looked into from outside")]
@@ -147,6 +154,8 @@ fn hint(error: &Error) -> Option<String> {
         Error::Io(error) | Error::Extension(extension::Error::Io(error)) => io_hint(error),
         Error::Store(error) | Error::Publish(publish::Error::Store(error)) => store_hint(error),
         Error::Publish(error) => publish_hint(error),
+        Error::Client(error) => client_hint(error),
+        Error::NotInStores(_) => Some(format!("'{onlay} ext search' lists what they have")),
         Error::InRam(name) => Some(format!("'{onlay} shell {name}' joins it while it runs")),
         Error::Packages(error) => packages_hint(error),
         Error::NotEmpty(_) => Some("give a directory that is not there yet".into()),
@@ -162,6 +171,7 @@ fn hint(error: &Error) -> Option<String> {
         Error::Build(error) => build_hint(error),
         Error::Activate(error) => activate_hint(error),
         Error::Some { .. }
+        | Error::NoStore
         | Error::Words(_)
         | Error::HasAll { .. }
         | Error::Key { .. }
@@ -214,6 +224,35 @@ fn store_hint(error: &store::Error) -> Option<String> {
             Some("give it the name back that it was built with; or build it anew with --version".into())
         }
         store::Error::Io(error) => io_hint(error),
+        _ => None,
+    }
+}
+
+fn client_hint(error: &client::Error) -> Option<String> {
+    use client::{Error as E, Nothing, StoreError as S};
+    let onlay = program();
+    match error {
+        E::NoStores(_) => {
+            Some("name one there: [store.NAME], its url and its keys; onlay.toml(5) says more".into())
+        }
+        E::Nothing { name, nothing } => Some(match **nothing {
+            Nothing::Unfit { .. } => format!(
+                "'{onlay} ext info {name}' says it of all versions; --unfit adds the newest all the same"
+            ),
+            _ => format!("'{onlay} ext search' lists what they have"),
+        }),
+        E::Store { problem, .. } => match **problem {
+            S::Key { .. } => {
+                Some("put the certificate of whoever signs it into /etc/onlay/keys, as NAME.asc".into())
+            }
+            S::Older { .. } => Some(
+                "somebody may show you an old copy of it; where it was made anew, configure it by another name"
+                    .into(),
+            ),
+            _ => None,
+        },
+        E::Activate(error) => activate_hint(error),
+        E::Io(error) | E::Extension(extension::Error::Io(error)) => io_hint(error),
         _ => None,
     }
 }
@@ -271,6 +310,12 @@ fn activate_hint(error: &activate::Error) -> Option<String> {
         E::NotRoot => Some("try again with sudo".into()),
         E::NoSuch(_) | E::NoSuchVersion { .. } => Some(format!("'{onlay} ext list' shows those there are")),
         E::OtherContent { .. } => Some("build it with a version of its own".into()),
+        E::NothingBefore { name, .. } => {
+            Some(format!("'{onlay} ext add {name}=VERSION' brings another one from a store"))
+        }
+        E::NotEnabled(name) => Some(format!(
+            "'{onlay} ext enable {name}' enables one that is here, '{onlay} ext add {name}' brings one"
+        )),
         E::NoSystemd | E::Tool(tool::Error::Missing { program: "systemd-sysext" }) => {
             Some("it comes with systemd; on some hosts in the package 'systemd-container'".into())
         }

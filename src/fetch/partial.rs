@@ -6,7 +6,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
-use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, unlinkat};
+use rustix::fs::{AtFlags, FallocateFlags, unlinkat};
 use rustix::io::Errno;
 
 use super::source::Validator;
@@ -25,7 +25,6 @@ pub struct Partial {
     digest: Identity,
     file: File,
     length: u64,
-    _lock: Lock,
 }
 
 impl Partial {
@@ -33,13 +32,9 @@ impl Partial {
     pub fn open(dir: &Root, digest: Identity) -> Result<Partial, IoError> {
         let name = format!(".{digest}{PART}");
         // The file itself is what is locked: whoever waits for one that is complete in the end begins another one.
-        let lock = Lock::exclusive(dir, &name)?;
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::openat(dir, &name, flags, Mode::empty())
-            .map(File::from)
-            .context("open", dir.join(&name))?;
+        let file = Lock::exclusive(dir, &name)?.into_file();
         let length = file.metadata().context("examine", dir.join(&name))?.len();
-        Ok(Partial { dir: dir.try_clone()?, digest, file, length, _lock: lock })
+        Ok(Partial { dir: dir.try_clone()?, digest, file, length })
     }
 
     /// The file.
@@ -63,7 +58,7 @@ impl Partial {
         remove(&self.dir, &self.name(FROM))
     }
 
-    /// A complete one as a new file that is to get this name.
+    /// A complete one as a new file that is to get this name. It stays locked until it has it.
     pub fn into_new_file(self, name: &OsStr) -> Result<NewFile, IoError> {
         remove(&self.dir, &self.name(FROM))?;
         let aside = self.name(PART);
@@ -103,7 +98,7 @@ impl Partial {
     }
 
     /// How many bytes came so far.
-    pub(super) fn length(&self) -> u64 {
+    pub fn length(&self) -> u64 {
         self.length
     }
 
@@ -137,13 +132,13 @@ impl Partial {
     }
 
     /// Takes the file as somebody else has filled it.
-    pub(super) fn filled(&mut self) -> Result<(), IoError> {
+    pub fn filled(&mut self) -> Result<(), IoError> {
         self.length = self.file.metadata().context("examine", self.path())?.len();
         Ok(())
     }
 
     /// Begins again.
-    pub(super) fn restart(&mut self) -> Result<(), IoError> {
+    pub fn restart(&mut self) -> Result<(), IoError> {
         remove(&self.dir, &self.name(FROM))?;
         self.file.set_len(0).context("shorten", self.path())?;
         self.length = 0;

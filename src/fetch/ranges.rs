@@ -36,15 +36,35 @@ const PIECE: usize = 128 << 10;
 
 impl RangeSource for Source {
     fn read(&mut self, file: &str, ranges: &[Range<u64>], sink: &mut Sink<'_>) -> Result<(), Error> {
+        self.read_ranges(file, ranges, sink)
+    }
+
+    fn whole(&mut self, file: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        self.read_whole(file, limit)
+    }
+}
+
+/// Nothing of a source changes with what is read of it.
+impl RangeSource for &Source {
+    fn read(&mut self, file: &str, ranges: &[Range<u64>], sink: &mut Sink<'_>) -> Result<(), Error> {
+        self.read_ranges(file, ranges, sink)
+    }
+
+    fn whole(&mut self, file: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        self.read_whole(file, limit)
+    }
+}
+
+impl Source {
+    fn read_ranges(&self, file: &str, ranges: &[Range<u64>], sink: &mut Sink<'_>) -> Result<(), Error> {
         let wanted = ranges.iter().filter(|range| !range.is_empty()).cloned().collect();
         let mut sieve = Sieve { wanted, got: Vec::new(), sink };
-        let source = &*self;
-        source.each(&|| 0, &mut |address| {
+        self.each(&|| 0, &mut |address| {
             let address = address.join(file);
             sieve.settle();
             match &address {
                 Address::Path(path) => read_path(path, &mut sieve)?,
-                Address::Web(web) => source.read_parts(web, &mut sieve)?,
+                Address::Web(web) => self.read_parts(web, &mut sieve)?,
             }
             sieve.settle();
             if sieve.wanted.is_empty() {
@@ -54,15 +74,13 @@ impl RangeSource for Source {
         })
     }
 
-    fn whole(&mut self, file: &str, limit: u64) -> Result<Vec<u8>, Error> {
-        match Source::read(self, file, limit, None)? {
+    fn read_whole(&self, file: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        match self.read(file, limit, None)? {
             Small::Read(bytes, _) => Ok(bytes),
             Small::Unchanged => Err(Error::at(&file, Problem::NotThere)),
         }
     }
-}
 
-impl Source {
     fn read_parts(&self, web: &Web, sieve: &mut Sieve<'_, '_>) -> Result<(), Error> {
         let parts = coalesced(&sieve.wanted, MOST_REQUESTS);
         // Whether a server sends several parts at once is known when it has done so.
@@ -237,6 +255,6 @@ mod tests {
     #[test]
     fn what_came_is_not_asked_for_again() {
         assert_eq!(without(&[0..10, 20..30], vec![25..30, 2..4]), [0..2, 4..10, 20..25]);
-        assert!(without(std::slice::from_ref(&(0..10)), vec![0..5, 5..10]).is_empty());
+        assert!(without(&[0..10, 11..12], vec![0..5, 5..10, 11..12]).is_empty());
     }
 }

@@ -16,30 +16,48 @@ const WANTED: &str = "sysinit.target.wants";
 
 /// Puts a unit where a root's systemd finds it at the next boot. Says whether anything changed.
 pub fn install(root: &Root, unit: &str, text: &str) -> Result<bool, IoError> {
-    root.make_dirs(Path::new(DIRECTORY).join(WANTED), 0o755)?;
+    let is_new = put(root, unit, text)?;
+    Ok(want(root, unit, WANTED)? || is_new)
+}
+
+/// Takes a unit away. Says whether there was one.
+pub fn uninstall(root: &Root, unit: &str) -> Result<bool, IoError> {
+    remove(root, unit, WANTED)
+}
+
+/// Puts a unit where it is found, and has nobody want it. Says whether anything changed.
+pub fn put(root: &Root, unit: &str, text: &str) -> Result<bool, IoError> {
+    root.make_dirs(DIRECTORY, 0o755)?;
     let directory = root.open_dir(DIRECTORY)?;
     let is_new = directory.read(unit, 1 << 20).ok().as_deref() != Some(text.as_bytes());
     if is_new {
         replace_public(&directory, unit, 0o644, text.as_bytes())?;
     }
-    let wanted = directory.open_dir(WANTED)?;
+    Ok(is_new)
+}
+
+/// Has a target want a unit that is there, by the directory that says so (`sysinit.target.wants`). Says whether anything
+/// changed.
+pub fn want(root: &Root, unit: &str, wanted: &str) -> Result<bool, IoError> {
+    root.make_dirs(Path::new(DIRECTORY).join(wanted), 0o755)?;
+    let wanted = root.open_dir(Path::new(DIRECTORY).join(wanted))?;
     match rustix::fs::symlinkat(format!("../{unit}"), &wanted, unit) {
         Ok(()) => {}
-        Err(rustix::io::Errno::EXIST) => return Ok(is_new),
+        Err(rustix::io::Errno::EXIST) => return Ok(false),
         Err(error) => return Err(error).context("create", wanted.join(unit)),
     }
     sync_dir(&wanted)?;
     Ok(true)
 }
 
-/// Takes a unit away. Says whether there was one.
-pub fn uninstall(root: &Root, unit: &str) -> Result<bool, IoError> {
+/// Takes a unit away that is wanted there. Says whether there was one.
+pub fn remove(root: &Root, unit: &str, wanted: &str) -> Result<bool, IoError> {
     let directory = match root.open_dir(DIRECTORY) {
         Err(error) if error.is_not_found() => return Ok(false),
         other => other?,
     };
     let was = directory.lstat(unit)?.is_some();
-    if let Ok(wanted) = directory.open_dir(WANTED) {
+    if let Ok(wanted) = directory.open_dir(wanted) {
         remove_file(&wanted, unit)?;
     }
     remove_file(&directory, unit)?;

@@ -92,6 +92,20 @@ fn judge(
     Ok(matching::judge(&host, class, &release, has_os_release).map(|_| fields))
 }
 
+/// What of an entry is not so of the image, which is what is described, and has so many bytes.
+pub(super) fn lie(entry: &Entry, described: &Entry, size: u64) -> Option<&'static str> {
+    let lies = [
+        ("its size", entry.size == size),
+        ("its name", entry.name == described.name),
+        ("its version", entry.version == described.version),
+        ("its architecture", entry.architecture == described.architecture),
+        ("which hosts it is for", entry.release == described.release),
+        ("which libraries it needs", entry.needs == described.needs),
+        ("which libraries it has", entry.provides == described.provides),
+    ];
+    lies.into_iter().find_map(|(what, is_true)| (!is_true).then_some(what))
+}
+
 /// The packages that a manifest says are in an image.
 pub(super) fn packages(manifest: &Manifest) -> Vec<Package> {
     let package = |note: &PackageNote| Package { name: note.name.clone(), version: note.version.clone() };

@@ -5,6 +5,7 @@
 //! `NAME_VERSION_ARCHITECTURE.raw`, their digests in `SHA256SUMS`. What counts is `index.json`, which appears by one rename;
 //! the rest of a store is made of it, and made again where somebody was killed in between.
 
+pub mod client;
 pub mod delta;
 
 mod beside;

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::Error;
 use super::best_before::PREFIX;
 use super::delta;
-use super::describe::describe;
+use super::describe::{describe, lie};
 use super::directory::{LARGEST_INDEX, digest_of, read_index, sums_of};
 use super::index::{Entry, INDEX, Index};
 use super::name::ImageName;
@@ -317,15 +317,6 @@ fn flaw_of(opened: &File, file: &str, path: &Path, entry: Option<&Entry>) -> Opt
     };
     let entry = entry?;
     let size = opened.metadata().context("examine", path).ok()?.len();
-    let lies = [
-        ("its size", entry.size == size),
-        ("its name", entry.name == described.name),
-        ("its version", entry.version == described.version),
-        ("its architecture", entry.architecture == described.architecture),
-        ("which hosts it is for", entry.release == described.release),
-        ("which libraries it needs", entry.needs == described.needs),
-        ("which libraries it has", entry.provides == described.provides),
-    ];
-    let what = lies.into_iter().find_map(|(what, is_true)| (!is_true).then_some(what))?;
+    let what = lie(entry, &described, size)?;
     Some(Flaw::Lie { file: file.to_owned(), what })
 }

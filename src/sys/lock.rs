@@ -1,5 +1,6 @@
 //! Advisory locks (flock(2)) on files.
 
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
@@ -46,6 +47,11 @@ impl Lock {
     /// Gives the lock up for all who inherited it. (Dropping only closes our copy.)
     pub fn release(self) -> Result<(), IoError> {
         flock(&self.fd, FlockOperation::Unlock).context("give up", "a lock").map(|_| ())
+    }
+
+    /// The locked file itself, for reading and writing. It stays locked for as long as it is open.
+    pub fn into_file(self) -> File {
+        File::from(self.fd)
     }
 
     fn take(dir: &Root, name: &str, operation: FlockOperation) -> Result<Option<Lock>, IoError> {

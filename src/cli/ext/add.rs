@@ -6,23 +6,26 @@ use std::process::ExitCode;
 use clap::{Args, ValueHint};
 use serde::Serialize;
 
-use super::{Place, Way, told};
+use super::progress::Bar;
+use super::{Place, Way, stores, told};
 use crate::cli::output::{self, JsonPath};
 use crate::cli::report::{Error, FAILED};
-use crate::extension::activate::{self, Added, Change, Outcome, Report, Request};
+use crate::extension::activate::{self, Added, Change, Choice, Images, Incoming, Outcome, Report, Request};
+use crate::store::client::{self, Brought, Candidate, Catalog, Chooser, bring};
 use crate::sys::Context;
 
-/// Add extensions from images, enable them, and merge them at once
+/// Add extensions from images or from stores, enable them, and merge them at once
 ///
 /// An image is copied to STATE/images, read to its end and judged before it is
 /// enabled; a newer one takes an older one's place. One that does not fit this host
 /// is not added, the others are. Where one cannot be used at all, none is.
+/// NAME is downloaded from a store: the newest version that fits, or VERSION.
 /// With --root, extensions are enabled for that root, when it is booted.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The images (squashfs, or a disk image with one), or directories, of which
-    /// images are made
-    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::AnyPath)]
+    /// Images (squashfs or erofs, or a disk image with one), or directories, of which
+    /// images are made; or names of extensions in stores
+    #[arg(value_name = "FILE|NAME[=VERSION]", required = true, value_hint = ValueHint::AnyPath)]
     files: Vec<PathBuf>,
     /// Add them, and enable none
     #[arg(long)]
@@ -45,11 +48,23 @@ impl Arguments {
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
     let Arguments { files, disabled, unfit, way } = arguments;
-    let absolute = |file: &PathBuf| std::path::absolute(file).context("find", file);
-    let files = files.iter().map(absolute).collect::<Result<Vec<_>, _>>()?;
+    let (mut paths, choices) = divided(files)?;
     let change = Change::of(&place.root, &place.state, !way.no_refresh, way.dry_run)?;
-    let request = Request { files: &files, disabled: *disabled, unfit: *unfit };
-    let (added, report) = activate::add(&change, &request)?;
+    let (mut incoming, mut would) = (Vec::new(), Vec::new());
+    if !choices.is_empty() {
+        change.check()?;
+        let config = stores::config(place)?;
+        let (catalogs, _) = stores::open(&config, place, false)?;
+        let found = choose(&change, &catalogs, &choices, *unfit)?;
+        if way.dry_run {
+            would = found.iter().map(|one| would_add(*one, &change, *disabled)).collect();
+        } else {
+            incoming = bring_all(&change, &found, &mut paths)?;
+        }
+    }
+    let request = Request { files: &paths, disabled: *disabled, unfit: *unfit, others_all_the_same: false };
+    let (mut added, report) = activate::add(&change, &request, incoming)?;
+    added.extend(would);
     if way.json {
         told::as_json(&added.iter().map(Row::of).collect::<Vec<_>>(), report.as_ref(), None)?;
     } else {
@@ -63,6 +78,74 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         told::later(&change.host, way, report.as_ref());
     }
     Ok(if is_unfit || is_held { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}
+
+/// Paths, and extensions in stores: what has a slash, or is there, is a path.
+fn divided(words: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<Choice>), Error> {
+    let (mut paths, mut choices) = (Vec::new(), Vec::new());
+    for word in words {
+        let choice = word.to_str().and_then(|word| word.parse::<Choice>().ok());
+        match choice.filter(|choice| choice.name.strip_suffix(".raw").is_none()) {
+            Some(choice) if std::fs::symlink_metadata(word).is_err() => choices.push(choice),
+            _ => paths.push(std::path::absolute(word).context("find", word)?),
+        }
+    }
+    Ok((paths, choices))
+}
+
+/// Chooses what is to come; all of it, or nothing.
+fn choose<'c>(
+    change: &Change<'_>,
+    catalogs: &'c [Catalog<'c>],
+    choices: &[Choice],
+    unfit: bool,
+) -> Result<Vec<Candidate<'c>>, client::Error> {
+    let is_wanted = |name: &str| choices.iter().any(|choice| choice.name == name);
+    // What they need may be in what comes with them.
+    let beside = catalogs.iter().flat_map(|catalog| &catalog.entries).filter(|entry| is_wanted(&entry.name));
+    let beside = if choices.len() > 1 { beside.cloned().collect() } else { Vec::new() };
+    Chooser::with(&change.host, beside, |chooser| {
+        let chosen = choices.iter().map(|Choice { name, version }| {
+            let found = chooser.choose(catalogs, name, version.as_deref(), unfit)?;
+            found.map_err(|nothing| client::Error::Nothing { name: name.clone(), nothing: Box::new(nothing) })
+        });
+        chosen.collect()
+    })
+}
+
+/// What would come of an image that would be downloaded.
+fn would_add(Candidate { catalog, entry }: Candidate<'_>, change: &Change<'_>, disabled: bool) -> Added {
+    let size = if catalog.is_told { format!(", {}", output::size(entry.size)) } else { String::new() };
+    let (name, version, store) = (&entry.name, &entry.version, &catalog.store.name);
+    output::say(&format!("onlay: '{name}' {version} of store '{store}'{size} would be downloaded"));
+    Added {
+        source: PathBuf::from(&entry.file),
+        name: name.clone(),
+        version: version.clone(),
+        path: Images::place(change.state).join(&entry.file),
+        outcome: Outcome::Added,
+        is_enabled: !disabled,
+        replaces: None,
+        why: None,
+    }
+}
+
+/// Has all come that was chosen. What is here already is a path.
+fn bring_all(
+    change: &Change<'_>,
+    found: &[Candidate<'_>],
+    paths: &mut Vec<PathBuf>,
+) -> Result<Vec<Incoming>, Error> {
+    let images = Images::make(change.state)?;
+    let mut incoming = Vec::new();
+    for candidate in found {
+        let mut bar = Bar::new();
+        match bring(*candidate, &images, &mut |progress| bar.show(progress))? {
+            Brought::Stored(path) => paths.push(path),
+            Brought::Incoming(image) => incoming.push(image),
+        }
+    }
+    Ok(incoming)
 }
 
 /// One image, as `--json` shows it.
@@ -126,6 +209,9 @@ fn in_words(added: &Added, arguments: &Arguments) -> String {
             format!(
                 "'{name}' {version} {would}not added, since it does not fit: {why} (--unfit adds it all the same)"
             )
+        }
+        (Outcome::Unusable, why) => {
+            format!("'{name}' {version} cannot be used: {}", why.as_deref().unwrap_or_default())
         }
         (Outcome::Added, None) => format!("'{name}' {version} {would}added{enabled}{back}"),
         (Outcome::Added, Some(why)) => {

@@ -23,6 +23,13 @@ pub(super) struct Enable {
     way: Way,
 }
 
+impl Enable {
+    /// One version of one extension.
+    pub(super) fn of(choice: Choice, way: &Way) -> Enable {
+        Enable { extensions: vec![choice], unfit: false, way: way.clone() }
+    }
+}
+
 /// Disable extensions; their images stay
 #[derive(Debug, Args)]
 pub(super) struct Disable {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::Place;
+use super::{Place, search};
 use crate::cli::output;
 use crate::cli::report::Error;
 use crate::event::counted;
@@ -19,6 +19,9 @@ const FEW: usize = 4;
 /// packages
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
+    /// List what stores have instead, as 'onlay ext search' does
+    #[arg(long)]
+    available: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -58,6 +61,9 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     }
     if let Some(name) = crate::shell::inside() {
         return Err(crate::live::Error::Inside { name }.into());
+    }
+    if arguments.available {
+        return search::all(place, arguments.json);
     }
     if arguments.names {
         let names = activate::names(&Host::open(&place.root)?, &place.state)?;

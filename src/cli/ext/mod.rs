@@ -4,11 +4,16 @@ mod add;
 mod base;
 mod check;
 mod choose;
+mod keep;
 mod list;
 mod owner;
+mod progress;
 mod refresh;
 mod refreshed;
+mod search;
+mod stores;
 mod told;
+mod update;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -38,6 +43,15 @@ enum Verb {
     Enable(choose::Enable),
     Disable(choose::Disable),
     List(list::Arguments),
+    Search(search::Search),
+    Info(search::Info),
+    Update(update::Arguments),
+    Rollback(keep::Rollback),
+    Pin(keep::Pin),
+    Unpin(keep::Unpin),
+    Clean(keep::Clean),
+    Timer(keep::Timer),
+    Stores(stores::Arguments),
     Refresh(refresh::Arguments),
     Check(check::Arguments),
     Base(base::Arguments),
@@ -45,7 +59,7 @@ enum Verb {
 }
 
 /// How a change of what is enabled is made.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct Way {
     /// Leave what is merged as it is; 'onlay ext refresh', or the next boot,
     /// merges what is enabled
@@ -66,6 +80,15 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         Verb::Enable(arguments) => choose::enable(place, arguments),
         Verb::Disable(arguments) => choose::disable(place, arguments),
         Verb::List(arguments) => list::run(place, arguments),
+        Verb::Search(arguments) => search::search(place, arguments),
+        Verb::Info(arguments) => search::info(place, arguments),
+        Verb::Update(arguments) => update::run(place, arguments),
+        Verb::Rollback(arguments) => keep::rollback(place, arguments),
+        Verb::Pin(arguments) => keep::pin(place, arguments),
+        Verb::Unpin(arguments) => keep::unpin(place, arguments),
+        Verb::Clean(arguments) => keep::clean(place, arguments),
+        Verb::Timer(arguments) => keep::set(place, arguments),
+        Verb::Stores(arguments) => stores::run(place, arguments),
         Verb::Refresh(arguments) => refresh::run(place, arguments),
         Verb::Check(arguments) => check::run(place, arguments),
         Verb::Owner(arguments) => owner::run(place, arguments),

@@ -1,5 +1,7 @@
-//! Adding images: each is copied (of a directory one is made), read to its end and judged before it gets its name.
+//! Adding images: each is copied (of a directory one is made, and what was downloaded is taken as it is), read to its end and
+//! judged before it gets its name.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -8,9 +10,10 @@ use super::identity::Identity;
 use super::images::{Images, open_to_read};
 use super::report::Report;
 use super::squash::squash;
-use super::survey::{New, version_of};
+use super::survey::New;
 use super::{Error, enabled, sound, users};
 use crate::extension::ImageFiles;
+use crate::fetch::Partial;
 use crate::package::digest::Algorithm;
 use crate::sys::{Context, NewFile, Root, copy_content_to_sync, with_causes};
 
@@ -23,6 +26,21 @@ pub struct Request<'a> {
     pub disabled: bool,
     /// Also take those that do not fit now. They are held back until they do.
     pub unfit: bool,
+    /// Take the others where one that was downloaded cannot be used.
+    pub others_all_the_same: bool,
+}
+
+/// An image that was downloaded. It goes where it is not taken.
+#[derive(Debug)]
+pub struct Incoming {
+    /// All of it, in the folder of images.
+    pub image: Partial,
+    /// What it is called in its store.
+    pub called: PathBuf,
+    /// The extension that it is to be of.
+    pub name: String,
+    /// The version that it is to have.
+    pub version: String,
 }
 
 /// What came of one file.
@@ -56,30 +74,78 @@ pub enum Outcome {
     Known,
     /// It does not fit, and was not taken.
     Unfit,
+    /// It cannot be used at all.
+    Unusable,
 }
 
 /// Adds images, and enables them; nothing is added where one of them cannot be used at all.
-pub fn add(change: &Change<'_>, request: &Request<'_>) -> Result<(Vec<Added>, Option<Report>), Error> {
+pub fn add(
+    change: &Change<'_>,
+    request: &Request<'_>,
+    incoming: Vec<Incoming>,
+) -> Result<(Vec<Added>, Option<Report>), Error> {
     let mut begun = change.begin()?;
     let images = if change.dry_run { Images::open(change.state)? } else { Some(Images::make(change.state)?) };
+    let mut added = Vec::new();
+    let mut taken = Vec::new();
+    for one in incoming {
+        let unusable = one.unusable(change.state);
+        match Item::take_over(change, one) {
+            Err(Error::Unusable { why, .. }) if request.others_all_the_same => {
+                added.push(Added { why: Some(why), ..unusable });
+            }
+            item => taken.push(item?),
+        }
+    }
     let mut items: Vec<Item> = Vec::new();
-    for file in request.files {
-        let item = Item::open(change, images.as_ref(), file)?;
+    let of_files = request.files.iter().map(|file| Item::open(change, images.as_ref(), file));
+    for item in taken.into_iter().map(Ok).chain(of_files) {
+        let item = item?;
         let name = item.identity.name.to_string();
         if let Some(other) = items.iter().find(|other| other.identity.name == item.identity.name) {
-            return Err(Error::Twice { name, one: other.source.clone(), other: file.clone() });
+            return Err(Error::Twice { name, one: other.source.clone(), other: item.source });
         }
         items.push(item);
     }
     let news: Vec<New<'_>> = items.iter().map(Item::as_new).collect();
     let survey = change.survey(&mut begun, &news)?;
-    let mut added = Vec::new();
     for item in items {
         let why = survey.held.iter().find(|held| held.path == item.path).map(|held| held.why.clone());
         added.push(item.take(change, images.as_ref(), request, why)?);
     }
     let report = change.finish(&begun)?;
     Ok((added, report))
+}
+
+impl Incoming {
+    /// What is told of it where it cannot be used.
+    fn unusable(&self, state: &Path) -> Added {
+        Added {
+            source: self.called.clone(),
+            name: self.name.clone(),
+            version: self.version.clone(),
+            path: Images::place(state).join(&self.called),
+            outcome: Outcome::Unusable,
+            is_enabled: false,
+            replaces: None,
+            why: None,
+        }
+    }
+
+    /// What the image is, by what is in it alone: what its store calls it must be so.
+    fn identity(&self) -> Result<Identity, Error> {
+        let unusable = |why: String| Error::Unusable { path: self.called.clone(), why };
+        let file = self.image.file();
+        let contents = ImageFiles::of(file, &self.called).map_err(|error| unusable(with_causes(&error)))?;
+        let identity = Identity::inside(&contents, file, &self.called)?;
+        if identity.name.as_str() != self.name {
+            return Err(unusable(format!(
+                "its store says that it is '{}', and it is '{}'",
+                self.name, identity.name
+            )));
+        }
+        Ok(Identity { version: self.version.clone(), ..identity })
+    }
 }
 
 /// One file on its way.
@@ -120,6 +186,33 @@ impl Item {
         }
         match sound::flaw(&item.file, source, &change.host.root) {
             Some(why) => Err(unusable(why)),
+            None => Ok(item),
+        }
+    }
+
+    /// One that was downloaded.
+    fn take_over(change: &Change<'_>, incoming: Incoming) -> Result<Item, Error> {
+        let identity = match incoming.identity() {
+            Ok(identity) => identity,
+            Err(error) => {
+                incoming.image.discard()?;
+                return Err(error);
+            }
+        };
+        let source = incoming.called;
+        let partial = incoming.image.path();
+        let file = incoming.image.file().try_clone().context("duplicate", &partial)?;
+        let copy = incoming.image.into_new_file(OsStr::new(&identity.file_name()))?;
+        let path = Images::place(change.state).join(identity.file_name());
+        let version = identity.version.clone();
+        let mut item = Item { source, identity, file, copy: Some(copy), is_known: false, version, path };
+        item.is_known = item.compare(change)?;
+        if item.is_known {
+            item.copy = None;
+            item.file = open_to_read(&item.path)?;
+        }
+        match sound::flaw(&item.file, &partial, &change.host.root) {
+            Some(why) => Err(Error::Unusable { path: item.source, why }),
             None => Ok(item),
         }
     }
@@ -165,8 +258,7 @@ impl Item {
         let was = enabled(&change.host.root)?.into_iter().find(|link| link.name == name);
         let is_enabled =
             is_taken && !request.disabled && was.as_ref().is_none_or(|link| link.image != self.path);
-        let replaces =
-            was.filter(|link| is_enabled && link.image.exists()).map(|link| version_of(&link.image));
+        let replaces = was.filter(|link| is_enabled && link.image.exists()).map(|link| link.version());
         if is_enabled && !change.dry_run {
             enabled::enable(&change.host.root, &name, &self.path)?;
         }

@@ -41,6 +41,11 @@ impl<'a> Change<'a> {
         Ok(Change { host: Host::open(root)?, state, refresh, dry_run })
     }
 
+    /// Refuses what could not be finished, before anything is made ready for it.
+    pub fn check(&self) -> Result<(), Error> {
+        self.begin().map(drop)
+    }
+
     /// Refuses what could not be finished, and keeps others from changing anything.
     pub(super) fn begin(&self) -> Result<Begun, Error> {
         let lock = refresh::lock()?;
@@ -92,7 +97,8 @@ impl<'a> Change<'a> {
         }
         let is_empty = enabled(&self.host.root)?.is_empty();
         if !self.host.is_running {
-            users::note(self.host.root.path(), !is_empty, self.state)?;
+            let is_hidden = !is_empty && !users::is_found(&self.host);
+            users::note(self.host.root.path(), is_hidden, self.state)?;
         }
         if is_empty {
             unit::uninstall(&self.host)?;

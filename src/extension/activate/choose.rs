@@ -9,7 +9,7 @@ use super::change::Change;
 use super::images::{Images, Stored};
 use super::record::HeldBack;
 use super::report::Report;
-use super::survey::{New, survey, survey_with, version_of};
+use super::survey::{New, survey, survey_with};
 use super::{Actions, Enabled, Error, enabled, users};
 use crate::host::Host;
 use crate::sys::Context;
@@ -193,7 +193,7 @@ impl Choice {
 
     /// Whether a link is one that it means.
     fn is_about(&self, link: &Enabled) -> bool {
-        let is_version = |version: &String| *version == version_of(&link.image);
+        let is_version = |version: &String| *version == link.version();
         self.name == link.name && self.version.as_ref().is_none_or(is_version)
     }
 

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::Error;
+use super::images::parts;
 use super::links::{remove_file, replace_link};
 use crate::sys::{FileKind, Root, sync_dir};
 
@@ -19,6 +20,14 @@ pub struct Enabled {
     pub image: PathBuf,
     /// When it was enabled, in seconds and nanoseconds since 1970: of two that do not go together, the later one is held back.
     pub since: (i64, i64),
+}
+
+impl Enabled {
+    /// The version of the image, by its name.
+    pub fn version(&self) -> String {
+        let file = self.image.file_name().unwrap_or_default().to_string_lossy();
+        parts(&file).map(|(_, version)| version.to_owned()).unwrap_or_default()
+    }
 }
 
 /// All of a root, in the order of their names.

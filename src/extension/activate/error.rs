@@ -68,6 +68,17 @@ pub enum Error {
         /// The version.
         version: String,
     },
+    /// It is not enabled, so there is no version of it to go back from.
+    #[error("extension '{0}' is not enabled")]
+    NotEnabled(String),
+    /// No older image is there.
+    #[error("there is no image of '{name}' that is older than {version}, which is enabled")]
+    NothingBefore {
+        /// The extension.
+        name: String,
+        /// The version that is enabled.
+        version: String,
+    },
     /// The host's systemd knows no extensions.
     #[error("this host has no systemd-sysext")]
     NoSystemd,

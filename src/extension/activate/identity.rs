@@ -29,6 +29,22 @@ pub(super) struct Identity {
 impl Identity {
     /// Of an image that is open; `path` is what it is called, and where a manifest may be beside it.
     pub(super) fn of(contents: &dyn Contents, file: &File, path: &Path) -> Result<Identity, Error> {
+        // One that cannot be read says nothing.
+        let beside = Manifest::beside(path).ok().flatten();
+        Identity::with(contents, file, path, beside)
+    }
+
+    /// The same by what is in it alone.
+    pub(super) fn inside(contents: &dyn Contents, file: &File, path: &Path) -> Result<Identity, Error> {
+        Identity::with(contents, file, path, None)
+    }
+
+    fn with(
+        contents: &dyn Contents,
+        file: &File,
+        path: &Path,
+        beside: Option<Manifest>,
+    ) -> Result<Identity, Error> {
         let unusable = |why: String| Error::Unusable { path: path.to_owned(), why };
         let stem = stem(path);
         let merged_as = release_name(contents, &stem).map_err(|why| unusable(why.to_owned()))?;
@@ -37,7 +53,10 @@ impl Identity {
             Release::Found { fields, .. } => fields,
             _ => OsRelease::default(),
         };
-        let manifest = manifest(contents, path, &merged_as)?;
+        let manifest = match beside {
+            None => Manifest::inside(contents, &merged_as)?,
+            beside => beside,
+        };
         let of_manifest = manifest.as_ref().filter(|manifest| !manifest.name.is_empty());
         let guessed = Guessed::of(&stem, &merged_as);
         let name = match of_manifest {
@@ -106,15 +125,6 @@ fn release_names(contents: &dyn Contents) -> Result<Vec<String>, crate::extensio
         }
     }
     Ok(names)
-}
-
-/// The manifest: the one beside the image, else the one in it.
-fn manifest(contents: &dyn Contents, path: &Path, name: &str) -> Result<Option<Manifest>, Error> {
-    match Manifest::beside(path) {
-        Ok(Some(manifest)) => Ok(Some(manifest)),
-        // One that cannot be read says nothing.
-        Ok(None) | Err(_) => Ok(Manifest::inside(contents, name)?),
-    }
 }
 
 /// What names say where there is no manifest.

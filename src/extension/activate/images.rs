@@ -60,6 +60,11 @@ impl Images {
         Ok(Images { dir: state.open_dir(FOLDER)? })
     }
 
+    /// The folder itself.
+    pub fn directory(&self) -> &Root {
+        &self.dir
+    }
+
     /// All images, in the order of their names and versions.
     pub fn all(&self) -> Result<Vec<Stored>, Error> {
         let mut found = Vec::new();

@@ -136,7 +136,7 @@ impl Surveyor<'_> {
                 _ if link.image.parent() != Some(&place) => {
                     Err(format!("its image is not in {}: 'onlay ext add' puts it there", place.display()))
                 }
-                Ok(file) => self.look_at(&link, &file, version_of(&link.image))?,
+                Ok(file) => self.look_at(&link, &file, link.version())?,
                 Err(error) if error.is_not_found() => Err("its image is gone".to_owned()),
                 Err(error) => Err(with_causes(&error)),
             };
@@ -270,10 +270,4 @@ fn subjects<'a>(
         Some(Subject { merged_as: &stranger.name, contents: contents.as_deref()?, ours: None })
     });
     ours.chain(theirs).collect()
-}
-
-/// The version in the name of an image.
-pub(super) fn version_of(image: &Path) -> String {
-    let file = image.file_name().unwrap_or_default().to_string_lossy();
-    super::images::parts(&file).map(|(_, version)| version.to_owned()).unwrap_or_default()
 }

@@ -33,21 +33,10 @@ impl BootUnit {
     /// Looks whether it would do what it is for. That must be before anything is merged: then, the file that runs is another
     /// one than that of its path.
     pub(super) fn plan(host: &Host, state: &Path, systemd: SystemdVersion) -> Result<BootUnit, Error> {
-        let program = match units::program(&Host::open(Path::new("/"))?) {
-            Ok(program) => program,
-            // Where somebody else has merged since this program was started, its own path is not known any more.
-            Err(error) => installed_program(host).ok_or(error)?,
-        };
-        if !host.is_running && !host.root.exists(&program) {
-            let reason = "the other root has no file there";
-            return Err(live::Error::Fleeting { what: "this program", path: program, reason }.into());
-        }
-        let unnamed = || live::Error::NotPersistent {
-            path: state.to_owned(),
-            reason: "systemd takes only paths that are text on one line",
-        };
-        let text = text(&program, state).ok_or_else(unnamed)?;
-        let reload = (systemd.major < RELOADS).then(|| reload_text(&program, state).ok_or_else(unnamed));
+        let program = program_of(host)?;
+        let text = text(&program, state).ok_or_else(|| no_text(state))?;
+        let reload =
+            (systemd.major < RELOADS).then(|| reload_text(&program, state).ok_or_else(|| no_text(state)));
         Ok(BootUnit { text, reload: reload.transpose()? })
     }
 
@@ -61,6 +50,28 @@ impl BootUnit {
             reload(host);
         }
         Ok(())
+    }
+}
+
+/// This program, as a unit of a root can start it.
+pub(super) fn program_of(host: &Host) -> Result<PathBuf, Error> {
+    let program = match units::program(&Host::open(Path::new("/"))?) {
+        Ok(program) => program,
+        // Where somebody else has merged since this program was started, its own path is not known any more.
+        Err(error) => installed_program(host).ok_or(error)?,
+    };
+    if !host.is_running && !host.root.exists(&program) {
+        let reason = "the other root has no file there";
+        return Err(live::Error::Fleeting { what: "this program", path: program, reason }.into());
+    }
+    Ok(program)
+}
+
+/// A path has letters that no unit can have.
+pub(super) fn no_text(path: &Path) -> live::Error {
+    live::Error::NotPersistent {
+        path: path.to_owned(),
+        reason: "systemd takes only paths that are text on one line",
     }
 }
 
@@ -82,7 +93,7 @@ pub(super) fn uninstall(host: &Host) -> Result<(), Error> {
 }
 
 /// Where it cannot be told, systemd finds it at the next boot.
-fn reload(host: &Host) {
+pub(super) fn reload(host: &Host) {
     if host.runs_systemd() {
         let _ = Systemctl::find().and_then(|systemctl| systemctl.reload());
     }

@@ -46,6 +46,13 @@ fn noted(state: &Path) -> Vec<PathBuf> {
     text.ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
 }
 
+/// Whether a root is found anyway, by whatever path it was named: who makes a snapshot has it mounted elsewhere meanwhile.
+pub(super) fn is_found(host: &Host) -> bool {
+    let is_it =
+        |path: PathBuf| Root::open(path).and_then(|root| root.is_same(&host.root)).unwrap_or_default();
+    roots().into_iter().any(is_it)
+}
+
 /// Keeps that a root has extensions enabled, or none any more.
 pub(super) fn note(root: &Path, has_any: bool, state: &Path) -> Result<(), Error> {
     let mut roots = noted(state);

@@ -37,6 +37,7 @@ pub(super) fn read(
     let failed = |problem| Error::at(address, problem);
     let mut input = Input { answer, buffer: vec![0; PIECE], at: 0, end: 0 };
     let (delimiter, close) = (format!("--{boundary}"), format!("--{boundary}--"));
+    let mut last = 0;
     // As many as were asked for, or fewer where a server puts some together.
     for _ in 0..=asked.len() {
         if !input.find_line(&delimiter, &close).map_err(failed)? {
@@ -44,6 +45,10 @@ pub(super) fn read(
         }
         let part = input.head().map_err(failed)?;
         check_within(part, asked).map_err(failed)?;
+        if part.start < last {
+            return Err(failed(Problem::Range("its parts are not in order".to_owned())));
+        }
+        last = part.end;
         let mut at = part.start;
         while at < part.end {
             let piece = input.piece(part.end - at).map_err(failed)?;

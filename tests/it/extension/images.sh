@@ -33,7 +33,8 @@ image clash 1 'mkdir -p opt; echo x >opt/two'
 # A program and its library, each of an image of its own.
 libraries=usr/lib/x86_64-linux-gnu
 image needy 1 "cp '$tree/usr/bin/ls' usr/bin/needs; renamed usr/bin/needs"
-image wanted 1 "mkdir -p $libraries; cp '$tree/$libraries/libselinux.so.1' $libraries/libneedful.so.1"
+image wanted 1 "mkdir -p $libraries; cp '$tree/$libraries/libselinux.so.1' $libraries/libneedful.so.1
+    renamed $libraries/libneedful.so.1"
 image large 1 'head -c 30M /dev/urandom >usr/bin/data'
 # Of a service: its user, its files, and what is to be restarted.
 image served 1 'mkdir -p usr/lib/systemd/system usr/lib/sysusers.d usr/lib/tmpfiles.d

@@ -1,0 +1,154 @@
+//! What verbs that use stores have in common, and `onlay ext stores`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Place;
+use crate::cli::output;
+use crate::cli::report::{Error, FAILED};
+use crate::event::counted;
+use crate::store::client::{self, Catalog, Config, Freshness, Signature, catalogs};
+use crate::sys::{Root, with_causes};
+
+/// List the stores that are configured, and whether they can be used
+///
+/// They stand in /etc/onlay/onlay.toml and in drop-ins, see onlay.toml(5). Each is
+/// asked for what it has. Exits with 1 where one of them cannot be used.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Ask no store: tell what is known from before
+    #[arg(long)]
+    offline: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One store, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    name: &'a str,
+    /// Where it is, and its mirrors.
+    addresses: Vec<String>,
+    priority: u32,
+    signature: Signature,
+    /// The extensions that it has; nothing where it cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    images: Option<usize>,
+    /// By whose key it is signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signer: Option<&'a str>,
+    /// The last day on which what it lists is believed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    best_before: Option<&'a str>,
+    /// Why it cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
+    let config = config(place)?;
+    let (catalogs, failed) = catalogs(&config, &Root::open(&place.root)?, &place.state, arguments.offline)?;
+    let rows: Vec<Row<'_>> = config.stores.iter().map(|store| row(store, &catalogs, &failed)).collect();
+    if arguments.json {
+        output::print_json(&rows)?;
+    } else {
+        output::print(&table(&rows))?;
+    }
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+fn row<'a>(store: &'a client::Configured, catalogs: &'a [Catalog<'a>], failed: &[client::Error]) -> Row<'a> {
+    let catalog = catalogs.iter().find(|catalog| catalog.store.name == store.name);
+    let problem = failed.iter().find_map(|error| match error {
+        client::Error::Store { store: name, problem } if *name == store.name => Some(with_causes(&**problem)),
+        _ => None,
+    });
+    let old = catalog.and_then(|catalog| match &catalog.freshness {
+        Freshness::Kept { why } => why.clone(),
+        _ => None,
+    });
+    Row {
+        name: &store.name,
+        addresses: store.addresses.iter().map(ToString::to_string).collect(),
+        priority: store.priority,
+        signature: store.signature,
+        images: catalog.map(|catalog| catalog.entries.len()),
+        signer: catalog.and_then(|catalog| catalog.signer.as_deref()),
+        best_before: catalog.and_then(|catalog| catalog.best_before.as_deref()),
+        problem: problem.or(old),
+    }
+}
+
+fn table(rows: &[Row<'_>]) -> String {
+    let mut lines = vec![["NAME", "PRIORITY", "SIGNED BY", "HAS", "ADDRESS"].map(str::to_owned).to_vec()];
+    for row in rows {
+        let signed = match (row.signer, row.signature) {
+            (Some(signer), _) => signer.to_owned(),
+            (None, Signature::None) => "(not checked)".to_owned(),
+            (None, Signature::Required) => "-".to_owned(),
+        };
+        lines.push(vec![
+            row.name.to_owned(),
+            row.priority.to_string(),
+            signed,
+            row.images.map_or_else(|| "-".to_owned(), |images| counted(images as u64, "image")),
+            output::visible(&row.addresses.join(" ")),
+        ]);
+    }
+    let mut text = output::table(&lines);
+    for row in rows {
+        if let Some(problem) = &row.problem {
+            text.push_str(&output::visible(&format!("{}: {problem}", row.name)));
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// What is configured; refuses where no store is.
+pub(super) fn config(place: &Place) -> Result<Config, Error> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Error::NotRoot);
+    }
+    let config = Config::read(&Root::open(&place.root)?)?;
+    for remark in &config.remarks {
+        output::complain(&format!("onlay: {remark}"));
+    }
+    if config.stores.is_empty() {
+        return Err(client::Error::NoStores(place.root.join("etc/onlay/onlay.toml")).into());
+    }
+    Ok(config)
+}
+
+/// What stores have, and whether some of them cannot be used. Refuses where none can.
+pub(super) fn open<'a>(
+    config: &'a Config,
+    place: &Place,
+    offline: bool,
+) -> Result<(Vec<Catalog<'a>>, bool), Error> {
+    let (found, mut failed) = catalogs(config, &Root::open(&place.root)?, &place.state, offline)?;
+    for catalog in &found {
+        let name = &catalog.store.name;
+        if catalog.store.signature == Signature::None {
+            output::complain(&format!(
+                "onlay: store '{name}' is believed without a signature (signature = \"none\"): whoever can answer in its place can install anything"
+            ));
+        }
+        if let Freshness::Kept { why: Some(why) } = &catalog.freshness {
+            output::complain(&format!("onlay: store '{name}' is as it was the last time: {why}"));
+        }
+    }
+    if found.is_empty() && failed.len() == 1 {
+        return Err(failed.remove(0).into());
+    }
+    for error in &failed {
+        output::complain(&format!("onlay: {}", with_causes(error)));
+    }
+    if found.is_empty() {
+        return Err(Error::NoStore);
+    }
+    Ok((found, !failed.is_empty()))
+}

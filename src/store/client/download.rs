@@ -1,0 +1,109 @@
+//! Having an image come: into a partial file, which is looked at before it becomes an image of the host's.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::{Candidate, Error, StoreError};
+use crate::extension::ImageFiles;
+use crate::fetch::{Expected, Partial};
+use crate::package::Identity;
+use crate::store::delta::{self, Old};
+use crate::store::describe::{describe, lie};
+use crate::store::name::ImageName;
+use crate::sys::Root;
+
+/// No image that anybody ships has so many bytes; of one whose size is told, that counts.
+const LARGEST: u64 = 64 << 30;
+
+/// How far a download is.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// The image.
+    pub candidate: Candidate<'a>,
+    /// So many bytes are there.
+    pub done: u64,
+}
+
+/// An older image at hand, open.
+#[derive(Debug)]
+pub struct Older {
+    /// To read it.
+    pub file: File,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its SHA-256.
+    pub sha256: Identity,
+}
+
+/// Has an image come, in a directory of images, by what older ones have of it where that is less. It is complete, what was signed, and what its store says of it, or nothing
+/// stays but what came before the network died.
+pub fn download(
+    candidate: Candidate<'_>,
+    digest: Identity,
+    images: &Root,
+    older: &[Older],
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Partial, Error> {
+    let store = &candidate.catalog.store.name;
+    let mut partial = Partial::open(images, digest)?;
+    if let Err(problem) = bring(candidate, &mut partial, older, progress) {
+        if !problem.may_pass() {
+            partial.discard()?;
+        }
+        return Err(problem.of(store));
+    }
+    match look_at(candidate, &partial) {
+        Ok(()) => Ok(partial),
+        Err(problem) => {
+            partial.discard()?;
+            Err(problem.of(store))
+        }
+    }
+}
+
+/// Has all its bytes come, by whatever way is the shortest.
+fn bring(
+    candidate: Candidate<'_>,
+    partial: &mut Partial,
+    older: &[Older],
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<(), StoreError> {
+    let Candidate { catalog, entry } = candidate;
+    // What has come of the whole is gone on with.
+    if partial.length() == 0 && !older.is_empty() {
+        build(candidate, partial, older)?;
+    }
+    let size = catalog.is_told.then_some(entry.size);
+    let expected = Expected { size, limit: LARGEST };
+    let mut tell = |done| progress(Progress { candidate, done });
+    Ok(catalog.source.download(&entry.file, partial, expected, &mut tell)?)
+}
+
+/// Builds it from older ones, where the store has what that takes; where that fails, nothing is there, and the whole comes.
+fn build(candidate: Candidate<'_>, partial: &mut Partial, older: &[Older]) -> Result<(), StoreError> {
+    let Candidate { catalog, entry } = candidate;
+    let old: Vec<Old<'_>> =
+        older.iter().map(|one| Old { file: &one.file, path: &one.path, sha256: one.sha256 }).collect();
+    let mut source = &catalog.source;
+    let outcome = delta::build(entry, &old, &mut source, partial.file(), &partial.path());
+    match outcome.built {
+        Some(_) => Ok(partial.filled()?),
+        None => Ok(partial.restart()?),
+    }
+}
+
+/// Whether it is what its store says of it.
+fn look_at(candidate: Candidate<'_>, partial: &Partial) -> Result<(), StoreError> {
+    let Candidate { catalog, entry } = candidate;
+    let image = |problem| StoreError::Image { file: entry.file.clone(), problem: Box::new(problem) };
+    let last = entry.file.rsplit('/').next().unwrap_or_default();
+    let Some(name) = ImageName::parse(last) else { return Ok(()) };
+    let path = Path::new(&entry.file);
+    let contents = ImageFiles::of(partial.file(), path).map_err(|error| image(error.into()))?;
+    let described = describe(&contents, &name, last, path).map_err(image)?.entry;
+    let size = partial.file().metadata().map(|found| found.len()).unwrap_or_default();
+    match lie(entry, &described, size).filter(|_| catalog.is_told) {
+        Some(what) => Err(StoreError::Lie { file: entry.file.clone(), what: what.to_owned() }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,242 @@
+//! Extensions from stores: found, chosen, downloaded, updated and gone back from, on a host that the test made for itself
+//! ([`crate::alone`]), from stores that are signed, and from stores that lie.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use onlay::store::openpgp::{Made, NewKey, SecretKey, Signer as _, armoured};
+use serde_json::Value;
+
+use crate::alone;
+use crate::debian::{self, ONLAY, command, expect_success};
+use crate::extension::activate::make_images;
+use crate::fetch::server::{Reply, Request, Server, file};
+
+/// Stores as they are at some moments, and as somebody makes them who is not to be believed.
+struct Stores {
+    top: PathBuf,
+    key: SecretKey,
+    stranger: SecretKey,
+}
+
+fn key(user: &str) -> (Made, SecretKey) {
+    let now = SystemTime::now();
+    let made = NewKey { user, lasts: None, passphrase: None }.make(now).expect("a key");
+    let secret = SecretKey::parse(made.secret.as_bytes(), now, || unreachable!("it has no passphrase"));
+    (made, secret.expect("it was just made"))
+}
+
+impl Stores {
+    /// Makes them in `stores` of a directory that has `images`, beside the certificate that they are believed by.
+    fn make(share: &Path) -> Stores {
+        let (made, key_of_store) = key("Store <store@example.org>");
+        fs::write(share.join("store.asc"), armoured(&made.certificate)).expect("ours");
+        fs::write(share.join("fingerprint"), made.fingerprint.to_string()).expect("ours");
+        let stores = Stores { top: share.join("stores"), key: key_of_store, stranger: key("Stranger").1 };
+        let images = share.join("images");
+        stores.publish("1", &images, &["one_1", "two_1"]);
+        stores.copy("1", "2");
+        stores.add("2", &images, &["one_2", "three_1", "needy_1", "wanted_1", "foreign_1", "large_1"]);
+        stores.sign("2", &stores.key, |_| ());
+        stores
+    }
+
+    fn at(&self, store: &str) -> PathBuf {
+        self.top.join(store)
+    }
+
+    fn publish(&self, store: &str, images: &Path, names: &[&str]) {
+        fs::create_dir_all(&self.top).expect("ours");
+        expect_success(command(ONLAY).args(["store", "init"]).arg(self.at(store)));
+        self.add(store, images, names);
+        self.sign(store, &self.key, |_| ());
+    }
+
+    fn add(&self, store: &str, images: &Path, names: &[&str]) {
+        let files = names.iter().map(|name| images.join(format!("{name}_any.raw")));
+        expect_success(command(ONLAY).args(["store", "add"]).arg(self.at(store)).args(files));
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        expect_success(command("cp").arg("-a").arg(self.at(from)).arg(self.at(to)));
+    }
+
+    /// Changes what an index says, and signs that.
+    fn sign(&self, store: &str, key: &SecretKey, change: impl Fn(&mut Value)) {
+        let path = self.at(store).join("index.json");
+        let mut index = serde_json::from_slice::<Value>(&fs::read(&path).expect("it has one")).expect("JSON");
+        let mut index = index["index"].take();
+        change(&mut index);
+        let text = serde_json::to_string(&index).expect("JSON");
+        let signature = key.sign_armoured(text.as_bytes(), SystemTime::now()).expect("it can");
+        let signature = serde_json::to_string(&signature).expect("text");
+        fs::write(path, format!("{{\"index\":{text},\"signatures\":[{signature}]}}\n")).expect("ours");
+    }
+
+    /// One like the second, which somebody has changed.
+    fn bad(&self, store: &str, change: impl Fn(&mut Value)) {
+        self.copy("2", store);
+        self.sign(store, &self.key, change);
+    }
+
+    fn make_bad_ones(&self) {
+        self.copy("2", "strangers");
+        self.sign("strangers", &self.stranger, |_| ());
+        self.copy("2", "altered");
+        self.replace("altered", "\"three\"", "\"THREE\"");
+        self.copy("2", "unsigned");
+        let path = self.at("unsigned").join("index.json");
+        let text = fs::read_to_string(&path).expect("it has one");
+        fs::write(
+            &path,
+            format!("{}\"signatures\":[]}}", text.split("\"signatures\"").next().expect("it has")),
+        )
+        .expect("ours");
+        self.bad("expired", |index| index["best_before"] = "2020-01-01".into());
+        self.bad("soon", |index| index["best_before"] = "tomorrow".into());
+        let entry = |index: &mut Value, change: &dyn Fn(&mut Value)| {
+            let images = index["images"].as_array_mut().expect("a list");
+            change(images.iter_mut().find(|image| image["name"] == "three").expect("it is there"));
+        };
+        self.bad("size", |index| entry(index, &|image| image["size"] = 4097.into()));
+        self.bad("digest", |index| entry(index, &|image| image["sha256"] = "0".repeat(64).into()));
+        self.bad("host", |index| entry(index, &|image| image["release"]["SYSEXT_SCOPE"] = "system".into()));
+        self.bad("needs", |index| {
+            entry(index, &|image| image["needs"]["libc.so.6"] = Value::Array(Vec::new()));
+        });
+        // An image of another extension, by the digest of which it is listed.
+        let two = |image: &mut Value, index: &Value| {
+            let other =
+                index["images"].as_array().expect("a list").iter().find(|image| image["name"] == "two");
+            for field in ["size", "sha256"] {
+                image[field] = other.expect("it is there")[field].clone();
+            }
+        };
+        self.bad("swapped", |index| {
+            let all = index.clone();
+            entry(index, &|image| two(image, &all));
+        });
+        let at = self.at("swapped");
+        fs::copy(at.join("two_1_any.raw"), at.join("three_1_any.raw")).expect("ours");
+        self.copy("2", "damaged");
+        let path = self.at("damaged").join("three_1_any.raw");
+        let mut image = fs::read(&path).expect("ours");
+        image[700] ^= 1;
+        fs::write(path, image).expect("ours");
+        self.copy("2", "cut");
+        let cut = fs::File::options().write(true).open(self.at("cut").join("three_1_any.raw")).expect("ours");
+        cut.set_len(1000).expect("ours");
+        self.copy("2", "gone");
+        fs::remove_file(self.at("gone").join("three_1_any.raw")).expect("ours");
+        fs::create_dir(self.at("garbage"))
+            .and_then(|()| fs::write(self.at("garbage").join("index.json"), "<html>"))
+            .expect("ours");
+    }
+
+    /// One as others make them: images by other names, and digests that are signed.
+    fn make_others(&self, images: &Path) {
+        let at = self.at("others");
+        fs::create_dir_all(at.join("three")).expect("ours");
+        let mut sums = String::new();
+        for (image, name) in [
+            ("one_1_any.raw", "one-1.x86-64.raw"),
+            ("three_1_any.raw", "three/three_3_any.raw"),
+            ("two_1_any.raw", "four_1_any.raw"),
+        ] {
+            fs::copy(images.join(image), at.join(name)).expect("ours");
+            let digest = onlay::package::Identity::of(&fs::read(images.join(image)).expect("ours"));
+            sums.push_str(&format!("{digest} *{name}\n"));
+        }
+        let empty = onlay::package::Identity::of(b"");
+        for (store, day) in [("others", "2999-12-31"), ("others-expired", "2020-01-01")] {
+            if store != "others" {
+                self.copy("others", store);
+            }
+            let sums = format!("{sums}{empty}  BEST-BEFORE-{day}\n");
+            let signature = self.key.sign(sums.as_bytes(), SystemTime::now()).expect("it can");
+            fs::write(self.at(store).join("SHA256SUMS"), sums).expect("ours");
+            fs::write(self.at(store).join("SHA256SUMS.gpg"), signature).expect("ours");
+        }
+        self.copy("others", "others-unsigned");
+        fs::remove_file(self.at("others-unsigned").join("SHA256SUMS.gpg")).expect("ours");
+        self.copy("others", "others-altered");
+        self.replace_in("others-altered", "SHA256SUMS", "three_3", "three_4");
+    }
+
+    fn replace(&self, store: &str, from: &str, to: &str) {
+        self.replace_in(store, "index.json", from, to);
+    }
+
+    fn replace_in(&self, store: &str, file: &str, from: &str, to: &str) {
+        let path = self.at(store).join(file);
+        let text = fs::read_to_string(&path).expect("it has one");
+        assert!(text.contains(from), "{text}");
+        fs::write(path, text.replace(from, to)).expect("ours");
+    }
+}
+
+/// Makes an authority, a certificate of its for `localhost`, and another authority, in a directory.
+fn make_certificates(at: &Path) {
+    let openssl = |arguments: &str| {
+        expect_success(command("openssl").args(arguments.split(' ')).current_dir(at));
+    };
+    let new = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    openssl(&format!(
+        "req -x509 -days 30 -subj /CN=authority -keyout authority.key -out authority.pem {new}"
+    ));
+    openssl(&format!("req -x509 -days 30 -subj /CN=other -keyout other.key -out other.pem {new}"));
+    openssl(&format!("req -subj /CN=localhost -keyout server.key -out server.csr {new}"));
+    fs::write(at.join("server.ext"), "subjectAltName=DNS:localhost\n").expect("ours");
+    openssl(
+        "x509 -req -days 30 -in server.csr -CA authority.pem -CAkey authority.key -extfile server.ext -out server.pem",
+    );
+}
+
+/// Serves `stores` of a directory, notes in `requests` what was asked for, and cuts answers as `cut` says: a part of a path,
+/// and after how many bytes.
+fn serve(share: &Path) -> Server {
+    let share = share.to_owned();
+    Server::start(move |request: &Request| {
+        let reply = file(&share.join("stores"), request);
+        let range = request.header("range").unwrap_or("-");
+        let mut log =
+            fs::File::options().create(true).append(true).open(share.join("requests")).expect("ours");
+        writeln!(log, "{} {} {range}", reply.status, request.path).expect("ours");
+        let cut = fs::read_to_string(share.join("cut")).ok();
+        let cut = cut.as_deref().and_then(|text| text.trim().split_once(' '));
+        let cut =
+            cut.filter(|(part, _)| request.path.contains(part)).and_then(|(_, bytes)| bytes.parse().ok());
+        Reply { cut, ..reply }
+    })
+}
+
+#[test]
+fn extensions_come_from_stores_that_are_believed_and_from_no_others() {
+    if !debian::has("mksquashfs") {
+        return;
+    }
+    let mut servers = Vec::new();
+    alone::check("trixie", "client/stores.sh", |place, tree| {
+        let share = place.join("share");
+        make_images(&share, tree);
+        let stores = Stores::make(&share);
+        stores.make_bad_ones();
+        stores.make_others(&share.join("images"));
+        let started = serve(&share);
+        fs::write(share.join("url"), started.url()).expect("ours");
+        make_certificates(&share);
+        let (top, plain) = (share.join("stores"), format!("{}/2", started.url()));
+        let secure =
+            Server::start_secure(&share.join("server.pem"), &share.join("server.key"), move |request| {
+                match request.path.strip_prefix("/plain") {
+                    Some(rest) => Reply::to(&format!("{plain}{rest}")),
+                    None => file(&top, request),
+                }
+            });
+        fs::write(share.join("secure"), format!("https://localhost:{}", secure.port())).expect("ours");
+        servers.extend([started, secure]);
+    });
+    drop(servers);
+}

@@ -1,0 +1,526 @@
+# Extensions from stores, on a host that does not boot, by a real systemd-sysext. Stores lie in /results/stores, as they are at
+# some moments; a server outside shows them.
+# shellcheck shell=bash
+# shellcheck source=tests/it/machine/steps.sh
+. /usr/local/bin/steps.sh
+
+url=$(cat /results/url)
+images=/var/lib/onlay/images
+
+merged() {
+    local names
+    names=$(grep -o '/run/systemd/sysext/extensions/[^/]*' /proc/self/mountinfo | sort -u | sed 's|.*/||' | paste -sd ' ')
+    test "$names" = "$*"
+}
+
+# use STORE [LINE…]: the host uses one store, and no other; its name is the store's, unless it is said.
+use() {
+    local store=$1
+    shift
+    mkdir -p /etc/onlay/keys
+    cp /results/store.asc /etc/onlay/keys/
+    {
+        echo 'timeout = 2'
+        echo 'retries = 1'
+        echo 'retry-wait-ms = 1'
+        echo '[store.main]'
+        echo "url = '$url/$store'"
+        echo "keys = ['store.asc']"
+        printf '%s\n' "$@"
+    } >/etc/onlay/onlay.toml
+    rm -f /results/requests /results/cut
+}
+
+# show STORE: what the store at /now has from now on.
+show() {
+    rm -rf /results/stores/now
+    cp -a "/results/stores/$1" /results/stores/now
+    rm -f /results/requests /results/cut
+}
+
+requests() {
+    cat /results/requests
+}
+
+# No image of it, and nothing that is left of a download.
+absent() {
+    test -z "$(find $images \( -name "*$1*" -o -name '.*' \) -type f)"
+    test ! -L "/etc/onlay/extensions/$1.raw"
+}
+
+nothing_configured() {
+    mkdir -p /etc/onlay
+    tell onlay ext search
+    test "$code" = 1
+    says "no store is configured in '/etc/onlay/onlay.toml'"
+    says 'hint: name one there: [store.NAME]'
+    printf '[store.main]\nurl = "/x"\n' >/etc/onlay/onlay.toml
+    tell onlay ext update
+    says "cannot use '/etc/onlay/onlay.toml', line 1: store 'main' has no keys"
+    use 2 'color = "red"'
+    tell onlay ext stores
+    test "$code" = 0
+    says "onlay.toml, line 7: 'color' is not known, and not heeded"
+    says "$(cat /results/fingerprint)"
+    says '8 images'
+    rm /etc/onlay/keys/store.asc
+    tell onlay ext search
+    says "store 'main': its key 'store.asc' is not there"
+    sed -i "s/store.asc/$(cat /results/fingerprint)/" /etc/onlay/onlay.toml
+    tell onlay ext search
+    says 'is in no file of /etc/onlay/keys or /usr/lib/onlay/keys'
+    cp /results/store.asc /etc/onlay/keys/any.asc
+    onlay ext search
+    rm /etc/onlay/keys/any.asc
+    tell setpriv --reuid=65534 --regid=65534 --clear-groups onlay ext search
+    says 'only root may do that'
+}
+
+found() {
+    show 2
+    use now
+    onlay ext search >/results/said
+    grep -E '^one +2 +[0-9.]+ kB +main +- +yes' /results/said
+    grep -E '^foreign +1 +[0-9.]+ kB +main +- +no' /results/said
+    says "foreign 1: systemd does not merge it: it says ID=fedora, and the host is debian"
+    says "needy 1: it needs libneedful.so.1, which is not found"
+    test "$(onlay ext search tw)" = "$(onlay ext search two)"
+    onlay ext search nothing-like-that 2>&1 | grep 'nothing of that is in the stores'
+    diff <(onlay ext list --available) <(onlay ext search)
+    onlay ext info one >/results/said
+    test "$(grep -c '^one ' /results/said)" = 2
+    onlay ext info one=1 --json | grep '"version": "1"'
+    tell onlay ext info nothing
+    says "no store has 'nothing'"
+    # Whatever was asked: the store only once each time, and only whether it has changed.
+    refuse grep -v index.json /results/requests
+    test "$(grep -c '^200' /results/requests)" = 1
+    rm /results/requests
+    onlay ext search --offline | grep '^one '
+    test ! -e /results/requests
+}
+
+added() {
+    show 1
+    use now
+    # As a host that has not seen the newer index yet.
+    rm -r /var/lib/onlay/stores
+    tell onlay ext add --dry-run one
+    says "'one' 1 of store 'main', "
+    says "'one' 1 would be added and enabled"
+    absent one
+    tell onlay ext add one two
+    test "$code" = 0
+    says "'one' 1 added and enabled"
+    says 'merged: one, two'
+    test "$(one; cat /opt/two/file)" = "$(printf 'one 1\nx')"
+    cmp $images/one_1_any.raw /results/images/one_1_any.raw
+    merged one two
+    test -z "$(find $images -name '.*' -type f)"
+    rm /results/requests
+    tell onlay ext add one
+    says "'one' 1 is there already"
+    test "$(requests)" = '304 /now/index.json -'
+    tell onlay ext add one=7
+    test "$code" = 1
+    says "cannot add 'one': no store has 7 of it; there is 1"
+    tell onlay ext add two nothing
+    says "cannot add 'nothing': no store has it"
+    says "hint: 'onlay ext search' lists what they have"
+}
+
+updated() {
+    rm -f /results/requests
+    tell onlay ext update --unchanged-exit-77
+    test "$code" = 77
+    says 'all extensions are the newest that fit'
+    test "$(requests)" = '304 /now/index.json -'
+    onlay ext update
+    show 2
+    tell onlay ext update --dry-run
+    says "'one' 1 would become 2 of store 'main'"
+    test "$(one)" = 'one 1'
+    tell onlay ext update --unchanged-exit-77
+    test "$code" = 0
+    says "'one' is 2 now, and was 1"
+    says 'merged anew: one'
+    test "$(one)" = 'one 2'
+    refuse onlay ext update nothing
+    onlay ext update one 2>&1 | grep "'one' stays 2: it is the newest that fits"
+    onlay ext update one --json | grep '"changed": false'
+    grep -E '^200 /now/one_2_any.raw -$' /results/requests
+}
+
+back() {
+    tell onlay ext rollback one --dry-run
+    says "'one' 1 would be enabled"
+    test "$(one)" = 'one 2'
+    rm -f /results/requests
+    tell onlay ext rollback one
+    test "$code" = 0
+    says "'one' is pinned to 1"
+    test "$(one)" = 'one 1'
+    test ! -e /results/requests
+    test "$(onlay ext pin)" = 'one 1'
+    onlay ext pin --json | grep '"version": "1"'
+    onlay ext update one 2>&1 | grep "'one' stays 1: it is pinned"
+    test "$(one)" = 'one 1'
+    tell onlay ext rollback one
+    test "$code" = 1
+    says "there is no image of 'one' that is older than 1, which is enabled"
+    onlay ext unpin one 2>&1 | grep "'one' is not pinned any more"
+    rm -f /results/requests
+    onlay ext update
+    test "$(one)" = 'one 2'
+    # It is there already.
+    test "$(requests)" = '304 /now/index.json -'
+    refuse onlay ext pin nothing
+    onlay ext pin one
+    onlay ext pin one 2>&1 | grep 'is pinned already, to 2'
+    onlay ext unpin one
+}
+
+# What does not fit is known before it has come.
+unfit() {
+    show 2
+    tell onlay ext add needy
+    test "$code" = 1
+    says "cannot add 'needy': 1 of store 'main' does not fit: it needs libneedful.so.1, which is not found"
+    tell onlay ext add three foreign
+    test "$code" = 1
+    says "cannot add 'foreign': 1 of store 'main' does not fit: systemd does not merge it: it says ID=fedora"
+    absent three
+    refuse grep raw /results/requests
+    # Together with what it needs, it does.
+    onlay ext add needy wanted
+    merged needy one two wanted
+    onlay ext remove needy wanted
+    tell onlay ext add --unfit foreign
+    says "'foreign' 1 added and enabled, but held back"
+    onlay ext remove foreign
+}
+
+# refused STORE WORDS: nothing is added of it, and nothing stays.
+refused() {
+    use "$1"
+    tell onlay ext add three
+    test "$code" = 1
+    says "$2"
+    absent three
+    tell onlay ext update
+    merged one two
+}
+
+hostile() {
+    refused strangers "store 'main': the signature of index.json is not good"
+    refused altered "store 'main': the signature of index.json is not good"
+    refused unsigned "store 'main': index.json is not signed"
+    refused expired "store 'main': what it lists was to be believed until 2020-01-01, and has expired"
+    refused soon "is to be believed until 'tomorrow', which is no day"
+    refused size 'bytes, and it should have 4097'
+    refused digest 'it has another SHA-256 than it should have'
+    refused damaged 'it has another SHA-256 than it should have'
+    refused host "store 'main': it says of three_1_any.raw what it is not: which hosts it is for"
+    refused needs "store 'main': it says of three_1_any.raw what it is not: which libraries it needs"
+    refused swapped "store 'main': three_1_any.raw cannot be used"
+    refused cut 'it has 1000 bytes, and it should have'
+    refused gone 'three_1_any.raw: it is not there'
+    refused garbage "store 'main': its index.json is none"
+    refused nowhere "there is no store at $url/nowhere: neither index.json nor SHA256SUMS is there"
+    # With the same list, unsigned stores are only believed when that was said, loudly.
+    use unsigned "signature = 'none'"
+    sed -i /keys/d /etc/onlay/onlay.toml
+    tell onlay ext add three
+    says "store 'main' is believed without a signature"
+    test "$code" = 0
+    onlay ext remove three
+}
+
+# Somebody shows an old index.
+replayed() {
+    show 2
+    use now
+    onlay ext search
+    show 1
+    tell onlay ext update
+    test "$code" = 1
+    says "store 'main': its index is older than one that was seen before: it has serial 2, and 3 was seen"
+    says 'hint: somebody may show you an old copy of it'
+    # Nor is the older kind of list believed instead.
+    rm /results/stores/now/index.json
+    tell onlay ext update
+    test "$code" = 1
+    test "$(one)" = 'one 2'
+    show 2
+    onlay ext update
+}
+
+# What the network has broken off is gone on with; while the store cannot be reached, its list is what it was.
+broken_off() {
+    local cut
+    show 2
+    use now 'retries = 0'
+    for cut in 0 40 200 700 2000; do
+        echo "three_1 $cut" >/results/cut
+        tell onlay ext add three
+        test "$code" = 1
+        says 'ended'
+        test ! -e $images/three_1_any.raw
+        test "$(find $images -name '.*.part' | wc -l)" = 1
+    done
+    rm /results/cut /results/requests
+    onlay ext add three
+    grep -E '^206 /now/three_1_any.raw bytes=[0-9]+-$' /results/requests
+    cmp $images/three_1_any.raw /results/images/three_1_any.raw
+    test -z "$(find $images -name '.*' -type f)"
+    onlay ext remove three
+    echo "three_1 1000" >/results/cut
+    refuse onlay ext add three
+    onlay ext clean --dry-run 2>&1 | grep 'what is left of a download'
+    onlay ext clean
+    test -z "$(find $images -name '.*' -type f)"
+    echo 'index 30' >/results/cut
+    tell onlay ext search one
+    test "$code" = 0
+    says "store 'main' is as it was the last time: cannot fetch $url/now/index.json"
+    says 'one   2'
+    rm -r /var/lib/onlay/stores/main
+    tell onlay ext search one
+    test "$code" = 1
+    rm /results/cut
+}
+
+# Several stores: the lower number counts first; names can be left to one of them; a path is as good as a URL.
+several() {
+    show 2
+    use now "only = ['t*', 'one']"
+    mkdir -p /etc/onlay/onlay.toml.d
+    printf '[store.local]\nurl = ["/nowhere", "/results/stores/1"]\nkeys = "store.asc"\npriority = 5\n' \
+        >/etc/onlay/onlay.toml.d/20-local.toml
+    onlay ext search >/results/said
+    grep -E '^one +1 .* local +newer' /results/said
+    grep -E '^three +1 .* main ' /results/said
+    refuse grep foreign /results/said
+    onlay ext update one 2>&1 | grep "'one' stays 2: it is newer than all that stores have"
+    # One that cannot be used is told, and the others are used.
+    sed -i s,stores/1,stores/strangers, /etc/onlay/onlay.toml.d/20-local.toml
+    tell onlay ext update
+    test "$code" = 1
+    says "store 'local': the signature of index.json is not good"
+    onlay ext stores --json | grep '"problem": "the signature'
+    tell onlay ext add three
+    test "$code" = 0
+    onlay ext remove three
+    rm /etc/onlay/onlay.toml.d/20-local.toml
+}
+
+# Stores of others have names and digests alone; what else is wrong is known when an image has come.
+of_others() {
+    use others
+    rm -rf /var/lib/onlay/stores
+    onlay ext search >/results/said
+    grep -E '^three +3 +- +main +- +-' /results/said
+    grep -E '^one +1 ' /results/said
+    tell onlay ext add three
+    test "$code" = 0
+    says "'three' 3 added and enabled"
+    test -e $images/three_3_any.raw
+    rm /results/requests
+    onlay ext update
+    test "$(requests)" = '304 /others/SHA256SUMS -'
+    onlay ext remove three
+    tell onlay ext add four
+    test "$code" = 1
+    says 'four_1_any.raw cannot be used'
+    absent four
+    for bad in unsigned:'SHA256SUMS is not signed' altered:'the signature of SHA256SUMS is not good' expired:'2020-01-01, and has expired'; do
+        use "others-${bad%%:*}"
+        tell onlay ext add three
+        test "$code" = 1
+        says "${bad#*:}"
+        absent three
+    done
+}
+
+# Over TLS, by what the host trusts; nobody leads away from it.
+encrypted() {
+    echo 127.0.0.1 localhost >>/etc/hosts
+    url=$(cat /results/secure)
+    use 2
+    rm -rf /var/lib/onlay/stores
+    export SSL_CERT_FILE=/results/other.pem
+    tell onlay ext search one
+    test "$code" = 1
+    says "cannot fetch $url/2/index.json: invalid peer certificate: UnknownIssuer"
+    export SSL_CERT_FILE=/results/authority.pem
+    onlay ext search one | grep '^one  *2 '
+    onlay ext add three
+    onlay ext remove three
+    url=https://127.0.0.1:${url##*:}
+    use 2
+    tell onlay ext search one
+    says 'invalid peer certificate'
+    url=$(cat /results/secure)
+    use plain
+    tell onlay ext search one
+    test "$code" = 1
+    says "it leads on to another scheme, 'http'"
+    # Where nothing is trusted, nobody is.
+    export SSL_CERT_FILE=/results/fingerprint
+    use 2
+    tell onlay ext search one
+    says 'this host has no certificates of authorities to trust'
+}
+
+# Versions are kept as configured, and what is used is never removed.
+kept() {
+    show 2
+    use now
+    sed -i '1i keep = 1' /etc/onlay/onlay.toml
+    mkdir -p /.snapshots/7/snapshot/etc/onlay/extensions
+    ln -s $images/one_1_any.raw /.snapshots/7/snapshot/etc/onlay/extensions/one.raw
+    onlay ext clean
+    test -e $images/one_1_any.raw
+    rm -r /.snapshots
+    onlay ext clean --dry-run 2>&1 | grep "the image of 'one' 1 would be removed"
+    test -e $images/one_1_any.raw
+    onlay ext clean 2>&1 | grep "the image of 'one' 1 removed"
+    test ! -e $images/one_1_any.raw
+    onlay ext add one=1
+    tell onlay ext update
+    says "removed the image of 'one' 1, which is old"
+    test ! -e $images/one_1_any.raw
+    test "$(one)" = 'one 2'
+    mkdir -p /var/lib/onlay/stores/gone
+    onlay ext clean 2>&1 | grep "what is known of store 'gone' forgotten"
+    test ! -e /var/lib/onlay/stores/gone
+}
+
+# The next snapshot has what fits it, and so it has by tukit's plugin.
+of_a_snapshot() {
+    local next=/.snapshots/8/snapshot
+    show 1
+    use now
+    rm -rf /var/lib/onlay/stores
+    mkdir -p $next/usr/bin $next/bin $next/usr/lib/x86_64-linux-gnu/systemd $next/etc/onlay $next/var
+    cp /usr/bin/onlay $next/usr/bin/
+    cp /bin/sh $next/bin/
+    cp /usr/lib/os-release $next/usr/lib/
+    cp -a /usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-* $next/usr/lib/x86_64-linux-gnu/systemd/
+    cp -a /lib64 $next/ && mkdir -p $next/lib/x86_64-linux-gnu
+    cp -aL /lib/x86_64-linux-gnu/libc.so.6 /lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 $next/lib/x86_64-linux-gnu/
+    cp -a /etc/onlay/. $next/etc/onlay/
+    rm -f $next/etc/onlay/extensions/*
+    tell onlay --root $next ext add one=1
+    test "$code" = 0
+    show 2
+    mkdir -p /etc/tukit/plugins
+    test "$(onlay ext timer)" = off
+    onlay ext timer on 2>&1 | grep 'extensions are updated every day'
+    test "$(onlay ext timer)" = on
+    onlay ext timer --json | grep '"plugin": true'
+    grep '^ExecStart="/usr/bin/onlay" --state "/var/lib/onlay" ext update$' /etc/systemd/system/onlay-update.service
+    test -L /etc/systemd/system/timers.target.wants/onlay-update.timer
+    /etc/tukit/plugins/onlay init-pre
+    /etc/tukit/plugins/onlay execute-post $next 8 true
+    test "$(readlink $next/etc/onlay/extensions/one.raw)" = $images/one_1_any.raw
+    /etc/tukit/plugins/onlay finalize-pre $next 8
+    test "$(readlink $next/etc/onlay/extensions/one.raw)" = $images/one_2_any.raw
+    onlay ext timer off
+    test ! -e /etc/tukit/plugins/onlay
+    test -z "$(find /etc/systemd/system -name 'onlay-update*')"
+    onlay ext timer off 2>&1 | grep 'are not updated by themselves$'
+    rm -r /.snapshots
+}
+
+# with_kills CALLS ARGUMENTS…: killed at each of these calls, one after the other, until it gets through; `whole` looks each time.
+with_kills() {
+    local calls=$1 call number
+    shift
+    for call in $calls; do
+        for number in 1 2 3 4 5 6 7 8 9 10 11 12; do
+            prepare
+            tell timeout 20 strace -f --seccomp-bpf -qq -o /dev/null -e "trace=$call" -e "inject=$call:signal=KILL:when=$number" onlay "$@"
+            whole
+            if [ "$code" = 0 ]; then break; fi
+        done
+        test "$code" = 0
+    done
+    prepare
+    onlay -q "$@"
+    whole
+}
+
+killed() {
+    show 2
+    use now
+    onlay ext remove three two || true
+    onlay -q ext refresh
+    # Adding: it is there as a whole, or it is not.
+    prepare() { onlay -q ext remove --no-refresh three 2>/dev/null || true; rm -rf /var/lib/onlay/stores; rm -f $images/.*.part; }
+    whole() {
+        test ! -e $images/three_1_any.raw || cmp $images/three_1_any.raw /results/images/three_1_any.raw
+        test ! -L /etc/onlay/extensions/three.raw || test -e $images/three_1_any.raw
+        test "$(one)" = 'one 2'
+    }
+    with_kills 'renameat linkat symlinkat pwrite64' ext add --no-refresh three
+    prepare
+    # Updating and going back: one version or the other.
+    prepare() { onlay -q ext unpin one; onlay -q ext add --no-refresh one=1; rm -f $images/one_2_any.raw; }
+    whole() { test -e "$(readlink /etc/onlay/extensions/one.raw)"; cmp "$(readlink /etc/onlay/extensions/one.raw)" "/results/images/$(basename "$(readlink /etc/onlay/extensions/one.raw)")"; }
+    with_kills 'renameat unlinkat pwrite64' ext update --no-refresh
+    prepare() { onlay -q ext unpin one; onlay -q ext add --no-refresh one=2; }
+    # Who went back has it pinned: no update brings it forward.
+    whole() { test "$(readlink /etc/onlay/extensions/one.raw)" != $images/one_1_any.raw || test -e /etc/onlay/pins/one; }
+    with_kills 'renameat symlinkat' ext rollback --no-refresh one
+    onlay ext unpin one
+    onlay ext update
+    test "$(one)" = 'one 2'
+    onlay ext clean
+    test -z "$(find $images -name '.*' -type f)"
+}
+
+# Where there is no room, nothing stays that was not there.
+full_disk() {
+    local state=/srv/small/state left
+    show 2
+    use now
+    mkdir -p $state
+    tell onlay --state $state ext add large
+    test "$code" = 1
+    grep -i 'no space left' /results/said
+    test -z "$(find $state/images -type f -name '*[pr]a[rw]*')"
+    for left in 0 4 8 12 16 24 32 48 64 96; do
+        rm -f /srv/small/filler
+        dd if=/dev/zero of=/srv/small/filler bs=1k 2>/dev/null || true
+        truncate --size=-${left}k /srv/small/filler
+        tell onlay --state $state ext add --no-refresh three
+        if [ "$code" = 0 ]; then break; fi
+        test ! -e $state/images/three_1_any.raw
+        test -z "$(find $state/images -name '.*.part' 2>/dev/null)"
+    done
+    test "$code" = 0
+    cmp $state/images/three_1_any.raw /results/images/three_1_any.raw
+    onlay --state $state ext remove three
+    rm -rf $state /srv/small/filler
+}
+
+mount -t devtmpfs devtmpfs /dev
+mount -o remount,bind,ro /usr
+step nothing-configured nothing_configured
+step found found
+step added added
+step updated updated
+step back back
+step unfit unfit
+step hostile hostile
+step replayed replayed
+step broken-off broken_off
+step several several
+step of-others of_others
+step encrypted encrypted
+step kept kept
+step of-a-snapshot of_a_snapshot
+step killed killed
+step full-disk full_disk
+finish
