@@ -146,13 +146,14 @@ fn keys_that_do_not_count_are_refused() {
     let old = gnupg.key("old@x", "ed25519", "sign");
     let signature = gnupg.sign("old@x", &[]);
     assert!(gnupg.gpgv("old@x", &signature));
-    gnupg.gpg(&["--quick-set-expire", &old.to_string(), "seconds=1"]);
-    std::thread::sleep(Duration::from_secs(2));
-    let expired = gnupg.certificates("old@x").verify(&signature, DATA, now());
+    gnupg.gpg(&["--quick-set-expire", &old.to_string(), "1d"]);
+    let later = now() + Duration::from_secs(2 * 86_400);
+    assert!(gnupg.certificates("old@x").verify(&signature, DATA, now()).is_ok());
+    let expired = gnupg.certificates("old@x").verify(&signature, DATA, later);
     assert!(matches!(&expired, Err(Refusal::Expired { by, .. }) if *by == old), "{expired:?}");
     // A later word of its owner counts.
-    gnupg.gpg(&["--quick-set-expire", &old.to_string(), "1d"]);
-    assert_eq!(gnupg.certificates("old@x").verify(&signature, DATA, now()), Ok(old.clone()));
+    gnupg.gpg(&["--quick-set-expire", &old.to_string(), "3d"]);
+    assert_eq!(gnupg.certificates("old@x").verify(&signature, DATA, later), Ok(old.clone()));
 
     let lost = gnupg.key("lost@x", "ed25519", "sign");
     let signature = gnupg.sign("lost@x", &[]);

@@ -147,7 +147,8 @@ fn secret_keys_are_kept_from_others() {
         &["sign", "store", "--key", "b.key", "--passphrase-file", "wrong"],
         "its passphrase is another one",
     );
-    bed.expect(&["sign", "store", "--key", "b.key", "--passphrase-file", "word"]);
+    let said = bed.expect(&["sign", "store", "--key", "b.key", "--passphrase-file", "word"]);
+    assert!(said.contains("expires on") && said.contains("store key rotate"), "{said}");
     assert_eq!(bed.gpgv(&bed.at("store/key.gpg")), [true; 4]);
     // What there is to know of a key, a secret one, too.
     let shown = bed.run(&["key", "show", "b.key", "--json"]);

@@ -1,7 +1,8 @@
 //! `onlay store sign`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
 
 use clap::{Args, ValueHint};
 
@@ -10,6 +11,9 @@ use super::keys::KeyOptions;
 use crate::cli::output;
 use crate::cli::report::Error;
 use crate::store::Store;
+
+/// So long before its end, a key's is told.
+const SOON: Duration = Duration::from_secs(60 * 86_400);
 
 /// Sign a store, or sign it anew
 ///
@@ -31,6 +35,25 @@ pub(super) struct Arguments {
     replace: bool,
 }
 
+/// Tells of keys that will not be good for long: clients have to learn of another one in time.
+fn warn(store: &Path) -> Result<(), Error> {
+    let now = SystemTime::now();
+    let certificates = Store::open(store)?.certificates();
+    for (key, end) in certificates.fingerprints().into_iter().zip(certificates.ends(now)) {
+        if let Ok(Some(end)) = end
+            && end < now + SOON
+        {
+            let day = humantime::format_rfc3339_seconds(end).to_string();
+            output::say(&format!(
+                "onlay: the key {key} expires on {}; '{} store key rotate' goes over to another",
+                &day[..10],
+                output::program()
+            ));
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let mut store = Store::open(&arguments.store)?;
     if arguments.replace {
@@ -47,5 +70,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     store.finish()?;
     let by = if keys.is_empty() { "nobody".to_owned() } else { keys.join(" and ") };
     output::say(&format!("onlay: {} is signed by {by}", output::path(&arguments.store)));
+    warn(&arguments.store)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -54,6 +54,34 @@ fn what_is_signed_is_verified_and_nothing_else() {
     assert_eq!(all.only(std::slice::from_ref(&own.fingerprint)).fingerprints(), [own.fingerprint]);
 }
 
+/// RFC 9580, A.4.
+const VERSION_6: &str = "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\
+    \n\
+    xUsGY4d/4xsAAAAg+U2nu0jWCmHlZ3BqZYfQMxmZu52JGggkLq2EVD34laMAGXKB\n\
+    exK+cH6NX1hs5hNhIB00TrJmosgv3mg1ditlsLfCsQYfGwoAAABCBYJjh3/jAwsJ\n\
+    BwUVCg4IDAIWAAKbAwIeCSIhBssYbE8GCaaX5NUt+mxyKwwfHifBilZwj2Ul7Ce6\n\
+    2azJBScJAgcCAAAAAK0oIBA+LX0ifsDm185Ecds2v8lwgyU2kCcUmKfvBXbAf6rh\n\
+    RYWzuQOwEn7E/aLwIwRaLsdry0+VcallHhSu4RN6HWaEQsiPlR4zxP/TP7mhfVEe\n\
+    7XWPxtnMUMtf15OyA51YBMdLBmOHf+MZAAAAIIaTJINn+eUBXbki+PSAld2nhJh/\n\
+    LVmFsS+60WyvXkQ1AE1gCk95TUR3XFeibg/u/tVY6a//1q0NWC1X+yui3O24wpsG\n\
+    GBsKAAAALAWCY4d/4wKbDCIhBssYbE8GCaaX5NUt+mxyKwwfHifBilZwj2Ul7Ce6\n\
+    2azJAAAAAAQBIKbpGG2dWTX8j+VjFM21J0hqWlEg+bdiojWnKfA5AQpWUWtnNwDE\n\
+    M0g12vYxoWM8Y81W+bHBw805I8kWVkXU6vFOi+HWvv/ira7ofJu16NnoUkhclkUr\n\
+    k0mXubZvyl4GBg==\n\
+    -----END PGP PRIVATE KEY BLOCK-----";
+
+#[test]
+fn keys_of_version_6_sign_and_are_verified() {
+    let key = SecretKey::parse(VERSION_6.as_bytes(), then(), nobody).expect("it is the standard's");
+    let known: Fingerprint =
+        "CB186C4F0609A697E4D52DFA6C722B0C1F1E27C18A56708F6525EC27BAD9ACC9".parse().expect("a fingerprint");
+    assert_eq!(key.fingerprint(), known);
+    let trusted = Certificates::parse(key.certificate()).expect("it has one");
+    let signature = key.sign_armoured(DATA, then()).expect("it may");
+    assert_eq!(trusted.verify(signature.as_bytes(), DATA, then()), Ok(known.clone()));
+    assert_eq!(trusted.verify(signature.as_bytes(), b"x", then()), Err(Refusal::Changed { by: known }));
+}
+
 #[test]
 fn time_is_kept() {
     let own = made(Some(10 * DAY), None);

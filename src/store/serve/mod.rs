@@ -130,7 +130,7 @@ impl Server {
     fn converse(&self, stream: &mut TcpStream, by: IpAddr, tell: &(dyn Fn(&Served) + Sync)) {
         let mut before = Vec::new();
         for _ in 0..MOST_REQUESTS {
-            let request = match Request::read(stream, &mut before) {
+            let request = match Request::read(stream, &mut before, PATIENCE) {
                 Ok(Some(request)) => request,
                 Ok(None) => return,
                 Err(bad) => {

@@ -1,6 +1,7 @@
 //! Requests, read with bounds (RFC 9112).
 
 use std::io::{ErrorKind, Read};
+use std::time::{Duration, Instant};
 
 /// The most bytes of a request's line and fields.
 const LARGEST: usize = 16 << 10;
@@ -49,8 +50,14 @@ impl Bad {
 }
 
 impl Request {
-    /// Reads the next one; `before` has what came with the last one. `None` where nobody asks any more.
-    pub(super) fn read(stream: &mut impl Read, before: &mut Vec<u8>) -> Result<Option<Request>, Bad> {
+    /// Reads the next one; `before` has what came with the last one. `None` where nobody asks any more. Who has begun has to be
+    /// done within `patience`, however many bytes he sends meanwhile.
+    pub(super) fn read(
+        stream: &mut impl Read,
+        before: &mut Vec<u8>,
+        patience: Duration,
+    ) -> Result<Option<Request>, Bad> {
+        let mut begun = (!before.is_empty()).then(Instant::now);
         loop {
             if let Some(end) = end_of_head(before) {
                 let head: Vec<u8> = before.drain(..end).collect();
@@ -59,11 +66,17 @@ impl Request {
             if before.len() > LARGEST {
                 return Err(Bad::Large);
             }
+            if begun.is_some_and(|begun| begun.elapsed() >= patience) {
+                return Err(Bad::Late);
+            }
             let mut chunk = [0; 4096];
             match stream.read(&mut chunk) {
                 Ok(0) if before.is_empty() => return Ok(None),
                 Ok(0) => return Err(Bad::Malformed),
-                Ok(length) => before.extend_from_slice(&chunk[..length]),
+                Ok(length) => {
+                    begun.get_or_insert_with(Instant::now);
+                    before.extend_from_slice(&chunk[..length]);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // Nobody has to ask.
                 Err(_) if before.is_empty() => return Ok(None),

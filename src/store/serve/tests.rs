@@ -5,6 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::answer::http_date;
 use super::request::{Bad, Request, ranges};
 
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn parse(text: &str) -> Result<Request, Bad> {
     Request::parse(text.replace('\n', "\r\n").as_bytes())
 }
@@ -50,13 +52,17 @@ fn requests_are_read_one_after_another_and_with_bounds() {
     let both = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n";
     let (mut stream, mut before) = (&both[..], Vec::new());
     for target in ["/a", "/b"] {
-        let request = Request::read(&mut stream, &mut before).expect("a request").expect("one more");
+        let request =
+            Request::read(&mut stream, &mut before, PATIENCE).expect("a request").expect("one more");
         assert_eq!(request.target, target);
     }
-    assert_eq!(Request::read(&mut stream, &mut before), Ok(None));
+    assert_eq!(Request::read(&mut stream, &mut before, PATIENCE), Ok(None));
+    // Who sends a byte now and then is not waited for.
+    let slow = Request::read(&mut &b"x".repeat(5000)[..], &mut Vec::new(), Duration::ZERO);
+    assert_eq!(slow, Err(Bad::Late));
     let endless = vec![b'x'; 100_000];
-    assert_eq!(Request::read(&mut &endless[..], &mut Vec::new()), Err(Bad::Large));
-    assert_eq!(Request::read(&mut &b"GET / HT"[..], &mut Vec::new()), Err(Bad::Malformed));
+    assert_eq!(Request::read(&mut &endless[..], &mut Vec::new(), PATIENCE), Err(Bad::Large));
+    assert_eq!(Request::read(&mut &b"GET / HT"[..], &mut Vec::new(), PATIENCE), Err(Bad::Malformed));
 }
 
 #[test]
