@@ -36,9 +36,13 @@ impl Stores {
         fs::write(share.join("fingerprint"), made.fingerprint.to_string()).expect("ours");
         let stores = Stores { top: share.join("stores"), key: key_of_store, stranger: key("Stranger").1 };
         let images = share.join("images");
-        stores.publish("1", &images, &["one_1", "two_1"]);
+        stores.publish("1", &images, &["one_1", "two_1", "sizeable_1"]);
         stores.copy("1", "2");
-        stores.add("2", &images, &["one_2", "three_1", "needy_1", "wanted_1", "foreign_1", "large_1"]);
+        stores.add(
+            "2",
+            &images,
+            &["one_2", "three_1", "needy_1", "wanted_1", "foreign_1", "large_1", "sizeable_2"],
+        );
         stores.sign("2", &stores.key, |_| ());
         stores
     }

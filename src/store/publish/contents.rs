@@ -10,7 +10,7 @@ use super::Error;
 use crate::package::Identity;
 use crate::store::directory::{LARGEST_INDEX, digest_of, read_index};
 use crate::store::index::{INDEX, Index};
-use crate::store::signing::{KEYRING, KEYS};
+use crate::store::signing::{KEYRING, KEYS, SIGNATURES};
 use crate::store::sums::{SUMS, Sums};
 use crate::sys::{Context, Root};
 
@@ -34,7 +34,7 @@ pub(super) struct Contents {
     pub(super) index_bytes: Vec<u8>,
     /// What never changes under its name.
     pub(super) files: Vec<Item>,
-    /// What says what there is, in the order in which it is to be replaced.
+    /// What says what there is and who says so, in the order in which it is to be replaced.
     pub(super) lists: Vec<Item>,
     /// Lists as they were when all was read: they go together.
     texts: HashMap<String, Vec<u8>>,
@@ -58,23 +58,16 @@ impl Contents {
             let size = contents.dir.stat(&file)?.st_size as u64;
             contents.files.push(Item { file, size, sha256, is_list: false });
         }
-        for file in contents.list_names()? {
+        for file in contents.list_names() {
             contents.add_list(file)?;
         }
         contents.expect_lists_to_agree()?;
         Ok(contents)
     }
 
-    /// The certificates of who signs it, the index, the list of digests, and signatures of that: its name with something behind it. A signature comes before what it
-    /// is of: clients fetch the list first, and find the signature that goes with it or will in a moment.
-    fn list_names(&self) -> Result<Vec<String>, Error> {
-        let names = self.dir.entries()?.into_iter().filter_map(|entry| entry.name.into_string().ok());
-        let mut signatures: Vec<String> =
-            names.filter(|name| name.strip_prefix(SUMS).is_some_and(|rest| rest.starts_with('.'))).collect();
-        signatures.sort();
-        let keys = [KEYS, KEYRING].into_iter().filter(|name| self.dir.exists(name));
-        let first = keys.chain([INDEX]).map(str::to_owned);
-        Ok(first.chain(signatures).chain([SUMS.to_owned()]).collect())
+    /// The lists that it has, in the order in which its own directory gets them; the keys come before what they sign.
+    fn list_names(&self) -> Vec<String> {
+        lists().filter(|name| self.dir.exists(name)).map(str::to_owned).collect()
     }
 
     fn add_list(&mut self, file: String) -> Result<(), Error> {
@@ -124,6 +117,12 @@ impl Contents {
         file.rewind().context("read", &path)?;
         Ok(Content::File(file))
     }
+}
+
+/// All lists that there may be: `Store::swap_lists` says why in this order.
+pub(super) fn lists() -> impl Iterator<Item = &'static str> {
+    let [(first, _), others @ ..] = SIGNATURES;
+    [KEYS, KEYRING, INDEX, first, SUMS].into_iter().chain(others.map(|(name, _)| name))
 }
 
 /// What is in a file that is sent.

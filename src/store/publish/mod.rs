@@ -61,7 +61,7 @@ pub fn publish(
         refuse_what_is_newer(&ours, index.as_deref())?;
     }
     let theirs = sums_of(target)?;
-    let going = going(target, &ours, &theirs)?;
+    let mut going = going(target, &ours, &theirs)?;
     let mut changes = Changes::default();
     for item in &ours.files {
         // What lists there name was there whole before they named it.
@@ -72,6 +72,9 @@ pub fn publish(
         send(&ours, target, item, how, told, &mut changes)?;
     }
     let lists = outdated_lists(&ours, target)?;
+    if !lists.is_empty() {
+        going.extend(stale_lists(&ours, target)?);
+    }
     if changes.sent.is_empty() && lists.is_empty() && going.is_empty() {
         return Ok(changes);
     }
@@ -153,6 +156,17 @@ fn outdated_lists<'a>(ours: &'a Contents, target: &mut dyn Target) -> Result<Vec
         }
     }
     Ok(outdated)
+}
+
+/// Lists that are there and that we have no more: signatures of who signs no more.
+fn stale_lists(ours: &Contents, target: &mut dyn Target) -> Result<Vec<String>, Error> {
+    let mut stale = Vec::new();
+    for name in contents::lists().filter(|name| !ours.has(name)) {
+        if target.read(name, LARGEST_INDEX)?.is_some() {
+            stale.push(name.to_owned());
+        }
+    }
+    Ok(stale)
 }
 
 fn lines(files: &BTreeSet<String>) -> String {

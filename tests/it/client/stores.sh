@@ -62,7 +62,7 @@ nothing_configured() {
     test "$code" = 0
     says "onlay.toml, line 7: 'color' is not known, and not heeded"
     says "$(cat /results/fingerprint)"
-    says '8 images'
+    says '10 images'
     rm /etc/onlay/keys/store.asc
     tell onlay ext search
     says "store 'main': its key 'store.asc' is not there"
@@ -372,6 +372,23 @@ encrypted() {
     says 'this host has no certificates of authorities to trust'
 }
 
+# Of a version that has little new in it, only that comes.
+by_parts() {
+    show 1
+    use now
+    rm -rf /var/lib/onlay/stores
+    onlay ext add sizeable
+    show 2
+    tell onlay ext update sizeable
+    test "$code" = 0
+    says "'sizeable' is 2 now, and was 1"
+    requests
+    refuse grep '^200 /now/sizeable_2_any.raw -' /results/requests
+    cmp $images/sizeable_2_any.raw /results/images/sizeable_2_any.raw
+    test -z "$(find $images -name '.*' -type f)"
+    onlay ext remove sizeable
+}
+
 # Versions are kept as configured, and what is used is never removed.
 kept() {
     show 2
@@ -519,6 +536,7 @@ step broken-off broken_off
 step several several
 step of-others of_others
 step encrypted encrypted
+step by-parts by_parts
 step kept kept
 step of-a-snapshot of_a_snapshot
 step killed killed

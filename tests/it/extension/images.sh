@@ -35,6 +35,9 @@ libraries=usr/lib/x86_64-linux-gnu
 image needy 1 "cp '$tree/usr/bin/ls' usr/bin/needs; renamed usr/bin/needs"
 image wanted 1 "mkdir -p $libraries; cp '$tree/$libraries/libselinux.so.1' $libraries/libneedful.so.1
     renamed $libraries/libneedful.so.1"
+# Two versions of which the second has little that is new.
+image sizeable 1 "cp '$tree/usr/bin/bash' usr/bin/data"
+image sizeable 2 "cp '$tree/usr/bin/bash' usr/bin/data"
 image large 1 'head -c 30M /dev/urandom >usr/bin/data'
 # Of a service: its user, its files, and what is to be restarted.
 image served 1 'mkdir -p usr/lib/systemd/system usr/lib/sysusers.d usr/lib/tmpfiles.d
