@@ -163,7 +163,9 @@ fn a_key_gives_way_to_another() {
     let old = bed.key("A Store");
     bed.expect(&["sign", "store", "--key", &key_file(&old), "--best-before", "30"]);
     fs::copy(bed.at("store/key.gpg"), bed.at("old.gpg")).expect("ours");
-    let said = bed.expect(&["key", "rotate", "store"]);
+    fs::write(bed.at("word"), "correct horse").expect("ours");
+    let word = ["--passphrase-file", "word"];
+    let said = bed.expect(&["key", "rotate", "store", "--new-passphrase-file", "word"]);
     assert!(said.contains(&format!("store key drop store {old}")), "{said}");
     let keys = bed.index()["keys"].clone();
     let new = keys[1].as_str().expect("two keys").to_owned();
@@ -174,19 +176,22 @@ fn a_key_gives_way_to_another() {
     assert_eq!(bed.gpgv(&bed.at("old.gpg")), [true; 4]);
     assert_eq!(bed.gpgv(&bed.at("store/key.gpg")), [true; 4]);
     let good = bed.good("1");
-    bed.expect(&["add", "store", &good]);
+    bed.expect(&["add", "store", &good, "--passphrase-file", "word"]);
     assert_eq!(bed.signers_of_index(), both);
     fs::remove_file(bed.at(&key_file(&old))).expect("ours");
     bed.expect_refused(
-        &["remove", "store", "gdb"],
+        &["remove", "store", "gdb", word[0], word[1]],
         &format!("the store is signed by {old}, and the secret key"),
     );
-    bed.expect(&["key", "drop", "store", &old]);
+    bed.expect(&["key", "drop", "store", &old, "--passphrase-file", "word"]);
     assert_eq!(bed.signers_of_index(), both[1..]);
     assert_eq!(bed.gpgv(&bed.at("old.gpg")), [false; 4]);
     assert_eq!(bed.gpgv(&bed.at("store/key.gpg")), [true; 4]);
-    bed.expect_refused(&["key", "drop", "store", &new], "is the only key that signs the store");
-    bed.expect_refused(&["key", "drop", "store", &old], "the store is not signed by");
+    bed.expect_refused(
+        &["key", "drop", "store", &new, word[0], word[1]],
+        "is the only key that signs the store",
+    );
+    bed.expect_refused(&["key", "drop", "store", &old, word[0], word[1]], "the store is not signed by");
     assert!(bed.verify(&["--key", "store/key.asc"])["flaws"].as_array().is_some_and(Vec::is_empty));
     let flaws = bed.verify(&["--key", "old.gpg"])["flaws"].clone();
     assert_eq!(flaws[0], "index.json is not signed by anybody who is trusted");

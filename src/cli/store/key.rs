@@ -11,9 +11,7 @@ use serde::Serialize;
 use super::keys::{self, KeyOptions};
 use crate::cli::output;
 use crate::cli::report::Error;
-use crate::store::openpgp::{
-    Certificates, Fingerprint, Made, NewKey, SecretKey, SignError, Signer, is_secret,
-};
+use crate::store::openpgp::{Certificates, Fingerprint, Made, NewKey, SecretKey, SignError, is_secret};
 use crate::store::{self, KEYS, Store, read};
 use crate::sys::{Context, Root, write_new};
 
@@ -128,7 +126,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
 }
 
 fn make(arguments: &MakeArguments) -> Result<(), Error> {
-    let (place, made) = arguments.new.make(&arguments.name)?;
+    let New { place, made, .. } = arguments.new.make(&arguments.name)?;
     output::say(&format!("onlay: made the secret key {}; keep a copy of it", output::path(&place)));
     tell(
         &Certificates::parse(&made.certificate)
@@ -137,9 +135,16 @@ fn make(arguments: &MakeArguments) -> Result<(), Error> {
     )
 }
 
+/// A key that was made.
+struct New {
+    place: PathBuf,
+    made: Made,
+    passphrase: Option<Vec<u8>>,
+}
+
 impl NewOptions {
     /// Makes a key and writes its file.
-    fn make(&self, name: &str) -> Result<(PathBuf, Made), Error> {
+    fn make(&self, name: &str) -> Result<New, Error> {
         let unnamed = Path::new("the new key");
         let passphrase = self.new_passphrase().map_err(|source| bad(unnamed, source))?;
         let new = NewKey { user: name, lasts: self.lasts.0, passphrase: passphrase.as_deref() };
@@ -148,7 +153,7 @@ impl NewOptions {
         let place =
             place.ok_or_else(|| Error::Words("say with --output where the key is to be".to_owned()))?;
         write_secret(&place, made.secret.as_bytes())?;
-        Ok((place, made))
+        Ok(New { place, made, passphrase })
     }
 
     fn new_passphrase(&self) -> Result<Option<Vec<u8>>, SignError> {
@@ -251,14 +256,16 @@ fn rotate(arguments: &RotateArguments) -> Result<(), Error> {
     store.sign()?;
     let name = arguments.name.clone().or_else(|| own.users().into_iter().next());
     let name = name.ok_or_else(|| Error::Words("say with --name whose the new key is".to_owned()))?;
-    let (place, made) = arguments.new.make(&name)?;
+    let New { place, made, passphrase } = arguments.new.make(&name)?;
     if store.has_within(&place)? {
         std::fs::remove_file(&place).context("remove", &place)?;
         return Err(store::Error::InStore(place).into());
     }
-    let passphrase = || arguments.new.new_passphrase_of(&place);
-    let signer: Box<dyn Signer> = store::read_key(&place, SystemTime::now(), passphrase)?;
-    store.add_signer(signer);
+    let now = SystemTime::now();
+    let passphrase = || passphrase.ok_or(SignError::NoPassphrase);
+    let signer =
+        SecretKey::parse(made.secret.as_bytes(), now, passphrase).map_err(|source| bad(&place, source))?;
+    store.add_signer(Box::new(signer));
     store.finish()?;
     output::say(&format!("onlay: made the secret key {}; keep a copy of it", output::path(&place)));
     let old = read(&arguments.store)?.index.keys.first().cloned().unwrap_or_default();
@@ -272,13 +279,6 @@ fn rotate(arguments: &RotateArguments) -> Result<(), Error> {
             .map_err(SignError::from)
             .map_err(|source| bad(&place, source))?,
     )
-}
-
-impl NewOptions {
-    /// The passphrase of a key that was just made.
-    fn new_passphrase_of(&self, place: &Path) -> Result<Vec<u8>, SignError> {
-        keys::passphrase(self.new_passphrase_file.as_deref(), place)
-    }
 }
 
 fn drop_key(arguments: &DropArguments) -> Result<(), Error> {
