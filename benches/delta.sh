@@ -23,7 +23,6 @@ touch "$place/root/var/lib/dpkg/status"
 
 is_base() {
     local pattern
-    set -f
     for pattern in $base; do
         # shellcheck disable=SC2053
         [[ $1 == $pattern ]] && return
@@ -33,10 +32,13 @@ is_base() {
 
 recurse='--recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances'
 names=()
+# Patterns are of packages, not of files here.
+set -f
 # shellcheck disable=SC2086
 for name in $(apt-cache depends $recurse "$package" | grep '^[a-z]' | sort -u); do
     is_base "$name" || names+=("$name")
 done
+set +f
 known=$(apt-cache madison "${names[@]}" | awk -F '|' '!/Sources/ { gsub(/ /, ""); print }' | sort -u)
 old=() new=()
 for name in "${names[@]}"; do
