@@ -82,11 +82,11 @@ impl Comparison<'_> {
         for level in ["3", "19"] {
             row(&format!("zstd -{level} --patch-from"), &self.patch_from(level));
         }
+        self.ours();
         match self.zsync() {
             Some(cost) => row("zsync", &cost),
             None => println!("  zsync is not there"),
         }
-        self.ours();
     }
 
     fn patch_from(&self, level: &str) -> Cost {
@@ -113,7 +113,15 @@ impl Comparison<'_> {
         let publisher = run(&[&make[..], &[image.as_os_str()]].concat());
         let built = self.at("built-by-zsync");
         let address = format!("{url}/image.zsync");
-        let fetch = ["zsync".as_ref(), "-q".as_ref(), "-i".as_ref(), self.old.as_os_str(), "-o".as_ref()];
+        let fetch = [
+            "timeout".as_ref(),
+            "60".as_ref(),
+            "zsync".as_ref(),
+            "-q".as_ref(),
+            "-i".as_ref(),
+            self.old.as_os_str(),
+            "-o".as_ref(),
+        ];
         let client = self.counted(|| run(&[&fetch[..], &[built.as_os_str(), address.as_ref()]].concat()));
         Some(Cost { publisher, ..client })
     }
