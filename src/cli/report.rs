@@ -208,6 +208,13 @@ fn store_hint(error: &store::Error) -> Option<String> {
             "'{0} store key rotate' goes over to another key; '{0} store sign --replace' lets it sign at once",
             program()
         )),
+        store::Error::Altered { .. } => Some(format!(
+            "put back what was signed; or, where all that it lists is yours, '{} store sign --replace --key FILE' signs it",
+            program()
+        )),
+        store::Error::NotSigned => {
+            Some(format!("look at what it lists; '{} store sign --key FILE' signs all of that", program()))
+        }
         store::Error::NoKey => {
             Some(format!("'{} store key make NAME' makes one; --key gives it", program()))
         }
@@ -375,6 +382,9 @@ fn shell_hint(error: &shell::Error) -> Option<String> {
 fn live_hint(error: &live::Error) -> Option<String> {
     let onlay = program();
     match error {
+        live::Error::NotPersistent { .. } => Some(
+            "what runs at boot, this program too, lies where only root may write: in /usr/local/bin, for example".into(),
+        ),
         live::Error::NotRoot => Some("try again with sudo".into()),
         live::Error::Inside { .. } => Some("leave it first".into()),
         live::Error::Unlocked { .. } => Some(format!(

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::openpgp::{self, Fingerprint};
+use super::openpgp::{self, Fingerprint, Refusal};
 use super::sums::BadSums;
 use crate::extension;
 use crate::extension::matching::Mismatch;
@@ -100,6 +100,17 @@ pub enum Error {
         /// Who was named.
         given: Fingerprint,
     },
+    /// The index is not what was signed.
+    #[error("'{}' is not what was signed, and is not signed again: {refused}", path.display())]
+    Altered {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with its signatures.
+        refused: Box<Refusal>,
+    },
+    /// A store that has images and that nobody signs is to be signed by the way.
+    #[error("the store has images, and is not signed")]
+    NotSigned,
     /// A store that nobody signs.
     #[error("the store is not signed, and no key was given")]
     NoKey,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::sums::is_name;
 use crate::extension::Versions;
 use crate::package::Identity;
 
@@ -186,6 +187,13 @@ impl Entry {
         }
     }
 
+    /// The names of all that belongs to it, its manifest aside, whose name is made of its own.
+    fn files(&self) -> impl Iterator<Item = &str> {
+        let beside = self.blocks.iter().map(|blocks| &*blocks.file);
+        let patches = self.patches.iter().map(|patch| &*patch.file);
+        std::iter::once(&*self.file).chain(beside).chain(patches)
+    }
+
     /// Its SHA-256; `None` where what it says is none.
     pub fn digest(&self) -> Option<Identity> {
         Identity::parse(&self.sha256)
@@ -200,6 +208,10 @@ impl Signed {
         let mut index: Index = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
         if index.format > FORMAT {
             return Err(format!("its format is {}, and this program knows {FORMAT}", index.format));
+        }
+        let names = index.images.iter().flat_map(Entry::files);
+        if let Some(name) = names.into_iter().find(|name| name.contains('/') || !is_name(name)) {
+            return Err(format!("it has the name {name:?}, which no file of a store can have"));
         }
         index.images.sort_by(|one, other| one.file.cmp(&other.file));
         if let Some(pair) = index.images.windows(2).find(|pair| pair[0].file == pair[1].file) {
@@ -255,6 +267,7 @@ mod tests {
             ("{}", "missing field"),
             (r#"{"index":{"format":2,"serial":1,"made":1,"images":[]}}"#, "format is 2"),
             (&twice.replace('X', &image), "'a' twice"),
+            (&twice.replace('X', &serde_json::to_string(&entry("../a")).expect("text")), "which no file"),
         ] {
             let said = Signed::parse(text.as_bytes()).expect_err("no index");
             assert!(said.contains(problem), "{said}");

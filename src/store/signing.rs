@@ -6,8 +6,11 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::Error;
-use super::directory::Store;
-use super::openpgp::{AgentKey, Certificates, Fingerprint, SecretKey, SignError, Signer, is_secret, sockets};
+use super::directory::{Store, read_index};
+use super::index::INDEX;
+use super::openpgp::{
+    AgentKey, Certificates, Fingerprint, Refusal, SecretKey, SignError, Signer, is_secret, sockets,
+};
 use crate::sys::{Context, Root};
 
 /// The certificates of the keys that sign a store, for who wants to trust them.
@@ -74,8 +77,11 @@ impl Store {
     /// Has the keys at hand that sign it. One that does not is refused: whoever uses another one has to say so.
     pub fn use_signers(&mut self, signers: Vec<Box<dyn Signer>>) -> Result<(), Error> {
         if self.index.keys.is_empty() {
-            if !signers.is_empty() {
-                self.set_signers(signers);
+            match signers.is_empty() {
+                true => return Ok(()),
+                // Who is to answer for what is there already says so by `sign`.
+                false if !self.index.images.is_empty() => return Err(Error::NotSigned),
+                false => self.set_signers(signers),
             }
             return Ok(());
         }
@@ -86,7 +92,27 @@ impl Store {
             }
             self.signers.push(signer);
         }
-        self.find_signers().map(|_| ())
+        self.find_signers()?;
+        self.expect_own_index()
+    }
+
+    /// An index is signed again only where one of those who sign it has signed it as it is. Who can write the store and has no key
+    /// is not to have his words signed.
+    fn expect_own_index(&self) -> Result<(), Error> {
+        let mut own = Certificates::default();
+        for signer in &self.signers {
+            own.extend(Certificates::parse(signer.certificate()).unwrap_or_default());
+        }
+        let signed = read_index(&self.dir)?;
+        let now = SystemTime::now();
+        let mut refused = Refusal::Unreadable;
+        for signature in &signed.signatures {
+            match own.verify(signature.as_bytes(), &signed.bytes, now) {
+                Ok(_) => return Ok(()),
+                Err(refusal) => refused = refusal,
+            }
+        }
+        Err(Error::Altered { path: self.dir.join(INDEX), refused: Box::new(refused) })
     }
 
     /// Gives one of its keys up, which need not be at hand; these are the others.
@@ -148,7 +174,7 @@ impl Store {
                 && SIGNATURES.iter().all(|(name, _)| !self.dir.exists(*name));
         }
         let certificates = self.certificates();
-        let Ok(signed) = super::directory::read_index(&self.dir) else { return false };
+        let Ok(signed) = read_index(&self.dir) else { return false };
         let is_by = |key: &String, signature: &[u8], data: &[u8]| {
             let Ok(key) = key.parse::<Fingerprint>() else { return false };
             certificates.only(&[key]).verify(signature, data, now).is_ok()

@@ -62,7 +62,8 @@ impl Sums {
     }
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether a name can be one of a file in a store, or in a directory of it, and leads nowhere else.
+pub(super) fn is_name(name: &str) -> bool {
     let is_part = |part: &str| !part.is_empty() && part != "." && part != "..";
     name.split('/').all(is_part) && !name.contains(|letter: char| letter.is_control() || letter == '\\')
 }

@@ -73,6 +73,34 @@ impl Bed {
     }
 }
 
+/// Who can write to a store, and has no key, does not have his words signed by the next change.
+#[test]
+fn what_was_not_signed_before_is_not_signed_again() {
+    let bed = Bed::make();
+    let key = bed.key("A Store");
+    let (one, two) = (bed.good("1"), bed.good("2"));
+    bed.expect(&["add", "store", &one, "--key", &key_file(&key)]);
+    let index = bed.at("store/index.json");
+    let good = fs::read_to_string(&index).expect("text");
+    let other_digest = "0".repeat(64);
+    let digest = bed.index()["images"][0]["sha256"].as_str().expect("text").to_owned();
+    fs::write(&index, good.replace(&digest, &other_digest)).expect("ours");
+    for change in [&["sign", "store"][..], &["add", "store", &two], &["remove", "store", "gdb"]] {
+        bed.expect_refused(change, "is not what was signed, and is not signed again: ");
+    }
+    assert!(bed.files().contains(&"gdb_1_x86-64.raw".to_owned()));
+    let bare = good.replace(&format!(",\"keys\":[\"{key}\"]"), "");
+    assert_ne!(bare, good);
+    fs::write(&index, &bare).expect("ours");
+    bed.expect_refused(&["add", "store", &two, "--key", &key_file(&key)], "has images, and is not signed");
+    // Where it leads out of the store, nothing is done at all.
+    fs::write(&index, good.replace("gdb_1_x86-64.raw", "../one_1_x86-64.raw")).expect("ours");
+    bed.expect_refused(&["remove", "store", "gdb", "--unsigned"], "which no file of a store can have");
+    fs::write(&index, &bare).expect("ours");
+    bed.expect(&["sign", "store", "--key", &key_file(&key)]);
+    bed.expect(&["add", "store", &two]);
+}
+
 #[test]
 fn a_store_stays_signed() {
     let bed = Bed::make();

@@ -56,9 +56,12 @@ fn warn(store: &Path) -> Result<(), Error> {
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let mut store = Store::open(&arguments.store)?;
-    if arguments.replace {
+    let is_first = store.index().keys.is_empty() && !arguments.keys.is_unsigned();
+    if arguments.replace || is_first {
         let signers = arguments.keys.given(&store)?;
-        store.set_signers(signers);
+        if !signers.is_empty() {
+            store.set_signers(signers);
+        }
     } else {
         arguments.keys.apply(&mut store)?;
     }
