@@ -1,5 +1,6 @@
 //! What an update costs from one version of an image to the next: bytes, requests and processor time, beside the whole image,
-//! `zstd --patch-from`, and zsync, all of one run over one web server.
+//! `zstd --patch-from`, and zsync, all of one run over one web server. zsync comes last: it may wait in vain for that server, and
+//! is ended after a minute then.
 //!
 //! `cargo bench --bench delta -- OLD.raw NEW.raw …`, with pairs of images; `benches/delta.sh` makes such of Debian's packages.
 
