@@ -84,6 +84,34 @@ fn keep_apart(overlay: &Root, layers: &Root, name: &str) -> Result<PathBuf, IoEr
 
 /// A path that both have, and that is not a directory which both show through, or removed in both.
 fn find_conflict(from: &Root, to: &Root) -> Result<Option<PathBuf>, IoError> {
+    let mut conflict = None;
+    walk(from, to, &mut |source, target, name| {
+        Ok(match (Kind::of(source.dir()?, name)?, Kind::of(target.dir()?, name)?) {
+            (_, None) | (Some(Kind::Whiteout), Some(Kind::Whiteout)) => Next::Sibling,
+            (Some(Kind::Merged), Some(Kind::Merged)) => Next::Child,
+            _ => {
+                conflict = Some(source.path().join(name));
+                Next::Nothing
+            }
+        })
+    })?;
+    Ok(conflict)
+}
+
+/// Where a walk goes on.
+enum Next {
+    /// Into the directory of this name, which both have.
+    Child,
+    Sibling,
+    Nothing,
+}
+
+/// Walks through what `from` has, beside the same directories of `to`.
+fn walk(
+    from: &Root,
+    to: &Root,
+    visit: &mut dyn FnMut(&mut Place<'_>, &mut Place<'_>, &OsStr) -> Result<Next, IoError>,
+) -> Result<(), IoError> {
     let (mut source, mut target) = (Place::top(from), Place::top(to));
     let mut unread = vec![source.dir()?.entries()?.into_iter()];
     while let Some(entries) = unread.last_mut() {
@@ -93,19 +121,17 @@ fn find_conflict(from: &Root, to: &Root) -> Result<Option<PathBuf>, IoError> {
             target.pop();
             continue;
         };
-        let name = &*entry.name;
-        let both = (Kind::of(source.dir()?, name)?, Kind::of(target.dir()?, name)?);
-        match both {
-            (_, None) | (Some(Kind::Whiteout), Some(Kind::Whiteout)) => {}
-            (Some(Kind::Merged), Some(Kind::Merged)) => {
-                source.push(name);
-                target.push(name);
+        match visit(&mut source, &mut target, &entry.name)? {
+            Next::Sibling => {}
+            Next::Nothing => return Ok(()),
+            Next::Child => {
+                source.push(&entry.name);
+                target.push(&entry.name);
                 unread.push(source.dir()?.entries()?.into_iter());
             }
-            _ => return Ok(Some(source.path().join(name))),
         }
     }
-    Ok(None)
+    Ok(())
 }
 
 /// What an upper has under a name, as far as it counts here.
@@ -133,33 +159,17 @@ impl Kind {
 
 /// Moves all names to where nothing is in their way.
 fn move_all(from: &Root, to: &Root) -> Result<(), IoError> {
-    let (mut source, mut target) = (Place::top(from), Place::top(to));
-    let mut unread = vec![source.dir()?.entries()?.into_iter()];
-    while let Some(entries) = unread.last_mut() {
-        let Some(entry) = entries.next() else {
-            unread.pop();
-            source.pop();
-            target.pop();
-            continue;
-        };
-        let name = &*entry.name;
-        match Kind::of(target.dir()?, name)? {
-            None => {
-                rustix::fs::renameat(source.dir()?, name, target.dir()?, name)
-                    .context("move", source.dir()?.join(name))?;
-            }
-            Some(Kind::Merged) => {
-                source.push(name);
-                target.push(name);
-                unread.push(source.dir()?.entries()?.into_iter());
-            }
+    walk(from, to, &mut |source, target, name| {
+        let (here, there) = (source.dir()?, target.dir()?);
+        match Kind::of(there, name)? {
+            None => rustix::fs::renameat(here, name, there, name).context("move", here.join(name))?,
+            Some(Kind::Merged) => return Ok(Next::Child),
             Some(_) => {
-                rustix::fs::unlinkat(source.dir()?, name, AtFlags::empty())
-                    .context("remove", source.dir()?.join(name))?;
+                rustix::fs::unlinkat(here, name, AtFlags::empty()).context("remove", here.join(name))?;
             }
         }
-    }
-    Ok(())
+        Ok(Next::Sibling)
+    })
 }
 
 #[cfg(test)]
