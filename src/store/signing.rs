@@ -77,12 +77,14 @@ impl Store {
     /// Has the keys at hand that sign it. One that does not is refused: whoever uses another one has to say so.
     pub fn use_signers(&mut self, signers: Vec<Box<dyn Signer>>) -> Result<(), Error> {
         if self.index.keys.is_empty() {
-            match signers.is_empty() {
-                true => return Ok(()),
-                // Who is to answer for what is there already says so by `sign`.
-                false if !self.index.images.is_empty() => return Err(Error::NotSigned),
-                false => self.set_signers(signers),
+            if signers.is_empty() {
+                return Ok(());
             }
+            // Who is to answer for what is there already says so by `sign`.
+            if !self.index.images.is_empty() {
+                return Err(Error::NotSigned);
+            }
+            self.set_signers(signers);
             return Ok(());
         }
         for signer in signers {
