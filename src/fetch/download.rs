@@ -2,10 +2,10 @@
 
 use super::address::Web;
 use super::answer::Answer;
-use super::digest::digest_of;
 use super::http::Field;
 use super::source::{Validator, open_path};
 use super::{Address, Error, Partial, Problem, Source};
+use crate::package::Identity;
 use crate::sys::{Context, copy_content};
 
 /// What is known of a file before it comes.
@@ -72,7 +72,7 @@ impl Source {
                 Address::Web(web) => self.pull(web, partial, expected, progress)?,
             }
         }
-        let found = digest_of(partial.file(), &partial.path())?;
+        let found = Identity::of_file(partial.file(), &partial.path())?;
         if found == partial.digest() {
             return Ok(());
         }

@@ -8,7 +8,6 @@
 
 mod address;
 mod answer;
-mod digest;
 mod download;
 mod error;
 mod http;

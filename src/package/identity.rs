@@ -1,8 +1,13 @@
 //! What tells one installed package from another.
 
 use std::fmt;
+use std::fs::File;
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
+
+use super::digest::Algorithm;
+use crate::sys::IoError;
 
 /// The SHA-256 of what a database holds of an installed package: of rpm's header as it is stored, of
 /// dpkg's stanza. Numbers that a database gives to its entries (rpm's `hnum`) are none: rebuilding it
@@ -23,6 +28,12 @@ impl Identity {
             digest.update(part);
         }
         Identity(digest.finalize().into())
+    }
+
+    /// The SHA-256 of a whole file, wherever in it was read before; `path` is its name in errors.
+    pub fn of_file(file: &File, path: &Path) -> Result<Identity, IoError> {
+        let digest = Algorithm::Sha256.digest_file(file, path)?;
+        Ok(Identity(digest.bytes().try_into().expect("a SHA-256 has 32 bytes")))
     }
 
     /// An identity whose SHA-256 was made elsewhere.

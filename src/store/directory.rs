@@ -23,8 +23,7 @@ use crate::extension::build::{Image, Manifest};
 use crate::extension::matching::Mismatch;
 use crate::extension::{ImageFiles, order};
 use crate::package::Identity;
-use crate::package::digest::Algorithm;
-use crate::sys::{Context, IoError, Lock, NewFile, Root, copy_content};
+use crate::sys::{Context, Lock, NewFile, Root, copy_content};
 
 /// More than this is no index.
 pub(super) const LARGEST_INDEX: u64 = 256 << 20;
@@ -129,7 +128,7 @@ impl Store {
         }
         let copy = NewFile::create(&self.dir, OsStr::new(&name.to_string()))?;
         let size = copy_content(&file, copy.file()).context("copy", path)?;
-        let sha256 = digest_of(copy.file(), path)?;
+        let sha256 = Identity::of_file(copy.file(), path)?;
         let file = name.to_string();
         let added = |is_there| Added {
             file: file.clone(),
@@ -166,7 +165,7 @@ impl Store {
     /// Whether the file is there that the index says.
     fn has(&self, file: &str, sha256: Identity) -> Result<bool, Error> {
         match self.dir.open_child_file(OsStr::new(file)) {
-            Ok(found) => Ok(digest_of(&found, &self.dir.join(file))? == sha256),
+            Ok(found) => Ok(Identity::of_file(&found, &self.dir.join(file))? == sha256),
             Err(error) if error.is_not_found() => Ok(false),
             Err(error) => Err(error.into()),
         }
@@ -285,10 +284,4 @@ fn name_of(path: &Path, manifest: Option<&Manifest>) -> Result<ImageName, Error>
 
 fn is_of(manifest: &Manifest, image: Identity) -> bool {
     manifest.image.as_ref().is_some_and(|noted| Identity::parse(&noted.sha256) == Some(image))
-}
-
-/// The SHA-256 of a file.
-pub(super) fn digest_of(file: &File, path: &Path) -> Result<Identity, IoError> {
-    let digest = Algorithm::Sha256.digest_file(file, path)?;
-    Ok(Identity::parse(&digest.to_string()).expect("a SHA-256 is one"))
 }

@@ -9,7 +9,7 @@ use super::Error;
 use super::best_before::PREFIX;
 use super::delta;
 use super::describe::{describe, lie};
-use super::directory::{LARGEST_INDEX, digest_of, read_index, sums_of};
+use super::directory::{LARGEST_INDEX, read_index, sums_of};
 use super::index::{Entry, INDEX, Index};
 use super::name::ImageName;
 use super::openpgp::{Certificates, Refusal};
@@ -257,7 +257,7 @@ fn look_at(
     };
     let opened = dir.open_exact_file(Path::new(file))?;
     report.bytes += u64::try_from(stat.st_size).unwrap_or_default();
-    if digest_of(&opened, &path)? != digest {
+    if Identity::of_file(&opened, &path)? != digest {
         report.flaws.push(Flaw::Changed(file.to_owned()));
     } else if is_image(file) {
         report.images += 1;

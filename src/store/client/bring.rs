@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use super::{Candidate, Error, Older, Progress, StoreError, download};
 use crate::extension::activate::{Images, Incoming};
 use crate::package::Identity;
-use crate::package::digest::Algorithm;
 use crate::store::name::ImageName;
 use crate::sys::{Context, Root};
 
@@ -52,10 +51,8 @@ fn older(candidate: Candidate<'_>, images: &Images) -> Result<Vec<Older>, Error>
     let mut found = Vec::new();
     for stored in images.of(&entry.name)?.into_iter().rev().take(MOST_OLDER) {
         let file = File::open(&stored.path).context("open", &stored.path)?;
-        let digest = Algorithm::Sha256.digest_file(&file, &stored.path)?;
-        if let Some(sha256) = Identity::parse(&digest.to_string()) {
-            found.push(Older { file, path: stored.path, sha256 });
-        }
+        let sha256 = Identity::of_file(&file, &stored.path)?;
+        found.push(Older { file, path: stored.path, sha256 });
     }
     Ok(found)
 }
@@ -66,6 +63,5 @@ fn is_stored(images: &Root, file: &str, digest: Identity) -> Result<bool, Error>
         Err(error) if error.is_not_found() => return Ok(false),
         other => other?,
     };
-    let stored = Algorithm::Sha256.digest_file(&found, &images.join(file))?;
-    Ok(Identity::parse(&stored.to_string()) == Some(digest))
+    Ok(Identity::of_file(&found, &images.join(file))? == digest)
 }

@@ -206,8 +206,7 @@ impl Builder<'_> {
     /// Whether it is the image.
     fn check(&self) -> Result<(), Error> {
         let size = self.target.metadata().context("examine", self.path)?.len();
-        let is_it = size == self.entry.size
-            && crate::store::directory::digest_of(self.target, self.path)? == self.wanted;
+        let is_it = size == self.entry.size && Identity::of_file(self.target, self.path)? == self.wanted;
         if is_it { Ok(()) } else { Err(Error::Wrong) }
     }
 }

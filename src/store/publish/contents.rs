@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::Error;
 use crate::package::Identity;
-use crate::store::directory::{LARGEST_INDEX, digest_of, read_index};
+use crate::store::directory::{LARGEST_INDEX, read_index};
 use crate::store::index::{INDEX, Index};
 use crate::store::signing::{KEYRING, KEYS, SIGNATURES};
 use crate::store::sums::{SUMS, Sums};
@@ -111,7 +111,7 @@ impl Contents {
             Err(error) if error.is_not_found() => return Err(Error::Gone(item.file.clone())),
             other => other?,
         };
-        if digest_of(&file, &path)? != item.sha256 {
+        if Identity::of_file(&file, &path)? != item.sha256 {
             return Err(Error::Damaged(path));
         }
         file.rewind().context("read", &path)?;

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::contents::{Content, Item};
 use super::{Error, Target};
-use crate::store::directory::digest_of;
+use crate::package::Identity;
 use crate::sys::{Context, NewFile, Root, copy_content};
 
 /// A directory that is published to.
@@ -34,7 +34,7 @@ impl Target for Directory {
     fn has(&mut self, item: &Item) -> Result<bool, Error> {
         match self.0.open_child_file(OsStr::new(&item.file)) {
             Err(error) if error.is_not_found() => Ok(false),
-            other => Ok(digest_of(&other?, &self.0.join(&item.file))? == item.sha256),
+            other => Ok(Identity::of_file(&other?, &self.0.join(&item.file))? == item.sha256),
         }
     }
 
