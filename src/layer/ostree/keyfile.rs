@@ -17,6 +17,7 @@ impl KeyFile {
     /// Reads a file's text.
     pub fn parse(text: &str) -> Result<KeyFile, BadLine> {
         let mut file = KeyFile::default();
+        let mut group = None;
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
@@ -24,11 +25,12 @@ impl KeyFile {
             }
             if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
                 file.group(name);
+                group = Some(name);
                 continue;
             }
-            match (file.groups.last_mut(), line.split_once('=')) {
-                (Some((_, keys)), Some((key, value))) if !key.trim().is_empty() => {
-                    put(keys, key.trim_end(), value.trim_start());
+            match (group, line.split_once('=')) {
+                (Some(group), Some((key, value))) if !key.trim().is_empty() => {
+                    put(file.group(group), key.trim_end(), value.trim_start());
                 }
                 _ => return Err(BadLine(index + 1)),
             }

@@ -15,6 +15,9 @@ use super::object::{DirTree, Directory, Item};
 use super::repo::Repository;
 use crate::sys::{Context, Root, Xattrs};
 
+/// How overlayfs's notes begin.
+const NOTES: &[u8] = b"trusted.overlay.";
+
 /// What was laid.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Laid {
@@ -77,9 +80,12 @@ impl Layer<'_> {
             }
         }
         // Last, since all that is written into it changes its time.
-        attributes::give(into, OsStr::new("."), &self.repository.metadata(after.meta)?)?;
+        let mut metadata = self.repository.metadata(after.meta)?;
+        // In a lower layer these are no attributes, but notes.
+        metadata.xattrs.0.retain(|name, _| !name.starts_with(NOTES));
+        attributes::give(into, OsStr::new("."), &metadata)?;
         if is_opaque {
-            Xattrs::set(into, Path::new(""), b"trusted.overlay.opaque", b"y")?;
+            Xattrs::set(into, Path::new(""), &[NOTES, b"opaque"].concat(), b"y")?;
         }
         Ok(())
     }

@@ -1,0 +1,4 @@
+//! Layers over OSTree: repositories that ostree made, read and written by us, and judged by ostree.
+
+mod bed;
+mod random;
