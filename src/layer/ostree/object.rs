@@ -282,6 +282,17 @@ impl Value {
         elements.map(|element| variant::text(element.ok()?).ok()).collect()
     }
 
+    /// What is in it, where it is a dictionary (`a{sv}`).
+    pub(super) fn as_dictionary(&self) -> Option<BTreeMap<String, Value>> {
+        (self.kind == "a{sv}").then(|| dictionary(&self.bytes).ok()).flatten()
+    }
+
+    /// The numbers, where it is two of them (`(tt)`), as this machine writes them.
+    pub(super) fn as_two_numbers(&self) -> Option<(u64, u64)> {
+        let (one, other) = self.bytes.split_at_checked(8).filter(|_| self.kind == "(tt)")?;
+        Some((u64::from_ne_bytes(one.try_into().ok()?), u64::from_ne_bytes(other.try_into().ok()?)))
+    }
+
     /// What it says, where it says yes or no.
     pub fn as_flag(&self) -> Option<bool> {
         (self.kind == "b" && self.bytes.len() == 1).then(|| self.bytes[0] != 0)
@@ -369,5 +380,121 @@ impl Parsed for Commit {
     const KIND: ObjectKind = ObjectKind::Commit;
     fn parsed(bytes: &[u8]) -> Result<Commit, Malformed> {
         Commit::parse(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checksum_of(number: u64) -> Checksum {
+        Checksum::of(&number.to_le_bytes())
+    }
+
+    fn tree(names: u64) -> DirTree {
+        let item = |number| match number % 3 {
+            0 => Item::Directory(Directory { tree: checksum_of(number), meta: checksum_of(number + 1) }),
+            _ => Item::File(checksum_of(number)),
+        };
+        DirTree((0..names).map(|number| (format!("name {number}"), item(number))).collect())
+    }
+
+    fn metadata() -> Metadata {
+        let pairs =
+            [("security.capability", vec![1, 0, 0, 2]), ("user.empty", vec![]), ("user.long", vec![7; 300])];
+        let xattrs = Xattrs(pairs.into_iter().map(|(name, value)| (name.into(), value)).collect());
+        Metadata { uid: 1, gid: 70_000, mode: 0o041_755, xattrs }
+    }
+
+    fn commit() -> Commit {
+        let values = [
+            ("version", Value::text("13.1")),
+            ("ostree.ref-binding", Value::texts(["one", "", "three"])),
+            ("ostree.bootable", Value::flag(true)),
+        ];
+        Commit {
+            metadata: values.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+            parent: Some(checksum_of(1)),
+            subject: "a subject".to_owned(),
+            body: "lines\nand ü".to_owned(),
+            timestamp: 1_700_000_000,
+            root: Directory { tree: checksum_of(2), meta: checksum_of(3) },
+        }
+    }
+
+    #[test]
+    fn objects_are_read_as_they_are_written() {
+        for names in [0, 1, 2, 5, 100, 2000] {
+            let tree = tree(names);
+            assert_eq!(DirTree::parse(&tree.to_bytes()), Ok(tree), "{names}");
+        }
+        let plain = Metadata { xattrs: Xattrs::default(), ..metadata() };
+        for metadata in [metadata(), plain] {
+            assert_eq!(Metadata::parse(&metadata.to_bytes()), Ok(metadata));
+        }
+        let first = Commit { parent: None, metadata: BTreeMap::new(), ..commit() };
+        for commit in [commit(), first] {
+            assert_eq!(Commit::parse(&commit.to_bytes()), Ok(commit));
+        }
+        let read = Commit::parse(&commit().to_bytes()).expect("our own");
+        assert_eq!(read.text("version"), Some("13.1"));
+        assert_eq!(read.metadata["ostree.ref-binding"].as_texts(), Some(vec!["one", "", "three"]));
+        assert_eq!(read.metadata["ostree.bootable"].as_flag(), Some(true));
+        assert_eq!(read.text("ostree.bootable"), None);
+    }
+
+    #[test]
+    fn what_no_tree_can_have_is_refused() {
+        for names in [["a", "a"], ["b", "a"], ["..", "a"], ["", "a"], ["a/b", "c"]] {
+            let mut files = ArrayWriter::new(1);
+            for name in names {
+                let name = variant::terminated(name.as_bytes());
+                files.push(
+                    &TupleWriter::default().variable(&name, Member::BYTES).last(&[0; 32], Member::BYTES),
+                );
+            }
+            let files = TupleWriter::default().variable(&files.finish(), Member::BYTES);
+            assert!(DirTree::parse(&files.last(b"", Member::BYTES)).is_err(), "{names:?}");
+        }
+        let file = Metadata { mode: 0o100_644, ..metadata() };
+        assert!(Metadata::parse(&file.to_bytes()).is_err());
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_a_panic_and_what_is_read_can_be_written() {
+        let objects = [tree(40).to_bytes(), metadata().to_bytes(), commit().to_bytes()];
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut read = 0;
+        for object in objects.iter().cycle().take(30_000) {
+            let mut bytes = object.clone();
+            for _ in 0..rng.usize(1..4) {
+                match rng.u8(..4) {
+                    0 => bytes.truncate(rng.usize(..=bytes.len())),
+                    1 => bytes.extend(std::iter::repeat_n(rng.u8(..), rng.usize(..9))),
+                    _ if !bytes.is_empty() => {
+                        let at = rng.usize(..bytes.len());
+                        bytes[at] = rng.u8(..);
+                    }
+                    _ => {}
+                }
+            }
+            if let Ok(tree) = DirTree::parse(&bytes) {
+                assert_eq!(DirTree::parse(&tree.to_bytes()), Ok(tree));
+                read += 1;
+            }
+            if let Ok(metadata) = Metadata::parse(&bytes) {
+                assert_eq!(Metadata::parse(&metadata.to_bytes()), Ok(metadata));
+                read += 1;
+            }
+            if let Ok(commit) = Commit::parse(&bytes) {
+                for value in commit.metadata.values() {
+                    let _ = (value.as_text(), value.as_texts(), value.as_flag());
+                    let _ = (value.as_dictionary(), value.as_two_numbers());
+                }
+                assert_eq!(Commit::parse(&commit.to_bytes()), Ok(commit));
+                read += 1;
+            }
+        }
+        assert!(read > 1000, "most changes are to checksums: {read}");
     }
 }

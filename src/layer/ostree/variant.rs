@@ -232,7 +232,9 @@ mod tests {
 
     fn written(elements: &[&[u8]]) -> Vec<u8> {
         let mut writer = ArrayWriter::new(1);
-        elements.iter().for_each(|element| writer.push(element));
+        for element in elements {
+            writer.push(element);
+        }
         writer.finish()
     }
 
