@@ -50,7 +50,7 @@ impl Ostree {
         arguments.extend(deploy.origin.map(|path| option("--origin-file=", path)));
         arguments.extend(deploy.stage.then(|| "--stage".into()));
         arguments.extend(deploy.append.iter().map(|argument| option("--karg-append=", argument)));
-        arguments.extend(["--".into(), deploy.revision.into()]);
+        arguments.push(deploy.revision.into());
         self.admin("deploy", arguments)
     }
 
@@ -79,7 +79,7 @@ impl Ostree {
     pub fn pull(&self, remote: &str, name: &str) -> Result<(), Error> {
         let mut repository = OsString::from("--repo=");
         repository.push(self.sysroot.join("ostree/repo"));
-        self.run(["pull".into(), repository, "--".into(), remote.into(), name.into()])
+        self.run(["pull".into(), repository, remote.into(), name.into()])
     }
 
     fn admin(&self, verb: &str, arguments: impl IntoIterator<Item = OsString>) -> Result<(), Error> {

@@ -32,7 +32,8 @@ impl Scene {
             let place = tree.join(format!("usr/lib/part{place}"));
             fs::create_dir_all(&place).expect("it can be made");
             for file in 0..20 {
-                fs::write(place.join(file.to_string()), format!("{place:?} {file}")).expect("there is room");
+                fs::write(place.join(file.to_string()), format!("{} {file}", place.display()))
+                    .expect("there is room");
             }
         }
         let bed = Bed::new(dir.path());
@@ -41,7 +42,7 @@ impl Scene {
         fs::create_dir(&upper).expect("it can be made");
         let upper_parts = ["", "usr", "usr/lib"].map(|part| upper.join(part));
         upper_parts[1..].iter().for_each(|part| fs::create_dir(part).expect("it can be made"));
-        Some(Scene { bed, base, upper, dir })
+        Some(Scene { dir, bed, base, upper })
     }
 
     fn upper(&self, path: &str) -> PathBuf {
@@ -125,7 +126,7 @@ fn all_that_a_file_is_is_kept() {
     );
     let attributes =
         output("getfattr", &["-d", "-m-", "-e", "hex", &checkout.join("usr/lib/program").to_string_lossy()]);
-    let names: Vec<&str> = attributes.lines().skip(1).filter_map(|line| line.split('=').next()).collect();
+    let names: Vec<&str> = attributes.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
     assert_eq!(names, ["security.capability", "security.selinux", "trusted.overlay.own"]);
     assert_eq!(fs::read_link(checkout.join("usr/lib/link")).expect("a link"), Path::new("program"));
     let sparse = checkout.join("usr/lib/sparse").symlink_metadata().expect("it is there");

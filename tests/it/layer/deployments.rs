@@ -113,10 +113,11 @@ fn a_layer_is_deployed_and_taken_away() {
     assert!(!disk.deployments()[1].pinned);
     disk.ostree().undeploy(0).expect("it can be taken away");
     disk.ostree().cleanup().expect("it can be cleaned");
-    assert_eq!(disk.deployments(), [base.clone()]);
+    let left: Vec<PathBuf> = disk.deployments().into_iter().map(|deployment| deployment.path).collect();
+    assert_eq!(left, std::slice::from_ref(&base.path));
     output("ostree", &["fsck", "--quiet", &format!("--repo={}", disk.path.join("ostree/repo").display())]);
     let error = disk.ostree().undeploy(7).expect_err("there is none").to_string();
-    assert!(error.contains("admin undeploy") && error.contains("7"), "{error}");
+    assert!(error.contains("admin undeploy") && error.contains('7'), "{error}");
 }
 
 /// ostree's own way to another base would leave the layers out.

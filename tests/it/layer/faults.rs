@@ -103,13 +103,15 @@ fn a_kill_leaves_the_old_ref_or_the_new_one() {
         furnish(&dir.join("tree"), 3, 100);
         dir.join("tree")
     });
+    let (_, module) = module_path!().split_once("::").expect("it is in a crate");
+    let name = format!("{module}::writes_until_it_is_killed");
     let mut killed = 0;
-    for round in 0..12 {
+    for round in 0..8 {
         // New contents each time.
         furnish(&dir.join("upper"), FILES, 3000 + round);
         bed.repository().set_ref(BRANCH, base).expect("there is room");
         let mut child = command(std::env::current_exe().expect("it runs"))
-            .args(["layer::faults::writes_until_it_is_killed", "--exact", "--nocapture"])
+            .args([&*name, "--exact", "--nocapture"])
             .env(VARIABLE, dir)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -118,7 +120,7 @@ fn a_kill_leaves_the_old_ref_or_the_new_one() {
             .expect("it starts");
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         lines.map_while(Result::ok).find(|line| line.contains("begun")).expect("it begins");
-        std::thread::sleep(Duration::from_millis(4 * round as u64));
+        std::thread::sleep(Duration::from_millis(6 * round as u64));
         child.kill().expect("it is ours");
         killed += usize::from(!child.wait().expect("it ends").success());
         bed.check();
