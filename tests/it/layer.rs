@@ -4,5 +4,6 @@ mod bed;
 mod commits;
 mod deployments;
 mod faults;
+mod objects;
 mod random;
 mod repositories;

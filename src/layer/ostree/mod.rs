@@ -32,4 +32,5 @@ pub use origin::Origin;
 pub use repo::Repository;
 pub use sysroot::{Deployment, Standing, Sysroot, Unlocked};
 pub use transaction::{Transaction, Written};
+pub use variant::Malformed;
 pub use view::{Laid, lay};

@@ -150,7 +150,8 @@ impl Repository {
         Ok(bytes)
     }
 
-    /// Keeps anybody from pruning while objects are looked at or written. Others may do the same.
+    /// Keeps anybody from pruning while objects are looked at or written. Others may do the same. ostree's program prunes whenever it deploys or
+    /// cleans, and waits for this lock: it must be given up before.
     pub fn share(&self) -> Result<Option<RecordLock>, Error> {
         self.lock(RecordLock::try_shared)
     }
@@ -168,7 +169,7 @@ impl Repository {
         let begun = Instant::now();
         loop {
             let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-            let file = rustix::fs::openat(&self.root, ".lock", flags, Mode::from_raw_mode(0o644))
+            let file = rustix::fs::openat(&self.root, ".lock", flags, Mode::from_raw_mode(0o660))
                 .context("open lock", &path)?;
             if let Some(lock) = take(file).context("lock", &path)? {
                 return Ok(Some(lock));

@@ -14,7 +14,7 @@ use super::error::Error;
 use super::object::{Value, dictionary};
 use super::origin::Origin;
 use super::repo::Repository;
-use crate::sys::Root;
+use crate::sys::{RecordLock, Root};
 
 /// A system that has deployments: the one that runs, or one on a disk.
 #[derive(Debug)]
@@ -82,6 +82,13 @@ const STATES: &str = "run/ostree/deployment-state";
 /// More than any entry, origin or note has.
 const SMALL: u64 = 1024 * 1024;
 
+impl Deployment {
+    /// How ostree calls it: `CHECKSUM.SERIAL`.
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.checksum, self.serial)
+    }
+}
+
 impl Sysroot {
     /// The system that runs, with `/` as its root; `None` where it did not boot by OSTree.
     pub fn running() -> Result<Option<Sysroot>, Error> {
@@ -112,6 +119,12 @@ impl Sysroot {
     /// Its repository.
     pub fn repository(&self) -> Result<Repository, Error> {
         Repository::of_sysroot(&self.root)
+    }
+
+    /// Whether somebody changes its deployments at the moment. Nothing is locked to know; ostree's own program waits for whoever does.
+    pub fn is_busy(&self) -> Result<bool, Error> {
+        let dir = self.root.open_dir("ostree")?;
+        Ok(RecordLock::is_held(&dir, "lock")?)
     }
 
     /// All deployments, in the order in which they are offered: the first boots next.

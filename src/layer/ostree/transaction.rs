@@ -42,7 +42,8 @@ pub struct Written {
 const STAGING: &str = "tmp/onlay-staging";
 
 impl Repository {
-    /// Begins to write objects. While somebody else of us does, the repository is [`Error::Busy`]; ostree may write as well.
+    /// Begins to write objects. While somebody else of us does, the repository is [`Error::Busy`]; ostree may write as well. On a host that runs, /sysroot is
+    /// mostly mounted read-only: whoever begins has it writable, in a mount namespace of his own.
     pub fn begin(&self) -> Result<Transaction<'_>, Error> {
         let shared = self.share()?;
         self.root().make_dirs(STAGING, 0o700)?;

@@ -17,7 +17,7 @@
 /// Bytes are not what they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Malformed(pub(super) &'static str);
+pub struct Malformed(pub(super) &'static str);
 
 /// What a member of a tuple is.
 #[derive(Debug, Clone, Copy)]

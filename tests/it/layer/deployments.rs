@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use onlay::layer::ostree::{Checksum, Commit, Composition, Deployment, Origin, Standing, Sysroot};
-use onlay::sys::Root;
+use onlay::sys::{RecordLock, Root};
 use onlay::tool::ostree::{Deploy, Ostree};
 
 use super::bed::ostree_or_skip;
@@ -87,6 +87,8 @@ fn a_layer_is_deployed_and_taken_away() {
     assert_eq!((base.index, &*base.os, base.serial, base.standing), (0, "debian", 0, Standing::Other));
     assert_eq!(base.origin.refspec().as_deref(), Some("base"));
     assert!(base.options.as_deref().is_some_and(|options| options.contains("ostree=/ostree/boot.")));
+    assert_eq!(base.path.file_name().expect("it has one").to_string_lossy(), base.name());
+    busy_while_locked(&disk);
     let layered = disk.layer("strace", &scratch.path().join("upper"));
     let origin = base.origin.layered("onlay/debian", "this system has layers; use 'onlay layer upgrade'");
     let file = scratch.path().join("origin");
@@ -118,6 +120,15 @@ fn a_layer_is_deployed_and_taken_away() {
     output("ostree", &["fsck", "--quiet", &format!("--repo={}", disk.path.join("ostree/repo").display())]);
     let error = disk.ostree().undeploy(7).expect_err("there is none").to_string();
     assert!(error.contains("admin undeploy") && error.contains('7'), "{error}");
+}
+
+/// The lock that ostree made, and takes when it deploys.
+fn busy_while_locked(disk: &Disk) {
+    let sysroot = Sysroot::at(&disk.path).expect("it opens");
+    assert!(!sysroot.is_busy().expect("it can be seen"));
+    let file = fs::File::options().write(true).open(disk.path.join("ostree/lock")).expect("ostree made it");
+    let held = RecordLock::try_exclusive(file.into()).expect("it can be locked");
+    assert!(held.is_some() && sysroot.is_busy().expect("it can be seen"));
 }
 
 /// ostree's own way to another base would leave the layers out.
@@ -156,4 +167,28 @@ fn a_system_that_runs_is_known_by_its_root() {
     assert_eq!(standings, [(layered, Standing::Pending), (base.checksum, Standing::Booted)]);
     assert_eq!(found[0].origin, Origin::following(&layered.to_string()));
     assert!(Sysroot::running_at(scratch.path()).expect("it can be read").is_none());
+}
+
+#[test]
+fn a_staged_deployment_comes_first() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let run = dir.path().join("run/ostree");
+    fs::create_dir_all(&run).expect("it can be made");
+    fs::write(dir.path().join("run/ostree-booted"), "").expect("there is room");
+    let note = include_bytes!("../../data/ostree/staged-deployment");
+    fs::write(run.join("staged-deployment"), note).expect("there is room");
+    let checksum = "8e07ff4031391457ed5fba9536944d827c805a586f012932cd66a66ae188d689";
+    let place = dir.path().join("ostree/deploy/debian/deploy");
+    fs::create_dir_all(&place).expect("it can be made");
+    fs::write(place.join(format!("{checksum}.0.origin")), "[origin]\nrefspec=two\n").expect("there is room");
+    let sysroot = Sysroot::running_at(dir.path()).expect("it can be read").expect("it runs");
+    let [staged] = &sysroot.deployments().expect("it can be read")[..] else { panic!("not one") };
+    assert_eq!((staged.standing, &*staged.os, staged.serial), (Standing::Staged, "debian", 0));
+    assert_eq!(staged.checksum.to_string(), checksum);
+    assert_eq!(staged.origin, Origin::following("two"));
+    // It is made by ostree, but a bad one is none of a reason to panic.
+    for length in 0..note.len() {
+        fs::write(run.join("staged-deployment"), &note[..length]).expect("there is room");
+        let _ = sysroot.deployments();
+    }
 }
