@@ -36,6 +36,7 @@ mod timer;
 mod unit;
 mod users;
 mod verdicts;
+mod witness;
 
 pub use actions::Actions;
 pub use add::{Added, Incoming, Outcome, Request, add};
