@@ -62,7 +62,7 @@ nothing_configured() {
     test "$code" = 0
     says "onlay.toml, line 7: 'color' is not known, and not heeded"
     says "$(cat /results/fingerprint)"
-    says '10 images'
+    says '12 images'
     rm /etc/onlay/keys/store.asc
     tell onlay ext search
     says "store 'main': its key 'store.asc' is not there"
@@ -84,6 +84,8 @@ found() {
     grep -E '^foreign +1 +[0-9.]+ kB +main +- +no' /results/said
     says "foreign 1: systemd does not merge it: it says ID=fedora, and the host is debian"
     says "needy 1: it needs libneedful.so.1, which is not found"
+    says "loaderless 1: it needs the loader /lib64/ld-alien-x86-64.so.2, which is not there"
+    says 'settings 1: it extends /etc (systemd-confext), and only what extends /usr and /opt is added'
     test "$(onlay ext search tw)" = "$(onlay ext search two)"
     onlay ext search nothing-like-that 2>&1 | grep 'nothing of that is in the stores'
     diff <(onlay ext list --available) <(onlay ext search)
@@ -190,6 +192,12 @@ unfit() {
     test "$code" = 1
     says "cannot add 'foreign': 1 of store 'main' does not fit: systemd does not merge it: it says ID=fedora"
     absent three
+    tell onlay ext add --unfit three settings
+    test "$code" = 1
+    says "cannot add 'settings': 1 of store 'main' does not fit: it extends /etc"
+    absent settings
+    tell onlay ext add loaderless
+    says "cannot add 'loaderless': 1 of store 'main' does not fit: it needs the loader /lib64/ld-alien-x86-64.so.2"
     refuse grep raw /results/requests
     # Together with what it needs, it does.
     onlay ext add needy wanted
