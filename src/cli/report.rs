@@ -65,6 +65,10 @@ pub(super) enum Error {
     Client(#[from] client::Error),
     #[error("no store can be used")]
     NoStore,
+    #[error("'{name}' is pinned to {version}, and would become {newest}")]
+    Pinned { name: String, version: String, newest: String },
+    #[error("'{name}' {wanted} is not enabled: {enabled} is")]
+    OtherEnabled { name: String, wanted: String, enabled: String },
     #[error("no store has '{0}'")]
     NotInStores(String),
     #[error(transparent)]
@@ -156,6 +160,12 @@ fn hint(error: &Error) -> Option<String> {
         Error::Publish(error) => publish_hint(error),
         Error::Client(error) => client_hint(error),
         Error::NotInStores(_) => Some(format!("'{onlay} ext search' lists what they have")),
+        Error::Pinned { name, newest, .. } => Some(format!(
+            "'{onlay} ext unpin {name}' lets it be updated again; '{onlay} ext add {name}={newest}' makes it that, and keeps it so"
+        )),
+        Error::OtherEnabled { name, wanted, .. } => Some(format!(
+            "'{onlay} ext enable {name}={wanted}' enables one that is here, '{onlay} ext add {name}={wanted}' brings one"
+        )),
         Error::InRam(name) => Some(format!("'{onlay} shell {name}' joins it while it runs")),
         Error::Packages(error) => packages_hint(error),
         Error::NotEmpty(_) => Some("give a directory that is not there yet".into()),
@@ -344,6 +354,9 @@ fn activate_hint(error: &activate::Error) -> Option<String> {
         E::Refused { .. } => Some(format!(
             "'{onlay} ext check' says what it knows of them; 'SYSTEMD_LOG_LEVEL=debug systemd-sysext merge' says more"
         )),
+        E::Exposed { .. } => Some(
+            "what runs at boot lies where only root may write: copy it to /usr/local/bin, for example".into(),
+        ),
         E::ReadOnly(_) => {
             Some("what is enabled is kept in /etc; give --root a root whose /etc can be written".into())
         }

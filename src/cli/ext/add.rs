@@ -7,11 +7,14 @@ use clap::{Args, ValueHint};
 use serde::Serialize;
 
 use super::progress::Bar;
+use super::stores::Opened;
 use super::{Place, Way, stores, told};
 use crate::cli::output::{self, JsonPath};
 use crate::cli::report::{Error, FAILED};
-use crate::extension::activate::{self, Added, Change, Choice, Images, Incoming, Outcome, Report, Request};
-use crate::store::client::{self, Brought, Candidate, Catalog, Chooser, bring};
+use crate::extension::activate::{
+    self, Added, Change, Choice, Enabled, Images, Incoming, Outcome, Report, Request, enabled,
+};
+use crate::store::client::{self, Brought, Candidate, Catalog, Chooser, bring, pins};
 use crate::sys::Context;
 
 /// Add extensions from images or from stores, enable them, and merge them at once
@@ -52,10 +55,13 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     let change = Change::of(&place.root, &place.state, !way.no_refresh, way.dry_run)?;
     let (mut incoming, mut would) = (Vec::new(), Vec::new());
     if !choices.is_empty() {
-        change.check()?;
+        change.check_for_more()?;
         let config = stores::config(place)?;
-        let (catalogs, _) = stores::open(&config, place, false)?;
+        let Opened { catalogs, .. } = stores::open(&config, place, false)?;
         let found = choose(&change, &catalogs, &choices, *unfit)?;
+        if !disabled {
+            refuse_pinned(&change, &choices, &found)?;
+        }
         if way.dry_run {
             would = found.iter().map(|one| would_add(*one, &change, *disabled)).collect();
         } else {
@@ -70,6 +76,8 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     } else {
         tell(&added, &change, arguments, report.as_ref());
     }
+    let enabled = added.iter().filter(|one| one.is_enabled && one.replaces.is_some());
+    told::pins_moved(&change, enabled.map(|one| (&*one.name, &*one.version)))?;
     let names: Vec<&str> = added.iter().map(|one| &*one.name).collect();
     let is_held =
         !disabled && report.iter().flat_map(|report| &report.held).any(|held| names.contains(&&*held.name));
@@ -113,6 +121,20 @@ fn choose<'c>(
     })
 }
 
+/// Refuses to make another version of what is pinned, where nobody has named that.
+fn refuse_pinned(change: &Change<'_>, choices: &[Choice], found: &[Candidate<'_>]) -> Result<(), Error> {
+    let (pins, links) = (pins(&change.host.root)?, enabled(&change.host.root)?);
+    for (choice, candidate) in choices.iter().zip(found) {
+        let link = links.iter().find(|link| link.name == choice.name);
+        let Some(version) = link.map(Enabled::version).filter(|_| pins.has(&choice.name)) else { continue };
+        if choice.version.is_none() && version != candidate.entry.version {
+            let (name, newest) = (choice.name.clone(), candidate.entry.version.clone());
+            return Err(Error::Pinned { name, version, newest });
+        }
+    }
+    Ok(())
+}
+
 /// What would come of an image that would be downloaded.
 fn would_add(Candidate { catalog, entry }: Candidate<'_>, change: &Change<'_>, disabled: bool) -> Added {
     let size = if catalog.is_told { format!(", {}", output::size(entry.size)) } else { String::new() };
@@ -142,7 +164,11 @@ fn bring_all(
         let mut bar = Bar::new();
         match bring(*candidate, &images, &mut |progress| bar.show(progress))? {
             Brought::Stored(path) => paths.push(path),
-            Brought::Incoming(image) => incoming.push(image),
+            Brought::Incoming(image, fetched) => {
+                drop(bar);
+                told::fetched(*candidate, fetched);
+                incoming.push(image);
+            }
         }
     }
     Ok(incoming)

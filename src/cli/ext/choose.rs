@@ -104,9 +104,24 @@ impl<'a> Gone<'a> {
 }
 
 pub(super) fn enable(place: &Place, arguments: &Enable) -> Result<ExitCode, Error> {
+    let change = change(place, &arguments.way)?;
+    let before: Vec<String> =
+        activate::enabled(&change.host.root)?.into_iter().map(|link| link.name).collect();
+    let (code, chosen) = enable_and_tell(&change, arguments)?;
+    let is_moved = |one: &&Chosen| one.is_new && before.contains(&one.name);
+    let moved = chosen.iter().filter(is_moved);
+    told::pins_moved(&change, moved.filter_map(|one| Some((&*one.name, one.version.as_deref()?))))?;
+    Ok(code)
+}
+
+/// Enables what is to be pinned.
+pub(super) fn enable_only(change: &Change<'_>, arguments: &Enable) -> Result<ExitCode, Error> {
+    enable_and_tell(change, arguments).map(|(code, _)| code)
+}
+
+fn enable_and_tell(change: &Change<'_>, arguments: &Enable) -> Result<(ExitCode, Vec<Chosen>), Error> {
     let Enable { extensions, unfit, way } = arguments;
-    let change = change(place, way)?;
-    let (chosen, report) = activate::enable(&change, extensions, *unfit)?;
+    let (chosen, report) = activate::enable(change, extensions, *unfit)?;
     let is_held = chosen.iter().any(|one| one.why.is_some())
         || report
             .iter()
@@ -116,13 +131,13 @@ pub(super) fn enable(place: &Place, arguments: &Enable) -> Result<ExitCode, Erro
     if way.json {
         let rows: Vec<Row<'_>> = chosen.iter().map(Row::of).collect();
         told::as_json(&rows, report.as_ref(), None)?;
-        return Ok(code);
+        return Ok((code, chosen));
     }
     for one in &chosen {
         output::say(&format!("onlay: {}", enabled_in_words(one, way)));
     }
     if way.dry_run && chosen.iter().any(|one| one.is_new && one.why.is_none()) {
-        told::would_make_read_only(&change);
+        told::would_make_read_only(change);
     }
     if let Some(report) = &report {
         let told: Vec<(&str, &str)> =
@@ -132,7 +147,7 @@ pub(super) fn enable(place: &Place, arguments: &Enable) -> Result<ExitCode, Erro
     if !way.dry_run && !is_held {
         told::later(&change.host, way, report.as_ref());
     }
-    Ok(code)
+    Ok((code, chosen))
 }
 
 fn enabled_in_words(chosen: &Chosen, way: &Way) -> String {

@@ -30,9 +30,10 @@ pub(super) struct Rollback {
 /// Keep extensions as they are, whatever stores have
 #[derive(Debug, Args)]
 pub(super) struct Pin {
-    /// The extensions [default: list those that are pinned]
-    #[arg(value_name = "NAME")]
-    names: Vec<String>,
+    /// The extensions; with a version, only if that is enabled [default: list those
+    /// that are pinned]
+    #[arg(value_name = "NAME[=VERSION]")]
+    names: Vec<Choice>,
     /// Print those that are pinned as JSON
     #[arg(long, conflicts_with = "names")]
     json: bool,
@@ -108,11 +109,11 @@ pub(super) fn rollback(place: &Place, arguments: &Rollback) -> Result<ExitCode, 
     let before = activate::before(&change, name)?;
     let choice = Choice { name: name.clone(), version: Some(before.version.clone()) };
     if way.dry_run {
-        return choose::enable(place, &Enable::of(choice, way));
+        return choose::enable_only(&change, &Enable::of(choice, way));
     }
     // Whoever is killed in between has it pinned to what it is, and not brought back by the next update.
     let is_new = Pins::add(&change.host.root, name)?;
-    let done = choose::enable(place, &Enable::of(choice.clone(), way));
+    let done = choose::enable_only(&change, &Enable::of(choice.clone(), way));
     let is_back =
         enabled(&change.host.root)?.iter().any(|link| link.name == *name && link.version() == before.version);
     if is_back {
@@ -133,11 +134,15 @@ pub(super) fn pin(place: &Place, arguments: &Pin) -> Result<ExitCode, Error> {
     let change = Change::of(&place.root, &place.state, false, arguments.dry_run)?;
     change.check()?;
     let links = enabled(&change.host.root)?;
-    let missing = |name: &&String| !links.iter().any(|link| link.name == **name);
-    if let Some(missing) = arguments.names.iter().find(missing) {
-        return Err(activate::Error::NotEnabled(missing.clone()).into());
+    for Choice { name, version: wanted } in &arguments.names {
+        let Some(link) = links.iter().find(|link| link.name == *name) else {
+            return Err(activate::Error::NotEnabled(name.clone()).into());
+        };
+        if let Some(wanted) = wanted.clone().filter(|wanted| *wanted != link.version()) {
+            return Err(Error::OtherEnabled { name: name.clone(), wanted, enabled: link.version() });
+        }
     }
-    for name in &arguments.names {
+    for Choice { name, .. } in &arguments.names {
         let is_new = if change.dry_run {
             !pins(&change.host.root)?.has(name)
         } else {
@@ -162,6 +167,8 @@ fn list_pins(place: &Place, json: bool) -> Result<ExitCode, Error> {
     let rows: Vec<Pinned<'_>> = pins.names().iter().map(|name| Pinned { name, version: row(name) }).collect();
     if json {
         output::print_json(&rows)?;
+    } else if rows.is_empty() {
+        output::say("onlay: nothing is pinned");
     } else {
         let text = |row: &Pinned<'_>| format!("{} {}", row.name, row.version.as_deref().unwrap_or("-"));
         let lines: String = rows.iter().map(|row| output::visible(&text(row)) + "\n").collect();

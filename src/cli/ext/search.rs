@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
+use super::stores::Opened;
 use super::{Place, stores};
 use crate::cli::output;
 use crate::cli::report::{Error, FAILED};
@@ -86,7 +87,7 @@ pub(super) fn all(place: &Place, json: bool) -> Result<ExitCode, Error> {
 
 fn run(place: &Place, word: Option<&str>, how: How) -> Result<ExitCode, Error> {
     let config = stores::config(place)?;
-    let (catalogs, has_failed) = stores::open(&config, place, how.offline)?;
+    let Opened { catalogs, has_failed, .. } = stores::open(&config, place, how.offline)?;
     let host = Host::open(&place.root)?;
     let enabled = enabled(&host.root)?;
     let mut names: Vec<&str> = Vec::new();
@@ -128,7 +129,7 @@ fn best(
 pub(super) fn info(place: &Place, arguments: &Info) -> Result<ExitCode, Error> {
     let Choice { name, version } = &arguments.extension;
     let config = stores::config(place)?;
-    let (catalogs, has_failed) = stores::open(&config, place, arguments.how.offline)?;
+    let Opened { catalogs, has_failed, .. } = stores::open(&config, place, arguments.how.offline)?;
     let host = Host::open(&place.root)?;
     let enabled = enabled(&host.root)?;
     let is_meant = |one: &Candidate<'_>| version.as_ref().is_none_or(|version| one.entry.version == *version);

@@ -15,7 +15,7 @@ use crate::sys::{Root, with_causes};
 /// List the stores that are configured, and whether they can be used
 ///
 /// They stand in /etc/onlay/onlay.toml and in drop-ins, see onlay.toml(5). Each is
-/// asked for what it has. Exits with 1 where one of them cannot be used.
+/// asked for what it has. Exits with 1 where one of them cannot be used or asked.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Ask no store: tell what is known from before
@@ -57,7 +57,8 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     } else {
         output::print(&table(&rows))?;
     }
-    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+    let is_wrong = !failed.is_empty() || catalogs.iter().any(is_stale);
+    Ok(if is_wrong { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
 fn row<'a>(store: &'a client::Configured, catalogs: &'a [Catalog<'a>], failed: &[client::Error]) -> Row<'a> {
@@ -123,12 +124,19 @@ pub(super) fn config(place: &Place) -> Result<Config, Error> {
     Ok(config)
 }
 
-/// What stores have, and whether some of them cannot be used. Refuses where none can.
-pub(super) fn open<'a>(
-    config: &'a Config,
-    place: &Place,
-    offline: bool,
-) -> Result<(Vec<Catalog<'a>>, bool), Error> {
+/// What stores have.
+#[derive(Debug)]
+pub(super) struct Opened<'a> {
+    /// Of those that can be used.
+    pub(super) catalogs: Vec<Catalog<'a>>,
+    /// Whether some cannot be.
+    pub(super) has_failed: bool,
+    /// Whether some could not be asked, and are as they were the last time.
+    pub(super) is_stale: bool,
+}
+
+/// What stores have. Refuses where none can be used.
+pub(super) fn open<'a>(config: &'a Config, place: &Place, offline: bool) -> Result<Opened<'a>, Error> {
     let (found, mut failed) = catalogs(config, &Root::open(&place.root)?, &place.state, offline)?;
     for catalog in &found {
         let name = &catalog.store.name;
@@ -150,5 +158,10 @@ pub(super) fn open<'a>(
     if found.is_empty() {
         return Err(Error::NoStore);
     }
-    Ok((found, !failed.is_empty()))
+    let is_stale = found.iter().any(is_stale);
+    Ok(Opened { catalogs: found, has_failed: !failed.is_empty(), is_stale })
+}
+
+fn is_stale(catalog: &Catalog<'_>) -> bool {
+    matches!(catalog.freshness, Freshness::Kept { why: Some(_) })
 }

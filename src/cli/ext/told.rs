@@ -8,6 +8,7 @@ use crate::cli::output;
 use crate::cli::report::Error;
 use crate::extension::activate::{self, Change, Report, Without};
 use crate::host::Host;
+use crate::store::client::{Candidate, Fetched, pins};
 
 /// What `--json` shows of a change.
 #[derive(Debug, Serialize)]
@@ -68,6 +69,31 @@ pub(super) fn report(report: &Report, told: &[(&str, &str)]) {
     for failed in &report.failed {
         output::complain(&format!("onlay: not {failed}"));
     }
+}
+
+/// Tells how much of an image came.
+pub(super) fn fetched(candidate: Candidate<'_>, came: Fetched) {
+    let Candidate { catalog, entry } = candidate;
+    let reused = match came.reused {
+        0 => String::new(),
+        reused => format!(", {} was here", output::size(reused)),
+    };
+    let (name, version, store) = (&entry.name, &entry.version, &catalog.store.name);
+    let size = output::size(came.fetched);
+    output::say(&format!("onlay: fetched '{name}' {version} from store '{store}': {size}{reused}"));
+}
+
+/// Tells of extensions that are other versions now than those that they were pinned to. Pins are on names.
+pub(super) fn pins_moved<'a>(
+    change: &Change<'_>,
+    changed: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(), Error> {
+    let pins = pins(&change.host.root)?;
+    for (name, version) in changed.filter(|(name, _)| pins.has(name)) {
+        let stays = if change.dry_run { "would stay pinned, then" } else { "stays pinned, now" };
+        output::say(&format!("onlay: '{name}' {stays} to {version}"));
+    }
+    Ok(())
 }
 
 /// Tells all that is merged, and whose.

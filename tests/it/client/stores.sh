@@ -89,6 +89,12 @@ found() {
     test "$(onlay ext search tw)" = "$(onlay ext search two)"
     onlay ext search nothing-like-that 2>&1 | grep 'nothing of that is in the stores'
     diff <(onlay ext list --available) <(onlay ext search)
+    tell onlay ext update
+    test "$code" = 0
+    says 'no extension is enabled: there is nothing to update'
+    test "$(onlay ext update --json 2>/dev/null | tr -d ' \n')" = '{"extensions":[]}'
+    rm /results/requests
+    rm -r /var/lib/onlay/stores
     onlay ext info one >/results/said
     test "$(grep -c '^one ' /results/said)" = 2
     onlay ext info one=1 --json | grep '"version": "1"'
@@ -111,8 +117,34 @@ added() {
     says "'one' 1 of store 'main', "
     says "'one' 1 would be added and enabled"
     absent one
+    # What would not last is refused before anything comes.
+    cp /usr/bin/onlay /run/onlay-copy
+    mkdir --mode=777 /srv/open
+    cp /usr/bin/onlay /srv/open/
+    for words in 'ext add one' 'ext add --dry-run one'; do
+        # shellcheck disable=SC2086
+        tell /run/onlay-copy $words
+        test "$code" = 1
+        says 'this program is not there at the next boot'
+        # shellcheck disable=SC2086
+        tell /srv/open/onlay $words
+        test "$code" = 1
+        says "this program, '/srv/open/onlay', is started at boot where there are extensions, and '/srv/open': others than root may write it"
+        says 'hint: what runs at boot lies where only root may write'
+    done
+    mkdir -p /srv/bare/usr/bin /srv/bare/etc/onlay/keys /srv/bare/usr/lib
+    cp /usr/bin/onlay /srv/bare/usr/bin/
+    cp /etc/os-release /srv/bare/usr/lib/
+    cp -r /etc/onlay/. /srv/bare/etc/onlay/
+    tell onlay --root /srv/bare ext add one
+    test "$code" = 3
+    says 'this host has no systemd-sysext'
+    rm -r /srv/bare /srv/open /run/onlay-copy
+    refuse grep raw /results/requests
+    absent one
     tell onlay ext add one two
     test "$code" = 0
+    says "fetched 'one' 1 from store 'main': "
     says "'one' 1 added and enabled"
     says 'merged: one, two'
     test "$(one; cat /opt/two/file)" = "$(printf 'one 1\nx')"
@@ -148,6 +180,15 @@ updated() {
     says 'merged anew: one'
     test "$(one)" = 'one 2'
     refuse onlay ext update nothing
+    # What somebody has taken away comes again.
+    rm $images/one_2_any.raw
+    tell onlay ext update --dry-run
+    says "'one' 2 would come again from store 'main'"
+    tell onlay ext update
+    test "$code" = 0
+    says "'one' 2 is there again"
+    cmp $images/one_2_any.raw /results/images/one_2_any.raw
+    test "$(one)" = 'one 2'
     onlay ext update one 2>&1 | grep "'one' stays 2: it is the newest that fits"
     onlay ext update one --json | grep '"changed": false'
     grep -E '^200 /now/one_2_any.raw -$' /results/requests
@@ -167,10 +208,31 @@ back() {
     onlay ext pin --json | grep '"version": "1"'
     onlay ext update one 2>&1 | grep "'one' stays 1: it is pinned"
     test "$(one)" = 'one 1'
+    tell onlay ext update
+    test "$code" = 0
+    says "'one' stays 1: it is pinned; store 'main' has 2"
+    says 'the others are the newest that fit'
+    onlay ext list | grep -E '^one +1 .* active, pinned +yes'
+    onlay ext list | grep -E '^one +2 .* disabled +-'
+    onlay ext list --json | grep '"pinned": true'
+    # No other version of it comes without a word.
+    tell onlay ext add one
+    test "$code" = 1
+    says "'one' is pinned to 1, and would become 2"
+    says "hint: 'onlay ext unpin one' lets it be updated again; 'onlay ext add one=2' makes it that, and keeps it so"
+    tell onlay ext pin one=2
+    test "$code" = 1
+    says "'one' 2 is not enabled: 1 is"
+    onlay ext pin one=1
+    onlay ext add one=2 2>&1 | grep "'one' stays pinned, now to 2"
+    onlay ext enable one=1 2>&1 | grep "'one' stays pinned, now to 1"
+    onlay ext pin nothing 2>&1 | grep "extension 'nothing' is not enabled"
     tell onlay ext rollback one
     test "$code" = 1
     says "there is no image of 'one' that is older than 1, which is enabled"
     onlay ext unpin one 2>&1 | grep "'one' is not pinned any more"
+    onlay ext pin 2>&1 | grep 'nothing is pinned'
+    test "$(onlay ext pin)" = ''
     rm -f /results/requests
     onlay ext update
     test "$(one)" = 'one 2'
@@ -292,6 +354,12 @@ broken_off() {
     test "$code" = 0
     says "store 'main' is as it was the last time: cannot fetch $url/now/index.json"
     says 'one   2'
+    # Whether there is anything new is not known then.
+    tell onlay ext update
+    test "$code" = 1
+    refuse says 'newest'
+    tell onlay ext stores
+    test "$code" = 1
     rm -r /var/lib/onlay/stores/main
     tell onlay ext search one
     test "$code" = 1
@@ -307,6 +375,8 @@ from_older() {
         use $store
         tell onlay ext update grown
         says "'grown' is 2 now, and was 1"
+        says "fetched 'grown' 2 from store 'main': "
+        if [ $store = grown-4 ]; then refuse says ' was here'; else says ' was here'; fi
         cmp $images/grown_2_any.raw /results/images/grown_2_any.raw
         test -z "$(find $images -name '.*' -type f)"
         mv /results/requests /results/requests-$store
