@@ -123,8 +123,9 @@ struct Look<'a> {
 impl Look<'_> {
     fn at_image(&self, image: &Stored) -> Listed {
         let fit = self.survey.fit.iter().find(|active| active.path == image.path);
-        // systemd itself may have refused what fits.
-        let held = self.survey.held.iter().chain(&self.record.held).find(|held| held.path == image.path);
+        // systemd itself may have refused what fits; whatever else was found then may be otherwise now.
+        let refused = self.record.held.iter().filter(|held| held.by_systemd);
+        let held = self.survey.held.iter().chain(refused).find(|held| held.path == image.path);
         let active = self.record.active.iter().find(|active| active.path == image.path);
         let is_merged = active.is_some_and(|active| self.merged.contains(&active.merged_as));
         let (state, why) = match (is_merged, fit, held) {

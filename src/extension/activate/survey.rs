@@ -147,7 +147,7 @@ impl Surveyor<'_> {
         match looked {
             Ok(found) => self.found.push(found),
             Err(why) => {
-                self.held.push(HeldBack { name: link.name.clone(), path: link.image.clone(), why });
+                self.held.push(HeldBack::unfit(&link.name, &link.image, why));
             }
         }
     }
@@ -202,7 +202,7 @@ impl Surveyor<'_> {
         for Found { active, .. } in found {
             match unfit.get(&active.path) {
                 Some(why) => {
-                    self.held.push(HeldBack { name: active.name, path: active.path, why: why.clone() });
+                    self.held.push(HeldBack::unfit(&active.name, &active.path, why.clone()));
                 }
                 None => fit.push(active),
             }
@@ -250,7 +250,7 @@ impl Surveyor<'_> {
             match why {
                 None => kept.push(one),
                 Some(why) => {
-                    self.held.push(HeldBack { name: active.name.clone(), path: active.path.clone(), why });
+                    self.held.push(HeldBack::unfit(&active.name, &active.path, why));
                 }
             }
         }

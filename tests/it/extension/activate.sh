@@ -286,6 +286,12 @@ by_hand() {
     cd /srv/images
     onlay -q ext add --unfit needy_1_any.raw || test $? = 1
     state needy 1 'held back'
+    tell onlay ext check needy
+    says 'needy_1_any: would be merged, but does not fit'
+    # What is held back is judged, too, where all are.
+    tell onlay ext check
+    test "$code" = 1
+    says 'needy: would be merged, but does not fit; it is for any host (ID=_any)'
     in_base cp /srv/images/libneedful.so.1 $library
     state needy 1 'next boot'
     onlay ext refresh
@@ -299,6 +305,8 @@ by_hand() {
     onlay ext list | grep -E '^needy +1 .* active +no'
     onlay ext list | grep '^needy: active: would be held back: usr/bin/needs needs libneedful.so.1, which is not found'
     onlay status | grep 'needy 1, active: would be held back'
+    tell onlay ext check
+    says 'needy: is merged, but does not fit'
     in_base cp /srv/images/libneedful.so.1 $library
     onlay ext list | grep -E '^needy +1 .* active +yes'
     in_base rm $library
@@ -485,6 +493,7 @@ of_other_roots() {
     onlay --root $next ext add --unfit /srv/images/one_2_any.raw
     test "$(readlink $next/etc/onlay/extensions/one.raw)" = /var/lib/onlay/images/one_2_any.raw
     test -e $next/etc/systemd/system/onlay-extensions.service
+    onlay --root $next ext check | grep '^one: fits'
     tell onlay ext remove one
     says "'one' 2 disabled; its image is kept for $next"
     merged two
