@@ -29,7 +29,7 @@ pub(super) struct Arguments {
     /// Images (squashfs or erofs, or a disk image with one), or directories, of which
     /// images are made; or names of extensions in stores
     #[arg(value_name = "FILE|NAME[=VERSION]", required = true, value_hint = ValueHint::AnyPath)]
-    files: Vec<PathBuf>,
+    images_or_names: Vec<PathBuf>,
     /// Add them, and enable none
     #[arg(long)]
     disabled: bool,
@@ -45,13 +45,13 @@ impl Arguments {
     /// To add one image, and have it merged.
     pub(super) fn of(image: &Path) -> Arguments {
         let way = Way { no_refresh: false, dry_run: false, json: false };
-        Arguments { files: vec![image.to_owned()], disabled: false, unfit: false, way }
+        Arguments { images_or_names: vec![image.to_owned()], disabled: false, unfit: false, way }
     }
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
-    let Arguments { files, disabled, unfit, way } = arguments;
-    let (mut paths, choices) = divided(files)?;
+    let Arguments { images_or_names, disabled, unfit, way } = arguments;
+    let (mut paths, choices) = divided(images_or_names)?;
     let change = Change::of(&place.root, &place.state, !way.no_refresh, way.dry_run)?;
     let (mut incoming, mut would) = (Vec::new(), Vec::new());
     if !choices.is_empty() {
@@ -92,10 +92,13 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
 fn divided(words: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<Choice>), Error> {
     let (mut paths, mut choices) = (Vec::new(), Vec::new());
     for word in words {
-        let choice = word.to_str().and_then(|word| word.parse::<Choice>().ok());
-        match choice.filter(|choice| choice.name.strip_suffix(".raw").is_none()) {
-            Some(choice) if std::fs::symlink_metadata(word).is_err() => choices.push(choice),
-            _ => paths.push(std::path::absolute(word).context("find", word)?),
+        let is_there = std::fs::symlink_metadata(word).is_ok();
+        let text = word.to_str().filter(|text| !is_there && !text.contains('/') && !text.ends_with(".raw"));
+        match text {
+            Some(text) => {
+                choices.push(text.parse().map_err(|why: &str| Error::Words(format!("'{text}': {why}")))?)
+            }
+            None => paths.push(std::path::absolute(word).context("find", word)?),
         }
     }
     Ok((paths, choices))

@@ -22,6 +22,7 @@ use crate::sys::Root;
 #[derive(Debug, Args)]
 pub(super) struct Rollback {
     /// The extension
+    #[arg(id = "extensions", value_name = "NAME")]
     name: String,
     #[command(flatten)]
     way: Way,
@@ -33,9 +34,9 @@ pub(super) struct Pin {
     /// The extensions; with a version, only if that is enabled [default: list those
     /// that are pinned]
     #[arg(value_name = "NAME[=VERSION]")]
-    names: Vec<Choice>,
+    extensions: Vec<Choice>,
     /// Print those that are pinned as JSON
-    #[arg(long, conflicts_with = "names")]
+    #[arg(long, conflicts_with = "extensions")]
     json: bool,
     /// Say what would be done, and stop
     #[arg(long)]
@@ -47,7 +48,7 @@ pub(super) struct Pin {
 pub(super) struct Unpin {
     /// The extensions
     #[arg(value_name = "NAME", required = true)]
-    names: Vec<String>,
+    extensions: Vec<String>,
     /// Say what would be done, and stop
     #[arg(long)]
     dry_run: bool,
@@ -118,8 +119,9 @@ pub(super) fn rollback(place: &Place, arguments: &Rollback) -> Result<ExitCode, 
         enabled(&change.host.root)?.iter().any(|link| link.name == *name && link.version() == before.version);
     if is_back {
         output::say(&format!(
-            "onlay: '{name}' is pinned to {}; 'onlay ext unpin {name}' lets it be updated again",
-            before.version
+            "onlay: '{name}' is pinned to {}; '{} ext unpin {name}' lets it be updated again",
+            before.version,
+            output::program()
         ));
     } else if is_new {
         Pins::remove(&change.host.root, name)?;
@@ -128,13 +130,13 @@ pub(super) fn rollback(place: &Place, arguments: &Rollback) -> Result<ExitCode, 
 }
 
 pub(super) fn pin(place: &Place, arguments: &Pin) -> Result<ExitCode, Error> {
-    if arguments.names.is_empty() {
+    if arguments.extensions.is_empty() {
         return list_pins(place, arguments.json);
     }
     let change = Change::of(&place.root, &place.state, false, arguments.dry_run)?;
     change.check()?;
     let links = enabled(&change.host.root)?;
-    for Choice { name, version: wanted } in &arguments.names {
+    for Choice { name, version: wanted } in &arguments.extensions {
         let Some(link) = links.iter().find(|link| link.name == *name) else {
             return Err(activate::Error::NotEnabled(name.clone()).into());
         };
@@ -142,7 +144,7 @@ pub(super) fn pin(place: &Place, arguments: &Pin) -> Result<ExitCode, Error> {
             return Err(Error::OtherEnabled { name: name.clone(), wanted, enabled: link.version() });
         }
     }
-    for Choice { name, .. } in &arguments.names {
+    for Choice { name, .. } in &arguments.extensions {
         let is_new = if change.dry_run {
             !pins(&change.host.root)?.has(name)
         } else {
@@ -180,7 +182,7 @@ fn list_pins(place: &Place, json: bool) -> Result<ExitCode, Error> {
 pub(super) fn unpin(place: &Place, arguments: &Unpin) -> Result<ExitCode, Error> {
     let change = Change::of(&place.root, &place.state, false, arguments.dry_run)?;
     change.check()?;
-    for name in &arguments.names {
+    for name in &arguments.extensions {
         let was = pins(&change.host.root)?.has(name);
         let what = match (was, change.dry_run) {
             (true, true) => "would be unpinned",

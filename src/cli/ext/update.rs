@@ -31,7 +31,7 @@ const UNCHANGED: u8 = 77;
 pub(super) struct Arguments {
     /// The extensions [default: all that are enabled]
     #[arg(value_name = "NAME")]
-    names: Vec<String>,
+    extensions: Vec<String>,
     /// Exit with 77 where nothing was to be done
     #[arg(long)]
     unchanged_exit_77: bool,
@@ -66,7 +66,7 @@ struct Row {
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
     let way = &arguments.way;
     let change = Change::of(&place.root, &place.state, !way.no_refresh, way.dry_run)?;
-    let standing = standing(&change, &arguments.names)?;
+    let standing = standing(&change, &arguments.extensions)?;
     change.check()?;
     let config = stores::config(place)?;
     if standing.is_empty() {
@@ -80,7 +80,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     for fate in fates {
         match fate {
             Fate::Move(one) => moves.push(one),
-            Fate::Stay(standing, stay) => rows.push(stays(standing, &stay, !arguments.names.is_empty())),
+            Fate::Stay(standing, stay) => rows.push(stays(standing, &stay, !arguments.extensions.is_empty())),
         }
     }
     if !way.json {
