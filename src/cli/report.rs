@@ -12,7 +12,7 @@ use crate::extension::{activate, build};
 use crate::store::client;
 use crate::sys::{IoError, MountError, with_causes};
 use crate::{
-    extension, hooks, image, live, overlay, pkgdb, resolve, shell,
+    extension, fetch, hooks, image, live, overlay, pkgdb, resolve, shell,
     store::{self, publish},
     tool,
 };
@@ -71,6 +71,8 @@ pub(super) enum Error {
     OtherEnabled { name: String, wanted: String, enabled: String },
     #[error("no store has '{0}'")]
     NotInStores(String),
+    #[error("'{name}': {nothing}")]
+    NotThatVersion { name: String, nothing: client::Nothing },
     #[error(transparent)]
     Publish(#[from] publish::Error),
     #[error("overlay '{0}' lives in RAM and cannot be looked into from outside")]
@@ -159,7 +161,9 @@ fn hint(error: &Error) -> Option<String> {
         Error::Store(error) | Error::Publish(publish::Error::Store(error)) => store_hint(error),
         Error::Publish(error) => publish_hint(error),
         Error::Client(error) => client_hint(error),
-        Error::NotInStores(_) => Some(format!("'{onlay} ext search' lists what they have")),
+        Error::NotInStores(_) | Error::NotThatVersion { .. } => {
+            Some(format!("'{onlay} ext search' lists what they have"))
+        }
         Error::Pinned { name, newest, .. } => Some(format!(
             "'{onlay} ext unpin {name}' lets it be updated again; '{onlay} ext add {name}={newest}' makes it that, and keeps it so"
         )),
@@ -259,6 +263,13 @@ fn client_hint(error: &client::Error) -> Option<String> {
             _ => format!("'{onlay} ext search' lists what they have"),
         }),
         E::Store { problem, .. } => match **problem {
+            S::Unseen => Some("without --offline, it is asked".into()),
+            S::Fetch(fetch::Error::Failed { problem: fetch::Problem::Digest { .. } | fetch::Problem::Length { .. }, .. }) => Some(
+                "what is there is not what was signed: whoever publishes it may be at it, or somebody has changed it; \
+                 try again later, and tell who publishes it if it stays so"
+                    .into(),
+            ),
+            S::Lie { .. } | S::Image { .. } => Some("tell who publishes it; nothing was installed".into()),
             S::Key { .. } => {
                 Some("put the certificate of whoever signs it into /etc/onlay/keys, as NAME.asc".into())
             }

@@ -59,14 +59,14 @@ pub(in crate::cli) struct Row {
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
+    if arguments.available {
+        return search::all(place, arguments.json);
+    }
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NotRoot);
     }
     if let Some(name) = crate::shell::inside() {
         return Err(crate::live::Error::Inside { name }.into());
-    }
-    if arguments.available {
-        return search::all(place, arguments.json);
     }
     if arguments.names {
         let names = activate::names(&Host::open(&place.root)?, &place.state)?;
@@ -110,7 +110,7 @@ impl Row {
             path: listed.path.display().to_string(),
             size: listed.size,
             state: listed.state,
-            why: listed.why,
+            why: listed.why.map(|why| output::as_typed(&why)),
             fits: listed.fits,
             packages: listed.packages,
             pinned: false,

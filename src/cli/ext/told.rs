@@ -45,13 +45,14 @@ pub(super) fn report(report: &Report, told: &[(&str, &str)]) {
         let places: Vec<String> = report.read_only.iter().map(|place| output::path(place)).collect();
         output::say(&format!(
             "onlay: {} cannot be written as long as extensions are merged: 'systemd-sysext unmerge' takes them off, \
-             'onlay ext refresh' merges them again",
-            places.join(" and ")
+             '{} ext refresh' merges them again",
+            places.join(" and "),
+            output::program()
         ));
     }
     let is_told = |name: &str, why: &str| told.contains(&(name, why));
     for held in report.held.iter().filter(|held| !is_told(&held.name, &held.why)) {
-        output::complain(&format!("onlay: '{}' is held back: {}", held.name, held.why));
+        output::complain(&format!("onlay: '{}' is held back: {}", held.name, output::as_typed(&held.why)));
     }
     for trouble in &report.troubles {
         let path = output::path(&trouble.path);
@@ -172,7 +173,8 @@ pub(super) fn later(host: &Host, way: &Way, report: Option<&Report>) {
     if !host.is_running {
         output::say("onlay: it takes effect when that root is booted");
     } else if way.no_refresh {
-        output::say("onlay: it takes effect at the next boot, or with 'onlay ext refresh'");
+        let program = output::program();
+        output::say(&format!("onlay: it takes effect at the next boot, or with '{program} ext refresh'"));
     }
 }
 

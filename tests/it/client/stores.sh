@@ -71,9 +71,30 @@ nothing_configured() {
     says 'is in no file of /etc/onlay/keys or /usr/lib/onlay/keys'
     cp /results/store.asc /etc/onlay/keys/any.asc
     onlay ext search
-    rm /etc/onlay/keys/any.asc
-    tell setpriv --reuid=65534 --regid=65534 --clear-groups onlay ext search
+    # Anybody may look, and keeps what he has seen where his programs keep such things.
+    mkdir -p /srv/home
+    chown 65534:65534 /srv/home
+    nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/srv/home)
+    "${nobody[@]}" onlay ext search one | grep -E '^one +2 .* yes'
+    test -e /srv/home/.cache/onlay/stores/main/index.json
+    "${nobody[@]}" onlay ext list --available | grep '^one '
+    "${nobody[@]}" onlay ext info one --offline | grep '^one '
+    "${nobody[@]}" onlay ext stores | grep '12 images'
+    tell "${nobody[@]}" env -u HOME onlay ext search
     says 'only root may do that'
+    tell "${nobody[@]}" onlay ext add one
+    says 'only root may do that'
+    rm -r /srv/home
+    rm /etc/onlay/keys/any.asc
+    # What is switched off is listed, and not asked.
+    printf '[store.off]\nenabled = false\nurl = "https://example.invalid/off"\n' >/etc/onlay/onlay.toml
+    onlay ext stores | grep -E '^off +99 +- +\(disabled\) +https://example.invalid/off$'
+    onlay ext stores --json | grep '"enabled": false'
+    tell onlay ext search
+    says 'no store is configured'
+    mkdir -p /var/lib/onlay/stores/off
+    onlay ext clean
+    test -e /var/lib/onlay/stores/off
 }
 
 found() {
@@ -95,11 +116,24 @@ found() {
     test "$(onlay ext update --json 2>/dev/null | tr -d ' \n')" = '{"extensions":[]}'
     rm /results/requests
     rm -r /var/lib/onlay/stores
+    tell onlay ext search --offline
+    test "$code" = 1
+    says "store 'main': nothing is known of it: it was never asked here"
+    says 'hint: without --offline, it is asked'
     onlay ext info one >/results/said
     test "$(grep -c '^one ' /results/said)" = 2
     onlay ext info one=1 --json | grep '"version": "1"'
-    tell onlay ext info nothing
-    says "no store has 'nothing'"
+    for name in nothing nothing=1; do
+        tell onlay ext info $name
+        test "$code" = 1
+        says "no store has 'nothing'"
+    done
+    tell onlay ext info one=9
+    test "$code" = 1
+    says "'one': no store has 9 of it; there is 2, 1"
+    tell onlay ext add one=
+    test "$code" = 2
+    says "'one=': an extension is NAME or NAME=VERSION"
     # Whatever was asked: the store only once each time, and only whether it has changed.
     refuse grep -v index.json /results/requests
     test "$(grep -c '^200' /results/requests)" = 1
@@ -297,6 +331,9 @@ hostile() {
     refused gone 'three_1_any.raw: it is not there'
     refused garbage "store 'main': its index.json is none"
     refused nowhere "there is no store at $url/nowhere: neither index.json nor SHA256SUMS is there"
+    use damaged
+    tell onlay ext add three
+    says 'hint: what is there is not what was signed'
     # With the same list, unsigned stores are only believed when that was said, loudly.
     use unsigned "signature = 'none'"
     sed -i /keys/d /etc/onlay/onlay.toml
@@ -316,10 +353,14 @@ replayed() {
     test "$code" = 1
     says "store 'main': its index is older than one that was seen before: it has serial 2, and 3 was seen"
     says 'hint: somebody may show you an old copy of it'
-    # Nor is the older kind of list believed instead.
+    # Nor is the older kind of list believed instead: what was seen is, as long as it is good.
     rm /results/stores/now/index.json
     tell onlay ext update
     test "$code" = 1
+    says "store 'main' is as it was the last time: cannot fetch $url/now/index.json: it is not there"
+    tell onlay ext search one
+    test "$code" = 0
+    says 'one   2'
     test "$(one)" = 'one 2'
     show 2
     onlay ext update
@@ -622,7 +663,10 @@ full_disk() {
         dd if=/dev/zero of=/srv/small/filler bs=1k 2>/dev/null || true
         truncate --size=-${left}k /srv/small/filler
         tell onlay --state $state ext add --no-refresh three
-        if [ "$code" = 0 ]; then break; fi
+        if [ "$code" = 0 ]; then
+            says "it takes effect at the next boot, or with 'onlay --state /srv/small/state ext refresh'"
+            break
+        fi
         test ! -e $state/images/three_1_any.raw
         test -z "$(find $state/images -name '.*.part' 2>/dev/null)"
     done
