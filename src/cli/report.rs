@@ -263,6 +263,11 @@ fn client_hint(error: &client::Error) -> Option<String> {
             _ => format!("'{onlay} ext search' lists what they have"),
         }),
         E::Store { problem, .. } => match **problem {
+            S::Signature { refusal: store::openpgp::Refusal::Stranger { .. }, .. } => Some(
+                "where that is who publishes it now, compare the fingerprint by another way than the store's; \
+                 then put its certificate into /etc/onlay/keys, and name it in 'keys'"
+                    .into(),
+            ),
             S::Unseen => Some("without --offline, it is asked".into()),
             S::Fetch(fetch::Error::Failed { problem: fetch::Problem::Digest { .. } | fetch::Problem::Length { .. }, .. }) => Some(
                 "what is there is not what was signed: whoever publishes it may be at it, or somebody has changed it; \
@@ -336,7 +341,10 @@ fn activate_hint(error: &activate::Error) -> Option<String> {
     let onlay = program();
     match error {
         E::NotRoot => Some("try again with sudo".into()),
-        E::NoSuch(_) | E::NoSuchVersion { .. } => Some(format!("'{onlay} ext list' shows those there are")),
+        E::NoSuch(_) => Some(format!("'{onlay} ext list' shows those there are")),
+        E::NoSuchVersion { name, version } => Some(format!(
+            "'{onlay} ext list' shows those there are; '{onlay} ext add {name}={version}' brings one from a store"
+        )),
         E::OtherContent { .. } => Some("build it with a version of its own".into()),
         E::NothingBefore { name, .. } => {
             Some(format!("'{onlay} ext add {name}=VERSION' brings another one from a store"))

@@ -76,7 +76,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     } else {
         tell(&added, &change, arguments, report.as_ref());
     }
-    let enabled = added.iter().filter(|one| one.is_enabled && one.replaces.is_some());
+    let enabled = added.iter().filter(|one| one.is_enabled);
     told::pins_moved(&change, enabled.map(|one| (&*one.name, &*one.version)))?;
     let names: Vec<&str> = added.iter().map(|one| &*one.name).collect();
     let is_held =

@@ -22,7 +22,7 @@ use crate::host::Host;
 mod subjects;
 
 pub(super) use subjects::contents_of;
-use subjects::{Places, Subject, Unjudged, asked_for};
+use subjects::{Given, Places, Subject, Unjudged, asked_for};
 
 /// So many remarks are told of one extension, unless all are asked for.
 const FEW: usize = 8;
@@ -92,20 +92,20 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         refuse_blind(place)?;
     }
     let host = Host::open(&place.root)?;
-    let given: Vec<PathBuf> = arguments.extensions.iter().map(|word| meant(word, &host, place)).collect();
+    let given: Vec<Given> = arguments.extensions.iter().map(|word| meant(word, &host, place)).collect();
     let now = if host.is_running { merged(&host) } else { Vec::new() };
     with_base(&host, |host| check(host, &given, &now, arguments))?
 }
 
 /// The file that a word means: where there is none of this name, the image of the extension that is called so.
-fn meant(word: &Path, host: &Host, place: &Place) -> PathBuf {
+fn meant(word: &Path, host: &Host, place: &Place) -> Given {
     let choice = word.to_str().and_then(|word| word.parse::<Choice>().ok());
     let image = choice.filter(|_| !word.exists()).and_then(|choice| choice.image(host, &place.state));
-    image.unwrap_or_else(|| word.to_owned())
+    image.map_or_else(|| Given::File(word.to_owned()), Given::Added)
 }
 
 /// Judges what is given, or all. `now` is what is merged, by its names.
-fn check(host: &Host, given: &[PathBuf], now: &[String], arguments: &Arguments) -> Result<ExitCode, Error> {
+fn check(host: &Host, given: &[Given], now: &[String], arguments: &Arguments) -> Result<ExitCode, Error> {
     let base = Directory::new(host.root.try_clone()?);
     let facts = HostFacts::read(host, &base, arguments.systemd)?;
     let mut places = Places::of(host, &facts)?;

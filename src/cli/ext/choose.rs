@@ -9,6 +9,7 @@ use super::{Place, Way, told};
 use crate::cli::output::{self, JsonPath};
 use crate::cli::report::{Error, FAILED};
 use crate::extension::activate::{self, Change, Choice, Chosen, Removed, Report, Without};
+use crate::store::client::{Pins, pins};
 
 /// Enable extensions whose images are there
 #[derive(Debug, Args)]
@@ -193,11 +194,27 @@ fn tell_gone(change: &Change<'_>, way: &Way, without: Option<&Without>, report: 
     }
 }
 
+/// Unpins what is not enabled any more, for it would be pinned to whatever comes later.
+fn unpin(change: &Change<'_>, gone: &[Removed]) -> Result<(), Error> {
+    let (pins, links) = (pins(&change.host.root)?, activate::enabled(&change.host.root)?);
+    let is_enabled = |name: &str| links.iter().any(|link| link.name == name);
+    let mut names: Vec<&str> = gone.iter().map(|removed| &*removed.image.name).collect();
+    names.dedup();
+    for name in names.into_iter().filter(|name| pins.has(name) && !is_enabled(name)) {
+        Pins::remove(&change.host.root, name)?;
+        output::say(&format!("onlay: '{name}' is not pinned any more"));
+    }
+    Ok(())
+}
+
 pub(super) fn remove(place: &Place, arguments: &Remove) -> Result<ExitCode, Error> {
     let Remove { extensions, way } = arguments;
     let change = change(place, way)?;
     let without = way.dry_run.then(|| activate::without(&change, extensions)).transpose()?;
     let (gone, report) = activate::remove(&change, extensions)?;
+    if !way.dry_run {
+        unpin(&change, &gone)?;
+    }
     if way.json {
         let rows: Vec<Gone<'_>> = gone.iter().map(Gone::of).collect();
         told::as_json(&rows, report.as_ref(), without)?;

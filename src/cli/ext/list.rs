@@ -143,6 +143,7 @@ fn table(rows: &[Row]) -> String {
         let packages = match &row.packages {
             _ if !row.is_ours() => format!("(of others, {})", output::visible(&row.path)),
             None => "-".to_owned(),
+            Some(packages) if packages.is_empty() => "-".to_owned(),
             Some(packages) if packages.len() > FEW => counted(packages.len(), "package"),
             Some(packages) => packages.join(", "),
         };

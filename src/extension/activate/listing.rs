@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::images::parts;
 use super::{Error, HeldBack, Images, Record, Stored, Survey, enabled, merge, survey};
 use crate::host::Host;
 
@@ -87,7 +88,7 @@ pub fn names(host: &Host, state: &Path) -> Result<BTreeSet<String>, Error> {
 fn gone(held: &HeldBack) -> Listed {
     Listed {
         name: held.name.clone(),
-        version: None,
+        version: version_of(&held.path),
         path: held.path.clone(),
         size: None,
         state: State::HeldBack,
@@ -96,6 +97,12 @@ fn gone(held: &HeldBack) -> Listed {
         packages: None,
         is_ours: true,
     }
+}
+
+/// The version of an image, by its name.
+fn version_of(image: &Path) -> Option<String> {
+    let file = image.file_name()?.to_str()?;
+    parts(file).map(|(_, version)| version.to_owned())
 }
 
 /// One whose image was removed.

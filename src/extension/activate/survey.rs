@@ -129,7 +129,9 @@ impl Surveyor<'_> {
                     Err(format!("its image is not in {}: 'onlay ext add' puts it there", place.display()))
                 }
                 Ok(file) => self.look_at(&link, &file, link.version())?,
-                Err(error) if error.is_not_found() => Err("its image is gone".to_owned()),
+                Err(error) if error.is_not_found() => {
+                    Err("its image is gone: 'onlay ext update' fetches it, if a store has it".to_owned())
+                }
                 Err(error) => Err(with_causes(&error)),
             };
             self.keep(&link, looked);

@@ -10,6 +10,8 @@ use glob::Pattern;
 
 use super::Error;
 use crate::fetch::{Address, Header, Options};
+use crate::store::index::INDEX;
+use crate::store::sums::SUMS;
 use crate::sys::{FileKind, Root};
 
 mod values;
@@ -120,6 +122,10 @@ impl Configured {
         let urls = table.words("url")?;
         let mut addresses = Vec::new();
         for (url, place) in urls {
+            let is_list = |list: &&str| url.strip_suffix(*list).is_some_and(|above| above.ends_with('/'));
+            if let Some(list) = [INDEX, SUMS].iter().find(|list| is_list(list)) {
+                return Err(place.wrong(format!("url '{url}': it is the directory, without '{list}'")));
+            }
             addresses.push(Address::parse(&url).map_err(|why| place.wrong(format!("url '{url}': {why}")))?);
         }
         let keys: Vec<String> = table.words("keys")?.into_iter().map(|(word, _)| word).collect();

@@ -264,6 +264,13 @@ back() {
     tell onlay ext rollback one
     test "$code" = 1
     says "there is no image of 'one' that is older than 1, which is enabled"
+    # With the extension goes its pin, for nobody thinks of that when it comes again.
+    onlay ext pin two
+    onlay ext remove --dry-run two
+    test "$(onlay ext pin)" = "$(printf 'one 1\ntwo 1')"
+    onlay ext remove two 2>&1 | grep "'two' is not pinned any more"
+    test "$(onlay ext pin)" = 'one 1'
+    onlay ext add two
     onlay ext unpin one 2>&1 | grep "'one' is not pinned any more"
     onlay ext pin 2>&1 | grep 'nothing is pinned'
     test "$(onlay ext pin)" = ''
@@ -334,6 +341,16 @@ hostile() {
     use damaged
     tell onlay ext add three
     says 'hint: what is there is not what was signed'
+    use strangers
+    tell onlay ext add three
+    says "hint: where that is who publishes it now, compare the fingerprint"
+    # One that may not be read, or is none, is no obstacle to the others.
+    use 2
+    printf '[store.file]\nurl = "/etc/passwd"\nkeys = "store.asc"\n' >>/etc/onlay/onlay.toml
+    tell onlay ext search one
+    test "$code" = 1
+    says "store 'file': there is no store at /etc/passwd"
+    says 'one   2'
     # With the same list, unsigned stores are only believed when that was said, loudly.
     use unsigned "signature = 'none'"
     sed -i /keys/d /etc/onlay/onlay.toml

@@ -287,7 +287,7 @@ by_hand() {
     onlay -q ext add --unfit needy_1_any.raw || test $? = 1
     state needy 1 'held back'
     tell onlay ext check needy
-    says 'needy_1_any: would be merged, but does not fit'
+    says 'needy: would be merged, but does not fit'
     # What is held back is judged, too, where all are.
     tell onlay ext check
     test "$code" = 1
@@ -458,7 +458,8 @@ damaged() {
     tell onlay ext refresh
     says "'three' is held back: its image is gone"
     merged one two
-    onlay ext list | grep -E '^three +- +- +held back'
+    onlay ext list | grep -E '^three +1 +- +held back'
+    onlay ext list | grep "^three: held back: its image is gone: 'onlay ext update' fetches it, if a store has it"
     tell onlay ext enable three
     test "$code" = 1
     says "'three' is enabled, and its image is gone: '/var/lib/onlay/images/three_1_any.raw'"

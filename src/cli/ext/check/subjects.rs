@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::report::Error;
-use crate::extension::activate::{self, Enabled, enabled, merged_as};
+use crate::extension::activate::{self, enabled, merged_as};
 use crate::extension::fit::Extension;
 use crate::extension::matching::{HostFacts, judge};
 use crate::extension::places::{Candidate, Form, candidates};
@@ -21,6 +21,14 @@ pub(super) struct Subject {
     pub(super) is_asked_for: bool,
     /// Whether it is merged now.
     pub(super) is_merged: bool,
+}
+
+/// What is named on the command line.
+pub(super) enum Given {
+    /// A file, by its path.
+    File(PathBuf),
+    /// The image of one that was added.
+    Added(PathBuf),
 }
 
 /// What a host has in its places for extensions.
@@ -72,7 +80,7 @@ impl Places {
             if self.merged.iter().any(|subject| subject.path == link.image) {
                 continue;
             }
-            match Subject::enabled(&link) {
+            match Subject::added(&link.image) {
                 Ok(subject) if self.merged.iter().any(|other| other.is_of(&subject)) => {}
                 Ok(subject) => self.merged.push(subject),
                 Err(error) => self.others.push(Unjudged::damaged(&link.image, Class::Sysext, &error)),
@@ -87,15 +95,20 @@ impl Places {
 pub(super) fn asked_for(
     facts: &HostFacts,
     merged: Vec<Subject>,
-    given: &[PathBuf],
+    given: &[Given],
     unjudged: &mut Vec<Unjudged>,
 ) -> Result<Vec<Subject>, Error> {
     let mut subjects: Vec<Subject> = Vec::new();
-    for path in given {
-        let subject = match Subject::open(path, facts.systemd) {
+    for one in given {
+        let opened = match one {
+            Given::File(path) => Subject::open(path, facts.systemd),
+            Given::Added(path) => Subject::added(path),
+        };
+        let subject = match opened {
             Ok(subject) => subject,
             Err(error) if given.len() == 1 => return Err(error),
             Err(error) => {
+                let (Given::File(path) | Given::Added(path)) = one;
                 unjudged.push(Unjudged::damaged(path, Class::Sysext, &error));
                 continue;
             }
@@ -106,7 +119,7 @@ pub(super) fn asked_for(
         }
         let is_it = |one: &&Subject| one.is_merged && one.path == subject.path;
         let is_merged = merged.iter().find(is_it).is_some();
-        subjects.push(Subject { is_merged, ..subject });
+        subjects.push(Subject { is_asked_for: true, is_merged, ..subject });
     }
     for subject in merged {
         let subject = Subject { is_asked_for: given.is_empty(), ..subject };
@@ -144,16 +157,16 @@ impl Subject {
         let file = path.file_name().and_then(|name| name.to_str());
         let name = file.and_then(|file| release::name_of(file, !path.is_dir(), class, systemd));
         let Some(name) = name else { return Err(extension::Error::Unnamed(path).into()) };
-        Ok(Subject { name, path, class, contents, is_asked_for: true, is_merged: false })
+        let (is_asked_for, is_merged) = (false, false);
+        Ok(Subject { name, path, class, contents, is_asked_for, is_merged })
     }
 
-    /// One of those that a root wants, by the name by which it would be merged.
-    fn enabled(link: &Enabled) -> Result<Subject, Error> {
-        let path = link.image.clone();
+    /// One of our images, by the name by which it is merged.
+    fn added(image: &Path) -> Result<Subject, Error> {
+        let path = image.to_owned();
         let contents = contents_of(&path)?;
-        let name = merged_as(&*contents, &path).map_err(|why| {
-            Error::from(activate::Error::Unusable { path: path.clone(), why: why.to_owned() })
-        })?;
+        let name = merged_as(&*contents, &path)
+            .map_err(|why| activate::Error::Unusable { path: path.clone(), why: why.to_owned() })?;
         let (is_asked_for, is_merged) = (false, false);
         Ok(Subject { name, path, class: Class::Sysext, contents, is_asked_for, is_merged })
     }

@@ -67,6 +67,11 @@ fn what_is_wrong_is_told_with_its_line() {
         ("[store.a]\nurls = 'https://x'\n", 1, "store 'a' has no url; not known: 'urls' (line 2)"),
         ("[store.a]\nurl = 'ftp://x'\n", 2, "url 'ftp://x': the scheme 'ftp' is not known"),
         ("[store.a]\nurl = [\n'/x',\n'https://a:b@x']\n", 4, "a password is given in a header file"),
+        (
+            "[store.a]\nurl = '/x/index.json'\n",
+            2,
+            "url '/x/index.json': it is the directory, without 'index.json'",
+        ),
         ("[store.a]\nurl = 7\n", 2, "url is a text in quotation marks, or a list of such"),
         ("[store.a]\nsignature = 'maybe'\n", 2, "signature is \"required\" or \"none\", not \"maybe\""),
         ("[store.a]\nlimit-rate = 'fast'\n", 2, "limit-rate is bytes in a second"),
