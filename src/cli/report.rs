@@ -72,7 +72,7 @@ pub(super) enum Error {
     #[error("no store has '{0}'")]
     NotInStores(String),
     #[error("'{name}': {nothing}")]
-    NotThatVersion { name: String, nothing: client::Nothing },
+    NotThatVersion { name: String, nothing: Box<client::Nothing> },
     #[error(transparent)]
     Publish(#[from] publish::Error),
     #[error("overlay '{0}' lives in RAM and cannot be looked into from outside")]
@@ -269,7 +269,7 @@ fn client_hint(error: &client::Error) -> Option<String> {
                     .into(),
             ),
             S::Unseen => Some("without --offline, it is asked".into()),
-            S::Fetch(fetch::Error::Failed { problem: fetch::Problem::Digest { .. } | fetch::Problem::Length { .. }, .. }) => Some(
+            S::Fetch(fetch::Error::Failed { problem: fetch::Problem::Digest { .. } | fetch::Problem::Length { .. } | fetch::Problem::NotThere, .. }) => Some(
                 "what is there is not what was signed: whoever publishes it may be at it, or somebody has changed it; \
                  try again later, and tell who publishes it if it stays so"
                     .into(),

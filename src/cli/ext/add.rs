@@ -92,11 +92,12 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
 fn divided(words: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<Choice>), Error> {
     let (mut paths, mut choices) = (Vec::new(), Vec::new());
     for word in words {
-        let is_there = std::fs::symlink_metadata(word).is_ok();
-        let text = word.to_str().filter(|text| !is_there && !text.contains('/') && !text.ends_with(".raw"));
-        match text {
+        let is_image = word.extension().is_some_and(|end| end == "raw");
+        let is_path = is_image || std::fs::symlink_metadata(word).is_ok();
+        match word.to_str().filter(|text| !is_path && !text.contains('/')) {
             Some(text) => {
-                choices.push(text.parse().map_err(|why: &str| Error::Words(format!("'{text}': {why}")))?)
+                let choice = text.parse().map_err(|why: &str| Error::Words(format!("'{text}': {why}")))?;
+                choices.push(choice);
             }
             None => paths.push(std::path::absolute(word).context("find", word)?),
         }

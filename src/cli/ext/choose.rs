@@ -9,7 +9,7 @@ use super::{Place, Way, told};
 use crate::cli::output::{self, JsonPath};
 use crate::cli::report::{Error, FAILED};
 use crate::extension::activate::{self, Change, Choice, Chosen, Removed, Report, Without};
-use crate::store::client::{Pins, pins};
+use crate::store::client::Pins;
 
 /// Enable extensions whose images are there
 #[derive(Debug, Args)]
@@ -194,17 +194,16 @@ fn tell_gone(change: &Change<'_>, way: &Way, without: Option<&Without>, report: 
     }
 }
 
-/// Unpins what is not enabled any more, for it would be pinned to whatever comes later.
-fn unpin(change: &Change<'_>, gone: &[Removed]) -> Result<(), Error> {
-    let (pins, links) = (pins(&change.host.root)?, activate::enabled(&change.host.root)?);
-    let is_enabled = |name: &str| links.iter().any(|link| link.name == name);
-    let mut names: Vec<&str> = gone.iter().map(|removed| &*removed.image.name).collect();
-    names.dedup();
-    for name in names.into_iter().filter(|name| pins.has(name) && !is_enabled(name)) {
-        Pins::remove(&change.host.root, name)?;
-        output::say(&format!("onlay: '{name}' is not pinned any more"));
+/// Unpins what is not enabled any more, for it would be pinned to whatever comes later. Says what that is.
+fn unpin<'a>(change: &Change<'_>, gone: &'a [Choice]) -> Result<Vec<&'a str>, Error> {
+    let links = activate::enabled(&change.host.root)?;
+    let mut names = Vec::new();
+    for Choice { name, .. } in gone.iter().filter(|gone| !links.iter().any(|link| link.name == gone.name)) {
+        if Pins::remove(&change.host.root, name)? {
+            names.push(&**name);
+        }
     }
-    Ok(())
+    Ok(names)
 }
 
 pub(super) fn remove(place: &Place, arguments: &Remove) -> Result<ExitCode, Error> {
@@ -212,9 +211,7 @@ pub(super) fn remove(place: &Place, arguments: &Remove) -> Result<ExitCode, Erro
     let change = change(place, way)?;
     let without = way.dry_run.then(|| activate::without(&change, extensions)).transpose()?;
     let (gone, report) = activate::remove(&change, extensions)?;
-    if !way.dry_run {
-        unpin(&change, &gone)?;
-    }
+    let unpinned = if way.dry_run { Vec::new() } else { unpin(&change, extensions)? };
     if way.json {
         let rows: Vec<Gone<'_>> = gone.iter().map(Gone::of).collect();
         told::as_json(&rows, report.as_ref(), without)?;
@@ -228,6 +225,9 @@ pub(super) fn remove(place: &Place, arguments: &Remove) -> Result<ExitCode, Erro
             users => format!("{would}disabled; its image is kept for {}", users.join(", ")),
         };
         output::say(&format!("onlay: '{}' {} {what}", image.name, image.version));
+    }
+    for name in unpinned {
+        output::say(&format!("onlay: '{name}' is not pinned any more"));
     }
     tell_gone(&change, way, without.as_ref(), report.as_ref());
     Ok(ExitCode::SUCCESS)

@@ -173,7 +173,7 @@ pub(super) fn info(place: &Place, arguments: &Info) -> Result<ExitCode, Error> {
         return Err(if others.is_empty() {
             Error::NotInStores(name)
         } else {
-            Error::NotThatVersion { name, nothing: Nothing::NoVersion { version, others } }
+            Error::NotThatVersion { name, nothing: Box::new(Nothing::NoVersion { version, others }) }
         });
     }
     tell(&rows, arguments.how.json, "")?;

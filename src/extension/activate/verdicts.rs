@@ -37,7 +37,7 @@ pub(super) struct Verdicts {
     /// Images that were read to their end.
     sound: BTreeMap<PathBuf, Stamp>,
     /// What was judged, the last one first.
-    verdicts: Vec<Judged>,
+    known: Vec<Judged>,
     #[serde(skip)]
     is_changed: bool,
 }
@@ -91,17 +91,17 @@ impl Verdicts {
 
     /// What was found of the same images beside the same others on the same base, if that has all that was looked at.
     pub(super) fn unfit(&self, key: &str, base: &Root) -> Option<Unfit> {
-        let known = self.verdicts.iter().find(|known| known.key == key)?;
+        let known = self.known.iter().find(|known| known.key == key)?;
         known.seen.holds(base).then(|| known.unfit.clone())
     }
 
     /// Keeps a verdict, in place of an older one on the same; none where nobody could tell how long it holds.
     pub(super) fn note_unfit(&mut self, key: String, unfit: &Unfit, seen: Option<Seen>) {
-        self.verdicts.retain(|known| known.key != key);
+        self.known.retain(|known| known.key != key);
         if let Some(seen) = seen {
-            self.verdicts.insert(0, Judged { key, unfit: unfit.clone(), seen });
+            self.known.insert(0, Judged { key, unfit: unfit.clone(), seen });
         }
-        self.verdicts.truncate(MOST);
+        self.known.truncate(MOST);
         self.is_changed = true;
     }
 
