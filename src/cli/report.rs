@@ -250,7 +250,7 @@ fn store_hint(error: &store::Error) -> Option<String> {
 }
 
 fn client_hint(error: &client::Error) -> Option<String> {
-    use client::{Error as E, Nothing, StoreError as S};
+    use client::{Error as E, Nothing};
     let onlay = program();
     match error {
         E::NoStores(_) => {
@@ -262,32 +262,38 @@ fn client_hint(error: &client::Error) -> Option<String> {
             ),
             _ => format!("'{onlay} ext search' lists what they have"),
         }),
-        E::Store { problem, .. } => match **problem {
-            S::Signature { refusal: store::openpgp::Refusal::Stranger { .. }, .. } => Some(
-                "where that is who publishes it now, compare the fingerprint by another way than the store's; \
-                 then put its certificate into /etc/onlay/keys, and name it in 'keys'"
-                    .into(),
-            ),
-            S::Unseen => Some("without --offline, it is asked".into()),
-            S::Fetch(fetch::Error::Failed { problem: fetch::Problem::Digest { .. } | fetch::Problem::Length { .. } | fetch::Problem::NotThere, .. }) => Some(
-                "what is there is not what was signed: whoever publishes it may be at it, or somebody has changed it; \
-                 try again later, and tell who publishes it if it stays so"
-                    .into(),
-            ),
-            S::Lie { .. } | S::Image { .. } => Some("tell who publishes it; nothing was installed".into()),
-            S::Key { .. } => {
-                Some("put the certificate of whoever signs it into /etc/onlay/keys, as NAME.asc".into())
-            }
-            S::Older { .. } => Some(
-                "somebody may show you an old copy of it; where it was made anew, configure it by another name"
-                    .into(),
-            ),
-            _ => None,
-        },
+        E::Store { problem, .. } => of_store_hint(problem).map(str::to_owned),
         E::Activate(error) => activate_hint(error),
         E::Io(error) | E::Extension(extension::Error::Io(error)) => io_hint(error),
         _ => None,
     }
+}
+
+/// Where a store is not believed, or has not what it says.
+fn of_store_hint(problem: &client::StoreError) -> Option<&'static str> {
+    use client::StoreError as S;
+    match problem {
+        S::Signature { refusal: store::openpgp::Refusal::Stranger { .. }, .. } => Some(
+            "where that is who publishes it now, compare the fingerprint by another way than the store's; \
+             then put its certificate into /etc/onlay/keys, and name it in 'keys'",
+        ),
+        S::Unseen => Some("without --offline, it is asked"),
+        S::Fetch(fetch::Error::Failed { problem, .. }) if is_another_file(problem) => Some(
+            "what is there is not what was signed: whoever publishes it may be at it, or somebody has changed it; \
+             try again later, and tell who publishes it if it stays so",
+        ),
+        S::Lie { .. } | S::Image { .. } => Some("tell who publishes it; nothing was installed"),
+        S::Key { .. } => Some("put the certificate of whoever signs it into /etc/onlay/keys, as NAME.asc"),
+        S::Older { .. } => Some(
+            "somebody may show you an old copy of it; where it was made anew, configure it by another name",
+        ),
+        _ => None,
+    }
+}
+
+fn is_another_file(problem: &fetch::Problem) -> bool {
+    use fetch::Problem as P;
+    matches!(problem, P::Digest { .. } | P::Length { .. } | P::NotThere)
 }
 
 fn publish_hint(error: &publish::Error) -> Option<String> {

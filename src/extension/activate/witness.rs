@@ -176,11 +176,11 @@ mod tests {
                 fs::rename(top.join("usr/lib/new"), top.join("usr/lib/liba.so.1")).expect("ours");
             }),
             ("another content", false, |top| {
-                fs::write(top.join("usr/lib/liba.so.1"), "12345").expect("ours")
+                fs::write(top.join("usr/lib/liba.so.1"), "12345").expect("ours");
             }),
             ("no library", false, |top| fs::remove_file(top.join("usr/lib/liba.so.1")).expect("ours")),
             ("one that was missing", false, |top| {
-                fs::write(top.join("usr/opt/libb.so.1"), "").expect("ours")
+                fs::write(top.join("usr/opt/libb.so.1"), "").expect("ours");
             }),
             ("a name in a list", false, |top| fs::write(top.join("usr/listed/x"), "").expect("ours")),
             ("no directory", false, |top| {

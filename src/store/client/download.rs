@@ -108,16 +108,12 @@ fn build(
         older.iter().map(|one| Old { file: &one.file, path: &one.path, sha256: one.sha256 }).collect();
     let mut source = &catalog.source;
     let outcome = delta::build(entry, &old, &mut source, partial.file(), &partial.path());
-    match outcome.built {
-        Some(built) => {
-            partial.filled()?;
-            Ok(Some(built.fetched))
-        }
-        None => {
-            partial.restart()?;
-            Ok(None)
-        }
+    if let Some(built) = outcome.built {
+        partial.filled()?;
+        return Ok(Some(built.fetched));
     }
+    partial.restart()?;
+    Ok(None)
 }
 
 /// Whether it is what its store says of it.

@@ -117,8 +117,7 @@ pub(super) fn asked_for(
             let (one, other) = (same.path.clone(), subject.path);
             return Err(extension::Error::SameName { one, other }.into());
         }
-        let is_it = |one: &&Subject| one.is_merged && one.path == subject.path;
-        let is_merged = merged.iter().find(is_it).is_some();
+        let is_merged = merged.iter().any(|one| one.is_merged && one.path == subject.path);
         subjects.push(Subject { is_asked_for: true, is_merged, ..subject });
     }
     for subject in merged {
