@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::Error;
 use crate::package::Identity;
+use crate::store;
 use crate::store::directory::{LARGEST_INDEX, read_index};
 use crate::store::index::{INDEX, Index};
 use crate::store::signing::{KEYRING, KEYS, SIGNATURES};
@@ -41,11 +42,11 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    pub(super) fn read(store: &Path) -> Result<Contents, Error> {
-        let dir = Root::open(store)?;
+    pub(super) fn read(path: &Path) -> Result<Contents, Error> {
+        let dir = Root::open(path)?;
         let signed = read_index(&dir)?;
         let sums = dir.read(SUMS, LARGEST_INDEX)?;
-        let sums = Sums::parse(&sums).map_err(|problem| Error::Sums { path: store.join(SUMS), problem })?;
+        let sums = Sums::parse(&sums).map_err(|problem| store::Error::Sums { path: dir.join(SUMS), problem })?;
         let mut contents = Contents {
             dir,
             index: signed.index,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::fetch;
-use crate::store::{self, BadSums};
+use crate::store;
 use crate::sys::IoError;
 
 /// What stands in the way. What was published before is as it was, but that new files may be there already.
@@ -62,14 +62,6 @@ pub enum Error {
     /// A file of the store is not what its lists say.
     #[error("'{}' is not what the store's lists say", .0.display())]
     Damaged(PathBuf),
-    /// A list of the store cannot be read.
-    #[error("'{}' is no list of digests: {problem}", path.display())]
-    Sums {
-        /// The list.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: BadSums,
-    },
     /// The lists of the store say different things.
     #[error("the lists of '{}' say different things: a change of it goes on, or was not finished", .0.display())]
     Unequal(PathBuf),
