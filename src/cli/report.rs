@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::output;
 use super::output::program;
+use super::store::TRUSTED;
 use crate::event::counted;
 use crate::extension::finding::{Fault, Weight};
 use crate::extension::fit::Fitness;
@@ -202,7 +203,20 @@ fn store_hint(error: &store::Error) -> Option<String> {
             Some("rename it; or have its manifest beside it, as NAME….raw.json".into())
         }
         store::Error::KeyMissing { key } => Some(format!(
-            "give it with --key, or put it where keys are, as {key}.key; --unsigned leaves the store without signatures"
+            "give it with --key, or put it where keys are, as {}; --unsigned leaves the store without signatures",
+            key_directory().join(format!("{key}.key")).display()
+        )),
+        store::Error::KeyOfName { place, .. } => Some(format!(
+            "'{0} store key show {1}' shows it; '{0} store key rotate' goes over to another; --output FILE makes one more",
+            program(),
+            place.display()
+        )),
+        store::Error::KeyIsThere(_) => Some("give another name; a key that stores are signed with is not made twice".into()),
+        store::Error::NoCertificate { .. } => Some(format!(
+            "--key takes the file of its certificate, too; a fingerprint is looked for in the store's key.asc, in {}, {} and {}",
+            key_directory().display(),
+            TRUSTED[0],
+            TRUSTED[1]
         )),
         store::Error::OtherKey { .. } => Some(format!(
             "'{0} store key rotate' goes over to another key; '{0} store sign --replace' lets it sign at once",
@@ -233,6 +247,14 @@ fn store_hint(error: &store::Error) -> Option<String> {
         store::Error::Io(error) => io_hint(error),
         _ => None,
     }
+}
+
+fn key_directory() -> PathBuf {
+    super::store::directory().unwrap_or_default()
+}
+
+fn rebuild(store: &Path) -> String {
+    format!("'{} store rebuild {}' makes its index anew of the images there", program(), store.display())
 }
 
 fn client_hint(error: &client::Error) -> Option<String> {

@@ -47,8 +47,15 @@ pub enum Flaw {
     #[error("SHA256SUMS is missing")]
     NoSums,
     /// A list that nobody has signed who is trusted.
-    #[error("{0} is not signed by anybody who is trusted")]
-    Unsigned(&'static str),
+    #[error("{file} is {}, and not by {}, who is trusted", signed_by(by), any_of(trusted))]
+    Unsigned {
+        /// The list.
+        file: &'static str,
+        /// Who has signed it, by his own word.
+        by: Vec<String>,
+        /// The fingerprints of those who are trusted.
+        trusted: Vec<String>,
+    },
     /// A signature of one of several keys is missing.
     #[error("{file} is not signed by {key}, which signs the store")]
     NotSignedBy {
@@ -142,6 +149,26 @@ pub fn verify(path: &Path, given: Option<&Certificates>, now: SystemTime) -> Res
         }
     }
     if found { Ok(report) } else { Err(Error::None(path.to_owned())) }
+}
+
+impl Flaw {
+    /// Whether it is that nobody has signed who is trusted.
+    pub fn is_of_trust(&self) -> bool {
+        match self {
+            Flaw::Unsigned { .. } => true,
+            Flaw::In { flaw, .. } => flaw.is_of_trust(),
+            _ => false,
+        }
+    }
+}
+
+fn signed_by(by: &[String]) -> String {
+    if by.is_empty() { "signed by nobody".to_owned() } else { format!("signed by {}", by.join(" and ")) }
+}
+
+/// Whole keyrings are not named one by one.
+fn any_of(trusted: &[String]) -> String {
+    if trusted.len() > 4 { format!("any of {} keys", trusted.len()) } else { trusted.join(" or ") }
 }
 
 impl Report {

@@ -45,6 +45,13 @@ pub(super) fn init(arguments: &InitArguments) -> Result<ExitCode, Error> {
     arguments.freshness.apply(&mut store);
     store.finish()?;
     output::say(&format!("onlay: made the store {}", output::path(&arguments.store)));
+    if !is_signed && !arguments.keys.is_unsigned() {
+        output::say(&format!(
+            "onlay: nobody signs it: '{} store sign --key FILE {}' lets a key do so",
+            output::program(),
+            output::path(&arguments.store)
+        ));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,6 +8,7 @@ mod list;
 mod publish;
 mod serve;
 mod sign;
+mod trust;
 mod verify;
 
 use std::process::ExitCode;
@@ -16,6 +17,8 @@ use clap::{Args, Subcommand};
 
 use super::arguments::Place;
 use super::report::Error;
+
+pub(super) use keys::{TRUSTED, directory};
 
 /// Make and keep a store of extensions, a directory for a web server
 ///
