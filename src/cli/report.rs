@@ -196,6 +196,20 @@ fn resolve_hint(error: &resolve::Error) -> Option<String> {
 fn store_hint(error: &store::Error) -> Option<String> {
     match error {
         store::Error::None(path) => Some(format!("'{} store init {}' makes one", program(), path.display())),
+        store::Error::Exists(path) => {
+            Some(format!("'{} store list {}' shows what is in it", program(), path.display()))
+        }
+        store::Error::Lost(path) => Some(rebuild(path)),
+        store::Error::Index { path, .. } => Some(rebuild(path.parent()?)),
+        store::Error::Unproven { path, .. } => Some(format!(
+            "put SHA256SUMS and its signature back, or index.json, from where the store is published; or, where all images there are yours, \
+             '{} store rebuild --replace --key FILE {}' signs them",
+            program(),
+            path.display()
+        )),
+        store::Error::NotOurPage(_) => {
+            Some("give another directory, or move it away; --force writes over what is there".into())
+        }
         store::Error::Published { .. } => {
             Some("give it another version; or remove the one that is there, which clients may have".into())
         }

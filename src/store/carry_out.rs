@@ -38,7 +38,7 @@ impl Store {
     pub(super) fn carry_out(&mut self, now: SystemTime) -> Result<(), Error> {
         if self.is_changed || !self.index.keys.is_empty() {
             best_before::renew(&mut self.index, now)?;
-            self.index.serial += 1;
+            self.index.serial = self.index.serial.saturating_add(1);
             self.index.made = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         }
         // All that can be refused is refused before anything has its name.

@@ -21,6 +21,9 @@ pub enum Error {
     /// There is no store.
     #[error("there is no store in '{}': it has no index.json", .0.display())]
     None(PathBuf),
+    /// There was one.
+    #[error("'{}' has what is a store's, and no index.json", .0.display())]
+    Lost(PathBuf),
     /// There is something already.
     #[error("'{}' is a store already", .0.display())]
     Exists(PathBuf),
@@ -37,6 +40,14 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
+    },
+    /// Its index is of a later format than is known here.
+    #[error("the format of '{}' is {format}, and this program knows {}", path.display(), super::index::FORMAT)]
+    Later {
+        /// Where.
+        path: PathBuf,
+        /// Which.
+        format: u32,
     },
     /// Its list of digests is none.
     #[error("'{}' is no list of digests: {problem}", path.display())]

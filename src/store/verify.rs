@@ -196,7 +196,7 @@ fn verify_one(dir: &Root, given: Option<&Certificates>, now: SystemTime) -> Resu
             trust.look_at_index(&signed, &mut report);
             Some(signed.index)
         }
-        Err(Error::None(_)) => None,
+        Err(Error::None(_) | Error::Lost(_)) => None,
         Err(Error::Index { problem, .. }) => {
             report.flaws.push(Flaw::Unreadable { file: INDEX.to_owned(), problem });
             None

@@ -32,6 +32,10 @@ pub(super) struct Freshness {
 }
 
 impl Freshness {
+    pub(super) fn is_given(&self) -> bool {
+        self.best_before.is_some()
+    }
+
     pub(super) fn apply(&self, store: &mut Store) {
         if let Some(best_before) = &self.best_before {
             store.set_best_before(best_before);

@@ -6,6 +6,7 @@ mod key;
 mod keys;
 mod list;
 mod publish;
+mod rebuild;
 mod serve;
 mod sign;
 mod trust;
@@ -38,6 +39,7 @@ enum Verb {
     Add(change::AddArguments),
     Remove(change::RemoveArguments),
     Prune(change::PruneArguments),
+    Rebuild(rebuild::Arguments),
     Sign(sign::Arguments),
     Key(key::Arguments),
     List(list::Arguments),
@@ -53,6 +55,7 @@ pub(super) fn run(_place: &Place, arguments: &Arguments) -> Result<ExitCode, Err
         Verb::Add(arguments) => change::add(arguments),
         Verb::Remove(arguments) => change::remove(arguments),
         Verb::Prune(arguments) => change::prune(arguments),
+        Verb::Rebuild(arguments) => rebuild::run(arguments),
         Verb::Sign(arguments) => sign::run(arguments),
         Verb::Key(arguments) => key::run(arguments),
         Verb::List(arguments) => list::run(arguments),
