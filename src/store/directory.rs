@@ -22,7 +22,7 @@ use crate::extension::build::{Image, Manifest};
 use crate::extension::matching::Mismatch;
 use crate::extension::{ImageFiles, order};
 use crate::package::Identity;
-use crate::sys::{Context, Lock, NewFile, Root, copy_content};
+use crate::sys::{Context, Lock, NewFile, Root, allow_many_files, copy_content};
 
 /// More than this is no index.
 pub(super) const LARGEST_INDEX: u64 = 256 << 20;
@@ -86,7 +86,9 @@ impl Store {
         Ok(Store::with(dir, index, lock))
     }
 
-    fn with(dir: Root, index: Index, lock: Lock) -> Store {
+    pub(super) fn with(dir: Root, index: Index, lock: Lock) -> Store {
+        // New files stay open until all is carried out: a few for each image.
+        allow_many_files();
         Store {
             dir,
             index,
