@@ -309,6 +309,10 @@ fn publish_hint(error: &publish::Error) -> Option<String> {
         E::Newer { .. } | E::Another(_) => {
             "publish from a copy of what is there; --force puts this store in its place"
         }
+        E::NotOurPage(_) => {
+            "--force puts the store's in its place; without index.html in the store, no pages are sent"
+        }
+        E::StalePages(_) => "'onlay store export html STORE STORE' makes them anew",
         E::NotOurs(_) => "--force puts this store in its place",
         E::ChangedMeanwhile | E::Gone(_) => "try again",
         E::Refused { status: 401 | 403, .. } => {

@@ -9,7 +9,8 @@ use super::Error;
 use super::best_before::PREFIX;
 use super::delta;
 use super::describe::{describe, lie};
-use super::directory::{LARGEST_INDEX, read_index, sums_of};
+use super::directory::{LARGEST_INDEX, is_image, read_index, sums_of};
+use super::export::Pages;
 use super::index::{Entry, INDEX, Index};
 use super::name::ImageName;
 use super::openpgp::{Certificates, Refusal};
@@ -100,6 +101,11 @@ pub enum Flaw {
     /// An image that no list has.
     #[error("{0} is not listed")]
     Unlisted(String),
+    /// The pages were made of another index.
+    #[error(
+        "index.html and the other pages show another state of the store; 'store export html' makes them anew"
+    )]
+    StalePages,
     /// The two lists say different things.
     #[error("SHA256SUMS and index.json do not agree on {0}")]
     Disagreed(String),
@@ -214,6 +220,8 @@ fn verify_one(dir: &Root, given: Option<&Certificates>, now: SystemTime) -> Resu
     }
     if let Some(index) = &index {
         index.images.iter().for_each(|entry| look_beside(dir, entry, index, &mut report));
+        let is_stale = Pages::read(dir).is_some_and(|pages| pages.serial != index.serial);
+        report.flaws.extend(is_stale.then_some(Flaw::StalePages));
     }
     for entry in dir.entries()? {
         let name = entry.name.to_string_lossy();
@@ -222,10 +230,6 @@ fn verify_one(dir: &Root, given: Option<&Certificates>, now: SystemTime) -> Resu
         }
     }
     Ok(report)
-}
-
-fn is_image(file: &str) -> bool {
-    file.strip_suffix(".raw").is_some()
 }
 
 /// Whether a file is an image, or one beside it: a manifest, a list of blocks, a patch; or says until when all are to be believed.

@@ -47,6 +47,7 @@ pub(super) fn init(arguments: &InitArguments) -> Result<ExitCode, Error> {
     let mut store = Store::init(&arguments.store)?;
     arguments.keys.apply(&mut store)?;
     arguments.freshness.apply(&mut store);
+    let is_signed = !store.index().keys.is_empty();
     store.finish()?;
     output::say(&format!("onlay: made the store {}", output::path(&arguments.store)));
     if !is_signed && !arguments.keys.is_unsigned() {

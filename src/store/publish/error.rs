@@ -56,6 +56,12 @@ pub enum Error {
     /// What is there is no index.
     #[error("there is an index.json already, which is none of a store: {0}")]
     NotOurs(String),
+    /// A page would take the place of a file that this program did not make.
+    #[error("there is a '{0}' already, which this program did not make")]
+    NotOurPage(String),
+    /// The pages of the store were made of another index.
+    #[error("the pages in '{}' show another state of the store", .0.display())]
+    StalePages(PathBuf),
     /// Somebody else publishes.
     #[error("somebody else has published there meanwhile")]
     ChangedMeanwhile,
