@@ -32,6 +32,8 @@ pub(super) const LARGEST_INDEX: u64 = 256 << 20;
 pub struct Store {
     pub(super) dir: Root,
     pub(super) index: Index,
+    /// The index as it is on disk; none where there is none yet, or what is there is not believed.
+    pub(super) found: Option<Signed>,
     /// Files that get their names when all is carried out.
     pub(super) new: Vec<NewFile>,
     /// Of how many older versions an image gets patches.
@@ -82,8 +84,9 @@ impl Store {
     pub fn open(path: &Path) -> Result<Store, Error> {
         let dir = Root::open(path)?;
         let lock = lock(&dir)?;
-        let index = read_index(&dir)?.index;
-        Ok(Store::with(dir, index, lock))
+        let found = read_index(&dir)?;
+        let store = Store::with(dir, found.index.clone(), lock);
+        Ok(Store { found: Some(found), ..store })
     }
 
     pub(super) fn with(dir: Root, index: Index, lock: Lock) -> Store {
@@ -92,6 +95,7 @@ impl Store {
         Store {
             dir,
             index,
+            found: None,
             new: Vec::new(),
             patches: 0,
             gone: Vec::new(),

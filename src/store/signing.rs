@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::Error;
-use super::directory::{Store, read_index};
+use super::directory::Store;
 use super::index::{INDEX, Signed};
 use super::openpgp::{
     AgentKey, Certificates, Fingerprint, Refusal, SecretKey, SignError, Signer, is_secret, sockets,
@@ -136,7 +136,8 @@ impl Store {
     /// is not to have his words signed.
     fn expect_own_index(&self) -> Result<(), Error> {
         let refused = |refused| Error::Altered { path: self.dir.join(INDEX), refused: Box::new(refused) };
-        self.expect_signed(&read_index(&self.dir)?).map_err(refused)
+        let found = self.found.as_ref().ok_or_else(|| Error::None(self.dir.path().to_owned()))?;
+        self.expect_signed(found).map_err(refused)
     }
 
     fn expect_signed(&self, signed: &Signed) -> Result<(), Refusal> {
@@ -210,7 +211,7 @@ impl Store {
                 && SIGNATURES.iter().all(|(name, _)| !self.dir.exists(*name));
         }
         let certificates = self.certificates();
-        let Ok(signed) = read_index(&self.dir) else { return false };
+        let Some(signed) = &self.found else { return false };
         let is_by = |key: &String, signature: &[u8], data: &[u8]| {
             let Ok(key) = key.parse::<Fingerprint>() else { return false };
             certificates.only(&[key]).verify(signature, data, now).is_ok()

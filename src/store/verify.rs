@@ -1,6 +1,6 @@
 //! Whether a store is what it says: also one that somebody else made, who has no index.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::path::Path;
 use std::time::SystemTime;
@@ -219,7 +219,8 @@ fn verify_one(dir: &Root, given: Option<&Certificates>, now: SystemTime) -> Resu
         look_at(dir, file, *digest, index.as_ref(), &mut report)?;
     }
     if let Some(index) = &index {
-        index.images.iter().for_each(|entry| look_beside(dir, entry, index, &mut report));
+        let known = index.images.iter().map(|entry| (&*entry.sha256, entry)).collect();
+        index.images.iter().for_each(|entry| look_beside(dir, entry, &known, &mut report));
         let is_stale = Pages::read(dir).is_some_and(|pages| pages.serial != index.serial);
         report.flaws.extend(is_stale.then_some(Flaw::StalePages));
     }
@@ -300,8 +301,8 @@ fn look_at(
     Ok(())
 }
 
-/// Looks whether an image can be built by the files beside it, those that are what is listed.
-fn look_beside(dir: &Root, entry: &Entry, index: &Index, report: &mut Report) {
+/// Looks whether an image can be built by the files beside it, those that are what is listed; `known` has images by their digests.
+fn look_beside(dir: &Root, entry: &Entry, known: &HashMap<&str, &Entry>, report: &mut Report) {
     let open = |file: &str| dir.open_exact_file(Path::new(file)).ok();
     let (Some(image), Some(digest)) = (open(&entry.file), entry.digest()) else { return };
     let mut look = |file: &str, sha256: &str, check: &dyn Fn(&[u8]) -> Result<(), delta::Error>| {
@@ -321,7 +322,7 @@ fn look_beside(dir: &Root, entry: &Entry, index: &Index, report: &mut Report) {
         });
     }
     for patch in &entry.patches {
-        let older = index.images.iter().find(|older| older.sha256 == patch.from);
+        let older = known.get(&*patch.from);
         let opened =
             older.and_then(|older| Some((open(&older.file)?, dir.join(&older.file), older.digest()?)));
         let old = opened.as_ref().map(|(file, path, sha256)| delta::Old { file, path, sha256: *sha256 });
