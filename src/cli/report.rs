@@ -232,9 +232,10 @@ fn store_hint(error: &store::Error) -> Option<String> {
             TRUSTED[0],
             TRUSTED[1]
         )),
-        store::Error::OtherKey { .. } => Some(format!(
-            "'{0} store key rotate' goes over to another key; '{0} store sign --replace' lets it sign at once",
-            program()
+        store::Error::OtherKey { keys, .. } => Some(format!(
+            "without --key, {1} is used; '{0} store key rotate' goes over to another key, '{0} store sign --replace' lets it sign at once",
+            program(),
+            key_directory().join(format!("{}.key", keys.first()?)).display()
         )),
         store::Error::Altered { .. } => Some(format!(
             "put back what was signed; or, where all that it lists is yours, '{} store sign --replace --key FILE' signs it",
@@ -255,6 +256,9 @@ fn store_hint(error: &store::Error) -> Option<String> {
         store::Error::Key { source: store::openpgp::SignError::NotHeld, .. } => Some(
             "'gpg-connect-agent --no-autostart /bye' says whether an agent answers; $GNUPGHOME says which one".into(),
         ),
+        store::Error::Key { path, source: store::openpgp::SignError::Key(store::openpgp::BadKey::Secret) } => {
+            Some(format!("'{} store key show --certificate {}' gives that", program(), path.display()))
+        }
         store::Error::OtherVersion { .. } => {
             Some("give it the name back that it was built with; or build it anew with --version".into())
         }

@@ -138,7 +138,7 @@ fn a_store_stays_signed() {
     let other = bed.key("Another");
     bed.expect_refused(
         &["add", "store", &one, "--key", &key_file(&other)],
-        &format!("signed by {key}, not by {other}"),
+        &format!("signed by {key}, not by {other}\nhint: without --key, "),
     );
     assert_eq!((bed.files(), bed.index()["serial"].clone()), (before, serial));
     bed.expect(&["sign", "store", "--replace", "--key", &key_file(&other)]);
@@ -378,7 +378,7 @@ fn stores_of_others_are_verified() {
     let key = bed.key("Mallory");
     bed.expect_refused(
         &["verify", "others/strace", "--key", &key_file(&key)],
-        "it has a secret key; give the public one",
+        "it has a secret key; give the public one\nhint: ",
     );
 }
 
