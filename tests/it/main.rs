@@ -21,6 +21,7 @@ mod hooks;
 mod house;
 mod inspect;
 mod kernel;
+mod layer;
 mod live;
 mod live_over_overlays;
 mod machine;
