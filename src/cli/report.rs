@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::output;
 use super::output::program;
+use super::store::TRUSTED;
 use crate::event::counted;
 use crate::extension::finding::{Fault, Weight};
 use crate::extension::fit::Fitness;
@@ -12,7 +13,7 @@ use crate::extension::{activate, build};
 use crate::store::client;
 use crate::sys::{IoError, MountError, with_causes};
 use crate::{
-    extension, hooks, image, live, overlay, pkgdb, resolve, shell,
+    extension, fetch, hooks, image, live, overlay, pkgdb, resolve, shell,
     store::{self, publish},
     tool,
 };
@@ -65,8 +66,14 @@ pub(super) enum Error {
     Client(#[from] client::Error),
     #[error("no store can be used")]
     NoStore,
+    #[error("'{name}' is pinned to {version}, and would become {newest}")]
+    Pinned { name: String, version: String, newest: String },
+    #[error("'{name}' {wanted} is not enabled: {enabled} is")]
+    OtherEnabled { name: String, wanted: String, enabled: String },
     #[error("no store has '{0}'")]
     NotInStores(String),
+    #[error("'{name}': {nothing}")]
+    NotThatVersion { name: String, nothing: Box<client::Nothing> },
     #[error(transparent)]
     Publish(#[from] publish::Error),
     #[error("overlay '{0}' lives in RAM and cannot be looked into from outside")]
@@ -155,7 +162,15 @@ fn hint(error: &Error) -> Option<String> {
         Error::Store(error) | Error::Publish(publish::Error::Store(error)) => store_hint(error),
         Error::Publish(error) => publish_hint(error),
         Error::Client(error) => client_hint(error),
-        Error::NotInStores(_) => Some(format!("'{onlay} ext search' lists what they have")),
+        Error::NotInStores(_) | Error::NotThatVersion { .. } => {
+            Some(format!("'{onlay} ext search' lists what they have"))
+        }
+        Error::Pinned { name, newest, .. } => Some(format!(
+            "'{onlay} ext unpin {name}' lets it be updated again; '{onlay} ext add {name}={newest}' makes it that, and keeps it so"
+        )),
+        Error::OtherEnabled { name, wanted, .. } => Some(format!(
+            "'{onlay} ext enable {name}={wanted}' enables one that is here, '{onlay} ext add {name}={wanted}' brings one"
+        )),
         Error::InRam(name) => Some(format!("'{onlay} shell {name}' joins it while it runs")),
         Error::Packages(error) => packages_hint(error),
         Error::NotEmpty(_) => Some("give a directory that is not there yet".into()),
@@ -195,6 +210,20 @@ fn resolve_hint(error: &resolve::Error) -> Option<String> {
 fn store_hint(error: &store::Error) -> Option<String> {
     match error {
         store::Error::None(path) => Some(format!("'{} store init {}' makes one", program(), path.display())),
+        store::Error::Exists(path) => {
+            Some(format!("'{} store list {}' shows what is in it", program(), path.display()))
+        }
+        store::Error::Lost(path) => Some(rebuild(path)),
+        store::Error::Index { path, .. } => Some(rebuild(path.parent()?)),
+        store::Error::Unproven { path, .. } => Some(format!(
+            "put SHA256SUMS and its signature back, or index.json, from where the store is published; or, where all images there are yours, \
+             '{} store rebuild --replace --key FILE {}' signs them",
+            program(),
+            path.display()
+        )),
+        store::Error::NotOurPage(_) => {
+            Some("give another directory, or move it away; --force writes over what is there".into())
+        }
         store::Error::Published { .. } => {
             Some("give it another version; or remove the one that is there, which clients may have".into())
         }
@@ -202,11 +231,25 @@ fn store_hint(error: &store::Error) -> Option<String> {
             Some("rename it; or have its manifest beside it, as NAME….raw.json".into())
         }
         store::Error::KeyMissing { key } => Some(format!(
-            "give it with --key, or put it where keys are, as {key}.key; --unsigned leaves the store without signatures"
+            "give it with --key, or put it where keys are, as {}; --unsigned leaves the store without signatures",
+            key_directory().join(format!("{key}.key")).display()
         )),
-        store::Error::OtherKey { .. } => Some(format!(
-            "'{0} store key rotate' goes over to another key; '{0} store sign --replace' lets it sign at once",
-            program()
+        store::Error::KeyOfName { place, .. } => Some(format!(
+            "'{0} store key show {1}' shows it; '{0} store key rotate' goes over to another; --output FILE makes one more",
+            program(),
+            place.display()
+        )),
+        store::Error::KeyIsThere(_) => Some("give another name; a key that stores are signed with is not made twice".into()),
+        store::Error::NoCertificate { .. } => Some(format!(
+            "--key takes the file of its certificate, too; a fingerprint is looked for in the store's key.asc, in {}, {} and {}",
+            key_directory().display(),
+            TRUSTED[0],
+            TRUSTED[1]
+        )),
+        store::Error::OtherKey { keys, .. } => Some(format!(
+            "without --key, {1} is used; '{0} store key rotate' goes over to another key, '{0} store sign --replace' lets it sign at once",
+            program(),
+            key_directory().join(format!("{}.key", keys.first()?)).display()
         )),
         store::Error::Altered { .. } => Some(format!(
             "put back what was signed; or, where all that it lists is yours, '{} store sign --replace --key FILE' signs it",
@@ -227,6 +270,9 @@ fn store_hint(error: &store::Error) -> Option<String> {
         store::Error::Key { source: store::openpgp::SignError::NotHeld, .. } => Some(
             "'gpg-connect-agent --no-autostart /bye' says whether an agent answers; $GNUPGHOME says which one".into(),
         ),
+        store::Error::Key { path, source: store::openpgp::SignError::Key(store::openpgp::BadKey::Secret) } => {
+            Some(format!("'{} store key show --certificate {}' gives that", program(), path.display()))
+        }
         store::Error::OtherVersion { .. } => {
             Some("give it the name back that it was built with; or build it anew with --version".into())
         }
@@ -235,8 +281,16 @@ fn store_hint(error: &store::Error) -> Option<String> {
     }
 }
 
+fn key_directory() -> PathBuf {
+    super::store::directory().unwrap_or_default()
+}
+
+fn rebuild(store: &Path) -> String {
+    format!("'{} store rebuild {}' makes its index anew of the images there", program(), store.display())
+}
+
 fn client_hint(error: &client::Error) -> Option<String> {
-    use client::{Error as E, Nothing, StoreError as S};
+    use client::{Error as E, Nothing};
     let onlay = program();
     match error {
         E::NoStores(_) => {
@@ -248,20 +302,38 @@ fn client_hint(error: &client::Error) -> Option<String> {
             ),
             _ => format!("'{onlay} ext search' lists what they have"),
         }),
-        E::Store { problem, .. } => match **problem {
-            S::Key { .. } => {
-                Some("put the certificate of whoever signs it into /etc/onlay/keys, as NAME.asc".into())
-            }
-            S::Older { .. } => Some(
-                "somebody may show you an old copy of it; where it was made anew, configure it by another name"
-                    .into(),
-            ),
-            _ => None,
-        },
+        E::Store { problem, .. } => of_store_hint(problem).map(str::to_owned),
         E::Activate(error) => activate_hint(error),
         E::Io(error) | E::Extension(extension::Error::Io(error)) => io_hint(error),
         _ => None,
     }
+}
+
+/// Where a store is not believed, or has not what it says.
+fn of_store_hint(problem: &client::StoreError) -> Option<&'static str> {
+    use client::StoreError as S;
+    match problem {
+        S::Signature { refusal: store::openpgp::Refusal::Stranger { .. }, .. } => Some(
+            "where that is who publishes it now, compare the fingerprint by another way than the store's; \
+             then put its certificate into /etc/onlay/keys, and name it in 'keys'",
+        ),
+        S::Unseen => Some("without --offline, it is asked"),
+        S::Fetch(fetch::Error::Failed { problem, .. }) if is_another_file(problem) => Some(
+            "what is there is not what was signed: whoever publishes it may be at it, or somebody has changed it; \
+             try again later, and tell who publishes it if it stays so",
+        ),
+        S::Lie { .. } | S::Image { .. } => Some("tell who publishes it; nothing was installed"),
+        S::Key { .. } => Some("put the certificate of whoever signs it into /etc/onlay/keys, as NAME.asc"),
+        S::Older { .. } => Some(
+            "somebody may show you an old copy of it; where it was made anew, configure it by another name",
+        ),
+        _ => None,
+    }
+}
+
+fn is_another_file(problem: &fetch::Problem) -> bool {
+    use fetch::Problem as P;
+    matches!(problem, P::Digest { .. } | P::Length { .. } | P::NotThere)
 }
 
 fn publish_hint(error: &publish::Error) -> Option<String> {
@@ -273,6 +345,10 @@ fn publish_hint(error: &publish::Error) -> Option<String> {
         E::Newer { .. } | E::Another(_) => {
             "publish from a copy of what is there; --force puts this store in its place"
         }
+        E::NotOurPage(_) => {
+            "--force puts the store's in its place; without index.html in the store, no pages are sent"
+        }
+        E::StalePages(_) => "'onlay store export html STORE STORE' makes them anew",
         E::NotOurs(_) => "--force puts this store in its place",
         E::ChangedMeanwhile | E::Gone(_) => "try again",
         E::Refused { status: 401 | 403, .. } => {
@@ -315,7 +391,10 @@ fn activate_hint(error: &activate::Error) -> Option<String> {
     let onlay = program();
     match error {
         E::NotRoot => Some("try again with sudo".into()),
-        E::NoSuch(_) | E::NoSuchVersion { .. } => Some(format!("'{onlay} ext list' shows those there are")),
+        E::NoSuch(_) => Some(format!("'{onlay} ext list' shows those there are")),
+        E::NoSuchVersion { name, version } => Some(format!(
+            "'{onlay} ext list' shows those there are; '{onlay} ext add {name}={version}' brings one from a store"
+        )),
         E::OtherContent { .. } => Some("build it with a version of its own".into()),
         E::NothingBefore { name, .. } => {
             Some(format!("'{onlay} ext add {name}=VERSION' brings another one from a store"))
@@ -344,6 +423,9 @@ fn activate_hint(error: &activate::Error) -> Option<String> {
         E::Refused { .. } => Some(format!(
             "'{onlay} ext check' says what it knows of them; 'SYSTEMD_LOG_LEVEL=debug systemd-sysext merge' says more"
         )),
+        E::Exposed { .. } => Some(
+            "what runs at boot lies where only root may write: copy it to /usr/local/bin, for example".into(),
+        ),
         E::ReadOnly(_) => {
             Some("what is enabled is kept in /etc; give --root a root whose /etc can be written".into())
         }

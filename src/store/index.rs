@@ -68,6 +68,13 @@ pub struct Entry {
     /// Libraries that are in it, with symbol versions.
     #[serde(default, skip_serializing_if = "Versions::is_empty")]
     pub provides: Versions,
+    /// Loaders of its programs that are not in it, by their paths, each with the architectures of those programs; `None` in an
+    /// index that was made before this was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaders: Option<Versions>,
+    /// That it extends /etc (systemd-confext), and not /usr; not told of what was added before this was told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confext: bool,
     /// The SHA-256 of the manifest beside it, which has the same name and `.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<String>,
@@ -143,6 +150,17 @@ struct File<'a> {
     index: &'a RawValue,
     #[serde(default)]
     signatures: Vec<String>,
+}
+
+/// The format of an index that this program does not know, being older than that.
+pub(super) fn later_format(text: &[u8]) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let File { index, .. } = serde_json::from_slice(text).ok()?;
+    let Format { format } = serde_json::from_str(index.get()).ok()?;
+    (format > FORMAT).then_some(format)
 }
 
 impl Index {

@@ -39,6 +39,7 @@ mod squashfs;
 mod store;
 mod store_export;
 mod store_peers;
+mod store_rebuild;
 mod store_serve;
 mod store_signing;
 mod system_calls;
