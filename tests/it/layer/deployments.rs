@@ -122,11 +122,14 @@ fn a_layer_is_deployed_and_taken_away() {
     assert!(error.contains("admin undeploy") && error.contains('7'), "{error}");
 }
 
-/// The lock that ostree made, and takes when it deploys.
+/// The lock that ostree takes when it deploys.
 fn busy_while_locked(disk: &Disk) {
     let sysroot = Sysroot::at(&disk.path).expect("it opens");
     assert!(!sysroot.is_busy().expect("it can be seen"));
-    let file = fs::File::options().write(true).open(disk.path.join("ostree/lock")).expect("ostree made it");
+    // ostree removes it when it has done.
+    let mut file = fs::File::options();
+    let file = file.create(true).truncate(false).write(true).open(disk.path.join("ostree/lock"));
+    let file = file.expect("there is room");
     let held = RecordLock::try_exclusive(file.into()).expect("it can be locked");
     assert!(held.is_some() && sysroot.is_busy().expect("it can be seen"));
 }
