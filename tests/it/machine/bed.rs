@@ -35,6 +35,13 @@ impl Machine {
         debian::has("systemd-nspawn").then(|| Machine::make_from(&tree, Engine::Container))
     }
 
+    /// The same, whose root cannot be written either.
+    pub(crate) fn make_sealed() -> Option<Machine> {
+        let machine = Machine::make()?;
+        expect_success(&mut machine.bed("seal"));
+        Some(machine)
+    }
+
     /// Makes one that an emulator boots with the kernel of a tree; `None` after saying loudly why it cannot be made.
     pub(crate) fn make_with_kernel(name: &str) -> Option<Machine> {
         let (tree, kernel) = (debian::tree("trixie")?, debian::tree(name)?);
@@ -42,6 +49,7 @@ impl Machine {
             return None;
         }
         let machine = Machine::make_from(&tree, Engine::Emulator { kernel: kernel.clone() });
+        expect_success(&mut machine.bed("seal"));
         expect_success(machine.run("vm/boot.sh", "prepare").arg(kernel));
         Some(machine)
     }

@@ -114,8 +114,8 @@ prepare)
     echo root usr var >"$dir/disks"
     echo systemd.wants=cron.service systemd.wants=probe.service >"$dir/words"
     make_initramfs
-    # Without one, no file system is whole after a power cut.
-    for disk in root var; do tune2fs -O has_journal "$dir/$disk.ext4" >/dev/null; done
+    # Without one, no file system that is written is whole after a power cut.
+    tune2fs -O has_journal "$dir/var.ext4" >/dev/null
     ;;
 prepare-ostree)
     echo ostree >"$dir/disks"
