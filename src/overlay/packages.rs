@@ -3,6 +3,7 @@
 //! Where an overlay has no package database of its own, its packages are the host's, and nothing is mounted or
 //! compared.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,25 @@ impl Packages {
     /// What differs, by name.
     pub fn changes(&self) -> Vec<Compared<'_>> {
         compare(&self.host, &self.overlay, self.versions)
+    }
+
+    /// Leaves out what the overlay has of these as they are, and the host has not: in place of one of them, it would have the host's.
+    pub(super) fn leave_out(&mut self, copied: &HashSet<(String, String, String)>) {
+        let told = |package: &Package| (package.name.clone(), package.arch.clone(), package.version.clone());
+        let of_host: HashSet<_> = self.host.iter().map(told).collect();
+        let is_copy = |package: &Package| {
+            let told = told(package);
+            copied.contains(&told) && !of_host.contains(&told)
+        };
+        let names = |package: &Package| (package.name.clone(), package.arch.clone());
+        let left_out: HashSet<_> =
+            self.overlay.iter().filter(|package| is_copy(package)).map(names).collect();
+        self.overlay.retain(|package| !is_copy(package));
+        let stays: HashSet<_> = self.overlay.iter().map(names).collect();
+        self.host.retain(|package| {
+            let names = names(package);
+            !left_out.contains(&names) || stays.contains(&names)
+        });
     }
 }
 
