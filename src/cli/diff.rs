@@ -12,7 +12,7 @@ use super::db;
 use super::output::{self, JsonPath};
 use super::report::Error;
 use super::unlock::{refuse_other_root, unlocked};
-use crate::extension::with_base;
+use crate::extension::{with_base, with_stackable};
 use crate::host::Host;
 use crate::live::{self, Record};
 use crate::overlay::changes::{Change, ChangeKind};
@@ -103,7 +103,10 @@ fn read(place: &Place, name: &OverlayName, must_have_packages: bool) -> Result<F
     let not_found = || overlay::Error::NotFound { name: name.clone() };
     let found = Overlays::open(&place.state)?.ok_or_else(not_found).and_then(|overlays| overlays.get(name));
     match found {
-        Ok(overlay) => look(place, &overlay, must_have_packages),
+        Ok(overlay) => {
+            let host = Host::open(&place.root)?;
+            with_stackable(&host, |host| look(place, &overlay, host, must_have_packages))?
+        }
         Err(error) => {
             let running = Presence::find_in(&place.state, name)?;
             match running.filter(|found| found.running.temporary) {
@@ -137,22 +140,21 @@ pub(super) fn wrong_way_round() -> String {
 }
 
 /// Where other extensions are merged than when it was last entered, it is compared with the base without any.
-fn look(place: &Place, overlay: &Overlay, must_have_packages: bool) -> Result<Found, Error> {
-    let host = Host::open(&place.root)?;
+fn look(place: &Place, overlay: &Overlay, host: &Host, must_have_packages: bool) -> Result<Found, Error> {
     let base = host.base();
-    let standing = overlay::standing(overlay, &host, &base)?;
+    let standing = overlay::standing(overlay, host, &base)?;
     if standing == Standing::Behind && base.differs_by_extensions(&overlay.record.base) {
-        return with_base(&host, |bare| without_extensions(place, overlay, bare, must_have_packages))?;
+        return with_base(host, |bare| without_extensions(place, overlay, bare, must_have_packages))?;
     }
     let changes = diff(overlay, &host)?;
     tell_behind(overlay, &standing);
     if !host.merged_extensions().is_empty() {
         let beside = |bare: &Host| beside_extensions(place, overlay, bare, &changes, must_have_packages);
-        if let Some(found) = with_base(&host, beside)?? {
+        if let Some(found) = with_base(host, beside)?? {
             return Ok(found);
         }
     }
-    let packages = packages_or_words(packages(overlay, &host, &changes, &place.state), must_have_packages)?;
+    let packages = packages_or_words(packages(overlay, host, &changes, &place.state), must_have_packages)?;
     Ok(Found { changes, packages })
 }
 

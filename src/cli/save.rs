@@ -19,7 +19,7 @@ use crate::event::counted;
 use crate::extension::build::{
     self, Base, Changes, ExtensionName, InvalidName, Recipe, Seen, Source, Untaken, Weight,
 };
-use crate::extension::with_base;
+use crate::extension::{with_base, with_stackable};
 use crate::host::Host;
 use crate::live::{self, Record};
 use crate::overlay::changes::Change;
@@ -154,12 +154,23 @@ fn look_at_overlay(
     let not_found = || overlay::Error::NotFound { name: overlay.clone() };
     let overlay = Overlays::open(&place.state)?.ok_or_else(not_found)?.get(overlay)?;
     let host = Host::open(&place.root)?;
-    if !matches!(standing(&overlay, &host, &host.base())?, Standing::Level | Standing::Touched) {
-        return Err(live::Error::Behind { name: overlay.name }.into());
+    with_stackable(&host, |host| save_level(place, options, (name, recipe), &overlay, host))?
+}
+
+/// Makes an extension of what an overlay changes, if it is level with its base.
+fn save_level(
+    place: &Place,
+    options: &Options,
+    (name, recipe): (&ExtensionName, &Recipe),
+    overlay: &Overlay,
+    host: &Host,
+) -> Result<Report, Error> {
+    if !matches!(standing(overlay, host, &host.base())?, Standing::Level | Standing::Touched) {
+        return Err(live::Error::Behind { name: overlay.name.clone() }.into());
     }
     // Of what is merged nothing is in it, and what it is built for is the base below.
-    let shown = if host.merged_extensions().is_empty() { None } else { Some(diff(&overlay, &host)?) };
-    with_base(&host, |bare| save_over(place, options, (name, recipe), &overlay, bare, shown.as_deref()))?
+    let shown = if host.merged_extensions().is_empty() { None } else { Some(diff(overlay, host)?) };
+    with_base(host, |bare| save_over(place, options, (name, recipe), overlay, bare, shown.as_deref()))?
 }
 
 /// Makes an extension of what an overlay changes of a base without extensions; `shown` is what it changes of that with those that are

@@ -46,7 +46,7 @@ pub use rebase::{
 pub use record::Record;
 pub use running::{Left, Mode, Presence, Running, RunningOverlay, User, view_label};
 pub use settle::settle;
-pub use stack::{Lower, layers_of, lower_of};
+pub use stack::{Lower, has_deep_extensions, layers_of, lower_of};
 pub use transplant::{adopt, held_beyond, lend};
 pub use view::view_alone;
 
