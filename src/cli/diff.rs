@@ -146,7 +146,7 @@ fn look(place: &Place, overlay: &Overlay, host: &Host, must_have_packages: bool)
     if standing == Standing::Behind && base.differs_by_extensions(&overlay.record.base) {
         return with_base(host, |bare| without_extensions(place, overlay, bare, must_have_packages))?;
     }
-    let changes = diff(overlay, &host)?;
+    let changes = diff(overlay, host)?;
     tell_behind(overlay, &standing);
     if !host.merged_extensions().is_empty() {
         let beside = |bare: &Host| beside_extensions(place, overlay, bare, &changes, must_have_packages);

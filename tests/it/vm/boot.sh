@@ -79,7 +79,7 @@ keep() {
     mkdir -p "$place"
     ln -s "$dir/root.ext4" "$dir/usr.ext4" "$place/"
     kill -STOP "$pid"
-    until grep -q '^State:.T' "/proc/$pid/status"; do sleep 0.01; done
+    while kill -0 "$pid" && ! grep -q '^State:.T' "/proc/$pid/status"; do sleep 0.01; done
     cp --sparse=always "$dir/var.ext4" "$place/"
     kill -CONT "$pid"
     touch "$place/sealed"
