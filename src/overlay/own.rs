@@ -89,3 +89,26 @@ fn open_layers(overlay: &Overlay) -> Result<Option<Root>, Error> {
         other => Ok(Some(other?)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_of_what_stays_stay() {
+        let change = |path: &str, file| Change {
+            path: path.into(),
+            kind: ChangeKind::Added,
+            file,
+            size: 0,
+            from: None,
+        };
+        let names = ["/usr/a", "/usr/a/copied", "/usr/a/own", "/usr/b", "/usr/b/copied"];
+        let kinds =
+            [FileKind::Directory, FileKind::File, FileKind::File, FileKind::Directory, FileKind::File];
+        let changes = names.iter().zip(kinds).map(|(path, kind)| change(path, kind)).collect();
+        let copied = ["/usr/a", "/usr/a/copied", "/usr/b", "/usr/b/copied"].map(PathBuf::from).into();
+        let left: Vec<PathBuf> = without(changes, &copied).into_iter().map(|change| change.path).collect();
+        assert_eq!(left, ["/usr/a", "/usr/a/own"].map(PathBuf::from));
+    }
+}

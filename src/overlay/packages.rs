@@ -175,3 +175,40 @@ fn of_view(view: &Root, system: &PackageSystem, changes: &[Change]) -> Result<Se
     let database: AnyDatabase = place.open(PATIENCE)?;
     Ok((database.packages()?, database.owners(view, &paths(changes, |_| true))?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::package::Identity;
+    use crate::pkgdb::compare::Difference;
+
+    fn package(name: &str, version: &str) -> Package {
+        let identity = Identity::of(format!("{name} {version}").as_bytes());
+        Package { name: name.into(), arch: "all".into(), version: version.into(), identity }
+    }
+
+    #[test]
+    fn what_was_copied_of_an_extension_is_no_change() {
+        let mut packages = Packages {
+            host: vec![package("base", "1"), package("older", "1"), package("removed", "1")],
+            overlay: vec![
+                package("base", "1"),
+                package("older", "2"),
+                package("extension", "1"),
+                package("newer", "3"),
+                package("own", "1"),
+            ],
+            versions: Versions::Debian,
+            unreadable: [0, 0],
+            whose: Vec::new(),
+        };
+        let copied = [("base", "1"), ("older", "2"), ("extension", "1"), ("newer", "2"), ("removed", "1")];
+        let copied = copied.map(|(name, version)| (name.into(), "all".into(), version.into()));
+        packages.leave_out(&copied.into());
+        let changes = packages.changes();
+        let told: Vec<_> =
+            changes.iter().map(|change| (change.difference, &*change.package().name)).collect();
+        let (added, removed) = (Difference::Added, Difference::Removed);
+        assert_eq!(told, [(added, "newer"), (added, "own"), (removed, "removed")]);
+    }
+}
