@@ -9,6 +9,7 @@ pub mod fetch;
 pub mod hooks;
 pub mod host;
 pub mod image;
+pub mod layer;
 pub mod live;
 pub mod overlay;
 pub mod package;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::output;
 use super::output::program;
+use super::store::TRUSTED;
 use crate::event::counted;
 use crate::extension::finding::{Fault, Weight};
 use crate::extension::fit::Fitness;
@@ -195,6 +196,20 @@ fn resolve_hint(error: &resolve::Error) -> Option<String> {
 fn store_hint(error: &store::Error) -> Option<String> {
     match error {
         store::Error::None(path) => Some(format!("'{} store init {}' makes one", program(), path.display())),
+        store::Error::Exists(path) => {
+            Some(format!("'{} store list {}' shows what is in it", program(), path.display()))
+        }
+        store::Error::Lost(path) => Some(rebuild(path)),
+        store::Error::Index { path, .. } => Some(rebuild(path.parent()?)),
+        store::Error::Unproven { path, .. } => Some(format!(
+            "put SHA256SUMS and its signature back, or index.json, from where the store is published; or, where all images there are yours, \
+             '{} store rebuild --replace --key FILE {}' signs them",
+            program(),
+            path.display()
+        )),
+        store::Error::NotOurPage(_) => {
+            Some("give another directory, or move it away; --force writes over what is there".into())
+        }
         store::Error::Published { .. } => {
             Some("give it another version; or remove the one that is there, which clients may have".into())
         }
@@ -202,11 +217,25 @@ fn store_hint(error: &store::Error) -> Option<String> {
             Some("rename it; or have its manifest beside it, as NAME….raw.json".into())
         }
         store::Error::KeyMissing { key } => Some(format!(
-            "give it with --key, or put it where keys are, as {key}.key; --unsigned leaves the store without signatures"
+            "give it with --key, or put it where keys are, as {}; --unsigned leaves the store without signatures",
+            key_directory().join(format!("{key}.key")).display()
         )),
-        store::Error::OtherKey { .. } => Some(format!(
-            "'{0} store key rotate' goes over to another key; '{0} store sign --replace' lets it sign at once",
-            program()
+        store::Error::KeyOfName { place, .. } => Some(format!(
+            "'{0} store key show {1}' shows it; '{0} store key rotate' goes over to another; --output FILE makes one more",
+            program(),
+            place.display()
+        )),
+        store::Error::KeyIsThere(_) => Some("give another name; a key that stores are signed with is not made twice".into()),
+        store::Error::NoCertificate { .. } => Some(format!(
+            "--key takes the file of its certificate, too; a fingerprint is looked for in the store's key.asc, in {}, {} and {}",
+            key_directory().display(),
+            TRUSTED[0],
+            TRUSTED[1]
+        )),
+        store::Error::OtherKey { keys, .. } => Some(format!(
+            "without --key, {1} is used; '{0} store key rotate' goes over to another key, '{0} store sign --replace' lets it sign at once",
+            program(),
+            key_directory().join(format!("{}.key", keys.first()?)).display()
         )),
         store::Error::Altered { .. } => Some(format!(
             "put back what was signed; or, where all that it lists is yours, '{} store sign --replace --key FILE' signs it",
@@ -227,12 +256,23 @@ fn store_hint(error: &store::Error) -> Option<String> {
         store::Error::Key { source: store::openpgp::SignError::NotHeld, .. } => Some(
             "'gpg-connect-agent --no-autostart /bye' says whether an agent answers; $GNUPGHOME says which one".into(),
         ),
+        store::Error::Key { path, source: store::openpgp::SignError::Key(store::openpgp::BadKey::Secret) } => {
+            Some(format!("'{} store key show --certificate {}' gives that", program(), path.display()))
+        }
         store::Error::OtherVersion { .. } => {
             Some("give it the name back that it was built with; or build it anew with --version".into())
         }
         store::Error::Io(error) => io_hint(error),
         _ => None,
     }
+}
+
+fn key_directory() -> PathBuf {
+    super::store::directory().unwrap_or_default()
+}
+
+fn rebuild(store: &Path) -> String {
+    format!("'{} store rebuild {}' makes its index anew of the images there", program(), store.display())
 }
 
 fn client_hint(error: &client::Error) -> Option<String> {
@@ -273,6 +313,10 @@ fn publish_hint(error: &publish::Error) -> Option<String> {
         E::Newer { .. } | E::Another(_) => {
             "publish from a copy of what is there; --force puts this store in its place"
         }
+        E::NotOurPage(_) => {
+            "--force puts the store's in its place; without index.html in the store, no pages are sent"
+        }
+        E::StalePages(_) => "'onlay store export html STORE STORE' makes them anew",
         E::NotOurs(_) => "--force puts this store in its place",
         E::ChangedMeanwhile | E::Gone(_) => "try again",
         E::Refused { status: 401 | 403, .. } => {

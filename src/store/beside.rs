@@ -33,7 +33,35 @@ impl Store {
         Ok(())
     }
 
-    fn write_beside(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    /// Takes over the patches that lie beside an image, those of `names` that make it of an older one.
+    pub(super) fn find_patches<'a>(
+        &self,
+        entry: &mut Entry,
+        names: impl Iterator<Item = &'a String>,
+    ) -> Result<(), Error> {
+        let Some(sha256) = entry.digest() else { return Ok(()) };
+        for name in names {
+            let bytes = self.dir.read(name, delta::patch::LARGEST)?;
+            let Ok(found) = delta::read_patch(&entry.file, &bytes) else { continue };
+            let older = self.index.images.iter().find(|older| older.sha256 == found.from);
+            let opened = older.and_then(|older| {
+                let file = self.dir.open_child_file(OsStr::new(&older.file)).ok()?;
+                Some((file, self.dir.join(&older.file), older.digest()?))
+            });
+            let old = opened.as_ref().map(|(file, path, sha256)| delta::Old { file, path, sha256: *sha256 });
+            let is_good = made(delta::check_patch(&bytes, sha256, &found.from, old.as_ref()))?.is_some();
+            if found.file == *name && is_good {
+                entry.patches.push(found);
+            }
+        }
+        Ok(())
+    }
+
+    /// Has a file get its name when all is carried out, unless it is there as it is.
+    pub(super) fn write_beside(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        if self.dir.read(name, bytes.len() as u64).is_ok_and(|there| there == bytes) {
+            return Ok(());
+        }
         let file = NewFile::create(&self.dir, OsStr::new(name))?;
         file.file().write_all(bytes).context("write", file.path())?;
         self.new.push(file);

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use super::Error;
 use super::best_before;
 use super::directory::{LARGEST_INDEX, Store, sums_of};
+use super::export;
 use super::index::{INDEX, Signed};
 use super::openpgp::{Signer, armoured};
 use super::signing::{KEYRING, KEYS, SIGNATURES};
@@ -29,6 +30,7 @@ impl Store {
             && self.dir.read(SUMS, LARGEST_INDEX).is_ok_and(|text| text == sums.as_bytes())
             && self.is_signed(sums.as_bytes(), now);
         if is_whole {
+            export::refresh(&self.dir, &self.index)?;
             return Ok(false);
         }
         self.carry_out(now)?;
@@ -38,7 +40,7 @@ impl Store {
     pub(super) fn carry_out(&mut self, now: SystemTime) -> Result<(), Error> {
         if self.is_changed || !self.index.keys.is_empty() {
             best_before::renew(&mut self.index, now)?;
-            self.index.serial += 1;
+            self.index.serial = self.index.serial.saturating_add(1);
             self.index.made = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         }
         // All that can be refused is refused before anything has its name.
@@ -55,7 +57,8 @@ impl Store {
         self.swap_lists(lists)?;
         let gone: Vec<String> = self.gone.drain(..).collect();
         gone.iter().try_for_each(|name| self.unlink(name))?;
-        self.sweep()
+        self.sweep()?;
+        export::refresh(&self.dir, &self.index)
     }
 
     /// The index with a signature of each key.

@@ -7,23 +7,22 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 
 use super::Error;
 use super::beside::beside;
 use super::best_before::{BestBefore, file_of};
 use super::describe::{self, describe};
-use super::index::{Entry, FORMAT, INDEX, Index, Signed};
+use super::index::{Entry, FORMAT, INDEX, Index, Signed, later_format};
 use super::name::ImageName;
 use super::openpgp::Signer;
-use super::sums::Sums;
+use super::sums::{SUMS, Sums};
 use crate::extension::build::manifest::place_beside;
 use crate::extension::build::{Image, Manifest};
 use crate::extension::matching::Mismatch;
 use crate::extension::{ImageFiles, order};
 use crate::package::Identity;
-use crate::sys::{Context, Lock, NewFile, Root, copy_content};
+use crate::sys::{Context, Lock, NewFile, Root, allow_many_files, copy_content};
 
 /// More than this is no index.
 pub(super) const LARGEST_INDEX: u64 = 256 << 20;
@@ -33,6 +32,8 @@ pub(super) const LARGEST_INDEX: u64 = 256 << 20;
 pub struct Store {
     pub(super) dir: Root,
     pub(super) index: Index,
+    /// The index as it is on disk; none where there is none yet, or what is there is not believed.
+    pub(super) found: Option<Signed>,
     /// Files that get their names when all is carried out.
     pub(super) new: Vec<NewFile>,
     /// Of how many older versions an image gets patches.
@@ -65,7 +66,11 @@ impl Store {
         let dir = Root::open(path)?;
         let names: Vec<_> = dir.entries()?.into_iter().map(|entry| entry.name).collect();
         if names.iter().any(|name| name == INDEX) {
+            read_index(&dir)?;
             return Err(Error::Exists(path.to_owned()));
+        }
+        if has_lost_its_index(&dir) {
+            return Err(Error::Lost(path.to_owned()));
         }
         if !names.is_empty() {
             return Err(Error::NotEmpty(path.to_owned()));
@@ -79,14 +84,18 @@ impl Store {
     pub fn open(path: &Path) -> Result<Store, Error> {
         let dir = Root::open(path)?;
         let lock = lock(&dir)?;
-        let index = read_index(&dir)?.index;
-        Ok(Store::with(dir, index, lock))
+        let found = read_index(&dir)?;
+        let store = Store::with(dir, found.index.clone(), lock);
+        Ok(Store { found: Some(found), ..store })
     }
 
-    fn with(dir: Root, index: Index, lock: Lock) -> Store {
+    pub(super) fn with(dir: Root, index: Index, lock: Lock) -> Store {
+        // New files stay open until all is carried out: a few for each image.
+        allow_many_files();
         Store {
             dir,
             index,
+            found: None,
             new: Vec::new(),
             patches: 0,
             gone: Vec::new(),
@@ -148,18 +157,29 @@ impl Store {
             return Ok(added(false));
         }
         let beside = beside.filter(|manifest| is_of(manifest, sha256));
-        let manifest = beside.or(inside);
-        let mut entry = Entry { size, sha256: sha256.to_string(), ..described.entry.clone() };
-        if let Some(mut manifest) = manifest {
-            manifest.image = Some(Image { file: file.clone(), size, sha256: sha256.to_string() });
-            entry.packages = describe::packages(&manifest);
-            entry.manifest = Some(self.add_manifest(&file, &manifest)?.to_string());
-        }
+        let mut entry = self.enter(&described.entry, beside.or(inside), size, sha256)?;
         self.add_beside(&mut entry, copy.file())?;
         self.index.put(entry);
         self.new.push(copy);
         self.is_changed = true;
         Ok(added(false))
+    }
+
+    /// What the index is to say of an image, which is described; its manifest gets its name when all is carried out.
+    pub(super) fn enter(
+        &mut self,
+        described: &Entry,
+        manifest: Option<Manifest>,
+        size: u64,
+        sha256: Identity,
+    ) -> Result<Entry, Error> {
+        let mut entry = Entry { size, sha256: sha256.to_string(), ..described.clone() };
+        if let Some(mut manifest) = manifest {
+            manifest.image = Some(Image { file: entry.file.clone(), size, sha256: sha256.to_string() });
+            entry.packages = describe::packages(&manifest);
+            entry.manifest = Some(self.add_manifest(&entry.file, &manifest)?.to_string());
+        }
+        Ok(entry)
     }
 
     /// Whether the file is there that the index says.
@@ -173,9 +193,7 @@ impl Store {
 
     fn add_manifest(&mut self, image: &str, manifest: &Manifest) -> Result<Identity, Error> {
         let text = manifest.to_text();
-        let file = NewFile::create(&self.dir, place_beside(image).as_os_str())?;
-        file.file().write_all(&text).context("write", file.path())?;
-        self.new.push(file);
+        self.write_beside(&manifest_of(image), &text)?;
         Ok(Identity::of(&text))
     }
 
@@ -213,7 +231,7 @@ impl Store {
         self.is_changed |= !gone.is_empty();
         for entry in &gone {
             self.gone.push(entry.file.clone());
-            self.gone.extend(entry.manifest.is_some().then(|| manifest_of(entry)));
+            self.gone.extend(entry.manifest.is_some().then(|| manifest_of(&entry.file)));
             self.gone.extend(beside(entry).map(|(file, _)| file.clone()));
         }
         gone.into_iter().map(|entry| entry.file).collect()
@@ -237,7 +255,7 @@ pub(super) fn sums_of(index: &Index) -> Sums {
     for entry in &index.images {
         sums.0.extend(entry.digest().map(|digest| (entry.file.clone(), digest)));
         let manifest = entry.manifest.as_deref().and_then(Identity::parse);
-        sums.0.extend(manifest.map(|digest| (manifest_of(entry), digest)));
+        sums.0.extend(manifest.map(|digest| (manifest_of(&entry.file), digest)));
         sums.0.extend(beside(entry).filter_map(|(file, digest)| Some((file.clone(), digest?))));
     }
     sums.0.extend(index.best_before.as_deref().map(|day| (file_of(day), Identity::of(b""))));
@@ -250,20 +268,38 @@ pub fn read(path: &Path) -> Result<Signed, Error> {
 }
 
 /// The file name of an image's manifest.
-fn manifest_of(entry: &Entry) -> String {
-    place_beside(&entry.file).to_string_lossy().into_owned()
+pub(super) fn manifest_of(image: &str) -> String {
+    place_beside(image).to_string_lossy().into_owned()
+}
+
+/// Whether a file is an image by its name.
+pub(super) fn is_image(file: &str) -> bool {
+    file.strip_suffix(".raw").is_some()
+}
+
+/// Whether a directory has what is a store's, and no index.
+fn has_lost_its_index(dir: &Root) -> bool {
+    let has_images =
+        || dir.entries().is_ok_and(|all| all.iter().any(|entry| is_image(&entry.name.to_string_lossy())));
+    !dir.exists(INDEX) && (dir.exists(SUMS) || has_images())
 }
 
 /// The index of a store.
 pub(super) fn read_index(dir: &Root) -> Result<Signed, Error> {
     let text = match dir.read(INDEX, LARGEST_INDEX) {
-        Err(error) if error.is_not_found() => return Err(Error::None(dir.path().to_owned())),
+        Err(error) if error.is_not_found() => {
+            let path = dir.path().to_owned();
+            return Err(if has_lost_its_index(dir) { Error::Lost(path) } else { Error::None(path) });
+        }
         other => other?,
     };
-    Signed::parse(&text).map_err(|problem| Error::Index { path: dir.join(INDEX), problem })
+    Signed::parse(&text).map_err(|problem| match later_format(&text) {
+        Some(format) => Error::Later { path: dir.join(INDEX), format },
+        None => Error::Index { path: dir.join(INDEX), problem },
+    })
 }
 
-fn lock(dir: &Root) -> Result<Lock, Error> {
+pub(super) fn lock(dir: &Root) -> Result<Lock, Error> {
     Lock::try_directory(dir)?.ok_or_else(|| Error::Busy(dir.path().to_owned()))
 }
 
@@ -282,6 +318,6 @@ fn name_of(path: &Path, manifest: Option<&Manifest>) -> Result<ImageName, Error>
     ImageName::parse(file).or_else(by_manifest).ok_or_else(|| Error::Unnamed(path.to_owned()))
 }
 
-fn is_of(manifest: &Manifest, image: Identity) -> bool {
+pub(super) fn is_of(manifest: &Manifest, image: Identity) -> bool {
     manifest.image.as_ref().is_some_and(|noted| Identity::parse(&noted.sha256) == Some(image))
 }

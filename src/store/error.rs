@@ -21,6 +21,9 @@ pub enum Error {
     /// There is no store.
     #[error("there is no store in '{}': it has no index.json", .0.display())]
     None(PathBuf),
+    /// There was one.
+    #[error("'{}' has what is a store's, and no index.json", .0.display())]
+    Lost(PathBuf),
     /// There is something already.
     #[error("'{}' is a store already", .0.display())]
     Exists(PathBuf),
@@ -37,6 +40,14 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
+    },
+    /// Its index is of a later format than is known here.
+    #[error("the format of '{}' is {format}, and this program knows {}", path.display(), super::index::FORMAT)]
+    Later {
+        /// Where.
+        path: PathBuf,
+        /// Which.
+        format: u32,
     },
     /// Its list of digests is none.
     #[error("'{}' is no list of digests: {problem}", path.display())]
@@ -108,6 +119,17 @@ pub enum Error {
         /// What is wrong with its signatures.
         refused: Box<Refusal>,
     },
+    /// No list says which images in a directory are the store's own.
+    #[error("in '{}', no SHA256SUMS that the store's key has signed says which images are its own{}", path.display(), because(refused.as_deref()))]
+    Unproven {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with its signatures; none where it, or they, are not there.
+        refused: Option<Box<Refusal>>,
+    },
+    /// A page would take the place of a file that this program did not make.
+    #[error("'{}' is in the way of a page, and this program did not make it", .0.display())]
+    NotOurPage(PathBuf),
     /// A store that has images and that nobody signs is to be signed by the way.
     #[error("the store has images, and is not signed")]
     NotSigned,
@@ -136,6 +158,25 @@ pub enum Error {
         /// Why.
         source: openpgp::SignError,
     },
+    /// There is a key of that name.
+    #[error("there is a key of '{name}' already: '{}'", place.display())]
+    KeyOfName {
+        /// Whose.
+        name: String,
+        /// Its file.
+        place: PathBuf,
+    },
+    /// A file is in the place of a key that is to be made.
+    #[error("'{}' is there already, and no key is written over it", .0.display())]
+    KeyIsThere(PathBuf),
+    /// A key is known by its fingerprint alone.
+    #[error("the certificate of the key {key} is not at hand{}", whose(has))]
+    NoCertificate {
+        /// Which.
+        key: Fingerprint,
+        /// The keys whose certificates the store has.
+        has: Vec<Fingerprint>,
+    },
     /// Others can read a secret key.
     #[error("others may read the secret key '{}'", .0.display())]
     Exposed(PathBuf),
@@ -151,4 +192,13 @@ pub enum Error {
     /// What is to be removed is not there.
     #[error("the store has no '{0}'")]
     NotThere(String),
+}
+
+fn because(refused: Option<&Refusal>) -> String {
+    refused.map_or_else(String::new, |refused| format!(": {refused}"))
+}
+
+fn whose(has: &[Fingerprint]) -> String {
+    let names: Vec<String> = has.iter().map(ToString::to_string).collect();
+    if names.is_empty() { String::new() } else { format!("; the store has that of {}", names.join(" and ")) }
 }

@@ -145,6 +145,17 @@ struct File<'a> {
     signatures: Vec<String>,
 }
 
+/// The format of an index that this program does not know, being older than that.
+pub(super) fn later_format(text: &[u8]) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let File { index, .. } = serde_json::from_slice(text).ok()?;
+    let Format { format } = serde_json::from_str(index.get()).ok()?;
+    (format > FORMAT).then_some(format)
+}
+
 impl Index {
     /// The bytes that are signed: one line for each image.
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::Error;
-use super::directory::{Store, read_index};
-use super::index::INDEX;
+use super::directory::Store;
+use super::index::{INDEX, Signed};
 use super::openpgp::{
     AgentKey, Certificates, Fingerprint, Refusal, SecretKey, SignError, Signer, is_secret, sockets,
 };
@@ -87,6 +87,12 @@ impl Store {
             self.set_signers(signers);
             return Ok(());
         }
+        self.take_signers(signers)?;
+        self.expect_own_index()
+    }
+
+    /// Has all keys at hand that sign it, and no others.
+    pub(super) fn take_signers(&mut self, signers: Vec<Box<dyn Signer>>) -> Result<(), Error> {
         for signer in signers {
             let given = signer.fingerprint();
             if !self.index.keys.contains(&given.to_string()) {
@@ -94,19 +100,48 @@ impl Store {
             }
             self.signers.push(signer);
         }
-        self.find_signers()?;
-        self.expect_own_index()
+        self.find_signers().map(drop)
+    }
+
+    /// The certificates of the keys that are at hand.
+    fn own_certificates(&self) -> Certificates {
+        let mut own = Certificates::default();
+        for signer in &self.signers {
+            own.extend(Certificates::parse(signer.certificate()).unwrap_or_default());
+        }
+        own
+    }
+
+    /// Whether one of the keys that are at hand has signed an index.
+    pub(super) fn is_own(&self, signed: &Signed) -> bool {
+        self.expect_signed(signed).is_ok()
+    }
+
+    /// A list of digests is one's own only where one of the keys that are at hand has signed it; why none of its signatures counts, if
+    /// there is one.
+    pub(super) fn expect_own_list(&self, text: &[u8]) -> Result<(), Option<Refusal>> {
+        let own = self.own_certificates();
+        let mut refused = None;
+        for (name, _) in SIGNATURES {
+            let Ok(signature) = self.dir.read(name, LARGEST_KEY) else { continue };
+            match own.verify(&signature, text, SystemTime::now()) {
+                Ok(_) => return Ok(()),
+                Err(refusal) => refused = Some(refusal),
+            }
+        }
+        Err(refused)
     }
 
     /// An index is signed again only where one of those who sign it has signed it as it is. Who can write the store and has no key
     /// is not to have his words signed.
     fn expect_own_index(&self) -> Result<(), Error> {
-        let mut own = Certificates::default();
-        for signer in &self.signers {
-            own.extend(Certificates::parse(signer.certificate()).unwrap_or_default());
-        }
-        let signed = read_index(&self.dir)?;
-        let now = SystemTime::now();
+        let refused = |refused| Error::Altered { path: self.dir.join(INDEX), refused: Box::new(refused) };
+        let found = self.found.as_ref().ok_or_else(|| Error::None(self.dir.path().to_owned()))?;
+        self.expect_signed(found).map_err(refused)
+    }
+
+    fn expect_signed(&self, signed: &Signed) -> Result<(), Refusal> {
+        let (own, now) = (self.own_certificates(), SystemTime::now());
         let mut refused = Refusal::Unreadable;
         for signature in &signed.signatures {
             match own.verify(signature.as_bytes(), &signed.bytes, now) {
@@ -114,7 +149,7 @@ impl Store {
                 Err(refusal) => refused = refusal,
             }
         }
-        Err(Error::Altered { path: self.dir.join(INDEX), refused: Box::new(refused) })
+        Err(refused)
     }
 
     /// Gives one of its keys up, which need not be at hand; these are the others.
@@ -176,7 +211,7 @@ impl Store {
                 && SIGNATURES.iter().all(|(name, _)| !self.dir.exists(*name));
         }
         let certificates = self.certificates();
-        let Ok(signed) = read_index(&self.dir) else { return false };
+        let Some(signed) = &self.found else { return false };
         let is_by = |key: &String, signature: &[u8], data: &[u8]| {
             let Ok(key) = key.parse::<Fingerprint>() else { return false };
             certificates.only(&[key]).verify(signature, data, now).is_ok()

@@ -1,6 +1,6 @@
 //! Whether a store is what it says: also one that somebody else made, who has no index.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::path::Path;
 use std::time::SystemTime;
@@ -9,7 +9,8 @@ use super::Error;
 use super::best_before::PREFIX;
 use super::delta;
 use super::describe::{describe, lie};
-use super::directory::{LARGEST_INDEX, read_index, sums_of};
+use super::directory::{LARGEST_INDEX, is_image, read_index, sums_of};
+use super::export::Pages;
 use super::index::{Entry, INDEX, Index};
 use super::name::ImageName;
 use super::openpgp::{Certificates, Refusal};
@@ -47,8 +48,15 @@ pub enum Flaw {
     #[error("SHA256SUMS is missing")]
     NoSums,
     /// A list that nobody has signed who is trusted.
-    #[error("{0} is not signed by anybody who is trusted")]
-    Unsigned(&'static str),
+    #[error("{file} is {}, and not by {}, who is trusted", signed_by(by), any_of(trusted))]
+    Unsigned {
+        /// The list.
+        file: &'static str,
+        /// Who has signed it, by his own word.
+        by: Vec<String>,
+        /// The fingerprints of those who are trusted.
+        trusted: Vec<String>,
+    },
     /// A signature of one of several keys is missing.
     #[error("{file} is not signed by {key}, which signs the store")]
     NotSignedBy {
@@ -93,6 +101,11 @@ pub enum Flaw {
     /// An image that no list has.
     #[error("{0} is not listed")]
     Unlisted(String),
+    /// The pages were made of another index.
+    #[error(
+        "index.html and the other pages show another state of the store; 'store export html' makes them anew"
+    )]
+    StalePages,
     /// The two lists say different things.
     #[error("SHA256SUMS and index.json do not agree on {0}")]
     Disagreed(String),
@@ -144,6 +157,26 @@ pub fn verify(path: &Path, given: Option<&Certificates>, now: SystemTime) -> Res
     if found { Ok(report) } else { Err(Error::None(path.to_owned())) }
 }
 
+impl Flaw {
+    /// Whether it is that nobody has signed who is trusted.
+    pub fn is_of_trust(&self) -> bool {
+        match self {
+            Flaw::Unsigned { .. } => true,
+            Flaw::In { flaw, .. } => flaw.is_of_trust(),
+            _ => false,
+        }
+    }
+}
+
+fn signed_by(by: &[String]) -> String {
+    if by.is_empty() { "signed by nobody".to_owned() } else { format!("signed by {}", by.join(" and ")) }
+}
+
+/// Whole keyrings are not named one by one.
+fn any_of(trusted: &[String]) -> String {
+    if trusted.len() > 4 { format!("any of {} keys", trusted.len()) } else { trusted.join(" or ") }
+}
+
 impl Report {
     /// Takes what was found of a store in a directory below.
     fn take(&mut self, directory: &str, below: Report) {
@@ -169,7 +202,7 @@ fn verify_one(dir: &Root, given: Option<&Certificates>, now: SystemTime) -> Resu
             trust.look_at_index(&signed, &mut report);
             Some(signed.index)
         }
-        Err(Error::None(_)) => None,
+        Err(Error::None(_) | Error::Lost(_)) => None,
         Err(Error::Index { problem, .. }) => {
             report.flaws.push(Flaw::Unreadable { file: INDEX.to_owned(), problem });
             None
@@ -186,7 +219,10 @@ fn verify_one(dir: &Root, given: Option<&Certificates>, now: SystemTime) -> Resu
         look_at(dir, file, *digest, index.as_ref(), &mut report)?;
     }
     if let Some(index) = &index {
-        index.images.iter().for_each(|entry| look_beside(dir, entry, index, &mut report));
+        let known = index.images.iter().map(|entry| (&*entry.sha256, entry)).collect();
+        index.images.iter().for_each(|entry| look_beside(dir, entry, &known, &mut report));
+        let is_stale = Pages::read(dir).is_some_and(|pages| pages.serial != index.serial);
+        report.flaws.extend(is_stale.then_some(Flaw::StalePages));
     }
     for entry in dir.entries()? {
         let name = entry.name.to_string_lossy();
@@ -195,10 +231,6 @@ fn verify_one(dir: &Root, given: Option<&Certificates>, now: SystemTime) -> Resu
         }
     }
     Ok(report)
-}
-
-fn is_image(file: &str) -> bool {
-    file.strip_suffix(".raw").is_some()
 }
 
 /// Whether a file is an image, or one beside it: a manifest, a list of blocks, a patch; or says until when all are to be believed.
@@ -269,8 +301,8 @@ fn look_at(
     Ok(())
 }
 
-/// Looks whether an image can be built by the files beside it, those that are what is listed.
-fn look_beside(dir: &Root, entry: &Entry, index: &Index, report: &mut Report) {
+/// Looks whether an image can be built by the files beside it, those that are what is listed; `known` has images by their digests.
+fn look_beside(dir: &Root, entry: &Entry, known: &HashMap<&str, &Entry>, report: &mut Report) {
     let open = |file: &str| dir.open_exact_file(Path::new(file)).ok();
     let (Some(image), Some(digest)) = (open(&entry.file), entry.digest()) else { return };
     let mut look = |file: &str, sha256: &str, check: &dyn Fn(&[u8]) -> Result<(), delta::Error>| {
@@ -290,7 +322,7 @@ fn look_beside(dir: &Root, entry: &Entry, index: &Index, report: &mut Report) {
         });
     }
     for patch in &entry.patches {
-        let older = index.images.iter().find(|older| older.sha256 == patch.from);
+        let older = known.get(&*patch.from);
         let opened =
             older.and_then(|older| Some((open(&older.file)?, dir.join(&older.file), older.digest()?)));
         let old = opened.as_ref().map(|(file, path, sha256)| delta::Old { file, path, sha256: *sha256 });

@@ -55,7 +55,7 @@ impl<'a> Trust<'a> {
         let mut flaws: Vec<Flaw> =
             missing.map(|key| Flaw::NotSignedBy { file: INDEX, key: key.clone() }).collect();
         if self.is_given && !index.keys.iter().any(|key| known.contains(key)) {
-            flaws.push(Flaw::Unsigned(INDEX));
+            flaws.push(self.unsigned(INDEX, &report.signatures));
         }
         report.flaws.extend(flaws);
         self.look_at_day(index.best_before.as_deref(), report);
@@ -77,8 +77,14 @@ impl<'a> Trust<'a> {
                 Err(error) => return Err(error.into()),
             }
         }
-        if self.is_given && report.signatures.len() == before {
-            report.flaws.push(Flaw::Unsigned(SUMS));
+        let checked = &report.signatures[before..];
+        let is_stranger = |checked: &Checked| matches!(checked.verdict, Err(Refusal::Stranger { .. }));
+        if self.is_given && checked.iter().all(is_stranger) {
+            report.flaws.push(self.unsigned(SUMS, checked));
+        } else if self.is_given {
+            report
+                .flaws
+                .extend(checked.iter().filter(|checked| is_stranger(checked)).filter_map(Flaw::refused));
         }
         for day in sums.0.keys().filter_map(|name| name.strip_prefix(PREFIX)) {
             self.look_at_day(Some(day), report);
@@ -97,15 +103,38 @@ impl<'a> Trust<'a> {
 
     fn check(&self, file: &str, signature: &[u8], data: &[u8], report: &mut Report) {
         let verdict = self.certificates.verify(signature, data, self.now);
-        // Whom nobody knows, nobody can check; but of those who were named, somebody has to have signed. In the index, beside
-        // others.
-        let is_flaw = match &verdict {
-            Err(Refusal::Stranger { .. }) => self.is_given && file != INDEX,
-            other => other.is_err(),
-        };
-        if let (true, Err(refusal)) = (is_flaw, &verdict) {
-            report.flaws.push(Flaw::Refused { file: file.to_owned(), refusal: refusal.clone() });
+        let checked = Checked { file: file.to_owned(), verdict };
+        // Whom nobody knows, nobody can check.
+        if !matches!(checked.verdict, Err(Refusal::Stranger { .. })) {
+            report.flaws.extend(Flaw::refused(&checked));
         }
-        report.signatures.push(Checked { file: file.to_owned(), verdict });
+        report.signatures.push(checked);
+    }
+
+    /// That nobody has signed a list who was named; `checked` are its signatures.
+    fn unsigned(&self, file: &'static str, checked: &[Checked]) -> Flaw {
+        let mut by: Vec<String> = checked.iter().flat_map(Checked::by).collect();
+        by.sort_unstable();
+        by.dedup();
+        let trusted = self.certificates.fingerprints().iter().map(ToString::to_string).collect();
+        Flaw::Unsigned { file, by, trusted }
+    }
+}
+
+impl Checked {
+    /// Whose signature it is, by its own word where nobody can check it.
+    fn by(&self) -> Vec<String> {
+        match &self.verdict {
+            Ok(by) => vec![by.to_string()],
+            Err(Refusal::Stranger { by }) => by.clone(),
+            Err(_) => Vec::new(),
+        }
+    }
+}
+
+impl Flaw {
+    fn refused(checked: &Checked) -> Option<Flaw> {
+        let refusal = checked.verdict.as_ref().err()?.clone();
+        Some(Flaw::Refused { file: checked.file.clone(), refusal })
     }
 }

@@ -49,9 +49,10 @@ pub use new_file::{NewFile, give_name, open_unnamed, unnamed_file};
 pub use overlayfs::{Features, MountError, OVERLAYFS_MAGIC, OverlaySpec, mount_overlay, unsuitable_upper};
 pub use poll::events_now;
 pub use process::{
-    Ended, Forked, Pid, Pidfd, capability_names, close_all_but, command_line, die_with_parent,
-    drop_capabilities, exec, exit_now, fork, fork_sibling, has_capability, let_go_of_streams, new_session,
-    process_start_time, processes, raise_as_self, reap_any, refuse_tracing, run_from_read_only_mount, wait,
+    Ended, Forked, Pid, Pidfd, allow_many_files, capability_names, close_all_but, command_line,
+    die_with_parent, drop_capabilities, exec, exit_now, fork, fork_sibling, has_capability,
+    let_go_of_streams, new_session, process_start_time, processes, raise_as_self, reap_any, refuse_tracing,
+    run_from_read_only_mount, wait,
 };
 pub use record_lock::{RecordLock, is_write_locked};
 pub use root::{Entry, FileKind, Root};

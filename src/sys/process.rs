@@ -318,6 +318,17 @@ pub fn refuse_tracing() -> Result<(), IoError> {
         .context("keep tracers from", "onlay")
 }
 
+/// Lets this process have as many files open as it may at most; by default it is far fewer, for the sake of programs that use
+/// select(2) (getrlimit(2), `RLIMIT_NOFILE`).
+pub fn allow_many_files() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    // Where that is refused, fewer have to do.
+    let _ = rustix::process::setrlimit(
+        rustix::process::Resource::Nofile,
+        rustix::process::Rlimit { current: limit.maximum, ..limit },
+    );
+}
+
 /// Ends this process by the signal that ended its child, so that whoever waits sees the same.
 /// Returns when the signal does not end a process.
 pub fn raise_as_self(signal: i32) {

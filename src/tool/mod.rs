@@ -4,6 +4,7 @@
 
 pub mod cache_makers;
 pub mod getent;
+pub mod ostree;
 pub mod systemctl;
 pub mod systemd_nspawn;
 pub mod systemd_sysext;

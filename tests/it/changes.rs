@@ -2,9 +2,9 @@
 
 mod deep;
 mod directed;
-mod mounted;
-mod random;
-mod tree;
+pub(crate) mod mounted;
+pub(crate) mod random;
+pub(crate) mod tree;
 
 use std::path::Path;
 

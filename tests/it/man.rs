@@ -51,7 +51,7 @@ fn render(name: &str, command: &clap::Command) -> String {
     rendered.expect("writing to memory does not fail");
     if name != "onlay" && shown.has_subcommands() {
         page.extend(b".SH COMMANDS\n");
-        page.extend(verbs(&shown).flat_map(|verb| render_verb(verb).into_bytes()));
+        page.extend(verbs(&shown).flat_map(|verb| render_verb(verb.get_name(), verb).into_bytes()));
     }
     page.extend(after.as_bytes());
     String::from_utf8(page).expect("our words are UTF-8")
@@ -62,8 +62,8 @@ fn verbs(command: &clap::Command) -> impl Iterator<Item = &clap::Command> {
     command.get_subcommands().filter(|verb| verb.get_name() != "help")
 }
 
-/// A command of a command: what it is for, how it is written, and the options that it alone has.
-fn render_verb(command: &clap::Command) -> String {
+/// A command of a command, and those that this has itself: what each is for, how it is written, and the options that it alone has.
+fn render_verb(name: &str, command: &clap::Command) -> String {
     let mut options = Vec::new();
     Man::new(command.clone()).render_options_section(&mut options).expect("writing to memory does not fail");
     let options = String::from_utf8(options).expect("our words are UTF-8");
@@ -72,7 +72,14 @@ fn render_verb(command: &clap::Command) -> String {
     let about = command.get_long_about().or(command.get_about()).expect("every command says what it is for");
     let about = about.to_string().replace('-', "\\-").replace('\'', "\\(aq").replace("\n\n", "\n.PP\n");
     let usage = command.clone().render_usage().to_string().replace('-', "\\-");
-    format!(".SS {}\n{}\n.PP\n{about}\n{own}", command.get_name(), usage.trim_start_matches("Usage: "))
+    let own = format!(".SS {name}\n{}\n.PP\n{about}\n{own}", usage.trim_start_matches("Usage: "));
+    let below = verbs(command).map(|verb| render_verb(&format!("{name} {}", verb.get_name()), verb));
+    std::iter::once(own).chain(below).collect()
+}
+
+/// The commands of a command, and theirs.
+fn all_verbs(command: &clap::Command) -> Vec<clap::Command> {
+    verbs(command).flat_map(|verb| std::iter::once(verb.clone()).chain(all_verbs(verb))).collect()
 }
 
 /// As `--help` shows it, which knows what comes after `--` and what may come again.
@@ -99,6 +106,21 @@ fn pages_are_what_the_definition_says() {
     }
 }
 
+/// Whoever looks for an option finds it in the page, however deep the command is that has it.
+#[test]
+fn pages_have_the_options_of_all_commands() {
+    for (name, command) in pages().into_iter().filter(|(name, _)| name != "onlay") {
+        let page = std::fs::read_to_string(directory().join(format!("{name}.8"))).expect("it is there");
+        for verb in all_verbs(&command) {
+            let shown = verb.get_arguments().filter(|option| !option.is_hide_set());
+            for option in shown.filter_map(clap::Arg::get_long) {
+                let shown = format!("\\-\\-{}", option.replace('-', "\\-"));
+                assert!(page.contains(&shown), "{name} says nothing of --{option} of '{}'", verb.get_name());
+            }
+        }
+    }
+}
+
 #[test]
 fn no_page_is_left_of_a_command_that_is_no_more() {
     let known: Vec<String> = pages().into_iter().map(|(name, _)| format!("{name}.8")).collect();
@@ -112,9 +134,9 @@ fn no_page_is_left_of_a_command_that_is_no_more() {
 #[test]
 fn help_fits_eighty_columns() {
     let of_commands = |(name, command): (String, clap::Command)| {
-        let verbs: Vec<_> = if name == "onlay" { Vec::new() } else { verbs(&command).cloned().collect() };
+        let below = if name == "onlay" { Vec::new() } else { all_verbs(&command) };
         std::iter::once((name.clone(), command))
-            .chain(verbs.into_iter().map(move |verb| (name.clone(), verb)))
+            .chain(below.into_iter().map(move |verb| (name.clone(), verb)))
     };
     for (name, command) in pages().into_iter().flat_map(of_commands) {
         let mut command = command.term_width(80);

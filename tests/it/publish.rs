@@ -102,15 +102,72 @@ impl Bed {
         expect_all();
         assert!(fetch("SHA256SUMS.gpg").is_none() && fetch("key.asc").is_none());
     }
+
+    /// Publishes the pages of a store, and what becomes of them.
+    fn pages(&self, target: &[&str], fetch: &dyn Fn(&str) -> Option<Vec<u8>>) {
+        let publish = || self.store(&[&["publish", "store"], target].concat());
+        let expect = |pages: &[&str]| {
+            for page in pages {
+                let ours = fs::read(self.at("store").join(page)).expect("ours");
+                assert!(fetch(page).is_some_and(|theirs| theirs == ours), "{page}");
+            }
+        };
+        self.store(&["export", "html", "store", "store"]);
+        let told = publish();
+        assert_eq!(told.matches("sending").count(), 3, "{told}");
+        expect(&["index.html", "feed.atom", "extensions/gdb.html"]);
+        assert!(publish().ends_with("has all of it"));
+        // They follow what is in the store.
+        self.add("9");
+        assert!(publish().contains("sending extensions/gdb.html"));
+        expect(&["index.html", "feed.atom", "extensions/gdb.html"]);
+        self.store(&["remove", "store", "gdb"]);
+        publish();
+        expect(&["index.html", "feed.atom"]);
+        assert_eq!(fetch("extensions/gdb.html"), None);
+        assert_eq!(fetch("REMOVING"), None);
+    }
 }
 
 #[test]
 fn to_a_directory() {
     let bed = Bed::make();
     let theirs = bed.at("a/b");
-    bed.story(&["a/b"], &|file| fs::read(theirs.join(file)).ok());
+    let fetch = |file: &str| fs::read(theirs.join(file)).ok();
+    bed.story(&["a/b"], &fetch);
     let names = fs::read_dir(&theirs).expect("it is there").count();
     assert_eq!(names, bed.files().len(), "nothing else is there");
+    bed.pages(&["a/b"], &fetch);
+}
+
+/// What people have there already is not written over, and pages that are of no use are not sent.
+#[test]
+fn pages_take_nobodys_place() {
+    let bed = Bed::make();
+    bed.store(&["export", "html", "store", "store"]);
+    for file in ["index.html", "feed.atom"] {
+        let there = format!("with-{file}");
+        fs::create_dir(bed.at(&there)).expect("ours");
+        fs::write(bed.at(&there).join(file), "theirs").expect("ours");
+        let (code, said) = bed.onlay(&["publish", "store", &there], KEY);
+        let told = format!("there is a '{file}' already, which this program did not make\nhint: --force");
+        assert!(code == Some(1) && said.contains(&told), "{said}");
+        bed.store(&["publish", "--force", "store", &there]);
+        assert_ne!(fs::read(bed.at(&there).join(file)).expect("it is there"), b"theirs");
+    }
+    let index = fs::read_to_string(bed.at("store/index.html")).expect("it is there");
+    let stale = index.replace("name=\"onlay-serial\" content=\"2\"", "name=\"onlay-serial\" content=\"1\"");
+    assert_ne!(stale, index);
+    fs::write(bed.at("store/index.html"), stale).expect("ours");
+    let (code, said) = bed.onlay(&["publish", "store", "there"], KEY);
+    assert!(
+        code == Some(1) && said.contains("the pages in 'store' show another state of the store"),
+        "{said}"
+    );
+    // The store's own page is nobody else's business.
+    fs::write(bed.at("store/index.html"), "mine").expect("ours");
+    bed.store(&["publish", "store", "there"]);
+    assert!(!bed.at("there/index.html").exists());
 }
 
 /// What was interrupted is taken up again; nothing newer is hidden.
@@ -230,12 +287,12 @@ fn to_a_web_server_that_takes_files() {
     let (code, said) = bed.onlay(&["publish", "store", &url], KEY);
     assert!(code == Some(1) && said.contains("it says 401") && said.contains("--header-file"), "{said}");
     fs::write(bed.at("header"), "Authorization: Bearer x\n").expect("ours");
-    bed.story(&[&url, "--header-file", "header"], &|file| {
-        curl(&format!("{url}/{file}"), &["--header", "Authorization: Bearer x"])
-    });
+    let fetch = |file: &str| curl(&format!("{url}/{file}"), &["--header", "Authorization: Bearer x"]);
+    bed.story(&[&url, "--header-file", "header"], &fetch);
     let names = fs::read_dir(bed.at("served/a/b")).expect("it is there").count();
     assert_eq!(names, bed.files().len(), "nothing else is there");
     expect_order(&fs::read_to_string(bed.at("asked")).expect("nginx writes it"));
+    bed.pages(&[&url, "--header-file", "header"], &fetch);
 }
 
 /// Images, lists, what is to go: in that order.
@@ -286,7 +343,11 @@ fn to_a_registry() {
         assert_eq!(manifest["layers"][0]["annotations"]["org.opencontainers.image.title"], file);
         curl(&format!("{base}/blobs/{}", manifest["layers"][0]["digest"].as_str()?), &[])
     };
-    bed.story(&[&format!("oci://127.0.0.1:{port}/team/store"), "--plain-http"], &fetch);
+    let target = [&*format!("oci://127.0.0.1:{port}/team/store"), "--plain-http"];
+    bed.story(&target, &fetch);
+    // Nobody looks at pages there.
+    bed.store(&["export", "html", "store", "store"]);
+    assert!(bed.store(&[&["publish", "store"], &target[..]].concat()).ends_with("has all of it"));
 }
 
 #[test]
@@ -305,7 +366,12 @@ fn to_an_object_store() {
     let _server = Server::start(&mut s3rver, &bed.at("log"), port);
     let endpoint = format!("http://127.0.0.1:{port}");
     let target = ["s3://shelf/a/b", "--endpoint", &endpoint];
-    bed.story(&target, &|file| curl(&format!("{endpoint}/shelf/a/b/{file}"), &[]));
+    let fetch = |file: &str| curl(&format!("{endpoint}/shelf/a/b/{file}"), &[]);
+    bed.story(&target, &fetch);
+    bed.pages(&target, &fetch);
+    let head = curl(&format!("{endpoint}/shelf/a/b/index.html"), &["--head"]).expect("it is there");
+    let head = String::from_utf8_lossy(&head).to_lowercase();
+    assert!(head.contains("content-type: text/html; charset=utf-8"), "{head}");
 
     // It knows who asks by the key's name, and does not look at signatures of today's kind.
     bed.add("3");

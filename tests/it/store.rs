@@ -16,7 +16,9 @@ pub(crate) struct Bed {
 impl Bed {
     pub(crate) fn make() -> Bed {
         let bed = Bed { place: place() };
-        assert_eq!(bed.onlay(&["init", "store"]), (Some(0), "onlay: made the store store\n".to_owned()));
+        let (code, said) = bed.onlay(&["init", "store"]);
+        let told = "onlay: made the store store\nonlay: nobody signs it: '";
+        assert!(code == Some(0) && said.starts_with(told), "{said}");
         bed
     }
 
@@ -151,8 +153,28 @@ fn what_no_host_would_merge_is_refused_and_nothing_is_added() {
     let said = bed.onlay(&["add", "store", &good]);
     assert!(said.1.contains("the store has another 'gdb_1_x86-64.raw'"), "{}", said.1);
     assert_eq!(bed.onlay(&["init", "store"]).0, Some(1));
-    assert!(bed.onlay(&["init", "."]).1.contains("has files already"));
-    assert!(bed.onlay(&["add", ".", &good]).1.contains("there is no store in '.'"));
+    // Where images are, an index can be made of them.
+    for words in [&["init", "."][..], &["add", ".", &good]] {
+        assert!(bed.onlay(words).1.contains("'.' has what is a store's, and no index.json"));
+    }
+    fs::create_dir_all(bed.at("other/thing")).expect("ours");
+    assert!(bed.onlay(&["init", "other"]).1.contains("has files already"));
+    assert!(bed.onlay(&["add", "other", &good]).1.contains("there is no store in 'other'"));
+}
+
+/// Each image has a few files, and shells let programs open few at once by themselves.
+#[test]
+fn many_images_come_at_once() {
+    let bed = Bed::make();
+    let one = bed.good("0");
+    let files: Vec<String> = (1..60).map(|version| format!("gdb_{version}_x86-64.raw")).collect();
+    for file in &files {
+        fs::copy(bed.at(&one), bed.at(file)).expect("ours");
+    }
+    let mut prlimit = command("prlimit");
+    prlimit.args(["--nofile=32:512", ONLAY, "store", "add", "store"]).args(&files);
+    expect_success(prlimit.current_dir(bed.at(".")));
+    assert_eq!(bed.index()["images"].as_array().map(Vec::len), Some(59));
 }
 
 #[test]

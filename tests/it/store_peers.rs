@@ -54,6 +54,9 @@ for _ in $(seq 100); do curl --silent --output /dev/null http://127.0.0.1:8123/ 
 pull() { chroot $root /usr/lib/systemd/systemd-pull --direct --verify=signature raw http://127.0.0.1:8123/gdb_2_x86-64.raw "/tmp/$1"; }
 sysupdate() { chroot $root /usr/lib/systemd/systemd-sysupdate "$@"; }
 cp -r settings/. $root/etc
+# What systemd 262 reads besides is none of this one's components.
+[ -e $root/etc/sysupdate.gdb.component ]
+[ "$(sysupdate components | sort | xargs)" = "gdb lsof-x" ]
 mkdir -p $root/var/lib/extensions
 export SYSTEMD_LOG_LEVEL=info
 

@@ -138,7 +138,7 @@ fn a_store_stays_signed() {
     let other = bed.key("Another");
     bed.expect_refused(
         &["add", "store", &one, "--key", &key_file(&other)],
-        &format!("signed by {key}, not by {other}"),
+        &format!("signed by {key}, not by {other}\nhint: without --key, "),
     );
     assert_eq!((bed.files(), bed.index()["serial"].clone()), (before, serial));
     bed.expect(&["sign", "store", "--replace", "--key", &key_file(&other)]);
@@ -185,6 +185,66 @@ fn secret_keys_are_kept_from_others() {
     assert!(bed.expect(&["key", "show", "store"]).contains("/etc/systemd/import-pubring.gpg"));
 }
 
+/// Whoever has a key, public or secret, or only the store, gets what clients need; and the fingerprint is enough to verify.
+#[test]
+fn a_key_is_shown_with_what_clients_need() {
+    let bed = Bed::make();
+    let key = bed.key("A Store");
+    let secret = key_file(&key);
+    let made = bed.expect(&["key", "show", &secret]);
+    for told in
+        [&format!("    keys = [\"{key}\"]\n"), "[store.tools]", "\n-----BEGIN PGP PUBLIC KEY BLOCK-----\n"]
+    {
+        assert!(made.contains(told), "{told}: {made}");
+    }
+    bed.expect(&["sign", "store", "--key", &secret]);
+    let certificate = |of: &str| bed.run(&["key", "show", "--certificate", of]).stdout;
+    let text = certificate(&secret);
+    assert_eq!(
+        (&text, &text),
+        (&certificate("store"), &fs::read(bed.at("store/key.asc")).expect("it is there"))
+    );
+    fs::write(bed.at("tools.asc"), &text).expect("ours");
+    let shown = bed.run(&["key", "show", "tools.asc", "--json"]);
+    let shown: Value = serde_json::from_slice(&shown.stdout).expect("JSON");
+    assert_eq!(shown[0]["certificate"].as_str(), Some(&*String::from_utf8_lossy(&text)));
+    let read = Certificates::parse(&text).expect("a certificate");
+    assert_eq!(read.fingerprints(), [key.parse().expect("a fingerprint")]);
+
+    // By the fingerprint, as people write it, and by the file.
+    let lower = key.to_lowercase();
+    for given in [&key, &lower, "tools.asc"] {
+        assert!(bed.expect(&["verify", "store", "--key", given]).contains(&format!("signed by {key}\n")));
+    }
+    let stranger = bed.run(&["key", "make", "Stranger", "--output", "stranger.key"]);
+    let stranger = String::from_utf8_lossy(&stranger.stdout)[..40].to_owned();
+    let unknown =
+        format!("the certificate of the key {stranger} is not at hand; the store has that of {key}\nhint: ");
+    bed.expect_refused(&["verify", "store", "--key", &stranger], &unknown);
+    // Where secret keys are, its certificate is at hand.
+    fs::copy(bed.at("stranger.key"), bed.at(&key_file(&stranger))).expect("ours");
+    let wrong = format!("index.json is signed by {key}, and not by {stranger}, who is trusted\n");
+    bed.expect_refused(&["verify", "store", "--key", &stranger], &wrong);
+    bed.expect_refused(&["verify", "store", "--key", &stranger], "clients have theirs in /etc/onlay/keys");
+}
+
+#[test]
+fn a_key_is_not_made_twice_by_mistake() {
+    let bed = Bed::make();
+    let key = bed.key("A Store");
+    let twice =
+        format!("there is a key of 'A Store' already: '{}'\nhint: ", bed.at(&key_file(&key)).display());
+    bed.expect_refused(&["key", "make", "A Store"], &twice);
+    bed.expect(&["key", "make", "A Store", "--output", "other.key"]);
+    let before = fs::read(bed.at("other.key")).expect("it is there");
+    bed.expect_refused(
+        &["key", "make", "B", "--output", "other.key"],
+        "'other.key' is there already, and no key",
+    );
+    assert_eq!(fs::read(bed.at("other.key")).expect("it is there"), before);
+    bed.key("B");
+}
+
 #[test]
 fn a_key_gives_way_to_another() {
     let bed = Bed::make();
@@ -222,8 +282,8 @@ fn a_key_gives_way_to_another() {
     bed.expect_refused(&["key", "drop", "store", &old, word[0], word[1]], "the store is not signed by");
     assert!(bed.verify(&["--key", "store/key.asc"])["flaws"].as_array().is_some_and(Vec::is_empty));
     let flaws = bed.verify(&["--key", "old.gpg"])["flaws"].clone();
-    assert_eq!(flaws[0], "index.json is not signed by anybody who is trusted");
-    assert!(flaws[1].as_str().is_some_and(|flaw| flaw.contains("whose key is not known here")), "{flaws}");
+    let wrong = |file: &str| format!("{file} is signed by {new}, and not by {old}, who is trusted");
+    assert_eq!(flaws, Value::from(["index.json", "SHA256SUMS"].map(wrong).to_vec()));
 }
 
 #[test]
@@ -313,12 +373,12 @@ fn stores_of_others_are_verified() {
     fs::remove_file(bed.at("others/gdb/SHA256SUMS.asc")).expect("ours");
     bed.expect_refused(
         &["verify", "others", "--key", "obs.asc"],
-        "gdb: SHA256SUMS is not signed by anybody who is trusted",
+        "gdb: SHA256SUMS is signed by nobody, and not by ",
     );
     let key = bed.key("Mallory");
     bed.expect_refused(
         &["verify", "others/strace", "--key", &key_file(&key)],
-        "it has a secret key; give the public one",
+        "it has a secret key; give the public one\nhint: ",
     );
 }
 

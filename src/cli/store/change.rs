@@ -32,6 +32,10 @@ pub(super) struct Freshness {
 }
 
 impl Freshness {
+    pub(super) fn is_given(&self) -> bool {
+        self.best_before.is_some()
+    }
+
     pub(super) fn apply(&self, store: &mut Store) {
         if let Some(best_before) = &self.best_before {
             store.set_best_before(best_before);
@@ -43,8 +47,16 @@ pub(super) fn init(arguments: &InitArguments) -> Result<ExitCode, Error> {
     let mut store = Store::init(&arguments.store)?;
     arguments.keys.apply(&mut store)?;
     arguments.freshness.apply(&mut store);
+    let is_signed = !store.index().keys.is_empty();
     store.finish()?;
     output::say(&format!("onlay: made the store {}", output::path(&arguments.store)));
+    if !is_signed && !arguments.keys.is_unsigned() {
+        output::say(&format!(
+            "onlay: nobody signs it: '{} store sign --key FILE {}' lets a key do so",
+            output::program(),
+            output::path(&arguments.store)
+        ));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

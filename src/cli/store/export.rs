@@ -1,6 +1,5 @@
 //! `onlay store export`.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,9 +8,9 @@ use clap::{Args, Subcommand, ValueHint};
 use crate::cli::output;
 use crate::cli::report::Error;
 use crate::event::counted;
-use crate::store::export::{self, Site};
-use crate::store::{Index, read};
-use crate::sys::Context;
+use crate::store::export::{self, Foreign, Pages, Site};
+use crate::store::read;
+use crate::sys::{Context, Root};
 
 /// Make something of a store for others: settings, or pages
 #[derive(Debug, Args)]
@@ -56,7 +55,10 @@ struct SysupdateArguments {
 /// Pages that show a store to people, and a feed
 ///
 /// index.html, feed.atom and a page for each extension in extensions/, without
-/// scripts, and with nothing from elsewhere. The directory may be the store.
+/// scripts, and with nothing from elsewhere. The directory may be the store:
+/// then each change of the store makes them anew, and 'store publish' sends
+/// them, too. Elsewhere, links lead to the store where it lies from there, or to
+/// its --url. Files that this program did not make are not written over.
 #[derive(Debug, Args)]
 struct HtmlArguments {
     /// The store
@@ -65,13 +67,20 @@ struct HtmlArguments {
     /// Where to make the pages; it is made where it is missing
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     directory: PathBuf,
-    /// Where the store is found; without it, the pages have to lie in it
+    /// Where the store is found [default: as the pages there have it]
     #[arg(long, value_name = "URL", value_parser = url)]
     url: Option<String>,
-    /// What the store is called
-    #[arg(long, value_name = "TEXT", default_value = "System extensions")]
-    title: String,
+    /// What the store is called [default: as the pages there have it, or System
+    /// extensions]
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
+    /// Write also over files that this program did not make
+    #[arg(long)]
+    force: bool,
 }
+
+/// What a store is called that nobody named.
+const TITLE: &str = "System extensions";
 
 fn url(word: &str) -> Result<String, String> {
     let is_url =
@@ -106,19 +115,22 @@ fn sysupdate(arguments: &SysupdateArguments) -> Result<(), Error> {
 fn html(arguments: &HtmlArguments) -> Result<(), Error> {
     let index = read(&arguments.store)?.index;
     make(&arguments.directory)?;
-    let times = times(&arguments.store, &index);
-    let site = Site { title: &arguments.title, url: arguments.url.as_deref(), times };
-    let pages = export::html(&index, &site, &arguments.directory)?;
+    let dir = Root::open(&arguments.directory)?;
+    // Who makes them again need not say again what they were made with.
+    let before = Pages::read(&dir).unwrap_or_default();
+    let title = arguments.title.clone().unwrap_or(before.title);
+    let site = Site {
+        title: if title.is_empty() { TITLE } else { &title },
+        url: arguments.url.as_deref().or(before.url.as_deref()),
+        way: export::way(&arguments.directory, &arguments.store)?,
+        times: export::times(&Root::open(&arguments.store)?, &index),
+    };
+    let foreign = if arguments.force { Foreign::Replace } else { Foreign::Refuse };
+    let pages = export::html(&index, &site, &dir, foreign)?;
     output::say(&format!("onlay: made {} in {}", counted(pages, "page"), output::path(&arguments.directory)));
     Ok(())
 }
 
 fn make(directory: &Path) -> Result<(), Error> {
     Ok(std::fs::create_dir_all(directory).context("create", directory)?)
-}
-
-/// When the images came to be.
-fn times(store: &Path, index: &Index) -> BTreeMap<String, std::time::SystemTime> {
-    let time = |file: &str| std::fs::metadata(store.join(file)).and_then(|metadata| metadata.modified()).ok();
-    index.images.iter().filter_map(|entry| Some((entry.file.clone(), time(&entry.file)?))).collect()
 }

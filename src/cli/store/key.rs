@@ -6,12 +6,14 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand, ValueHint};
-use serde::Serialize;
 
 use super::keys::{self, KeyOptions};
+use super::trust;
 use crate::cli::output;
 use crate::cli::report::Error;
-use crate::store::openpgp::{Certificates, Fingerprint, Made, NewKey, SecretKey, SignError, is_secret};
+use crate::store::openpgp::{
+    Certificates, Fingerprint, Made, NewKey, SecretKey, SignError, armoured, certificates_in,
+};
 use crate::store::{self, KEYS, Store, read};
 use crate::sys::{Context, Root, write_new};
 
@@ -78,6 +80,9 @@ struct ShowArguments {
     /// A file of a key, public or secret, or a store
     #[arg(value_name = "FILE|STORE", value_hint = ValueHint::AnyPath)]
     key: PathBuf,
+    /// Only its certificate, the public key, as text: what clients get
+    #[arg(long, conflicts_with = "json")]
+    certificate: bool,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -126,13 +131,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
 }
 
 fn make(arguments: &MakeArguments) -> Result<(), Error> {
+    if arguments.new.output.is_none() {
+        refuse_another_of(&arguments.name)?;
+    }
     let New { place, made, .. } = arguments.new.make(&arguments.name)?;
     output::say(&format!("onlay: made the secret key {}; keep a copy of it", output::path(&place)));
-    tell(
-        &Certificates::parse(&made.certificate)
-            .map_err(SignError::from)
-            .map_err(|source| bad(&place, source))?,
-    )
+    trust::tell(&parse(&made.certificate, &place)?, &place)
+}
+
+/// Two keys of one name, of which one was made by mistake, are told apart by nobody.
+fn refuse_another_of(name: &str) -> Result<(), Error> {
+    let all = keys::directory().map(|directory| keys::in_directory(&directory)).unwrap_or_default();
+    let of_name = |(_, key): &(PathBuf, Certificates)| key.users().iter().any(|user| user == name);
+    match all.into_iter().find(of_name) {
+        Some((place, _)) => Err(store::Error::KeyOfName { name: name.to_owned(), place }.into()),
+        None => Ok(()),
+    }
 }
 
 /// A key that was made.
@@ -152,6 +166,9 @@ impl NewOptions {
         let place = self.output.clone().or_else(|| keys::usual_place(&made.fingerprint));
         let place =
             place.ok_or_else(|| Error::Words("say with --output where the key is to be".to_owned()))?;
+        if place.symlink_metadata().is_ok() {
+            return Err(store::Error::KeyIsThere(place).into());
+        }
         write_secret(&place, made.secret.as_bytes())?;
         Ok(New { place, made, passphrase })
     }
@@ -186,68 +203,22 @@ fn bad(path: &Path, source: SignError) -> Error {
 fn show(arguments: &ShowArguments) -> Result<(), Error> {
     let path = if arguments.key.is_dir() { arguments.key.join(KEYS) } else { arguments.key.clone() };
     let bytes = std::fs::read(&path).context("read", &path)?;
-    let read = || {
-        if !is_secret(&bytes) {
-            return Ok(Certificates::parse(&bytes)?);
-        }
-        let public = SecretKey::certificate_in(&bytes)?;
-        Ok(Certificates::parse(&public)?)
-    };
-    let certificates = read().map_err(|source| bad(&path, source))?;
-    if arguments.json { output::print_json(&shown(&certificates)) } else { tell(&certificates) }
-}
-
-/// A key, as `--json` shows it.
-#[derive(Debug, Serialize)]
-struct Shown {
-    fingerprint: String,
-    name: String,
-    /// RFC 3339; none where it never ends.
-    expires: Option<String>,
-    /// Why it cannot be used; none where it can.
-    refused: Option<String>,
-}
-
-fn shown(certificates: &Certificates) -> Vec<Shown> {
-    let ends = certificates.ends(SystemTime::now());
-    let all = certificates.fingerprints().into_iter().zip(certificates.users()).zip(ends);
-    let one = |((fingerprint, name), end): ((Fingerprint, String), Result<Option<SystemTime>, _>)| {
-        let (expires, refused) = match end {
-            Ok(end) => (end.map(|end| humantime::format_rfc3339_seconds(end).to_string()), None),
-            Err(refusal) => (None, Some(ToString::to_string(&refusal))),
-        };
-        Shown { fingerprint: fingerprint.to_string(), name, expires, refused }
-    };
-    all.map(|(pair, end)| one((pair, end.map_err(|refusal: store::openpgp::Refusal| refusal)))).collect()
-}
-
-/// What a person has to know of keys who is to trust them.
-fn tell(certificates: &Certificates) -> Result<(), Error> {
-    let mut text = String::new();
-    for key in shown(certificates) {
-        let until = match (&key.refused, &key.expires) {
-            (Some(refused), _) => refused.clone(),
-            (None, Some(expires)) => format!("until {}", &expires[..10]),
-            (None, None) => "for ever".to_owned(),
-        };
-        text.push_str(&format!("{}  {}, {until}\n", key.fingerprint, output::visible(&key.name)));
+    let public = certificates_in(&bytes).map_err(|source| bad(&path, source))?;
+    if arguments.certificate {
+        return output::print(&armoured(&public));
     }
-    text.push_str(TRUST);
-    output::print(&text)
+    let certificates = parse(&public, &path)?;
+    if arguments.json {
+        let all = trust::shown(&certificates).into_iter().map(|key| key.with_certificate(&public));
+        return output::print_json(&all.collect::<Vec<_>>());
+    }
+    trust::tell(&certificates, &path)?;
+    output::print(&format!("\n{}", armoured(&public)))
 }
 
-/// Where clients look for keys.
-const TRUST: &str = "
-A store that it signs has its certificate in key.asc (text) and key.gpg (a keyring).
-A client compares the fingerprint by another way than the store's, and puts it
-  for onlay                    as /etc/onlay/keys/FINGERPRINT.asc
-  for systemd 257 and older    into the keyring /etc/systemd/import-pubring.gpg
-  for systemd 258 and later    into the keyring /etc/systemd/import-pubring.pgp
-A keyring of systemd's that is not there yet is a copy of key.gpg; to one that is,
-it is appended:  cat key.gpg >>/etc/systemd/import-pubring.gpg
-Up to systemd 257, the one in /etc stands instead of /usr/lib/systemd/import-pubring.gpg:
-begin with a copy of that, where its keys are to stay.
-";
+fn parse(public: &[u8], of: &Path) -> Result<Certificates, Error> {
+    Certificates::parse(public).map_err(|source| bad(of, source.into()))
+}
 
 fn rotate(arguments: &RotateArguments) -> Result<(), Error> {
     let mut store = Store::open(&arguments.store)?;
@@ -274,11 +245,7 @@ fn rotate(arguments: &RotateArguments) -> Result<(), Error> {
         output::program(),
         output::path(&arguments.store)
     ));
-    tell(
-        &Certificates::parse(&made.certificate)
-            .map_err(SignError::from)
-            .map_err(|source| bad(&place, source))?,
-    )
+    trust::tell(&parse(&made.certificate, &place)?, &place)
 }
 
 fn drop_key(arguments: &DropArguments) -> Result<(), Error> {

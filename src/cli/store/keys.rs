@@ -8,8 +8,8 @@ use clap::{Args, ValueHint};
 
 use crate::cli::output;
 use crate::cli::report::Error;
-use crate::store::openpgp::{Fingerprint, SignError, Signer};
-use crate::store::{self, Store, read_key};
+use crate::store::openpgp::{BadKey, Certificates, Fingerprint, SignError, Signer, certificates_in};
+use crate::store::{self, KEYS, Store, read_key};
 use crate::sys::{Context, terminal};
 
 /// By what keys a store is signed.
@@ -76,8 +76,61 @@ fn is_secret(path: &Path) -> bool {
     std::fs::read(path).is_ok_and(|bytes| store::openpgp::is_secret(&bytes))
 }
 
+/// Where clients have the certificates of those whom they trust.
+pub(in crate::cli) const TRUSTED: [&str; 2] = ["/etc/onlay/keys", "/usr/lib/onlay/keys"];
+
+/// The certificates of those who are trusted: of files, or of fingerprints, whose certificate is in the store itself, where secret keys
+/// are, or where clients have theirs.
+pub(super) fn trusted(words: &[PathBuf], store: &Path) -> Result<Option<Certificates>, Error> {
+    let mut all = Certificates::default();
+    for path in words {
+        let is_file = path.symlink_metadata().is_ok();
+        let fingerprint = path.to_str().and_then(|word| word.parse::<Fingerprint>().ok());
+        if let Some(key) = fingerprint.filter(|_| !is_file) {
+            all.extend(with_fingerprint(key, store)?);
+            continue;
+        }
+        let bytes = std::fs::read(path).context("read", path)?;
+        let bad = |source: BadKey| store::Error::Key { path: path.clone(), source: source.into() };
+        all.extend(Certificates::parse(&bytes).map_err(bad)?);
+    }
+    Ok((!words.is_empty()).then_some(all))
+}
+
+fn with_fingerprint(key: Fingerprint, store: &Path) -> Result<Certificates, Error> {
+    let own = std::fs::read(store.join(KEYS)).ok().and_then(|bytes| Certificates::parse(&bytes).ok());
+    let own = own.unwrap_or_default();
+    let mut known = own.clone();
+    let places = directory().into_iter().chain(TRUSTED.map(PathBuf::from));
+    for (_, certificates) in places.flat_map(|place| in_directory(&place)) {
+        known.extend(certificates);
+    }
+    let found = known.only(std::slice::from_ref(&key));
+    if found.is_empty() {
+        let has = own.fingerprints();
+        return Err(store::Error::NoCertificate { key, has }.into());
+    }
+    Ok(found)
+}
+
+/// The keys in the files of a directory, public and secret ones. What is none is passed over.
+pub(super) fn in_directory(directory: &Path) -> Vec<(PathBuf, Certificates)> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let is_key = |path: &PathBuf| {
+        let suffix = path.extension().and_then(|suffix| suffix.to_str());
+        suffix.is_some_and(|suffix| ["key", "asc", "gpg", "pgp"].contains(&suffix)) && path.is_file()
+    };
+    let read = |path: PathBuf| {
+        let public = certificates_in(&std::fs::read(&path).ok()?).ok()?;
+        Some((path, Certificates::parse(&public).ok()?))
+    };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_key).collect();
+    paths.sort_unstable();
+    paths.into_iter().filter_map(read).collect()
+}
+
 /// Where keys are that nobody names.
-pub(super) fn directory() -> Option<PathBuf> {
+pub(in crate::cli) fn directory() -> Option<PathBuf> {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let config = || set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
     set("ONLAY_STORE_KEYS").or_else(|| config().map(|config| config.join("onlay/store-keys")))

@@ -6,8 +6,10 @@ mod key;
 mod keys;
 mod list;
 mod publish;
+mod rebuild;
 mod serve;
 mod sign;
+mod trust;
 mod verify;
 
 use std::process::ExitCode;
@@ -16,6 +18,8 @@ use clap::{Args, Subcommand};
 
 use super::arguments::Place;
 use super::report::Error;
+
+pub(super) use keys::{TRUSTED, directory};
 
 /// Make and keep a store of extensions, a directory for a web server
 ///
@@ -35,6 +39,7 @@ enum Verb {
     Add(change::AddArguments),
     Remove(change::RemoveArguments),
     Prune(change::PruneArguments),
+    Rebuild(rebuild::Arguments),
     Sign(sign::Arguments),
     Key(key::Arguments),
     List(list::Arguments),
@@ -50,6 +55,7 @@ pub(super) fn run(_place: &Place, arguments: &Arguments) -> Result<ExitCode, Err
         Verb::Add(arguments) => change::add(arguments),
         Verb::Remove(arguments) => change::remove(arguments),
         Verb::Prune(arguments) => change::prune(arguments),
+        Verb::Rebuild(arguments) => rebuild::run(arguments),
         Verb::Sign(arguments) => sign::run(arguments),
         Verb::Key(arguments) => key::run(arguments),
         Verb::List(arguments) => list::run(arguments),

@@ -8,12 +8,11 @@ use std::time::SystemTime;
 use clap::{Args, ValueHint};
 use serde::Serialize;
 
+use super::keys;
 use crate::cli::output;
 use crate::cli::report::Error;
 use crate::event::counted;
-use crate::store::openpgp::{Certificates, SignError};
-use crate::store::{self, Checked, Report, verify};
-use crate::sys::Context;
+use crate::store::{Checked, Flaw, Report, verify};
 
 /// Look whether a store is what it says, also one that others made
 ///
@@ -28,8 +27,9 @@ pub(super) struct Arguments {
     /// The store
     #[arg(value_name = "STORE", value_hint = ValueHint::DirPath)]
     store: PathBuf,
-    /// Keys of whom is trusted; one of them must have signed
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// Who is trusted, and must have signed: a file of keys, or a fingerprint,
+    /// whose certificate may be in the store, or where keys are
+    #[arg(long, value_name = "FINGERPRINT|FILE", value_hint = ValueHint::FilePath)]
     key: Vec<PathBuf>,
     /// As JSON
     #[arg(long)]
@@ -68,7 +68,7 @@ impl Signature {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
-    let keys = read_keys(&arguments.key)?;
+    let keys = keys::trusted(&arguments.key, &arguments.store)?;
     let report = verify(&arguments.store, keys.as_ref(), SystemTime::now())?;
     let is_good = report.flaws.is_empty();
     if arguments.json {
@@ -82,18 +82,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         })?;
     } else {
         output::print(&in_words(&report, keys.is_some()))?;
+        tell_of_keys(&report);
     }
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn read_keys(files: &[PathBuf]) -> Result<Option<Certificates>, Error> {
-    let mut all = Certificates::default();
-    for path in files {
-        let bytes = std::fs::read(path).context("read", path)?;
-        let bad = |source: SignError| store::Error::Key { path: path.clone(), source };
-        all.extend(Certificates::parse(&bytes).map_err(SignError::from).map_err(bad)?);
+/// Who gave the wrong key is told where the right one would be.
+fn tell_of_keys(report: &Report) {
+    if report.flaws.iter().any(Flaw::is_of_trust) {
+        output::complain(&format!(
+            "hint: keys that are trusted are given with --key; clients have theirs in {}, and 'keys' of onlay.toml names them",
+            keys::TRUSTED[0]
+        ));
     }
-    Ok((!files.is_empty()).then_some(all))
 }
 
 fn in_words(report: &Report, is_given: bool) -> String {

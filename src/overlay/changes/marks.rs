@@ -21,18 +21,18 @@ use crate::sys::{FileHandle, Xattrs};
 
 /// Overlayfs's notes on one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::overlay) struct Marks {
-    pub(in crate::overlay) opaque: Option<Opaque>,
+pub(crate) struct Marks {
+    pub(crate) opaque: Option<Opaque>,
     /// A whiteout, where the parent says that there are such ones.
-    pub(in crate::overlay) whiteout: bool,
-    pub(in crate::overlay) redirect: Option<Redirect>,
-    pub(in crate::overlay) metacopy: bool,
-    pub(in crate::overlay) origin: Option<FileHandle>,
+    pub(crate) whiteout: bool,
+    pub(crate) redirect: Option<Redirect>,
+    pub(crate) metacopy: bool,
+    pub(crate) origin: Option<FileHandle>,
 }
 
 /// What hides a directory's lower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::overlay) enum Opaque {
+pub(crate) enum Opaque {
     /// The directory hides all of it.
     Wholly,
     /// Files in it with the whiteout attribute hide their names.
@@ -41,7 +41,7 @@ pub(in crate::overlay) enum Opaque {
 
 /// Where what lies below is to be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::overlay) enum Redirect {
+pub(crate) enum Redirect {
     /// At a path from the lower's root, given here without its leading slash.
     Path(PathBuf),
     /// Under another name, where it would be without.
@@ -52,7 +52,7 @@ pub(in crate::overlay) enum Redirect {
 
 /// Which attributes an overlay uses for its notes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::overlay) enum Prefix {
+pub(crate) enum Prefix {
     /// `trusted.overlay.`, as usual.
     Trusted,
     /// `user.overlay.`, of an overlay that is mounted with `userxattr`.
@@ -68,7 +68,7 @@ impl Prefix {
     }
 
     /// Takes overlayfs's notes out of a file's attributes, and undoes the escaping of the others.
-    pub(in crate::overlay) fn split(self, all: Xattrs) -> (Marks, Xattrs) {
+    pub(crate) fn split(self, all: Xattrs) -> (Marks, Xattrs) {
         let mut marks = Marks::default();
         let mut own = Xattrs::default();
         for (name, value) in all.0 {

@@ -40,11 +40,11 @@
 
 mod compare;
 mod judge;
-pub(in crate::overlay) mod marks;
+pub(crate) mod marks;
 pub(in crate::overlay) mod place;
 mod redirects;
 mod renames;
-pub(in crate::overlay) mod upper;
+pub(crate) mod upper;
 mod walk;
 
 use std::collections::HashSet;

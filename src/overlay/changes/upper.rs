@@ -13,42 +13,42 @@ use crate::sys::{FileKind, IoError, Root, Xattrs};
 
 /// The part of a file's status that can change in a way that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::overlay) struct Status {
-    pub(in crate::overlay) kind: FileKind,
+pub(crate) struct Status {
+    pub(crate) kind: FileKind,
     /// Permissions and the three bits above them.
-    pub(in crate::overlay) mode: u32,
-    pub(in crate::overlay) owner: (u32, u32),
+    pub(crate) mode: u32,
+    pub(crate) owner: (u32, u32),
     /// Seconds and nanoseconds.
-    pub(in crate::overlay) modified: (i64, u64),
+    pub(crate) modified: (i64, u64),
     /// Bytes of content; 0 for anything but a regular file.
-    pub(in crate::overlay) size: u64,
+    pub(crate) size: u64,
     /// Device number of a device node; 0 for anything else.
-    pub(in crate::overlay) device: u64,
+    pub(crate) device: u64,
 }
 
 /// What an upper holds under one name.
 #[derive(Debug)]
-pub(in crate::overlay) struct Node {
-    pub(in crate::overlay) name: OsString,
-    pub(in crate::overlay) status: Status,
+pub(crate) struct Node {
+    pub(crate) name: OsString,
+    pub(crate) status: Status,
     /// Hides what lies below, and is nothing itself.
-    pub(in crate::overlay) whiteout: bool,
-    pub(in crate::overlay) marks: Marks,
-    pub(in crate::overlay) xattrs: Xattrs,
+    pub(crate) whiteout: bool,
+    pub(crate) marks: Marks,
+    pub(crate) xattrs: Xattrs,
     /// A directory's entries, as places in [`Upper::nodes`], sorted by name.
-    pub(in crate::overlay) children: Range<usize>,
+    pub(crate) children: Range<usize>,
 }
 
 /// A whole upper. The first node is its root.
 #[derive(Debug)]
-pub(in crate::overlay) struct Upper {
-    pub(in crate::overlay) nodes: Vec<Node>,
+pub(crate) struct Upper {
+    pub(crate) nodes: Vec<Node>,
     /// Whether any directory has a redirect.
-    pub(in crate::overlay) redirects: bool,
+    pub(crate) redirects: bool,
 }
 
 impl Status {
-    pub(in crate::overlay) fn of(stat: &Stat) -> Status {
+    pub(crate) fn of(stat: &Stat) -> Status {
         let kind = FileKind::of(stat);
         let is_device = matches!(kind, FileKind::CharDevice | FileKind::BlockDevice);
         Status {
@@ -62,18 +62,18 @@ impl Status {
     }
 
     /// The status of a name; `None` where there is nothing.
-    pub(in crate::overlay) fn at(dir: &Root, name: impl AsRef<Path>) -> Result<Option<Status>, IoError> {
+    pub(crate) fn at(dir: &Root, name: impl AsRef<Path>) -> Result<Option<Status>, IoError> {
         Ok(dir.lstat(name)?.as_ref().map(Status::of))
     }
 
-    pub(in crate::overlay) fn is_dir(&self) -> bool {
+    pub(crate) fn is_dir(&self) -> bool {
         self.kind == FileKind::Directory
     }
 }
 
 impl Node {
     /// Whether only a file's metadata lies here, and its data elsewhere.
-    pub(in crate::overlay) fn is_metacopy(&self) -> bool {
+    pub(crate) fn is_metacopy(&self) -> bool {
         self.marks.metacopy && self.status.kind == FileKind::File
     }
 
@@ -99,16 +99,12 @@ impl Node {
 
 impl Upper {
     /// Reads all of it.
-    pub(in crate::overlay) fn read(root: &Root, prefix: Prefix) -> Result<Upper, IoError> {
+    pub(crate) fn read(root: &Root, prefix: Prefix) -> Result<Upper, IoError> {
         Upper::read_but(root, prefix, &[])
     }
 
     /// Reads all but what some directories contain, which are named by their paths.
-    pub(in crate::overlay) fn read_but(
-        root: &Root,
-        prefix: Prefix,
-        closed: &[PathBuf],
-    ) -> Result<Upper, IoError> {
+    pub(crate) fn read_but(root: &Root, prefix: Prefix, closed: &[PathBuf]) -> Result<Upper, IoError> {
         let mut upper = Upper { nodes: Vec::new(), redirects: false };
         upper.nodes.extend(Node::read(root, OsString::new(), prefix, None)?);
         let mut place = Place::top(root);
@@ -132,12 +128,12 @@ impl Upper {
     }
 
     /// The entries of a directory, as nodes.
-    pub(in crate::overlay) fn children(&self, index: usize) -> &[Node] {
+    pub(crate) fn children(&self, index: usize) -> &[Node] {
         &self.nodes[self.nodes[index].children.clone()]
     }
 
     /// Whether there is something other than a whiteout or a directory under a path.
-    pub(in crate::overlay) fn has_file(&self, path: &Path) -> bool {
+    pub(crate) fn has_file(&self, path: &Path) -> bool {
         let mut place = 0;
         for part in path.components() {
             let name = part.as_os_str();
@@ -151,7 +147,7 @@ impl Upper {
     }
 
     /// Every name but the root, with its path from there; directories come before what is in them.
-    pub(in crate::overlay) fn paths(&self) -> impl Iterator<Item = (PathBuf, &Node)> {
+    pub(crate) fn paths(&self) -> impl Iterator<Item = (PathBuf, &Node)> {
         let mut path = PathBuf::new();
         let mut unread = vec![self.nodes.first().map_or(0..0, |root| root.children.clone())];
         std::iter::from_fn(move || {

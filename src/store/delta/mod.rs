@@ -28,4 +28,6 @@ pub use build::{Attempt, Built, Old, Outcome, Way, build};
 pub use cut::{Cut, Piece, cut};
 pub use error::Error;
 pub use patch::apply_to_digest;
-pub use publish::{Image, Published, check_list, check_patch, publish_list, publish_patch};
+pub use publish::{
+    Image, Published, check_list, check_patch, is_patch_of, publish_list, publish_patch, read_patch,
+};

@@ -54,18 +54,31 @@ pub fn publish_patch(name: &str, image: &Image, old: &Image) -> Result<Option<Pu
     if size * 100 > without * (100 - WORTH) || size > patch::LARGEST {
         return Ok(None);
     }
-    let from = old.sha256.to_string();
-    let compressor = Patch::parse(&bytes)?.head.packed.map(|(compression, block_size, fingerprint)| {
-        Compressor { compression: compression.to_string(), block_size, fingerprint: hex(&fingerprint) }
+    Ok(Some(Published { entry: read_patch(name, &bytes)?, bytes }))
+}
+
+/// What an index says of a patch that makes the image that is called `name`.
+pub fn read_patch(name: &str, bytes: &[u8]) -> Result<PatchFile, Error> {
+    let head = Patch::parse(bytes)?.head;
+    let from = head.old.to_string();
+    let compressor = head.packed.map(|(compression, block_size, fingerprint)| Compressor {
+        compression: compression.to_string(),
+        block_size,
+        fingerprint: hex(&fingerprint),
     });
-    let entry = PatchFile {
+    Ok(PatchFile {
         file: format!("{name}.from-{}.patch", &from[..12]),
         from,
-        size,
-        sha256: Identity::of(&bytes).to_string(),
+        size: bytes.len() as u64,
+        sha256: Identity::of(bytes).to_string(),
         compressor,
-    };
-    Ok(Some(Published { entry, bytes }))
+    })
+}
+
+/// Whether a file is by its name a patch that makes an image.
+pub fn is_patch_of(file: &str, image: &str) -> bool {
+    let rest = file.strip_suffix(".patch").and_then(|file| file.strip_prefix(image));
+    rest.is_some_and(|rest| rest.starts_with(".from-"))
 }
 
 /// An image with its pieces.

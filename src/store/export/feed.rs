@@ -4,6 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::html::Site;
 use super::page::{escape, in_address, size};
+use super::pages::GENERATOR;
+use super::{FIRST, page_of};
 use crate::store::{Entry, Index};
 
 /// So many are told.
@@ -20,15 +22,16 @@ pub(super) fn feed(index: &Index, site: &Site<'_>) -> String {
     let made = moment(UNIX_EPOCH + Duration::from_secs(index.made.min(253_402_300_799)));
     let id = escape(&site.url.map_or_else(|| format!("urn:onlay:{}", in_address(site.title)), str::to_owned));
     format!(
-        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\">\n<title>{title}</title>\n\
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\">\n\
+         <generator>{GENERATOR}</generator>\n<title>{title}</title>\n\
          <id>{id}</id>\n<updated>{made}</updated>\n<author><name>{title}</name></author>\n<link href=\"{}\"/>\n{entries}</feed>\n",
-        escape(&site.address("index.html", ""))
+        escape(&site.page_address(FIRST))
     )
 }
 
 /// One image. What it is known by is its digest, wherever the store moves.
 fn told(entry: &Entry, time: SystemTime, site: &Site<'_>) -> String {
-    let address = escape(&site.address(&format!("extensions/{}.html", entry.name), ""));
+    let address = escape(&page_of(&entry.name).map(|page| site.page_address(&page)).unwrap_or_default());
     format!(
         "<entry>\n<title>{} {}</title>\n<id>urn:sha256:{}</id>\n<updated>{}</updated>\n<link href=\"{address}\"/>\n\
          <summary>{}, {}</summary>\n</entry>\n",

@@ -1,23 +1,24 @@
 //! Pages for people: what there is, for which hosts, what is in it, and how to get it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::page::{escape, in_address, page, size};
+use super::pages::{Made, SERIAL, STORE};
 use super::{PAGES, feed};
 use crate::extension::build::ExtensionName;
 use crate::extension::order;
-use crate::store::{Entry, Error, Index};
-use crate::sys::{Root, replace_public};
+use crate::store::{Entry, Index};
 
 /// What is known of a store besides its index.
 #[derive(Debug)]
 pub struct Site<'a> {
     /// What people call it.
     pub title: &'a str,
-    /// Where it is found; pages that are to lie in the store itself need none.
+    /// Where it is found, if that is known.
     pub url: Option<&'a str>,
+    /// How an address leads from the pages to the store: nothing where they lie in it, else with a `/` at its end.
+    pub way: String,
     /// When each file came to be.
     pub times: BTreeMap<String, SystemTime>,
 }
@@ -25,21 +26,18 @@ pub struct Site<'a> {
 /// How many packages are named before the rest is folded away.
 const NAMED: usize = 12;
 
-/// Writes pages into a directory, which may be the store itself; how many.
-pub fn html(index: &Index, site: &Site<'_>, dir: &Path) -> Result<usize, Error> {
-    let root = Root::open(dir)?;
+/// Makes all pages.
+pub(super) fn render(index: &Index, site: &Site<'_>) -> Made {
     let extensions = by_name(index);
-    root.make_dir("extensions", 0o755)?;
-    let below = root.open_dir("extensions")?;
+    let mut made = Made { files: Vec::new(), extensions: BTreeMap::new() };
     for (name, entries) in &extensions {
-        let text = of_one(name, entries, site);
-        replace_public(&below, &format!("{name}.html"), 0o644, text.as_bytes())?;
+        made.add_extension(name, of_one(name, entries, site));
     }
     let [first, feed_name] = PAGES;
-    replace_public(&root, feed_name, 0o644, feed::feed(index, site).as_bytes())?;
-    // The page that leads to the others comes last.
-    replace_public(&root, first, 0o644, of_all(index, &extensions, site).as_bytes())?;
-    Ok(extensions.len() + 1)
+    made.add(feed_name, feed::feed(index, site));
+    let text = of_all(index, &extensions, &made.extensions, site);
+    made.add(first, text);
+    made
 }
 
 impl Site<'_> {
@@ -47,8 +45,24 @@ impl Site<'_> {
     pub(super) fn address(&self, file: &str, up: &str) -> String {
         match self.url {
             Some(url) => format!("{}/{}", url.trim_end_matches('/'), in_address(file)),
-            None => format!("{up}{}", in_address(file)),
+            None => format!("{up}{}{}", self.way, in_address(file)),
         }
+    }
+
+    /// The address of a page, from one beside it: where pages lie elsewhere than the store, nobody said where they are found.
+    pub(super) fn page_address(&self, file: &str) -> String {
+        match self.url {
+            Some(_) if self.way.is_empty() => self.address(file, ""),
+            _ => in_address(file),
+        }
+    }
+
+    /// What `index.html` says of what it was made with.
+    fn notes(&self, index: &Index) -> String {
+        let meta =
+            |name: &str, value: &str| format!("<meta name=\"{name}\" content=\"{}\"/>\n", escape(value));
+        let url = self.url.map(|url| meta(STORE, url)).unwrap_or_default();
+        meta(SERIAL, &index.serial.to_string()) + &url
     }
 }
 
@@ -64,7 +78,12 @@ fn by_name(index: &Index) -> BTreeMap<&str, Vec<&Entry>> {
     extensions
 }
 
-fn of_all(index: &Index, extensions: &BTreeMap<&str, Vec<&Entry>>, site: &Site<'_>) -> String {
+fn of_all(
+    index: &Index,
+    extensions: &BTreeMap<&str, Vec<&Entry>>,
+    digests: &BTreeMap<String, String>,
+    site: &Site<'_>,
+) -> String {
     let mut body = format!("<h1>{}</h1>\n", escape(site.title));
     let count = crate::event::counted(extensions.len(), "extension");
     body.push_str(&format!(
@@ -74,10 +93,11 @@ fn of_all(index: &Index, extensions: &BTreeMap<&str, Vec<&Entry>>, site: &Site<'
         let Some(newest) = entries.first() else { continue };
         let hosts = tags(&hosts_of(entries));
         body.push_str(&format!(
-            "<li><a href=\"extensions/{name}.html\"><strong>{name}</strong> {}<br/><span class=\"dim\">{}</span><br/>{hosts}</a></li>\n",
+            "<li><a href=\"extensions/{name}.html\" data-sha256=\"{digest}\"><strong>{name}</strong> {}<br/><span class=\"dim\">{}</span><br/>{hosts}</a></li>\n",
             escape(&newest.version),
             size(newest.size),
             name = escape(name),
+            digest = digests.get(*name).map(String::as_str).unwrap_or_default(),
         ));
     }
     body.push_str("</ul>\n");
@@ -86,7 +106,7 @@ fn of_all(index: &Index, extensions: &BTreeMap<&str, Vec<&Entry>>, site: &Site<'
     }
     body.push_str(&trust(index, site));
     body.push_str(&footer(index, ""));
-    page(site.title, "", &body)
+    page(site.title, "", &site.notes(index), &body)
 }
 
 /// How the store is trusted.
@@ -125,7 +145,7 @@ fn of_one(name: &str, entries: &[&Entry], site: &Site<'_>) -> String {
     for entry in entries {
         body.push_str(&card(entry, site));
     }
-    page(&format!("{name} – {}", site.title), "../", &body)
+    page(&format!("{name} – {}", site.title), "../", "", &body)
 }
 
 fn install(name: &str, entries: &[&Entry], site: &Site<'_>) -> String {

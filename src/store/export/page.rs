@@ -1,5 +1,7 @@
 //! Text of a page, in which nothing is markup that was not meant to be.
 
+use super::pages::GENERATOR;
+
 /// A text with all that HTML and XML would take as markup escaped, also within quotes; characters that XML cannot have are
 /// shown as what they are not.
 pub(super) fn escape(text: &str) -> String {
@@ -19,6 +21,12 @@ pub(super) fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+/// What was escaped.
+pub(super) fn plain(escaped: &str) -> String {
+    let marks = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
+    marks.into_iter().fold(escaped.to_owned(), |text, (mark, letter)| text.replace(mark, letter))
 }
 
 /// A name as a part of an address (RFC 3986, 2.3).
@@ -44,11 +52,11 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
-/// A whole page: its title, and what is in its body. It takes nothing from elsewhere, and runs nothing.
-pub(super) fn page(title: &str, top: &str, body: &str) -> String {
+/// A whole page: its title, what its head says besides, and what is in its body. It takes nothing from elsewhere, and runs nothing.
+pub(super) fn page(title: &str, top: &str, head: &str, body: &str) -> String {
     let title = escape(title);
     format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n<meta name=\"generator\" content=\"{GENERATOR}\"/>\n{head}\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n\
          <title>{title}</title>\n\
@@ -94,6 +102,7 @@ mod tests {
     #[test]
     fn nothing_is_markup_by_accident() {
         assert_eq!(escape("<a b='c'>&\"\u{1}é"), "&lt;a b=&#39;c&#39;&gt;&amp;&quot;\u{fffd}é");
+        assert_eq!(plain(&escape("<a b='c'>&\"&lt;é")), "<a b='c'>&\"&lt;é");
         assert_eq!(in_address("a b_1~rc1+é.raw"), "a%20b_1~rc1%2B%C3%A9.raw");
         for (bytes, words) in
             [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (15_000, "15 kB"), (4_200_000_000, "4.2 GB")]

@@ -11,7 +11,8 @@ use crate::sys::{Root, replace_public};
 /// How many versions stay: the one that is used, and the one before it.
 const KEPT: u32 = 2;
 
-/// Writes the settings for each extension of a store that is found at `url` into `DIR/sysupdate.NAME.d`; the names.
+/// Writes the settings for each extension of a store that is found at `url` into `DIR/sysupdate.NAME.d`, and what the component is into
+/// `DIR/sysupdate.NAME.component`; the names.
 pub fn sysupdate(index: &Index, dir: &Path, url: &str) -> Result<Vec<String>, Error> {
     let root = Root::open(dir)?;
     let mut names: Vec<&str> = index.images.iter().map(|entry| &*entry.name).collect();
@@ -27,6 +28,8 @@ pub fn sysupdate(index: &Index, dir: &Path, url: &str) -> Result<Vec<String>, Er
         let text = transfer(name, url, &patterns(index, name), is_signed);
         replace_public(&below, &format!("{name}.transfer"), 0o644, text.as_bytes())?;
         replace_public(&below, &format!("{name}.feature"), 0o644, feature(name, url).as_bytes())?;
+        let file = format!("sysupdate.{name}.component");
+        replace_public(&root, &file, 0o644, component_of(name, url).as_bytes())?;
     }
     Ok(names.into_iter().map(str::to_owned).collect())
 }
@@ -66,6 +69,16 @@ fn feature(name: &str, url: &str) -> String {
     format!(
         "# Made by 'onlay store export sysupdate'.\n\
          [Feature]\nDescription=The extension {name}\nDocumentation={url}\nEnabled=yes\n"
+    )
+}
+
+/// What a component is, to people and to `systemd-sysupdate enable-component` (sysupdate.components(5), systemd 262; older ones do not
+/// look for it).
+fn component_of(name: &str, url: &str) -> String {
+    let url = escaped(url);
+    format!(
+        "# Made by 'onlay store export sysupdate'.\n\
+         [Component]\nDescription=The extension {name}\nDocumentation={url}\nEnabled=yes\n"
     )
 }
 

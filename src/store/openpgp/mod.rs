@@ -21,7 +21,7 @@ pub use agent::{AgentKey, sockets};
 pub use certificate::Certificates;
 pub use error::{BadKey, Refusal, SignError, Unfit};
 pub use fingerprint::Fingerprint;
-pub use secret::{Made, NewKey, SecretKey, is_secret};
+pub use secret::{Made, NewKey, SecretKey, certificates_in, is_secret};
 pub use signer::{Signer, armoured, armoured_signature};
 
 #[cfg(test)]

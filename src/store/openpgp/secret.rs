@@ -132,6 +132,16 @@ pub fn is_secret(bytes: &[u8]) -> bool {
     first == Some(tag::SECRET_KEY)
 }
 
+/// The certificates in a file of keys, public or secret, in armour or not: binary, one after another.
+pub fn certificates_in(bytes: &[u8]) -> Result<Vec<u8>, SignError> {
+    if is_secret(bytes) {
+        return SecretKey::certificate_in(bytes);
+    }
+    let public = armour::open(bytes, Kind::PublicKey).ok_or(super::BadKey::Unreadable)?;
+    Certificates::parse(&public)?;
+    Ok(public)
+}
+
 impl SecretKey {
     /// The certificate of a secret key in a file, which need not be unlocked for that.
     pub fn certificate_in(bytes: &[u8]) -> Result<Vec<u8>, SignError> {

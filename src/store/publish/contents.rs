@@ -1,6 +1,6 @@
 //! What a store has to publish.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Seek as _;
@@ -8,7 +8,9 @@ use std::path::Path;
 
 use super::Error;
 use crate::package::Identity;
+use crate::store;
 use crate::store::directory::{LARGEST_INDEX, read_index};
+use crate::store::export::{PAGES, Pages, page_of};
 use crate::store::index::{INDEX, Index};
 use crate::store::signing::{KEYRING, KEYS, SIGNATURES};
 use crate::store::sums::{SUMS, Sums};
@@ -23,7 +25,7 @@ pub struct Item {
     pub size: u64,
     /// Its SHA-256.
     pub sha256: Identity,
-    /// Whether another content may come under this name one day: it is a list.
+    /// Whether another content may come under this name one day: it is a list, or a page.
     pub is_list: bool,
 }
 
@@ -36,22 +38,29 @@ pub(super) struct Contents {
     pub(super) files: Vec<Item>,
     /// What says what there is and who says so, in the order in which it is to be replaced.
     pub(super) lists: Vec<Item>,
-    /// Lists as they were when all was read: they go together.
+    /// Pages that show it, if it has any: those of extensions, the feed, and last the one that leads to the others.
+    pub(super) pages: Vec<Item>,
+    /// The names of all of these.
+    names: HashSet<String>,
+    /// Lists and pages as they were when all was read: they go together.
     texts: HashMap<String, Vec<u8>>,
 }
 
 impl Contents {
-    pub(super) fn read(store: &Path) -> Result<Contents, Error> {
-        let dir = Root::open(store)?;
+    pub(super) fn read(path: &Path) -> Result<Contents, Error> {
+        let dir = Root::open(path)?;
         let signed = read_index(&dir)?;
         let sums = dir.read(SUMS, LARGEST_INDEX)?;
-        let sums = Sums::parse(&sums).map_err(|problem| Error::Sums { path: store.join(SUMS), problem })?;
+        let sums =
+            Sums::parse(&sums).map_err(|problem| store::Error::Sums { path: dir.join(SUMS), problem })?;
         let mut contents = Contents {
             dir,
             index: signed.index,
             index_bytes: signed.bytes,
             files: Vec::new(),
             lists: Vec::new(),
+            pages: Vec::new(),
+            names: HashSet::new(),
             texts: HashMap::new(),
         };
         for (file, sha256) in sums.0 {
@@ -59,9 +68,13 @@ impl Contents {
             contents.files.push(Item { file, size, sha256, is_list: false });
         }
         for file in contents.list_names() {
-            contents.add_list(file)?;
+            let item = contents.read_text(file)?;
+            contents.lists.push(item);
         }
+        contents.find_pages()?;
         contents.expect_lists_to_agree()?;
+        let all = contents.lists.iter().chain(&contents.files).chain(&contents.pages);
+        contents.names = all.map(|item| item.file.clone()).collect();
         Ok(contents)
     }
 
@@ -70,12 +83,26 @@ impl Contents {
         lists().filter(|name| self.dir.exists(name)).map(str::to_owned).collect()
     }
 
-    fn add_list(&mut self, file: String) -> Result<(), Error> {
+    fn read_text(&mut self, file: String) -> Result<Item, Error> {
         let text = self.dir.read(&file, LARGEST_INDEX)?;
         let item =
             Item { size: text.len() as u64, sha256: Identity::of(&text), is_list: true, file: file.clone() };
-        self.lists.push(item);
         self.texts.insert(file, text);
+        Ok(item)
+    }
+
+    /// The pages that this program made in the store.
+    fn find_pages(&mut self) -> Result<(), Error> {
+        let Some(pages) = Pages::read(&self.dir) else { return Ok(()) };
+        if pages.serial != self.index.serial {
+            return Err(Error::StalePages(self.dir.path().to_owned()));
+        }
+        let [first, feed] = PAGES;
+        let extensions = pages.extensions.keys().filter_map(|name| page_of(name));
+        for file in extensions.chain([feed.to_owned(), first.to_owned()]) {
+            let page = self.read_text(file)?;
+            self.pages.push(page);
+        }
         Ok(())
     }
 
@@ -93,10 +120,10 @@ impl Contents {
     }
 
     pub(super) fn has(&self, file: &str) -> bool {
-        self.lists.iter().chain(&self.files).any(|item| item.file == file)
+        self.names.contains(file)
     }
 
-    /// The bytes of a list.
+    /// The bytes of a list or a page.
     pub(super) fn list(&self, item: &Item) -> Result<&[u8], Error> {
         self.texts.get(&item.file).map(Vec::as_slice).ok_or_else(|| Error::Gone(item.file.clone()))
     }

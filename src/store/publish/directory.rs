@@ -21,6 +21,15 @@ impl Directory {
         std::fs::create_dir_all(path).context("create", path)?;
         Ok(Directory(Root::open(path)?))
     }
+
+    /// The directory that a file is in, and its name there; the directory is made where it is missing.
+    fn place(&self, file: &str) -> Result<(Root, String), Error> {
+        let Some((below, name)) = file.rsplit_once('/') else {
+            return Ok((self.0.try_clone()?, file.to_owned()));
+        };
+        self.0.make_dirs(below, 0o755)?;
+        Ok((self.0.open_dir(below)?, name.to_owned()))
+    }
 }
 
 impl Target for Directory {
@@ -39,7 +48,8 @@ impl Target for Directory {
     }
 
     fn put(&mut self, item: &Item, content: &Content<'_>) -> Result<(), Error> {
-        let new = NewFile::create(&self.0, OsStr::new(&item.file))?;
+        let (dir, name) = self.place(&item.file)?;
+        let new = NewFile::create(&dir, OsStr::new(&name))?;
         let path = new.path();
         match content {
             Content::Bytes(bytes) => new.file().write_all(bytes).context("write", &path)?,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::fetch;
-use crate::store::{self, BadSums};
+use crate::store;
 use crate::sys::IoError;
 
 /// What stands in the way. What was published before is as it was, but that new files may be there already.
@@ -56,20 +56,18 @@ pub enum Error {
     /// What is there is no index.
     #[error("there is an index.json already, which is none of a store: {0}")]
     NotOurs(String),
+    /// A page would take the place of a file that this program did not make.
+    #[error("there is a '{0}' already, which this program did not make")]
+    NotOurPage(String),
+    /// The pages of the store were made of another index.
+    #[error("the pages in '{}' show another state of the store", .0.display())]
+    StalePages(PathBuf),
     /// Somebody else publishes.
     #[error("somebody else has published there meanwhile")]
     ChangedMeanwhile,
     /// A file of the store is not what its lists say.
     #[error("'{}' is not what the store's lists say", .0.display())]
     Damaged(PathBuf),
-    /// A list of the store cannot be read.
-    #[error("'{}' is no list of digests: {problem}", path.display())]
-    Sums {
-        /// The list.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: BadSums,
-    },
     /// The lists of the store say different things.
     #[error("the lists of '{}' say different things: a change of it goes on, or was not finished", .0.display())]
     Unequal(PathBuf),

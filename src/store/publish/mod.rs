@@ -1,13 +1,14 @@
 //! Publishing: a store's files to where others fetch them.
 //!
 //! Who reads there meanwhile finds what the lists say that he finds. So files that are new come first, then the lists, `index.json`
-//! among them, and last goes what the lists have no more. What was begun and not finished is found again: what is there of the new
+//! among them, then pages that show what there is, and last goes what the lists have no more. What was begun and not finished is found again: what is there of the new
 //! files is not sent once more, and what was to go is noted there until it has gone.
 
 mod contents;
 mod directory;
 mod error;
 mod oci;
+mod pages;
 mod s3;
 mod target;
 mod webdav;
@@ -22,6 +23,7 @@ use std::path::Path;
 use contents::Contents;
 
 use super::directory::LARGEST_INDEX;
+use super::export::is_page;
 use super::index::{INDEX, Signed};
 use super::sums::{SUMS, Sums};
 
@@ -75,7 +77,9 @@ pub fn publish(
     if !lists.is_empty() {
         going.extend(stale_lists(&ours, target)?);
     }
-    if changes.sent.is_empty() && lists.is_empty() && going.is_empty() {
+    let pages = pages::changed(&ours, target, how)?;
+    going.extend(pages.gone);
+    if changes.sent.is_empty() && lists.is_empty() && pages.sent.is_empty() && going.is_empty() {
         return Ok(changes);
     }
     if !how.dry_run {
@@ -86,7 +90,7 @@ pub fn publish(
             target.put_bytes(GOING, lines(&going).as_bytes())?;
         }
     }
-    for item in lists {
+    for item in lists.into_iter().chain(pages.sent) {
         send(&ours, target, item, how, told, &mut changes)?;
     }
     changes.removed = going.into_iter().collect();
@@ -143,7 +147,8 @@ fn going(target: &mut dyn Target, ours: &Contents, theirs: &Sums) -> Result<BTre
     let mut going: BTreeSet<String> = noted.lines().map(str::to_owned).collect();
     going.extend(theirs.0.keys().cloned());
     // A name that leads elsewhere is nobody's of ours.
-    going.retain(|file| !ours.has(file) && !file.is_empty() && !file.contains('/') && file != GOING);
+    let is_name = |file: &str| is_page(file) || !file.is_empty() && !file.contains('/') && file != GOING;
+    going.retain(|file| !ours.has(file) && is_name(file));
     Ok(going)
 }
 

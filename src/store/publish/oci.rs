@@ -185,6 +185,10 @@ impl Target for Registry {
         patiently(&options, || self.put_once(item, content))
     }
 
+    fn shows_pages(&self) -> bool {
+        false
+    }
+
     fn remove(&mut self, file: &str) -> Result<(), Error> {
         let options = self.sender.options().clone();
         patiently(&options, || self.remove_once(file))

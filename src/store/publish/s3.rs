@@ -72,6 +72,15 @@ impl ObjectStore {
     }
 }
 
+/// What browsers are told that a page is; of all else, they are told that it is bytes.
+fn kind(file: &str) -> Option<&'static str> {
+    match file.rsplit_once('.')?.1 {
+        "html" => Some("text/html; charset=utf-8"),
+        "atom" => Some("application/atom+xml; charset=utf-8"),
+        _ => None,
+    }
+}
+
 impl Target for ObjectStore {
     fn read(&mut self, file: &str, limit: u64) -> Result<Option<Vec<u8>>, Error> {
         let key = self.key(file);
@@ -103,8 +112,9 @@ impl Target for ObjectStore {
             let mut action = self.bucket.put_object(Some(&self.credentials), &key);
             action.headers_mut().insert(DIGEST, digest.as_str());
             let address = self.signed(&action)?;
-            let fields =
-                [(DIGEST, digest.clone()), ("cache-control", ObjectStore::kept_for(item).to_owned())];
+            let mut fields =
+                vec![(DIGEST, digest.clone()), ("cache-control", ObjectStore::kept_for(item).to_owned())];
+            fields.extend(kind(&item.file).map(|kind| ("content-type", kind.to_owned())));
             accepted(self.sender.send("PUT", &address, &fields, body(content)?)?, &what).map(|_| ())
         })
     }

@@ -21,6 +21,11 @@ pub trait Target {
     /// Puts a file there, in the place of one with its name.
     fn put(&mut self, item: &Item, content: &Content<'_>) -> Result<(), Error>;
 
+    /// Whether people look at it with browsers.
+    fn shows_pages(&self) -> bool {
+        true
+    }
+
     /// Removes a file, which need not be there.
     fn remove(&mut self, file: &str) -> Result<(), Error>;
 
@@ -66,6 +71,14 @@ pub fn open(address: &str, settings: &Settings) -> Result<Box<dyn Target>, Error
     match parsed {
         Address::Path(path) => Ok(Box::new(Directory::open(&path)?)),
         home @ Address::Web(_) => Ok(Box::new(WebDav::new(home, settings.options.clone()))),
+    }
+}
+
+/// The name under which a file comes before it gets its own: beside it.
+pub(super) fn aside(file: &str) -> String {
+    match file.rsplit_once('/') {
+        Some((directory, name)) => format!("{directory}/.{name}.new"),
+        None => format!(".{file}.new"),
     }
 }
 

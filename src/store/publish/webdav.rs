@@ -1,7 +1,7 @@
 //! A web server that takes files: WebDAV (RFC 4918), or one that only knows PUT and DELETE.
 
 use super::contents::{Content, Item};
-use super::target::{accepted, body, found, patiently};
+use super::target::{accepted, aside, body, found, patiently};
 use super::{Error, Target};
 use crate::fetch::{Address, Body, Options, Reply, Sender};
 
@@ -23,16 +23,18 @@ impl WebDav {
         let address = self.home.join(file);
         let put = || Ok::<Reply, Error>(self.sender.send("PUT", &address, &[], body(content)?)?);
         let mut reply = put()?;
-        if matches!(reply.status, 403 | 404 | 409 | 500) && self.make_directories()? {
+        if matches!(reply.status, 403 | 404 | 409 | 500) && self.make_directories(file)? {
             reply = put()?;
         }
         accepted(reply, &format!("'{file}'")).map(|_| ())
     }
 
-    /// Makes the directory, and those above it that are missing; whether one was made.
-    fn make_directories(&self) -> Result<bool, Error> {
+    /// Makes the directory of a file, and those above it that are missing; whether one was made.
+    fn make_directories(&self, file: &str) -> Result<bool, Error> {
+        let home =
+            file.rsplit_once('/').map_or_else(|| self.home.clone(), |(below, _)| self.home.join(below));
         let mut is_made = false;
-        for directory in self.home.directories() {
+        for directory in home.directories() {
             let reply = self.sender.send("MKCOL", &directory, &[], Body::None)?;
             is_made |= reply.status == 201;
         }
@@ -57,7 +59,7 @@ impl WebDav {
 
     fn put_once(&mut self, item: &Item, content: &Content<'_>) -> Result<(), Error> {
         if !self.is_plain {
-            let aside = format!(".{}.new", item.file);
+            let aside = aside(&item.file);
             self.write(&aside, content)?;
             if self.rename(&aside, &item.file)? {
                 return Ok(());

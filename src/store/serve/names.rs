@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::store::Error;
 use crate::store::directory::{LARGEST_INDEX, read_index, sums_of};
-use crate::store::export::PAGES;
+use crate::store::export::is_page;
 use crate::store::index::INDEX;
 use crate::store::signing::{KEYRING, KEYS, SIGNATURES};
 use crate::store::sums::{SUMS, Sums};
@@ -82,13 +82,4 @@ impl Names {
 
 fn state_of(metadata: &std::fs::Metadata) -> State {
     (metadata.ino(), metadata.size(), metadata.mtime(), metadata.mtime_nsec())
-}
-
-/// Whether a name is one of the pages that `export html` makes.
-fn is_page(name: &str) -> bool {
-    let of_one = |name: &str| {
-        let stem = name.strip_prefix("extensions/").and_then(|name| name.strip_suffix(".html"));
-        stem.is_some_and(|stem| stem.parse::<crate::extension::build::ExtensionName>().is_ok())
-    };
-    PAGES.contains(&name) || of_one(name)
 }

@@ -62,7 +62,7 @@ fn upper_on_another_file_system() {
 
 fn run(options: &str, on_tmpfs: bool) {
     let Some(scratch) = scratch_or_skip() else { return };
-    for seed in seeds() {
+    for seed in seeds(SEEDS) {
         let dir = scratch.path().join(seed.to_string());
         let _tmpfs = on_tmpfs.then(|| Tmpfs::mount(&dir));
         let mut overlay = Overlay::new(&dir, options).expect("directories can be made");
@@ -76,8 +76,9 @@ fn run(options: &str, on_tmpfs: bool) {
     }
 }
 
-fn seeds() -> std::ops::Range<u64> {
-    let Ok(wanted) = std::env::var("ONLAY_TEST_SEEDS") else { return SEEDS };
+/// Those that are asked for, or else the usual ones.
+pub(crate) fn seeds(usual: std::ops::Range<u64>) -> std::ops::Range<u64> {
+    let Ok(wanted) = std::env::var("ONLAY_TEST_SEEDS") else { return usual };
     let (first, end) = wanted.split_once('-').expect("ONLAY_TEST_SEEDS is FIRST-END");
     let parse = |text: &str| text.parse().expect("a seed is a number");
     parse(first)..parse(end)
@@ -87,7 +88,8 @@ fn try_seed(overlay: &mut Overlay, seed: u64, userxattr: bool) -> Result<(), Str
     // With an index, a change under one name shows under all names that the file had in the lower,
     // also under those that the upper does not mention: see `index_shows_more_than_the_upper_says`.
     let links = !overlay.options().contains("index=on");
-    let mut worker = Worker { rng: Rng::with_seed(seed), root: overlay.lower.clone(), links, done: 0 };
+    let mut worker = Worker::new(seed, &overlay.lower);
+    worker.links = links;
     worker.furnish();
     let base = read_tree(&overlay.lower);
     overlay.mount().map_err(|error| error.to_string())?;
@@ -116,18 +118,25 @@ fn try_seed(overlay: &mut Overlay, seed: u64, userxattr: bool) -> Result<(), Str
 }
 
 /// Somebody who does things at random.
-struct Worker {
+pub(crate) struct Worker {
     rng: Rng,
-    root: PathBuf,
+    /// Where.
+    pub(crate) root: PathBuf,
     /// Whether hard links may be made.
     links: bool,
+    /// Whether only what OSTree takes may be made: no devices and pipes, and names in UTF-8.
+    pub(crate) for_ostree: bool,
     /// How many of them worked.
-    done: usize,
+    pub(crate) done: usize,
 }
 
 impl Worker {
+    pub(crate) fn new(seed: u64, root: &Path) -> Worker {
+        Worker { rng: Rng::with_seed(seed), root: root.to_owned(), links: true, for_ostree: false, done: 0 }
+    }
+
     /// Makes a first tree, with some age.
-    fn furnish(&mut self) {
+    pub(crate) fn furnish(&mut self) {
         for _ in 0..30 {
             let _ = self.make_dir();
         }
@@ -153,7 +162,7 @@ impl Worker {
         }
     }
 
-    fn work(&mut self) {
+    pub(crate) fn work(&mut self) {
         // What destroys much is rare, or little would be left to look at.
         let result = match self.rng.u8(..100) {
             0..=7 => self.make_file(),
@@ -224,6 +233,7 @@ impl Worker {
 
     fn new_path(&mut self) -> PathBuf {
         let name = match self.rng.u8(..16) {
+            0 if self.for_ostree => OsString::from("\u{fc}mlaut"),
             0 => odd_name(),
             1 => OsString::from("a b"),
             n => OsString::from(char::from(b'a' + n).to_string()),
@@ -267,10 +277,16 @@ impl Worker {
     }
 
     fn make_fifo(&mut self) -> io::Result<()> {
+        if self.for_ostree {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         Ok(rustix::fs::mknodat(CWD, self.new_path(), FileType::Fifo, Mode::RUSR, 0)?)
     }
 
     fn make_device(&mut self) -> io::Result<()> {
+        if self.for_ostree {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let minor = self.rng.u32(3..6);
         let device = rustix::fs::makedev(1, minor);
         Ok(rustix::fs::mknodat(CWD, self.new_path(), FileType::CharacterDevice, Mode::RUSR, device)?)
@@ -333,7 +349,7 @@ impl Worker {
             2 => ("security.capability", capability),
             3 => ("trusted.two", &value),
             // In an overlay these are escaped, or somebody else's; in a lower, they would not be plain content.
-            4 if self.root.ends_with("merged") => ("trusted.overlay.opaque", b"y"),
+            4 if self.root.ends_with("merged") && !self.for_ostree => ("trusted.overlay.opaque", b"y"),
             _ if self.root.ends_with("merged") => ("user.overlay.opaque", b"y"),
             _ => ("user.three", &value),
         };

@@ -1,0 +1,8 @@
+//! Layers over OSTree: repositories that ostree made, read and written by us, and judged by ostree.
+
+mod bed;
+mod commits;
+mod deployments;
+mod faults;
+mod random;
+mod repositories;
