@@ -134,7 +134,7 @@ fn boot(machine: &Path, engine: &Engine, checks: &str, words: &[&str]) -> Vec<St
     let mut boot = match engine {
         Engine::Container => run(machine, "200", "machine/bed.sh", "boot"),
         Engine::Emulator { kernel } => {
-            let mut boot = run(machine, "400", "vm/boot.sh", "boot");
+            let mut boot = run(machine, "540", "vm/boot.sh", "boot");
             boot.arg(kernel);
             boot
         }
