@@ -32,8 +32,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the generated scripts lack: the names of overlays and of extensions, which only a running `onlay list` and `onlay ext list`
-/// know.
+/// What the generated scripts lack: the names of overlays and of extensions, which only a running `onlay list`, `onlay ext list` and
+/// `onlay ext search` know.
 struct Names {
     /// Commands that take one name.
     one: Vec<String>,
@@ -107,6 +107,11 @@ impl Names {
                 "complete -c onlay -n \"__fish_onlay_wants_extension {verb}\" {files} -a \"(__fish_onlay_extensions)\" -d Extension\n"
             ));
         }
+        for (verb, files) in [("add", "-F"), ("info", "-f")] {
+            text.push_str(&format!(
+                "complete -c onlay -n \"__fish_onlay_wants_extension {verb}\" {files} -a \"(__fish_onlay_available)\" -d Extension\n"
+            ));
+        }
         text
     }
 }
@@ -119,12 +124,16 @@ fn with_names_in_zsh(script: &str) -> String {
         let action = match argument {
             Some(argument) if argument.starts_with("name -- ") => ":_onlay_names'",
             Some(argument) if argument.starts_with("extensions -- ") => ":_onlay_extensions'",
+            Some(argument) if argument.starts_with("extension -- ") => ":_onlay_available'",
             Some(argument) if argument.starts_with("command -- ") => ":_onlay_command'",
             _ => ":_default'",
         };
         let line = match argument {
             Some(argument) if argument.starts_with("extensions -- ") => {
                 line.replace(":_files'", ":_onlay_extensions_or_files'")
+            }
+            Some(argument) if argument.starts_with("images_or_names -- ") => {
+                line.replace(":_files'", ":_onlay_available_or_files'")
             }
             _ => line.to_owned(),
         };

@@ -97,6 +97,11 @@ pub(super) fn program() -> &'static str {
     PROGRAM.get().map_or("onlay", String::as_str)
 }
 
+/// Words that name commands, as 'onlay ext refresh', with the place where this run works.
+pub(super) fn as_typed(words: &str) -> String {
+    words.replace("'onlay ", &format!("'{} ", program()))
+}
+
 /// Writes a value as JSON with a newline.
 pub(super) fn print_json(value: &impl Serialize) -> Result<(), Error> {
     let mut text = serde_json::to_string_pretty(value).expect("our own types serialise");

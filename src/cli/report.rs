@@ -13,7 +13,7 @@ use crate::extension::{activate, build};
 use crate::store::client;
 use crate::sys::{IoError, MountError, with_causes};
 use crate::{
-    extension, hooks, image, live, overlay, pkgdb, resolve, shell,
+    extension, fetch, hooks, image, live, overlay, pkgdb, resolve, shell,
     store::{self, publish},
     tool,
 };
@@ -66,8 +66,14 @@ pub(super) enum Error {
     Client(#[from] client::Error),
     #[error("no store can be used")]
     NoStore,
+    #[error("'{name}' is pinned to {version}, and would become {newest}")]
+    Pinned { name: String, version: String, newest: String },
+    #[error("'{name}' {wanted} is not enabled: {enabled} is")]
+    OtherEnabled { name: String, wanted: String, enabled: String },
     #[error("no store has '{0}'")]
     NotInStores(String),
+    #[error("'{name}': {nothing}")]
+    NotThatVersion { name: String, nothing: Box<client::Nothing> },
     #[error(transparent)]
     Publish(#[from] publish::Error),
     #[error("overlay '{0}' lives in RAM and cannot be looked into from outside")]
@@ -156,7 +162,15 @@ fn hint(error: &Error) -> Option<String> {
         Error::Store(error) | Error::Publish(publish::Error::Store(error)) => store_hint(error),
         Error::Publish(error) => publish_hint(error),
         Error::Client(error) => client_hint(error),
-        Error::NotInStores(_) => Some(format!("'{onlay} ext search' lists what they have")),
+        Error::NotInStores(_) | Error::NotThatVersion { .. } => {
+            Some(format!("'{onlay} ext search' lists what they have"))
+        }
+        Error::Pinned { name, newest, .. } => Some(format!(
+            "'{onlay} ext unpin {name}' lets it be updated again; '{onlay} ext add {name}={newest}' makes it that, and keeps it so"
+        )),
+        Error::OtherEnabled { name, wanted, .. } => Some(format!(
+            "'{onlay} ext enable {name}={wanted}' enables one that is here, '{onlay} ext add {name}={wanted}' brings one"
+        )),
         Error::InRam(name) => Some(format!("'{onlay} shell {name}' joins it while it runs")),
         Error::Packages(error) => packages_hint(error),
         Error::NotEmpty(_) => Some("give a directory that is not there yet".into()),
@@ -276,7 +290,7 @@ fn rebuild(store: &Path) -> String {
 }
 
 fn client_hint(error: &client::Error) -> Option<String> {
-    use client::{Error as E, Nothing, StoreError as S};
+    use client::{Error as E, Nothing};
     let onlay = program();
     match error {
         E::NoStores(_) => {
@@ -288,20 +302,38 @@ fn client_hint(error: &client::Error) -> Option<String> {
             ),
             _ => format!("'{onlay} ext search' lists what they have"),
         }),
-        E::Store { problem, .. } => match **problem {
-            S::Key { .. } => {
-                Some("put the certificate of whoever signs it into /etc/onlay/keys, as NAME.asc".into())
-            }
-            S::Older { .. } => Some(
-                "somebody may show you an old copy of it; where it was made anew, configure it by another name"
-                    .into(),
-            ),
-            _ => None,
-        },
+        E::Store { problem, .. } => of_store_hint(problem).map(str::to_owned),
         E::Activate(error) => activate_hint(error),
         E::Io(error) | E::Extension(extension::Error::Io(error)) => io_hint(error),
         _ => None,
     }
+}
+
+/// Where a store is not believed, or has not what it says.
+fn of_store_hint(problem: &client::StoreError) -> Option<&'static str> {
+    use client::StoreError as S;
+    match problem {
+        S::Signature { refusal: store::openpgp::Refusal::Stranger { .. }, .. } => Some(
+            "where that is who publishes it now, compare the fingerprint by another way than the store's; \
+             then put its certificate into /etc/onlay/keys, and name it in 'keys'",
+        ),
+        S::Unseen => Some("without --offline, it is asked"),
+        S::Fetch(fetch::Error::Failed { problem, .. }) if is_another_file(problem) => Some(
+            "what is there is not what was signed: whoever publishes it may be at it, or somebody has changed it; \
+             try again later, and tell who publishes it if it stays so",
+        ),
+        S::Lie { .. } | S::Image { .. } => Some("tell who publishes it; nothing was installed"),
+        S::Key { .. } => Some("put the certificate of whoever signs it into /etc/onlay/keys, as NAME.asc"),
+        S::Older { .. } => Some(
+            "somebody may show you an old copy of it; where it was made anew, configure it by another name",
+        ),
+        _ => None,
+    }
+}
+
+fn is_another_file(problem: &fetch::Problem) -> bool {
+    use fetch::Problem as P;
+    matches!(problem, P::Digest { .. } | P::Length { .. } | P::NotThere)
 }
 
 fn publish_hint(error: &publish::Error) -> Option<String> {
@@ -359,7 +391,10 @@ fn activate_hint(error: &activate::Error) -> Option<String> {
     let onlay = program();
     match error {
         E::NotRoot => Some("try again with sudo".into()),
-        E::NoSuch(_) | E::NoSuchVersion { .. } => Some(format!("'{onlay} ext list' shows those there are")),
+        E::NoSuch(_) => Some(format!("'{onlay} ext list' shows those there are")),
+        E::NoSuchVersion { name, version } => Some(format!(
+            "'{onlay} ext list' shows those there are; '{onlay} ext add {name}={version}' brings one from a store"
+        )),
         E::OtherContent { .. } => Some("build it with a version of its own".into()),
         E::NothingBefore { name, .. } => {
             Some(format!("'{onlay} ext add {name}=VERSION' brings another one from a store"))
@@ -388,6 +423,9 @@ fn activate_hint(error: &activate::Error) -> Option<String> {
         E::Refused { .. } => Some(format!(
             "'{onlay} ext check' says what it knows of them; 'SYSTEMD_LOG_LEVEL=debug systemd-sysext merge' says more"
         )),
+        E::Exposed { .. } => Some(
+            "what runs at boot lies where only root may write: copy it to /usr/local/bin, for example".into(),
+        ),
         E::ReadOnly(_) => {
             Some("what is enabled is kept in /etc; give --root a root whose /etc can be written".into())
         }

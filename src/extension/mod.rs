@@ -32,7 +32,7 @@ pub use contents::{Content, Contents, Directory, Item};
 pub use error::{Error, of_disk};
 pub use image_files::ImageFiles;
 pub use release::{Class, Release};
-pub use sonames::{Sonames, Versions};
+pub use sonames::{Sonames, Versions, has_loader};
 pub use stack::{Layer, Node, Stack};
 pub use systemd::SystemdVersion;
 pub use unmerged::{is_merged_for_all, with_base, with_stackable};

@@ -109,6 +109,13 @@ pub(super) fn check_collision(
     let Some(theirs) = others.at(path)? else { return Ok(None) };
     let owner = || owners.of(theirs.layer());
     let is_directory = |kind| kind == FileKind::Directory;
+    if is_directory(item.kind) && theirs.item.kind == FileKind::Symlink && is_top(path) {
+        // systemd lays a hierarchy over what its name leads to: on hosts of OSTree's, /opt is a link to /var/opt.
+        let target = others.resolve(path)?;
+        if target.is_some_and(|target| is_directory(target.item.kind)) {
+            return Ok(None);
+        }
+    }
     if is_directory(item.kind) != is_directory(theirs.item.kind) {
         let fault = Fault::Hides { ours: noun(item.kind), theirs: noun(theirs.item.kind), owner: owner() };
         return Ok(Some(Finding::problem(path, fault)));
@@ -117,6 +124,11 @@ pub(super) fn check_collision(
         return Ok(None);
     }
     Ok(Some(Finding::remark(path, Fault::Replaces { owner: owner() })))
+}
+
+/// Whether it is the directory of a hierarchy itself.
+fn is_top(path: &Path) -> bool {
+    path.components().count() == 1
 }
 
 fn is_same(

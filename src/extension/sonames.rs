@@ -1,4 +1,4 @@
-//! Which libraries the programs of an extension need, and which are in it.
+//! Which libraries and loaders the programs of an extension need, and which libraries are in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,9 @@ pub struct Sonames {
     pub needs: Versions,
     /// Libraries that are in it, with the symbol versions that they define.
     pub provides: Versions,
+    /// Loaders of its programs that are not in it, by their paths, each with the architectures of those programs. Examples and
+    /// the like may lack theirs.
+    pub loaders: Versions,
 }
 
 impl Sonames {
@@ -40,12 +43,27 @@ impl Sonames {
                 FileKind::File if item.size > 4 => {
                     if let Some(elf) = object(contents, &path)? {
                         found.add(&elf);
+                        if !path.starts_with("usr/share") {
+                            found.add_loader(&elf);
+                        }
                     }
                 }
                 _ => {}
             }
         }
+        let Sonames { loaders, .. } = &mut found;
+        for path in loaders.keys().cloned().collect::<Vec<_>>() {
+            if has_loader(contents, &path)? {
+                loaders.remove(&path);
+            }
+        }
         Ok(found.settled())
+    }
+
+    fn add_loader(&mut self, elf: &Elf) {
+        if let (Some(loader), Some(architecture)) = (&elf.interpreter, elf.machine.architecture()) {
+            self.loaders.entry(loader.clone()).or_default().insert(architecture.to_owned());
+        }
     }
 
     fn add(&mut self, elf: &Elf) {
@@ -68,6 +86,12 @@ impl Sonames {
         self.needs.retain(|soname, _| !provides.contains_key(soname));
         self
     }
+}
+
+/// Whether an extension has a loader itself: /lib and /lib64 of a host are links to those in /usr.
+pub fn has_loader(contents: &dyn Contents, path: &str) -> Result<bool, Error> {
+    let path = Path::new(path.trim_start_matches('/'));
+    Ok(contents.look(path)?.is_some() || contents.look(&Path::new("usr").join(path))?.is_some())
 }
 
 fn object(contents: &dyn Contents, path: &Path) -> Result<Option<Elf>, Error> {

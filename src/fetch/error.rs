@@ -30,6 +30,9 @@ pub enum Problem {
     /// There is no such file.
     #[error("it is not there")]
     NotThere,
+    /// It is there, and may not be read.
+    #[error("it may not be read by who runs this")]
+    Denied,
     /// The server says something else than what was asked for (RFC 9110, 15).
     #[error("the server says {0}")]
     Status(u16),

@@ -163,8 +163,14 @@ pub(super) fn open_path(path: &Path) -> Result<(File, std::fs::Metadata), Error>
     if found.is_file() { Ok((file, found)) } else { Err(Error::at(&path.display(), Problem::NotThere)) }
 }
 
+/// What is in the way to it is said of the file, as of one on a web server.
 fn missing(path: &Path, error: IoError) -> Error {
-    if error.is_not_found() { Error::at(&path.display(), Problem::NotThere) } else { error.into() }
+    let problem = match error.errno() {
+        Some(libc::ENOENT | libc::ENOTDIR) => Problem::NotThere,
+        Some(libc::EACCES) => Problem::Denied,
+        _ => return error.into(),
+    };
+    Error::at(&path.display(), problem)
 }
 
 fn read_path(path: &Path, limit: u64, known: Option<&Validator>) -> Result<Small, Error> {

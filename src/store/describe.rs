@@ -64,6 +64,8 @@ pub fn describe(
             .collect::<BTreeMap<_, _>>(),
         needs: sonames.needs,
         provides: sonames.provides,
+        loaders: Some(sonames.loaders),
+        confext: class == Class::Confext,
         ..Entry::default()
     };
     Ok(Described { entry, not_by_the_oldest: judged(SystemdVersion::FIRST)?.err() })
@@ -102,6 +104,8 @@ pub(super) fn lie(entry: &Entry, described: &Entry, size: u64) -> Option<&'stati
         ("which hosts it is for", entry.release == described.release),
         ("which libraries it needs", entry.needs == described.needs),
         ("which libraries it has", entry.provides == described.provides),
+        ("which loaders it needs", entry.loaders.is_none() || entry.loaders == described.loaders),
+        ("what it extends", !entry.confext || described.confext),
     ];
     lies.into_iter().find_map(|(what, is_true)| (!is_true).then_some(what))
 }

@@ -68,6 +68,13 @@ pub struct Entry {
     /// Libraries that are in it, with symbol versions.
     #[serde(default, skip_serializing_if = "Versions::is_empty")]
     pub provides: Versions,
+    /// Loaders of its programs that are not in it, by their paths, each with the architectures of those programs; `None` in an
+    /// index that was made before this was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaders: Option<Versions>,
+    /// That it extends /etc (systemd-confext), and not /usr; not told of what was added before this was told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confext: bool,
     /// The SHA-256 of the manifest beside it, which has the same name and `.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<String>,

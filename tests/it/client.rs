@@ -41,7 +41,17 @@ impl Stores {
         stores.add(
             "2",
             &images,
-            &["one_2", "three_1", "needy_1", "wanted_1", "foreign_1", "large_1", "sizeable_2"],
+            &[
+                "one_2",
+                "three_1",
+                "needy_1",
+                "wanted_1",
+                "foreign_1",
+                "large_1",
+                "sizeable_2",
+                "loaderless_1",
+                "settings_1",
+            ],
         );
         stores.sign("2", &stores.key, |_| ());
         stores

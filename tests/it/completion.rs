@@ -35,6 +35,15 @@ impl Bench {
         }
         fs::copy(env!("CARGO_BIN_EXE_onlay"), lab.path("bin/onlay")).expect("a copy that everybody may run");
         let place = |name| lab.path(name).display().to_string();
+        // What a store has is known from when it was asked last.
+        let (root, store) = (lab.path("root"), lab.path("store"));
+        fs::create_dir_all(root.join("etc/onlay")).and_then(|()| fs::create_dir(&store)).expect("ours");
+        let config = format!("[store.main]\nurl = '{}'\nsignature = 'none'\n", store.display());
+        fs::write(root.join("etc/onlay/onlay.toml"), config).expect("ours");
+        fs::write(store.join("SHA256SUMS"), format!("{} *of-a-store_1_any.raw\n", "0".repeat(64)))
+            .expect("ours");
+        lab.onlay(&["ext", "search", "--names"]).root(&root).run().ok();
+        fs::remove_dir_all(store).expect("ours");
         let environment = format!(
             "cd {} && export PATH={}:/usr/sbin:/usr/bin:/sbin:/bin ONLAY_STATE={} HOME={} TERM=vt100 LC_ALL=C",
             place("home"),
@@ -48,6 +57,7 @@ impl Bench {
     /// What to type before the key that completes, and what then stands on the line.
     fn cases(&self) -> Vec<(String, String)> {
         let other = self.lab.path("other").display().to_string();
+        let store = self.lab.path("root").display().to_string();
         let plain = [
             ("onlay rm d", "onlay rm db"),
             ("onlay rm web-1 --dry-run h", "onlay rm web-1 --dry-run host"),
@@ -63,9 +73,16 @@ impl Bench {
             ("onlay ext enable --dry-run s", "onlay ext enable --dry-run strace"),
             ("onlay ext check --systemd 252 s", "onlay ext check --systemd 252 strace"),
             ("onlay ext list s", "onlay ext list s"),
+            ("onlay ext update s", "onlay ext update strace"),
+            ("onlay ext pin gdb s", "onlay ext pin gdb strace"),
+            ("onlay ext rollback g", "onlay ext rollback gdb"),
         ];
         let mut cases: Vec<(String, String)> =
             plain.map(|(typed, line)| (typed.to_owned(), line.to_owned())).to_vec();
+        for verb in ["add", "info"] {
+            let line = format!("onlay --root {store} ext {verb}");
+            cases.push((format!("{line} of-a-s"), format!("{line} of-a-store")));
+        }
         for place in [format!("--state {other}"), format!("--state={other}")] {
             cases.push((format!("onlay {place} rm e"), format!("onlay {place} rm elsewhere")));
             cases.push((format!("onlay shell {place} e"), format!("onlay shell {place} elsewhere")));

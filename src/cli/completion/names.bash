@@ -2,7 +2,7 @@
 # Names of overlays and extensions where one is expected; none for who may not list them.
 _onlay_names() {
     _onlay "$@"
-    local index word value command='' verb='' given=0 state=() list=(list)
+    local index word value command='' verb='' given=0 place=() list=(list)
     for ((index = 1; index < COMP_CWORD; index++)); do
         word=${COMP_WORDS[index]}
         case $word in
@@ -21,7 +21,7 @@ _onlay_names() {
             [[ ${COMP_WORDS[index + 1]} == = ]] && ((index++))
             ((index++))
             value=${COMP_WORDS[index]//[\"\'\\]/}
-            [[ $word == --state ]] && state=(--state "${value/#\~/$HOME}")
+            [[ $word == --@(state|root) ]] && place+=("$word" "${value/#\~/$HOME}")
             ;;
         -*) ;;
         *)
@@ -43,21 +43,22 @@ _onlay_names() {
     ext)
         list=(ext list)
         case $verb in
+        add | info) list=(ext search --offline) value=yes ;;
         @EXTENSIONS@) value=yes ;;
         *) return ;;
         esac
         ;;
     *) return ;;
     esac
-    if [[ $verb == check ]]; then
+    if [[ $verb == @(check|add) ]]; then
         # Where it is no name, it may be a file.
-        word=$("$1" ${state[@]+"${state[@]}"} ext list --names 2>/dev/null)
+        word=$("$1" ${place[@]+"${place[@]}"} "${list[@]}" --names 2>/dev/null)
         COMPREPLY=($(compgen -W "$word" -- "$2"))
         return
     fi
     compopt +o default +o bashdefault 2>/dev/null
     COMPREPLY=()
     [[ $value ]] || return
-    COMPREPLY=($(compgen -W "$("$1" ${state[@]+"${state[@]}"} "${list[@]}" --names 2>/dev/null)" -- "$2"))
+    COMPREPLY=($(compgen -W "$("$1" ${place[@]+"${place[@]}"} "${list[@]}" --names 2>/dev/null)" -- "$2"))
 }
 complete -o bashdefault -o default -F _onlay_names onlay

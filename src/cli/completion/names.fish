@@ -22,10 +22,12 @@ end
 function __fish_onlay_listed
     set -l list $argv
     set -l words (commandline -opc)
-    argparse -i state= -- $words[2..-1] 2>/dev/null
+    argparse -i state= root= -- $words[2..-1] 2>/dev/null
     set -l place
     set -q _flag_state
     and set place --state $_flag_state[-1]
+    set -q _flag_root
+    and set place $place --root $_flag_root[-1]
     $words[1] $place $list --names 2>/dev/null
 end
 
@@ -35,6 +37,10 @@ end
 
 function __fish_onlay_extensions
     __fish_onlay_listed ext list
+end
+
+function __fish_onlay_available
+    __fish_onlay_listed ext search --offline
 end
 
 complete -c onlay -n 'not contains -- -- (commandline -opc)' -f

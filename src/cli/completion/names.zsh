@@ -23,6 +23,17 @@ _onlay_extensions() {
     _onlay_listed extensions extension ext list
 }
 
+# Names of extensions that stores had when they were last asked.
+(( $+functions[_onlay_available] )) ||
+_onlay_available() {
+    _onlay_listed extensions extension ext search --offline
+}
+
+(( $+functions[_onlay_available_or_files] )) ||
+_onlay_available_or_files() {
+    _alternative 'extensions:extension:_onlay_available' 'files:file:_files'
+}
+
 (( $+functions[_onlay_extensions_or_files] )) ||
 _onlay_extensions_or_files() {
     _alternative 'extensions:extension:_onlay_extensions' 'files:file:_files'
@@ -33,12 +44,15 @@ _onlay_extensions_or_files() {
 _onlay_listed() {
     local -a typed place names expl
     _onlay_typed
-    local index=${typed[(I)--state]}
-    if (( index )); then
-        place=(--state ${~typed[index + 1]})
-    elif (( index = ${typed[(I)--state=*]} )); then
-        place=(--state ${~${typed[index]#--state=}})
-    fi
+    local index option
+    for option in --state --root; do
+        index=${typed[(I)$option]}
+        if (( index )); then
+            place+=($option ${~typed[index + 1]})
+        elif (( index = ${typed[(I)$option=*]} )); then
+            place+=($option ${~${typed[index]#$option=}})
+        fi
+    done
     names=(${(f)"$(_call_program $1 $service ${(q)place} "${@[3,-1]}" --names 2>/dev/null)"})
     _wanted $1 expl $2 compadd -a names
 }

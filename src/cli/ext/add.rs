@@ -7,11 +7,14 @@ use clap::{Args, ValueHint};
 use serde::Serialize;
 
 use super::progress::Bar;
+use super::stores::Opened;
 use super::{Place, Way, stores, told};
 use crate::cli::output::{self, JsonPath};
 use crate::cli::report::{Error, FAILED};
-use crate::extension::activate::{self, Added, Change, Choice, Images, Incoming, Outcome, Report, Request};
-use crate::store::client::{self, Brought, Candidate, Catalog, Chooser, bring};
+use crate::extension::activate::{
+    self, Added, Change, Choice, Enabled, Images, Incoming, Outcome, Report, Request, enabled,
+};
+use crate::store::client::{self, Brought, Candidate, Catalog, Chooser, bring, pins};
 use crate::sys::Context;
 
 /// Add extensions from images or from stores, enable them, and merge them at once
@@ -26,7 +29,7 @@ pub(super) struct Arguments {
     /// Images (squashfs or erofs, or a disk image with one), or directories, of which
     /// images are made; or names of extensions in stores
     #[arg(value_name = "FILE|NAME[=VERSION]", required = true, value_hint = ValueHint::AnyPath)]
-    files: Vec<PathBuf>,
+    images_or_names: Vec<PathBuf>,
     /// Add them, and enable none
     #[arg(long)]
     disabled: bool,
@@ -42,20 +45,23 @@ impl Arguments {
     /// To add one image, and have it merged.
     pub(super) fn of(image: &Path) -> Arguments {
         let way = Way { no_refresh: false, dry_run: false, json: false };
-        Arguments { files: vec![image.to_owned()], disabled: false, unfit: false, way }
+        Arguments { images_or_names: vec![image.to_owned()], disabled: false, unfit: false, way }
     }
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
-    let Arguments { files, disabled, unfit, way } = arguments;
-    let (mut paths, choices) = divided(files)?;
+    let Arguments { images_or_names, disabled, unfit, way } = arguments;
+    let (mut paths, choices) = divided(images_or_names)?;
     let change = Change::of(&place.root, &place.state, !way.no_refresh, way.dry_run)?;
     let (mut incoming, mut would) = (Vec::new(), Vec::new());
     if !choices.is_empty() {
-        change.check()?;
+        change.check_for_more()?;
         let config = stores::config(place)?;
-        let (catalogs, _) = stores::open(&config, place, false)?;
+        let Opened { catalogs, .. } = stores::open(&config, place, false)?;
         let found = choose(&change, &catalogs, &choices, *unfit)?;
+        if !disabled {
+            refuse_pinned(&change, &choices, &found)?;
+        }
         if way.dry_run {
             would = found.iter().map(|one| would_add(*one, &change, *disabled)).collect();
         } else {
@@ -70,6 +76,8 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     } else {
         tell(&added, &change, arguments, report.as_ref());
     }
+    let enabled = added.iter().filter(|one| one.is_enabled);
+    told::pins_moved(&change, enabled.map(|one| (&*one.name, &*one.version)))?;
     let names: Vec<&str> = added.iter().map(|one| &*one.name).collect();
     let is_held =
         !disabled && report.iter().flat_map(|report| &report.held).any(|held| names.contains(&&*held.name));
@@ -84,10 +92,14 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
 fn divided(words: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<Choice>), Error> {
     let (mut paths, mut choices) = (Vec::new(), Vec::new());
     for word in words {
-        let choice = word.to_str().and_then(|word| word.parse::<Choice>().ok());
-        match choice.filter(|choice| choice.name.strip_suffix(".raw").is_none()) {
-            Some(choice) if std::fs::symlink_metadata(word).is_err() => choices.push(choice),
-            _ => paths.push(std::path::absolute(word).context("find", word)?),
+        let is_image = word.extension().is_some_and(|end| end == "raw");
+        let is_path = is_image || std::fs::symlink_metadata(word).is_ok();
+        match word.to_str().filter(|text| !is_path && !text.contains('/')) {
+            Some(text) => {
+                let choice = text.parse().map_err(|why: &str| Error::Words(format!("'{text}': {why}")))?;
+                choices.push(choice);
+            }
+            None => paths.push(std::path::absolute(word).context("find", word)?),
         }
     }
     Ok((paths, choices))
@@ -111,6 +123,20 @@ fn choose<'c>(
         });
         chosen.collect()
     })
+}
+
+/// Refuses to make another version of what is pinned, where nobody has named that.
+fn refuse_pinned(change: &Change<'_>, choices: &[Choice], found: &[Candidate<'_>]) -> Result<(), Error> {
+    let (pins, links) = (pins(&change.host.root)?, enabled(&change.host.root)?);
+    for (choice, candidate) in choices.iter().zip(found) {
+        let link = links.iter().find(|link| link.name == choice.name);
+        let Some(version) = link.map(Enabled::version).filter(|_| pins.has(&choice.name)) else { continue };
+        if choice.version.is_none() && version != candidate.entry.version {
+            let (name, newest) = (choice.name.clone(), candidate.entry.version.clone());
+            return Err(Error::Pinned { name, version, newest });
+        }
+    }
+    Ok(())
 }
 
 /// What would come of an image that would be downloaded.
@@ -142,7 +168,11 @@ fn bring_all(
         let mut bar = Bar::new();
         match bring(*candidate, &images, &mut |progress| bar.show(progress))? {
             Brought::Stored(path) => paths.push(path),
-            Brought::Incoming(image) => incoming.push(image),
+            Brought::Incoming(image, fetched) => {
+                drop(bar);
+                told::fetched(*candidate, fetched);
+                incoming.push(image);
+            }
         }
     }
     Ok(incoming)

@@ -11,15 +11,18 @@ use super::refuse_blind;
 use crate::cli::finding_row::FindingRow;
 use crate::cli::output::{self, JsonPath};
 use crate::cli::report::{Error, FAILED};
-use crate::extension::activate::Choice;
+use crate::extension::activate::{Choice, merged};
 use crate::extension::finding::Weight;
-use crate::extension::fit::{self, Extension, Fitness};
-use crate::extension::matching::{HostFacts, judge};
-use crate::extension::places::{Candidate, Form, candidates};
-use crate::extension::release::{self, Release};
-use crate::extension::{self, Class, Contents, Directory, ImageFiles, SystemdVersion, order, with_base};
+use crate::extension::fit::{self, Fitness};
+use crate::extension::matching::HostFacts;
+use crate::extension::places::Form;
+use crate::extension::{self, Class, Directory, SystemdVersion, with_base};
 use crate::host::Host;
-use crate::sys::{Context, Root, with_causes};
+
+mod subjects;
+
+pub(super) use subjects::contents_of;
+use subjects::{Given, Places, Subject, Unjudged, asked_for};
 
 /// So many remarks are told of one extension, unless all are asked for.
 const FEW: usize = 8;
@@ -33,7 +36,8 @@ const FEW: usize = 8;
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Extensions: directories, images (squashfs or erofs, or a disk image with one), and
-    /// names of those that were added [default: all in the places where systemd looks]
+    /// names of those that were added [default: all in the places where systemd looks, and
+    /// all that are enabled]
     #[arg(value_name = "EXTENSION", value_hint = ValueHint::AnyPath)]
     extensions: Vec<PathBuf>,
     /// Judge by the rules of this version of systemd instead of the installed one
@@ -54,31 +58,6 @@ fn known_systemd(word: &str) -> Result<SystemdVersion, extension::Error> {
         return Err(extension::Error::TooNew(version));
     }
     Ok(version)
-}
-
-/// An extension that is judged, or only lies beside those that are.
-struct Subject {
-    name: String,
-    path: PathBuf,
-    class: Class,
-    contents: Box<dyn Contents>,
-    is_asked_for: bool,
-}
-
-/// What a host has in its places for extensions.
-struct Places {
-    /// Those that count.
-    merged: Vec<Subject>,
-    /// What is not judged.
-    others: Vec<Unjudged>,
-}
-
-/// An entry of a place for extensions that is not judged.
-struct Unjudged {
-    candidate: Candidate,
-    class: Class,
-    /// Why it cannot be looked into, where it should be.
-    trouble: Option<String>,
 }
 
 /// One extension, as `--json` shows it.
@@ -113,24 +92,32 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         refuse_blind(place)?;
     }
     let host = Host::open(&place.root)?;
-    let given: Vec<PathBuf> = arguments.extensions.iter().map(|word| meant(word, &host, place)).collect();
-    with_base(&host, |host| check(host, &given, arguments))?
+    let given: Vec<Given> = arguments.extensions.iter().map(|word| meant(word, &host, place)).collect();
+    let now = if host.is_running { merged(&host) } else { Vec::new() };
+    with_base(&host, |host| check(host, &given, &now, arguments))?
 }
 
 /// The file that a word means: where there is none of this name, the image of the extension that is called so.
-fn meant(word: &Path, host: &Host, place: &Place) -> PathBuf {
+fn meant(word: &Path, host: &Host, place: &Place) -> Given {
     let choice = word.to_str().and_then(|word| word.parse::<Choice>().ok());
     let image = choice.filter(|_| !word.exists()).and_then(|choice| choice.image(host, &place.state));
-    image.unwrap_or_else(|| word.to_owned())
+    image.map_or_else(|| Given::File(word.to_owned()), Given::Added)
 }
 
-fn check(host: &Host, given: &[PathBuf], arguments: &Arguments) -> Result<ExitCode, Error> {
+/// Judges what is given, or all. `now` is what is merged, by its names.
+fn check(host: &Host, given: &[Given], now: &[String], arguments: &Arguments) -> Result<ExitCode, Error> {
     let base = Directory::new(host.root.try_clone()?);
     let facts = HostFacts::read(host, &base, arguments.systemd)?;
-    let Places { merged, mut others } = Places::of(host, &facts)?;
-    if !given.is_empty() {
-        others.clear();
+    let mut places = Places::of(host, &facts)?;
+    for subject in &mut places.merged {
+        subject.is_merged = now.contains(&subject.name);
     }
+    if given.is_empty() {
+        places.add_enabled(host)?;
+    } else {
+        places.others.clear();
+    }
+    let Places { merged, mut others } = places;
     let mut subjects = Vec::new();
     for subject in asked_for(&facts, merged, given, &mut others)? {
         match subject.matches(&facts) {
@@ -160,111 +147,6 @@ fn check(host: &Host, given: &[PathBuf], arguments: &Arguments) -> Result<ExitCo
     let all_fit = fitnesses.iter().all(|(_, fitness)| fitness.verdict.is_ok() && fitness.fits())
         && others.iter().all(|other| other.trouble.is_none());
     Ok(if all_fit { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
-}
-
-impl Places {
-    fn of(host: &Host, facts: &HostFacts) -> Result<Places, Error> {
-        let mut places = Places { merged: Vec::new(), others: Vec::new() };
-        for class in [Class::Sysext, Class::Confext] {
-            for candidate in candidates(&host.root, class, facts.systemd)? {
-                let is_judged = matches!(candidate.form, Form::Directory | Form::Image);
-                if candidate.hidden_by.is_some() || !is_judged {
-                    places.others.push(Unjudged { candidate, class, trouble: None });
-                    continue;
-                }
-                let path = host.root.join(host.root.resolve(&candidate.path)?);
-                match contents_of(&path) {
-                    Ok(contents) => {
-                        let name = candidate.name;
-                        places.merged.push(Subject { name, path, class, contents, is_asked_for: false });
-                    }
-                    Err(error) => {
-                        let trouble = Some(with_causes(&error));
-                        places.others.push(Unjudged { candidate, class, trouble });
-                    }
-                }
-            }
-        }
-        Ok(places)
-    }
-}
-
-/// Those that are asked for, and beside them what the host has under other names; in the order in which they are laid. What
-/// cannot be looked into is told of the one that it is, and keeps nobody from judging the rest.
-fn asked_for(
-    facts: &HostFacts,
-    merged: Vec<Subject>,
-    given: &[PathBuf],
-    unjudged: &mut Vec<Unjudged>,
-) -> Result<Vec<Subject>, Error> {
-    let mut subjects: Vec<Subject> = Vec::new();
-    for path in given {
-        let subject = match Subject::open(path, facts.systemd) {
-            Ok(subject) => subject,
-            Err(error) if given.len() == 1 => return Err(error),
-            Err(error) => {
-                unjudged.push(Unjudged::damaged(path, Class::Sysext, &error));
-                continue;
-            }
-        };
-        if let Some(same) = subjects.iter().find(|same| same.is_of(&subject)) {
-            let (one, other) = (same.path.clone(), subject.path);
-            return Err(extension::Error::SameName { one, other }.into());
-        }
-        subjects.push(subject);
-    }
-    for subject in merged {
-        let subject = Subject { is_asked_for: given.is_empty(), ..subject };
-        if !subjects.iter().any(|same| same.is_of(&subject)) {
-            subjects.push(subject);
-        }
-    }
-    subjects.sort_by(|one, other| order::compare(&one.name, &other.name));
-    Ok(subjects)
-}
-
-impl Unjudged {
-    /// One that was named, or could be looked into at first.
-    fn damaged(path: &Path, class: Class, error: &Error) -> Unjudged {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let candidate = Candidate { name, path: path.to_owned(), form: Form::Image, hidden_by: None };
-        Unjudged { candidate, class, trouble: Some(with_causes(error)) }
-    }
-}
-
-/// The files of an extension, which is a directory or an image.
-pub(super) fn contents_of(path: &Path) -> Result<Box<dyn Contents>, Error> {
-    if path.is_dir() {
-        Ok(Box::new(Directory::new(Root::open(path)?)))
-    } else {
-        Ok(Box::new(ImageFiles::open_checked(path)?))
-    }
-}
-
-impl Subject {
-    fn open(path: &Path, systemd: SystemdVersion) -> Result<Subject, Error> {
-        let path = std::path::absolute(path).context("find", path)?;
-        let contents = contents_of(&path)?;
-        let class = Class::of(&*contents)?;
-        let file = path.file_name().and_then(|name| name.to_str());
-        let name = file.and_then(|file| release::name_of(file, !path.is_dir(), class, systemd));
-        let Some(name) = name else { return Err(extension::Error::Unnamed(path).into()) };
-        Ok(Subject { name, path, class, contents, is_asked_for: true })
-    }
-
-    fn extension(&self) -> Extension<'_> {
-        Extension { name: &self.name, class: self.class, contents: &*self.contents }
-    }
-
-    fn is_of(&self, other: &Subject) -> bool {
-        (&self.name, self.class) == (&other.name, other.class)
-    }
-
-    fn matches(&self, facts: &HostFacts) -> Result<bool, Error> {
-        let release = Release::find(&*self.contents, self.class, &self.name, facts.systemd)?;
-        let has_os_release = self.contents.look(Path::new("usr/lib/os-release"))?.is_some();
-        Ok(judge(facts, self.class, &release, has_os_release).is_ok())
-    }
 }
 
 fn tell(
@@ -345,7 +227,10 @@ fn in_words(subject: &Subject, fitness: &Fitness, facts: &HostFacts, all: bool) 
     let name = output::visible(&subject.name);
     let mut lines = vec![match (&fitness.verdict, fitness.fits()) {
         (Ok(matched), true) => format!("{name}: fits; {matched}"),
-        (Ok(matched), false) => format!("{name}: is merged, but does not fit; {matched}"),
+        (Ok(matched), false) if subject.is_merged => {
+            format!("{name}: is merged, but does not fit; {matched}")
+        }
+        (Ok(matched), false) => format!("{name}: would be merged, but does not fit; {matched}"),
         (Err(mismatch), true) => format!("{name}: would fit, but is not merged: {mismatch}"),
         (Err(mismatch), false) => format!("{name}: is not merged, and does not fit: {mismatch}"),
     }];

@@ -9,6 +9,7 @@ use super::{Place, Way, told};
 use crate::cli::output::{self, JsonPath};
 use crate::cli::report::{Error, FAILED};
 use crate::extension::activate::{self, Change, Choice, Chosen, Removed, Report, Without};
+use crate::store::client::Pins;
 
 /// Enable extensions whose images are there
 #[derive(Debug, Args)]
@@ -104,9 +105,24 @@ impl<'a> Gone<'a> {
 }
 
 pub(super) fn enable(place: &Place, arguments: &Enable) -> Result<ExitCode, Error> {
+    let change = change(place, &arguments.way)?;
+    let before: Vec<String> =
+        activate::enabled(&change.host.root)?.into_iter().map(|link| link.name).collect();
+    let (code, chosen) = enable_and_tell(&change, arguments)?;
+    let is_moved = |one: &&Chosen| one.is_new && before.contains(&one.name);
+    let moved = chosen.iter().filter(is_moved);
+    told::pins_moved(&change, moved.filter_map(|one| Some((&*one.name, one.version.as_deref()?))))?;
+    Ok(code)
+}
+
+/// Enables what is to be pinned.
+pub(super) fn enable_only(change: &Change<'_>, arguments: &Enable) -> Result<ExitCode, Error> {
+    enable_and_tell(change, arguments).map(|(code, _)| code)
+}
+
+fn enable_and_tell(change: &Change<'_>, arguments: &Enable) -> Result<(ExitCode, Vec<Chosen>), Error> {
     let Enable { extensions, unfit, way } = arguments;
-    let change = change(place, way)?;
-    let (chosen, report) = activate::enable(&change, extensions, *unfit)?;
+    let (chosen, report) = activate::enable(change, extensions, *unfit)?;
     let is_held = chosen.iter().any(|one| one.why.is_some())
         || report
             .iter()
@@ -116,13 +132,13 @@ pub(super) fn enable(place: &Place, arguments: &Enable) -> Result<ExitCode, Erro
     if way.json {
         let rows: Vec<Row<'_>> = chosen.iter().map(Row::of).collect();
         told::as_json(&rows, report.as_ref(), None)?;
-        return Ok(code);
+        return Ok((code, chosen));
     }
     for one in &chosen {
         output::say(&format!("onlay: {}", enabled_in_words(one, way)));
     }
     if way.dry_run && chosen.iter().any(|one| one.is_new && one.why.is_none()) {
-        told::would_make_read_only(&change);
+        told::would_make_read_only(change);
     }
     if let Some(report) = &report {
         let told: Vec<(&str, &str)> =
@@ -132,7 +148,7 @@ pub(super) fn enable(place: &Place, arguments: &Enable) -> Result<ExitCode, Erro
     if !way.dry_run && !is_held {
         told::later(&change.host, way, report.as_ref());
     }
-    Ok(code)
+    Ok((code, chosen))
 }
 
 fn enabled_in_words(chosen: &Chosen, way: &Way) -> String {
@@ -178,11 +194,24 @@ fn tell_gone(change: &Change<'_>, way: &Way, without: Option<&Without>, report: 
     }
 }
 
+/// Unpins what is not enabled any more, for it would be pinned to whatever comes later. Says what that is.
+fn unpin<'a>(change: &Change<'_>, gone: &'a [Choice]) -> Result<Vec<&'a str>, Error> {
+    let links = activate::enabled(&change.host.root)?;
+    let mut names = Vec::new();
+    for Choice { name, .. } in gone.iter().filter(|gone| !links.iter().any(|link| link.name == gone.name)) {
+        if Pins::remove(&change.host.root, name)? {
+            names.push(&**name);
+        }
+    }
+    Ok(names)
+}
+
 pub(super) fn remove(place: &Place, arguments: &Remove) -> Result<ExitCode, Error> {
     let Remove { extensions, way } = arguments;
     let change = change(place, way)?;
     let without = way.dry_run.then(|| activate::without(&change, extensions)).transpose()?;
     let (gone, report) = activate::remove(&change, extensions)?;
+    let unpinned = if way.dry_run { Vec::new() } else { unpin(&change, extensions)? };
     if way.json {
         let rows: Vec<Gone<'_>> = gone.iter().map(Gone::of).collect();
         told::as_json(&rows, report.as_ref(), without)?;
@@ -196,6 +225,9 @@ pub(super) fn remove(place: &Place, arguments: &Remove) -> Result<ExitCode, Erro
             users => format!("{would}disabled; its image is kept for {}", users.join(", ")),
         };
         output::say(&format!("onlay: '{}' {} {what}", image.name, image.version));
+    }
+    for name in unpinned {
+        output::say(&format!("onlay: '{name}' is not pinned any more"));
     }
     tell_gone(&change, way, without.as_ref(), report.as_ref());
     Ok(ExitCode::SUCCESS)

@@ -22,6 +22,7 @@ use crate::sys::Root;
 #[derive(Debug, Args)]
 pub(super) struct Rollback {
     /// The extension
+    #[arg(id = "extensions", value_name = "NAME")]
     name: String,
     #[command(flatten)]
     way: Way,
@@ -30,11 +31,12 @@ pub(super) struct Rollback {
 /// Keep extensions as they are, whatever stores have
 #[derive(Debug, Args)]
 pub(super) struct Pin {
-    /// The extensions [default: list those that are pinned]
-    #[arg(value_name = "NAME")]
-    names: Vec<String>,
+    /// The extensions; with a version, only if that is enabled [default: list those
+    /// that are pinned]
+    #[arg(value_name = "NAME[=VERSION]")]
+    extensions: Vec<Choice>,
     /// Print those that are pinned as JSON
-    #[arg(long, conflicts_with = "names")]
+    #[arg(long, conflicts_with = "extensions")]
     json: bool,
     /// Say what would be done, and stop
     #[arg(long)]
@@ -46,7 +48,7 @@ pub(super) struct Pin {
 pub(super) struct Unpin {
     /// The extensions
     #[arg(value_name = "NAME", required = true)]
-    names: Vec<String>,
+    extensions: Vec<String>,
     /// Say what would be done, and stop
     #[arg(long)]
     dry_run: bool,
@@ -108,17 +110,18 @@ pub(super) fn rollback(place: &Place, arguments: &Rollback) -> Result<ExitCode, 
     let before = activate::before(&change, name)?;
     let choice = Choice { name: name.clone(), version: Some(before.version.clone()) };
     if way.dry_run {
-        return choose::enable(place, &Enable::of(choice, way));
+        return choose::enable_only(&change, &Enable::of(choice, way));
     }
     // Whoever is killed in between has it pinned to what it is, and not brought back by the next update.
     let is_new = Pins::add(&change.host.root, name)?;
-    let done = choose::enable(place, &Enable::of(choice.clone(), way));
+    let done = choose::enable_only(&change, &Enable::of(choice.clone(), way));
     let is_back =
         enabled(&change.host.root)?.iter().any(|link| link.name == *name && link.version() == before.version);
     if is_back {
         output::say(&format!(
-            "onlay: '{name}' is pinned to {}; 'onlay ext unpin {name}' lets it be updated again",
-            before.version
+            "onlay: '{name}' is pinned to {}; '{} ext unpin {name}' lets it be updated again",
+            before.version,
+            output::program()
         ));
     } else if is_new {
         Pins::remove(&change.host.root, name)?;
@@ -127,17 +130,21 @@ pub(super) fn rollback(place: &Place, arguments: &Rollback) -> Result<ExitCode, 
 }
 
 pub(super) fn pin(place: &Place, arguments: &Pin) -> Result<ExitCode, Error> {
-    if arguments.names.is_empty() {
+    if arguments.extensions.is_empty() {
         return list_pins(place, arguments.json);
     }
     let change = Change::of(&place.root, &place.state, false, arguments.dry_run)?;
     change.check()?;
     let links = enabled(&change.host.root)?;
-    let missing = |name: &&String| !links.iter().any(|link| link.name == **name);
-    if let Some(missing) = arguments.names.iter().find(missing) {
-        return Err(activate::Error::NotEnabled(missing.clone()).into());
+    for Choice { name, version: wanted } in &arguments.extensions {
+        let Some(link) = links.iter().find(|link| link.name == *name) else {
+            return Err(activate::Error::NotEnabled(name.clone()).into());
+        };
+        if let Some(wanted) = wanted.clone().filter(|wanted| *wanted != link.version()) {
+            return Err(Error::OtherEnabled { name: name.clone(), wanted, enabled: link.version() });
+        }
     }
-    for name in &arguments.names {
+    for Choice { name, .. } in &arguments.extensions {
         let is_new = if change.dry_run {
             !pins(&change.host.root)?.has(name)
         } else {
@@ -162,6 +169,8 @@ fn list_pins(place: &Place, json: bool) -> Result<ExitCode, Error> {
     let rows: Vec<Pinned<'_>> = pins.names().iter().map(|name| Pinned { name, version: row(name) }).collect();
     if json {
         output::print_json(&rows)?;
+    } else if rows.is_empty() {
+        output::say("onlay: nothing is pinned");
     } else {
         let text = |row: &Pinned<'_>| format!("{} {}", row.name, row.version.as_deref().unwrap_or("-"));
         let lines: String = rows.iter().map(|row| output::visible(&text(row)) + "\n").collect();
@@ -173,7 +182,7 @@ fn list_pins(place: &Place, json: bool) -> Result<ExitCode, Error> {
 pub(super) fn unpin(place: &Place, arguments: &Unpin) -> Result<ExitCode, Error> {
     let change = Change::of(&place.root, &place.state, false, arguments.dry_run)?;
     change.check()?;
-    for name in &arguments.names {
+    for name in &arguments.extensions {
         let was = pins(&change.host.root)?.has(name);
         let what = match (was, change.dry_run) {
             (true, true) => "would be unpinned",

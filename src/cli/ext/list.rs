@@ -11,6 +11,7 @@ use crate::cli::report::Error;
 use crate::event::counted;
 use crate::extension::activate::{self, Listed, State};
 use crate::host::Host;
+use crate::store::client::pins;
 
 /// So many packages are named in the table.
 const FEW: usize = 4;
@@ -51,19 +52,21 @@ pub(in crate::cli) struct Row {
     /// Its packages, where its manifest says them.
     #[serde(skip_serializing_if = "Option::is_none")]
     packages: Option<Vec<String>>,
+    /// Whether no update changes it.
+    pinned: bool,
     /// Whose it is: `onlay`, or somebody else's.
     by: &'static str,
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
+    if arguments.available {
+        return search::all(place, arguments.json);
+    }
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NotRoot);
     }
     if let Some(name) = crate::shell::inside() {
         return Err(crate::live::Error::Inside { name }.into());
-    }
-    if arguments.available {
-        return search::all(place, arguments.json);
     }
     if arguments.names {
         let names = activate::names(&Host::open(&place.root)?, &place.state)?;
@@ -92,7 +95,11 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
 
 pub(super) fn rows(place: &Place) -> Result<Vec<Row>, Error> {
     let host = Host::open(&place.root)?;
-    Ok(activate::list(&host, &place.state)?.into_iter().map(Row::of).collect())
+    let (pins, links) = (pins(&host.root)?, activate::enabled(&host.root)?);
+    let is_pinned =
+        |listed: &Listed| pins.has(&listed.name) && links.iter().any(|link| link.image == listed.path);
+    let rows = activate::list(&host, &place.state)?.into_iter();
+    Ok(rows.map(|listed| Row { pinned: is_pinned(&listed), ..Row::of(listed) }).collect())
 }
 
 impl Row {
@@ -103,9 +110,10 @@ impl Row {
             path: listed.path.display().to_string(),
             size: listed.size,
             state: listed.state,
-            why: listed.why,
+            why: listed.why.map(|why| output::as_typed(&why)),
             fits: listed.fits,
             packages: listed.packages,
+            pinned: false,
             by: if listed.is_ours { "onlay" } else { "others" },
         }
     }
@@ -135,6 +143,7 @@ fn table(rows: &[Row]) -> String {
         let packages = match &row.packages {
             _ if !row.is_ours() => format!("(of others, {})", output::visible(&row.path)),
             None => "-".to_owned(),
+            Some(packages) if packages.is_empty() => "-".to_owned(),
             Some(packages) if packages.len() > FEW => counted(packages.len(), "package"),
             Some(packages) => packages.join(", "),
         };
@@ -142,7 +151,7 @@ fn table(rows: &[Row]) -> String {
             output::visible(&row.name),
             row.version.as_deref().map_or("-".to_owned(), output::visible),
             row.size.map_or("-".to_owned(), output::size),
-            row.state().to_owned(),
+            if row.pinned { format!("{}, pinned", row.state()) } else { row.state().to_owned() },
             match row.fits {
                 Some(true) => "yes",
                 Some(false) => "no",

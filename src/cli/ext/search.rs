@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
+use super::stores::Opened;
 use super::{Place, stores};
 use crate::cli::output;
 use crate::cli::report::{Error, FAILED};
@@ -25,6 +26,9 @@ const FEW: usize = 4;
 pub(super) struct Search {
     /// What is looked for [default: all]
     word: Option<String>,
+    /// Print only names, one on each line
+    #[arg(long, conflicts_with = "json")]
+    names: bool,
     #[command(flatten)]
     how: How,
 }
@@ -76,31 +80,50 @@ struct Row {
 }
 
 pub(super) fn search(place: &Place, arguments: &Search) -> Result<ExitCode, Error> {
-    run(place, arguments.word.as_deref(), arguments.how)
+    let config = stores::config(place)?;
+    let opened = stores::open(&config, place, arguments.how.offline)?;
+    let word = arguments.word.as_deref();
+    if !arguments.names {
+        return show(place, &opened, word, arguments.how.json);
+    }
+    for name in names(&opened.catalogs, word) {
+        output::print(&format!("{}\n", output::visible(name)))?;
+    }
+    Ok(code(opened.has_failed))
 }
 
 /// All that stores have.
 pub(super) fn all(place: &Place, json: bool) -> Result<ExitCode, Error> {
-    run(place, None, How { offline: false, json })
+    let config = stores::config(place)?;
+    show(place, &stores::open(&config, place, false)?, None, json)
 }
 
-fn run(place: &Place, word: Option<&str>, how: How) -> Result<ExitCode, Error> {
-    let config = stores::config(place)?;
-    let (catalogs, has_failed) = stores::open(&config, place, how.offline)?;
+fn show(place: &Place, opened: &Opened<'_>, word: Option<&str>, json: bool) -> Result<ExitCode, Error> {
+    let catalogs = &opened.catalogs;
     let host = Host::open(&place.root)?;
     let enabled = enabled(&host.root)?;
+    let names = names(catalogs, word);
+    let rows = Chooser::with(&host, Vec::new(), |chooser| {
+        names.iter().map(|name| best(chooser, catalogs, name, &enabled)).collect::<Result<Vec<_>, _>>()
+    })?;
+    tell(&rows.into_iter().flatten().collect::<Vec<_>>(), json, "nothing of that is in the stores")?;
+    Ok(code(opened.has_failed))
+}
+
+fn code(has_failed: bool) -> ExitCode {
+    if has_failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
+}
+
+/// Names of extensions that are taken of stores, and have a word in them or their packages.
+fn names<'a>(catalogs: &'a [Catalog<'a>], word: Option<&str>) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
-    for catalog in &catalogs {
+    for catalog in catalogs {
         let found = catalog.entries.iter().filter(|entry| word.is_none_or(|word| is_about(entry, word)));
         names.extend(found.filter(|entry| catalog.store.has(&entry.name)).map(|entry| entry.name.as_str()));
     }
     names.sort_unstable();
     names.dedup();
-    let rows = Chooser::with(&host, Vec::new(), |chooser| {
-        names.iter().map(|name| best(chooser, &catalogs, name, &enabled)).collect::<Result<Vec<_>, _>>()
-    })?;
-    tell(&rows.into_iter().flatten().collect::<Vec<_>>(), how.json, "nothing of that is in the stores")?;
-    Ok(if has_failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    names
 }
 
 fn is_about(entry: &crate::store::Entry, word: &str) -> bool {
@@ -128,7 +151,7 @@ fn best(
 pub(super) fn info(place: &Place, arguments: &Info) -> Result<ExitCode, Error> {
     let Choice { name, version } = &arguments.extension;
     let config = stores::config(place)?;
-    let (catalogs, has_failed) = stores::open(&config, place, arguments.how.offline)?;
+    let Opened { catalogs, has_failed, .. } = stores::open(&config, place, arguments.how.offline)?;
     let host = Host::open(&place.root)?;
     let enabled = enabled(&host.root)?;
     let is_meant = |one: &Candidate<'_>| version.as_ref().is_none_or(|version| one.entry.version == *version);
@@ -144,10 +167,17 @@ pub(super) fn info(place: &Place, arguments: &Info) -> Result<ExitCode, Error> {
             .collect::<Result<Vec<_>, client::Error>>()
     })?;
     if rows.is_empty() {
-        return Err(Error::NotInStores(arguments.extension.to_string()));
+        let others = candidates(&catalogs, name).into_iter().map(|one| one.entry.version.clone());
+        let others: Vec<String> = others.collect();
+        let (name, version) = (name.clone(), version.clone().unwrap_or_default());
+        return Err(if others.is_empty() {
+            Error::NotInStores(name)
+        } else {
+            Error::NotThatVersion { name, nothing: Box::new(Nothing::NoVersion { version, others }) }
+        });
     }
     tell(&rows, arguments.how.json, "")?;
-    Ok(if has_failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    Ok(code(has_failed))
 }
 
 impl Row {

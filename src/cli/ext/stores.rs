@@ -1,11 +1,13 @@
 //! What verbs that use stores have in common, and `onlay ext stores`.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
 
 use super::Place;
+use crate::cli::arguments::DEFAULT_STATE;
 use crate::cli::output;
 use crate::cli::report::{Error, FAILED};
 use crate::event::counted;
@@ -15,7 +17,7 @@ use crate::sys::{Root, with_causes};
 /// List the stores that are configured, and whether they can be used
 ///
 /// They stand in /etc/onlay/onlay.toml and in drop-ins, see onlay.toml(5). Each is
-/// asked for what it has. Exits with 1 where one of them cannot be used.
+/// asked for what it has. Exits with 1 where one of them cannot be used or asked.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Ask no store: tell what is known from before
@@ -34,6 +36,8 @@ struct Row<'a> {
     addresses: Vec<String>,
     priority: u32,
     signature: Signature,
+    /// Whether it is used.
+    enabled: bool,
     /// The extensions that it has; nothing where it cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     images: Option<usize>,
@@ -49,15 +53,21 @@ struct Row<'a> {
 }
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
-    let config = config(place)?;
-    let (catalogs, failed) = catalogs(&config, &Root::open(&place.root)?, &place.state, arguments.offline)?;
-    let rows: Vec<Row<'_>> = config.stores.iter().map(|store| row(store, &catalogs, &failed)).collect();
+    let config = read(place)?;
+    if config.stores.is_empty() && config.disabled.is_empty() {
+        return Err(none(place));
+    }
+    let (catalogs, failed) = catalogs(&config, &Root::open(&place.root)?, &kept(place)?, arguments.offline)?;
+    let rows = config.stores.iter().map(|store| row(store, &catalogs, &failed));
+    let disabled = config.disabled.iter().map(|store| Row { enabled: false, ..row(store, &[], &[]) });
+    let rows: Vec<Row<'_>> = rows.chain(disabled).collect();
     if arguments.json {
         output::print_json(&rows)?;
     } else {
         output::print(&table(&rows))?;
     }
-    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+    let is_wrong = !failed.is_empty() || catalogs.iter().any(is_stale);
+    Ok(if is_wrong { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
 fn row<'a>(store: &'a client::Configured, catalogs: &'a [Catalog<'a>], failed: &[client::Error]) -> Row<'a> {
@@ -75,6 +85,7 @@ fn row<'a>(store: &'a client::Configured, catalogs: &'a [Catalog<'a>], failed: &
         addresses: store.addresses.iter().map(ToString::to_string).collect(),
         priority: store.priority,
         signature: store.signature,
+        enabled: true,
         images: catalog.map(|catalog| catalog.entries.len()),
         signer: catalog.and_then(|catalog| catalog.signer.as_deref()),
         best_before: catalog.and_then(|catalog| catalog.best_before.as_deref()),
@@ -94,7 +105,11 @@ fn table(rows: &[Row<'_>]) -> String {
             row.name.to_owned(),
             row.priority.to_string(),
             signed,
-            row.images.map_or_else(|| "-".to_owned(), |images| counted(images as u64, "image")),
+            match row.images {
+                _ if !row.enabled => "(disabled)".to_owned(),
+                Some(images) => counted(images as u64, "image"),
+                None => "-".to_owned(),
+            },
             output::visible(&row.addresses.join(" ")),
         ]);
     }
@@ -108,28 +123,53 @@ fn table(rows: &[Row<'_>]) -> String {
     text
 }
 
-/// What is configured; refuses where no store is.
-pub(super) fn config(place: &Place) -> Result<Config, Error> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(Error::NotRoot);
-    }
+/// What is configured.
+fn read(place: &Place) -> Result<Config, Error> {
     let config = Config::read(&Root::open(&place.root)?)?;
     for remark in &config.remarks {
         output::complain(&format!("onlay: {remark}"));
     }
+    Ok(config)
+}
+
+fn none(place: &Place) -> Error {
+    client::Error::NoStores(place.root.join("etc/onlay/onlay.toml")).into()
+}
+
+/// What is configured; refuses where no store is to be used.
+pub(super) fn config(place: &Place) -> Result<Config, Error> {
+    let config = read(place)?;
     if config.stores.is_empty() {
-        return Err(client::Error::NoStores(place.root.join("etc/onlay/onlay.toml")).into());
+        return Err(none(place));
     }
     Ok(config)
 }
 
-/// What stores have, and whether some of them cannot be used. Refuses where none can.
-pub(super) fn open<'a>(
-    config: &'a Config,
-    place: &Place,
-    offline: bool,
-) -> Result<(Vec<Catalog<'a>>, bool), Error> {
-    let (found, mut failed) = catalogs(config, &Root::open(&place.root)?, &place.state, offline)?;
+/// Where what stores list is kept: who may not write the host's state keeps it where programs of his own keep such things
+/// (XDG Base Directory Specification).
+fn kept(place: &Place) -> Result<PathBuf, Error> {
+    if rustix::process::geteuid().is_root() || place.state != Path::new(DEFAULT_STATE) {
+        return Ok(place.state.clone());
+    }
+    let directory = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = directory("XDG_CACHE_HOME").or_else(|| Some(directory("HOME")?.join(".cache")));
+    cache.map(|cache| cache.join("onlay")).ok_or(Error::NotRoot)
+}
+
+/// What stores have.
+#[derive(Debug)]
+pub(super) struct Opened<'a> {
+    /// Of those that can be used.
+    pub(super) catalogs: Vec<Catalog<'a>>,
+    /// Whether some cannot be.
+    pub(super) has_failed: bool,
+    /// Whether some could not be asked, and are as they were the last time.
+    pub(super) is_stale: bool,
+}
+
+/// What stores have. Refuses where none can be used.
+pub(super) fn open<'a>(config: &'a Config, place: &Place, offline: bool) -> Result<Opened<'a>, Error> {
+    let (found, mut failed) = catalogs(config, &Root::open(&place.root)?, &kept(place)?, offline)?;
     for catalog in &found {
         let name = &catalog.store.name;
         if catalog.store.signature == Signature::None {
@@ -150,5 +190,10 @@ pub(super) fn open<'a>(
     if found.is_empty() {
         return Err(Error::NoStore);
     }
-    Ok((found, !failed.is_empty()))
+    let is_stale = found.iter().any(is_stale);
+    Ok(Opened { catalogs: found, has_failed: !failed.is_empty(), is_stale })
+}
+
+fn is_stale(catalog: &Catalog<'_>) -> bool {
+    matches!(catalog.freshness, Freshness::Kept { why: Some(_) })
 }

@@ -8,6 +8,7 @@ use crate::cli::output;
 use crate::cli::report::Error;
 use crate::extension::activate::{self, Change, Report, Without};
 use crate::host::Host;
+use crate::store::client::{Candidate, Fetched, pins};
 
 /// What `--json` shows of a change.
 #[derive(Debug, Serialize)]
@@ -44,13 +45,14 @@ pub(super) fn report(report: &Report, told: &[(&str, &str)]) {
         let places: Vec<String> = report.read_only.iter().map(|place| output::path(place)).collect();
         output::say(&format!(
             "onlay: {} cannot be written as long as extensions are merged: 'systemd-sysext unmerge' takes them off, \
-             'onlay ext refresh' merges them again",
-            places.join(" and ")
+             '{} ext refresh' merges them again",
+            places.join(" and "),
+            output::program()
         ));
     }
     let is_told = |name: &str, why: &str| told.contains(&(name, why));
     for held in report.held.iter().filter(|held| !is_told(&held.name, &held.why)) {
-        output::complain(&format!("onlay: '{}' is held back: {}", held.name, held.why));
+        output::complain(&format!("onlay: '{}' is held back: {}", held.name, output::as_typed(&held.why)));
     }
     for trouble in &report.troubles {
         let path = output::path(&trouble.path);
@@ -68,6 +70,31 @@ pub(super) fn report(report: &Report, told: &[(&str, &str)]) {
     for failed in &report.failed {
         output::complain(&format!("onlay: not {failed}"));
     }
+}
+
+/// Tells how much of an image came.
+pub(super) fn fetched(candidate: Candidate<'_>, came: Fetched) {
+    let Candidate { catalog, entry } = candidate;
+    let reused = match came.reused {
+        0 => String::new(),
+        reused => format!(", {} was here", output::size(reused)),
+    };
+    let (name, version, store) = (&entry.name, &entry.version, &catalog.store.name);
+    let size = output::size(came.fetched);
+    output::say(&format!("onlay: fetched '{name}' {version} from store '{store}': {size}{reused}"));
+}
+
+/// Tells of extensions that are other versions now than those that they were pinned to. Pins are on names.
+pub(super) fn pins_moved<'a>(
+    change: &Change<'_>,
+    changed: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(), Error> {
+    let pins = pins(&change.host.root)?;
+    for (name, version) in changed.filter(|(name, _)| pins.has(name)) {
+        let stays = if change.dry_run { "would stay pinned, then" } else { "stays pinned, now" };
+        output::say(&format!("onlay: '{name}' {stays} to {version}"));
+    }
+    Ok(())
 }
 
 /// Tells all that is merged, and whose.
@@ -146,7 +173,8 @@ pub(super) fn later(host: &Host, way: &Way, report: Option<&Report>) {
     if !host.is_running {
         output::say("onlay: it takes effect when that root is booted");
     } else if way.no_refresh {
-        output::say("onlay: it takes effect at the next boot, or with 'onlay ext refresh'");
+        let program = output::program();
+        output::say(&format!("onlay: it takes effect at the next boot, or with '{program} ext refresh'"));
     }
 }
 

@@ -1,18 +1,20 @@
 //! `onlay ext update`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
 
 use super::progress::Bar;
+use super::stores::Opened;
 use super::{Place, Way, stores, told};
 use crate::cli::output;
 use crate::cli::report::{Error, FAILED};
 use crate::extension::activate::{self, Added, Change, Images, Incoming, Outcome, Report, Request, enabled};
 use crate::store::client::{
-    self, Brought, Candidate, Chooser, Config, Fate, Move, Nothing, Standing, Stay, bring, fates, pins,
+    self, Because, Brought, Candidate, Chooser, Config, Fate, Fetched, Move, Nothing, Standing, Stay, bring,
+    fates, pins,
 };
 use crate::sys::with_causes;
 
@@ -29,7 +31,7 @@ const UNCHANGED: u8 = 77;
 pub(super) struct Arguments {
     /// The extensions [default: all that are enabled]
     #[arg(value_name = "NAME")]
-    names: Vec<String>,
+    extensions: Vec<String>,
     /// Exit with 77 where nothing was to be done
     #[arg(long)]
     unchanged_exit_77: bool,
@@ -53,6 +55,9 @@ struct Row {
     /// Why it stays, or cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
+    /// What came for it.
+    #[serde(flatten)]
+    fetched: Option<Fetched>,
     /// Whether something is not as it should be.
     #[serde(skip)]
     is_wrong: bool,
@@ -61,10 +66,13 @@ struct Row {
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
     let way = &arguments.way;
     let change = Change::of(&place.root, &place.state, !way.no_refresh, way.dry_run)?;
-    let standing = standing(&change, &arguments.names)?;
+    let standing = standing(&change, &arguments.extensions)?;
     change.check()?;
     let config = stores::config(place)?;
-    let (catalogs, mut has_failed) = stores::open(&config, place, false)?;
+    if standing.is_empty() {
+        return nothing_enabled(arguments);
+    }
+    let Opened { catalogs, has_failed, is_stale } = stores::open(&config, place, false)?;
     let pins = pins(&change.host.root)?;
     let fates =
         Chooser::with(&change.host, Vec::new(), |chooser| fates(chooser, &catalogs, standing, &pins))?;
@@ -72,13 +80,16 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     for fate in fates {
         match fate {
             Fate::Move(one) => moves.push(one),
-            Fate::Stay(standing, stay) => rows.push(stays(standing, &stay, !arguments.names.is_empty())),
+            Fate::Stay(standing, stay) => rows.push(stays(standing, &stay, !arguments.extensions.is_empty())),
         }
     }
     if !way.json {
         rows.iter().for_each(tell_stay);
     }
     let mut report = None;
+    if !moves.is_empty() {
+        change.check_for_more()?;
+    }
     if way.dry_run {
         rows.extend(moves.iter().map(|one| would(one, way)));
     } else if !moves.is_empty() {
@@ -90,9 +101,9 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         told::as_json(&rows, report.as_ref(), None)?;
     }
     let changed = rows.iter().any(|row| row.changed);
-    has_failed |= rows.iter().any(|row| row.is_wrong);
+    let has_failed = has_failed || is_stale || rows.iter().any(|row| row.is_wrong);
     if !changed && !has_failed && !way.json {
-        output::say("onlay: all extensions are the newest that fit");
+        tell_unchanged(&rows);
     }
     Ok(match (has_failed, changed, arguments.unchanged_exit_77) {
         (true, ..) => ExitCode::from(FAILED),
@@ -101,11 +112,29 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     })
 }
 
+/// Says that nothing was to be done, unless that was said of each.
+fn tell_unchanged(rows: &[Row]) {
+    let told = rows.iter().filter(|row| row.why.is_some()).count();
+    if told == 0 {
+        output::say("onlay: all extensions are the newest that fit");
+    } else if told < rows.len() {
+        output::say("onlay: the others are the newest that fit");
+    }
+}
+
+fn nothing_enabled(arguments: &Arguments) -> Result<ExitCode, Error> {
+    if arguments.way.json {
+        told::as_json(&Vec::<Row>::new(), None, None)?;
+    }
+    output::say("onlay: no extension is enabled: there is nothing to update");
+    Ok(if arguments.unchanged_exit_77 { ExitCode::from(UNCHANGED) } else { ExitCode::SUCCESS })
+}
+
 /// What is enabled, all or by its names.
 fn standing(change: &Change<'_>, names: &[String]) -> Result<Vec<Standing>, Error> {
     let all: Vec<Standing> = enabled(&change.host.root)?
         .into_iter()
-        .map(|link| Standing { version: link.version(), name: link.name })
+        .map(|link| Standing { version: link.version(), is_gone: is_gone(&link.image), name: link.name })
         .collect();
     if let Some(missing) = names.iter().find(|name| !all.iter().any(|one| one.name == **name)) {
         return Err(activate::Error::NotEnabled(missing.clone()).into());
@@ -113,17 +142,28 @@ fn standing(change: &Change<'_>, names: &[String]) -> Result<Vec<Standing>, Erro
     Ok(all.into_iter().filter(|one| names.is_empty() || names.contains(&one.name)).collect())
 }
 
+fn is_gone(image: &Path) -> bool {
+    matches!(std::fs::metadata(image), Err(error) if error.kind() == std::io::ErrorKind::NotFound)
+}
+
 /// One that stays what it is. Of what nobody has asked for, no more is told than what is not as it should be.
 fn stays(standing: Standing, stay: &Stay, is_named: bool) -> Row {
-    let (why, is_wrong) = match stay {
-        Stay::Newest => ("it is the newest that fits".to_owned(), false),
-        Stay::Newer => ("it is newer than all that stores have".to_owned(), false),
-        Stay::Pinned => ("it is pinned".to_owned(), false),
-        Stay::Nothing(nothing) => (nothing.to_string(), is_named || matches!(nothing, Nothing::Unfit { .. })),
+    let (why, is_told, is_wrong) = match stay {
+        Stay::Newest => ("it is the newest that fits".to_owned(), false, false),
+        Stay::Newer => ("it is newer than all that stores have".to_owned(), false, false),
+        Stay::Pinned { newer: None } => ("it is pinned".to_owned(), false, false),
+        Stay::Pinned { newer: Some((version, store)) } => {
+            (format!("it is pinned; store '{store}' has {version}"), true, false)
+        }
+        Stay::Nothing(nothing) => {
+            let is_wrong = is_named || matches!(nothing, Nothing::Unfit { .. });
+            (nothing.to_string(), is_wrong, is_wrong)
+        }
+        Stay::Gone(nothing) => (format!("its image is gone, and {nothing}"), true, true),
     };
-    let why = Some(why).filter(|_| is_named || is_wrong);
-    let Standing { name, version } = standing;
-    Row { name, from: version, to: None, store: None, changed: false, why, is_wrong }
+    let why = Some(why).filter(|_| is_named || is_told);
+    let Standing { name, version, .. } = standing;
+    Row { name, from: version, to: None, store: None, changed: false, why, fetched: None, is_wrong }
 }
 
 fn tell_stay(row: &Row) {
@@ -141,7 +181,12 @@ fn moves_to(one: &Move<'_>) -> Row {
         to: Some(entry.version.clone()),
         store: Some(catalog.store.name.clone()),
         changed: false,
-        why: because.as_ref().map(|misfit| format!("it cannot stay: {misfit}")),
+        why: match because {
+            Because::Newer => None,
+            Because::Unfit(misfit) => Some(format!("it cannot stay: {misfit}")),
+            Because::Gone => Some("its image is gone".to_owned()),
+        },
+        fetched: None,
         is_wrong: false,
     }
 }
@@ -153,7 +198,8 @@ fn would(one: &Move<'_>, way: &Way) -> Row {
         let why = row.why.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
         let size = if catalog.is_told { format!(", {}", output::size(entry.size)) } else { String::new() };
         let (name, from, to, store) = (&row.name, &row.from, &entry.version, &catalog.store.name);
-        output::say(&format!("onlay: '{name}' {from} would become {to} of store '{store}'{size}{why}"));
+        let what = if from == to { "come again from".to_owned() } else { format!("become {to} of") };
+        output::say(&format!("onlay: '{name}' {from} would {what} store '{store}'{size}{why}"));
     }
     row
 }
@@ -208,7 +254,11 @@ fn bring_all(
         drop(bar);
         match brought {
             Ok(Brought::Stored(path)) => files.push(path),
-            Ok(Brought::Incoming(image)) => incoming.push(image),
+            Ok(Brought::Incoming(image, fetched)) => {
+                told::fetched(one.candidate, fetched);
+                row.fetched = Some(fetched);
+                incoming.push(image);
+            }
             Err(error @ client::Error::Store { .. }) => wrong(row, with_causes(&error)),
             Err(error) => return Err(error.into()),
         }
@@ -221,8 +271,12 @@ fn became(row: &mut Row, added: &Added) {
     let why = added.why.as_deref().unwrap_or_default();
     match added.outcome {
         Outcome::Added | Outcome::Known => {
-            row.changed = added.is_enabled;
-            output::say(&format!("onlay: '{}' is {} now, and was {}", row.name, added.version, row.from));
+            row.changed = added.is_enabled || added.outcome == Outcome::Added;
+            let (name, from, to) = (&row.name, &row.from, &added.version);
+            let was =
+                if from == to { "is there again".to_owned() } else { format!("is {to} now, and was {from}") };
+            let name = if from == to { format!("'{name}' {to}") } else { format!("'{name}'") };
+            output::say(&format!("onlay: {name} {was}"));
         }
         Outcome::Unfit => wrong(row, format!("{} does not fit: {why}", added.version)),
         Outcome::Unusable => wrong(row, format!("{} cannot be used: {why}", added.version)),

@@ -46,6 +46,12 @@ impl<'a> Change<'a> {
         self.begin().map(drop)
     }
 
+    /// The same, and where nothing that comes now could be merged, or not at boot: before anything is fetched.
+    pub fn check_for_more(&self) -> Result<(), Error> {
+        let mut begun = self.begin()?;
+        self.survey(&mut begun, &[]).map(drop)
+    }
+
     /// Refuses what could not be finished, and keeps others from changing anything.
     pub(super) fn begin(&self) -> Result<Begun, Error> {
         let lock = refresh::lock()?;

@@ -91,6 +91,16 @@ pub enum Error {
     /// Extensions lie under what is unlocked.
     #[error("'{}' is unlocked over the extensions that are merged", .0.display())]
     Under(PathBuf),
+    /// A unit is to start this program at boot, and others could make it another one.
+    #[error("this program, '{}', is started at boot where there are extensions, and '{}': {reason}", program.display(), path.display())]
+    Exposed {
+        /// The program.
+        program: PathBuf,
+        /// The program, or a directory on the way to it.
+        path: PathBuf,
+        /// What is wrong there.
+        reason: &'static str,
+    },
     /// systemd merges nothing, whatever of ours is left out.
     #[error("systemd does not merge the extensions: {words}")]
     Refused {

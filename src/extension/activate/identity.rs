@@ -81,7 +81,7 @@ impl Identity {
 }
 
 /// The name by which an image is merged, or why there is none: that of its release file, as every version of systemd wants it.
-pub(super) fn merged_as(contents: &dyn Contents, path: &Path) -> Result<String, &'static str> {
+pub fn merged_as(contents: &dyn Contents, path: &Path) -> Result<String, &'static str> {
     release_name(contents, &stem(path))
 }
 

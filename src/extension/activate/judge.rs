@@ -5,7 +5,7 @@ use super::Error;
 use crate::extension::finding::{Fault, Finding, Weight};
 use crate::extension::fit::{self, Extension, Fitness};
 use crate::extension::matching::HostFacts;
-use crate::extension::{Class, Contents, Directory, order};
+use crate::extension::{Class, Contents, order};
 
 /// So many problems are told of one.
 const FEW: usize = 3;
@@ -32,7 +32,7 @@ pub(super) struct Ours {
 /// Why those that do not fit are held back, by the caller's number.
 pub(super) fn judge(
     facts: &HostFacts,
-    base: &Directory,
+    base: &dyn Contents,
     mut subjects: Vec<Subject<'_>>,
 ) -> Result<Vec<(usize, String)>, Error> {
     subjects.sort_by(|one, other| order::compare(one.merged_as, other.merged_as));
@@ -58,7 +58,7 @@ pub(super) fn judge(
 }
 
 /// Judges one of them together with the others, the topmost of which comes first.
-fn check(facts: &HostFacts, base: &Directory, all: &[Subject<'_>], at: usize) -> Result<Fitness, Error> {
+fn check(facts: &HostFacts, base: &dyn Contents, all: &[Subject<'_>], at: usize) -> Result<Fitness, Error> {
     let others: Vec<Extension<'_>> = all
         .iter()
         .enumerate()

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::images::parts;
 use super::{Error, HeldBack, Images, Record, Stored, Survey, enabled, merge, survey};
 use crate::host::Host;
 
@@ -87,7 +88,7 @@ pub fn names(host: &Host, state: &Path) -> Result<BTreeSet<String>, Error> {
 fn gone(held: &HeldBack) -> Listed {
     Listed {
         name: held.name.clone(),
-        version: None,
+        version: version_of(&held.path),
         path: held.path.clone(),
         size: None,
         state: State::HeldBack,
@@ -96,6 +97,12 @@ fn gone(held: &HeldBack) -> Listed {
         packages: None,
         is_ours: true,
     }
+}
+
+/// The version of an image, by its name.
+fn version_of(image: &Path) -> Option<String> {
+    let file = image.file_name()?.to_str()?;
+    parts(file).map(|(_, version)| version.to_owned())
 }
 
 /// One whose image was removed.
@@ -123,8 +130,9 @@ struct Look<'a> {
 impl Look<'_> {
     fn at_image(&self, image: &Stored) -> Listed {
         let fit = self.survey.fit.iter().find(|active| active.path == image.path);
-        // systemd itself may have refused what fits.
-        let held = self.survey.held.iter().chain(&self.record.held).find(|held| held.path == image.path);
+        // systemd itself may have refused what fits; whatever else was found then may be otherwise now.
+        let refused = self.record.held.iter().filter(|held| held.by_systemd);
+        let held = self.survey.held.iter().chain(refused).find(|held| held.path == image.path);
         let active = self.record.active.iter().find(|active| active.path == image.path);
         let is_merged = active.is_some_and(|active| self.merged.contains(&active.merged_as));
         let (state, why) = match (is_merged, fit, held) {

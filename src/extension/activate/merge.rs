@@ -48,7 +48,7 @@ struct Hierarchy {
 }
 
 /// The names of all that is merged now; empty where nothing is.
-pub(super) fn merged(host: &Host) -> Vec<String> {
+pub fn merged(host: &Host) -> Vec<String> {
     let places: Vec<PathBuf> = places(host);
     let mut names = Vec::new();
     for cover in live::covers(&host.mounts, &places) {

@@ -36,6 +36,7 @@ mod timer;
 mod unit;
 mod users;
 mod verdicts;
+mod witness;
 
 pub use actions::Actions;
 pub use add::{Added, Incoming, Outcome, Request, add};
@@ -45,9 +46,10 @@ pub use choose::{Choice, Chosen, Removed, Without, disable, enable, remove, with
 pub use clean::{before, clean};
 pub use enabled::{Enabled, enabled};
 pub use error::Error;
+pub use identity::merged_as;
 pub use images::{Images, Stored};
 pub use listing::{Listed, State, list, names};
-pub use merge::Way;
+pub use merge::{Way, merged};
 pub use others::{Stranger, Trouble};
 pub use record::{Active, Generated, HeldBack, Record};
 pub use refresh::refresh;

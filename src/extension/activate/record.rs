@@ -51,6 +51,9 @@ pub struct HeldBack {
     pub path: PathBuf,
     /// Why, in words.
     pub why: String,
+    /// Whether systemd refused it, where nothing was found wrong with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_systemd: bool,
 }
 
 /// A link that was made for systemd besides those of images.
@@ -86,6 +89,12 @@ impl Stamp {
     pub(super) fn of(metadata: &Metadata) -> Stamp {
         let modified = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
         Stamp { inode: metadata.ino(), size: metadata.len(), modified }
+    }
+}
+
+impl HeldBack {
+    pub(super) fn unfit(name: &str, path: &Path, why: String) -> HeldBack {
+        HeldBack { name: name.to_owned(), path: path.to_owned(), why, by_systemd: false }
     }
 }
 

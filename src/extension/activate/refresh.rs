@@ -233,7 +233,8 @@ impl Refresh<'_> {
     fn hold(&mut self, suspect: &Active, words: &str) {
         self.new.active.retain(|active| active != suspect);
         let why = format!("systemd does not merge it: {words}");
-        self.new.held.push(HeldBack { name: suspect.name.clone(), path: suspect.path.clone(), why });
+        let unfit = HeldBack::unfit(&suspect.name, &suspect.path, why);
+        self.new.held.push(HeldBack { by_systemd: true, ..unfit });
     }
 
     /// Leaves the links as they were: what is merged is as it was. What is masked stays so.

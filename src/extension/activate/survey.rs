@@ -9,7 +9,8 @@ use super::images::open_to_read;
 use super::judge::{Ours, Subject, judge};
 use super::others::{Others, Stranger, Trouble, others};
 use super::record::{Active, HeldBack, Record, Stamp};
-use super::verdicts::Verdicts;
+use super::verdicts::{Unfit, Verdicts};
+use super::witness::Witness;
 use super::{Actions, Error, Images, enabled, identity, sound};
 use crate::extension::matching::HostFacts;
 use crate::extension::{Contents, Directory, ImageFiles, SystemdVersion, with_base};
@@ -72,16 +73,8 @@ pub(super) fn survey_with(
         let images = Images::open(state)?;
         let verdicts = images.as_ref().map(|images| Verdicts::read(images, &base.root)).transpose()?;
         let verdicts = verdicts.unwrap_or_default();
-        let mut surveyor = Surveyor {
-            host: base,
-            systemd,
-            facts,
-            base: base_contents,
-            state,
-            verdicts,
-            found: Vec::new(),
-            held: Vec::new(),
-        };
+        let mut surveyor =
+            Surveyor { host: base, systemd, facts, state, verdicts, found: Vec::new(), held: Vec::new() };
         surveyor.look_at_enabled(news, gone)?;
         let survey = surveyor.judge()?;
         if let Some(images) = &images {
@@ -117,7 +110,6 @@ struct Surveyor<'a> {
     host: &'a Host,
     systemd: Option<SystemdVersion>,
     facts: HostFacts,
-    base: Directory,
     state: &'a Path,
     verdicts: Verdicts,
     found: Vec<Found>,
@@ -137,7 +129,9 @@ impl Surveyor<'_> {
                     Err(format!("its image is not in {}: 'onlay ext add' puts it there", place.display()))
                 }
                 Ok(file) => self.look_at(&link, &file, link.version())?,
-                Err(error) if error.is_not_found() => Err("its image is gone".to_owned()),
+                Err(error) if error.is_not_found() => {
+                    Err("its image is gone: 'onlay ext update' fetches it, if a store has it".to_owned())
+                }
                 Err(error) => Err(with_causes(&error)),
             };
             self.keep(&link, looked);
@@ -155,7 +149,7 @@ impl Surveyor<'_> {
         match looked {
             Ok(found) => self.found.push(found),
             Err(why) => {
-                self.held.push(HeldBack { name: link.name.clone(), path: link.image.clone(), why });
+                self.held.push(HeldBack::unfit(&link.name, &link.image, why));
             }
         }
     }
@@ -202,18 +196,15 @@ impl Surveyor<'_> {
             &found.iter().map(|one| &one.active).collect::<Vec<_>>(),
             &names,
         );
-        let unfit = if let Some(known) = self.verdicts.unfit(&key) {
-            known
-        } else {
-            let unfit = judge(&self.facts, &self.base, subjects(&found, &strangers))?;
-            let unfit = unfit.into_iter().map(|(index, why)| (found[index].active.path.clone(), why));
-            self.verdicts.note_unfit(key, unfit.collect())
+        let unfit = match self.verdicts.unfit(&key, &self.host.root) {
+            Some(known) => known,
+            None => self.judge_anew(key, &found, &strangers)?,
         };
         let mut fit = Vec::new();
         for Found { active, .. } in found {
             match unfit.get(&active.path) {
                 Some(why) => {
-                    self.held.push(HeldBack { name: active.name, path: active.path, why: why.clone() });
+                    self.held.push(HeldBack::unfit(&active.name, &active.path, why.clone()));
                 }
                 None => fit.push(active),
             }
@@ -222,6 +213,19 @@ impl Surveyor<'_> {
         let systemd = self.systemd;
         let strangers = strangers.into_iter().map(|(stranger, _)| stranger).collect();
         Ok(Survey { systemd, fit, held: std::mem::take(&mut self.held), strangers, troubles })
+    }
+
+    fn judge_anew(
+        &mut self,
+        key: String,
+        found: &[Found],
+        strangers: &[(Stranger, Option<Box<dyn Contents>>)],
+    ) -> Result<Unfit, Error> {
+        let witness = Witness::of(&self.host.root)?;
+        let unfit = judge(&self.facts, &witness, subjects(found, strangers))?;
+        let unfit = unfit.into_iter().map(|(index, why)| (found[index].active.path.clone(), why)).collect();
+        self.verdicts.note_unfit(key, &unfit, witness.seen());
+        Ok(unfit)
     }
 
     /// Of several that would be merged by one name, or are one extension, none of ours may be beside another.
@@ -248,7 +252,7 @@ impl Surveyor<'_> {
             match why {
                 None => kept.push(one),
                 Some(why) => {
-                    self.held.push(HeldBack { name: active.name.clone(), path: active.path.clone(), why });
+                    self.held.push(HeldBack::unfit(&active.name, &active.path, why));
                 }
             }
         }

@@ -58,13 +58,23 @@ pub(super) fn program_of(host: &Host) -> Result<PathBuf, Error> {
     let program = match units::program(&Host::open(Path::new("/"))?) {
         Ok(program) => program,
         // Where somebody else has merged since this program was started, its own path is not known any more.
-        Err(error) => installed_program(host).ok_or(error)?,
+        Err(error) => installed_program(host).ok_or_else(|| exposed(error))?,
     };
     if !host.is_running && !host.root.exists(&program) {
         let reason = "the other root has no file there";
         return Err(live::Error::Fleeting { what: "this program", path: program, reason }.into());
     }
     Ok(program)
+}
+
+/// What is in the way is said of the program, and not of what would be made persistent.
+fn exposed(error: live::Error) -> Error {
+    match (error, std::env::current_exe()) {
+        (live::Error::NotPersistent { path, reason }, Ok(program)) => {
+            Error::Exposed { program, path, reason }
+        }
+        (error, _) => error.into(),
+    }
 }
 
 /// A path has letters that no unit can have.

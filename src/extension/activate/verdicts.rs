@@ -1,5 +1,5 @@
-//! Verdicts that are kept, `STATE/images/verdicts.json`: at boot, nothing is judged again where neither the base nor an image
-//! nor the set of them is another one. What cannot be read is judged again.
+//! Verdicts that are kept, `STATE/images/verdicts.json`: nothing is judged again where neither the base nor an image nor the set
+//! of them is another one, and where all of the base that was looked at is still what it was. What cannot be read is judged again.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::others::Stranger;
 use super::record::{Active, Stamp};
+use super::witness::Seen;
 use super::{Error, Images};
 use crate::extension::matching::HostFacts;
 use crate::host::Host;
@@ -35,10 +36,21 @@ pub(super) struct Verdicts {
     trusted: String,
     /// Images that were read to their end.
     sound: BTreeMap<PathBuf, Stamp>,
-    /// What was judged, the last one first: a digest of all that matters, and what does not fit.
-    judged: Vec<(String, Unfit)>,
+    /// What was judged, the last one first.
+    known: Vec<Judged>,
     #[serde(skip)]
     is_changed: bool,
+}
+
+/// One verdict.
+#[derive(Debug, Serialize, Deserialize)]
+struct Judged {
+    /// A digest of all that matters and has a name: [`Verdicts::key`].
+    key: String,
+    /// What does not fit.
+    unfit: Unfit,
+    /// What of the base it depends on.
+    seen: Seen,
 }
 
 impl Verdicts {
@@ -77,16 +89,20 @@ impl Verdicts {
         self.is_changed = true;
     }
 
-    /// What was found of the same images beside the same others on the same base.
-    pub(super) fn unfit(&self, key: &str) -> Option<Unfit> {
-        self.judged.iter().find(|(known, _)| known == key).map(|(_, unfit)| unfit.clone())
+    /// What was found of the same images beside the same others on the same base, if that has all that was looked at.
+    pub(super) fn unfit(&self, key: &str, base: &Root) -> Option<Unfit> {
+        let known = self.known.iter().find(|known| known.key == key)?;
+        known.seen.holds(base).then(|| known.unfit.clone())
     }
 
-    pub(super) fn note_unfit(&mut self, key: String, unfit: Unfit) -> Unfit {
-        self.judged.insert(0, (key, unfit.clone()));
-        self.judged.truncate(MOST);
+    /// Keeps a verdict, in place of an older one on the same; none where nobody could tell how long it holds.
+    pub(super) fn note_unfit(&mut self, key: String, unfit: &Unfit, seen: Option<Seen>) {
+        self.known.retain(|known| known.key != key);
+        if let Some(seen) = seen {
+            self.known.insert(0, Judged { key, unfit: unfit.clone(), seen });
+        }
+        self.known.truncate(MOST);
         self.is_changed = true;
-        unfit
     }
 
     /// A digest of all that a verdict depends on.

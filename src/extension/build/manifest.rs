@@ -202,7 +202,7 @@ impl Manifest {
 
     /// Notes what programs need and what they provide.
     pub(super) fn note_objects<'a>(&mut self, objects: impl IntoIterator<Item = &'a (PathBuf, Elf)>) {
-        let Sonames { needs, provides } = Sonames::of(objects.into_iter().map(|(_, elf)| elf));
+        let Sonames { needs, provides, .. } = Sonames::of(objects.into_iter().map(|(_, elf)| elf));
         (self.needs, self.provides) = (needs, provides);
     }
 

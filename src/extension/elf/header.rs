@@ -51,6 +51,14 @@ impl Machine {
     }
 }
 
+/// What processors of an architecture also run.
+const ALSO_RUN: &[(&str, &str)] = &[("x86-64", "x86"), ("arm64", "arm"), ("ppc64", "ppc")];
+
+/// Whether a host of one architecture runs programs of another one, both in systemd's words.
+pub fn runs(host: &str, program: &str) -> bool {
+    host == program || ALSO_RUN.contains(&(host, program))
+}
+
 /// How words are stored.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layout {

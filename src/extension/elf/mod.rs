@@ -10,7 +10,7 @@ pub(super) mod tests;
 mod versions;
 
 use super::{Content, Error};
-pub use header::Machine;
+pub use header::{Machine, runs};
 use pages::Pages;
 
 /// An ELF file.

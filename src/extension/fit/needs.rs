@@ -3,14 +3,11 @@
 use std::path::Component;
 
 use super::{BTreeSet, Error, Fault, Finding, Libraries, Machine, Owners, Path, PathBuf, Started, Weight};
-use crate::extension::elf::Elf;
+use crate::extension::elf::{Elf, runs};
 use crate::extension::libraries::{Loaded, MissingLibrary, MissingVersion, newest_like, numbers};
 
 /// Programs that a person or a service starts are here; elsewhere there are examples, and tools of other programs.
 const PROGRAMS: &[&str] = &["bin", "sbin", "games", "libexec"];
-
-/// What the kernel of one architecture also runs.
-const ALSO_RUN: &[(&str, &str)] = &[("x86-64", "x86"), ("arm64", "arm"), ("ppc64", "ppc")];
 
 pub(super) struct Needs<'a> {
     pub(super) libraries: Libraries<'a>,
@@ -74,8 +71,7 @@ impl Needs<'_> {
     }
 
     fn is_for_host(&self, machine: Machine) -> bool {
-        let Some(architecture) = machine.architecture() else { return false };
-        architecture == self.architecture || ALSO_RUN.contains(&(self.architecture, architecture))
+        machine.architecture().is_some_and(|architecture| runs(self.architecture, architecture))
     }
 
     fn of_other_machine(&self, path: &Path, elf: &Elf) -> Finding {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use super::{Candidate, Error, Older, Progress, StoreError, download};
+use super::{Candidate, Error, Fetched, Older, Progress, StoreError, download};
 use crate::extension::activate::{Images, Incoming};
 use crate::package::Identity;
 use crate::store::name::ImageName;
@@ -17,8 +17,8 @@ const MOST_OLDER: usize = 3;
 pub enum Brought {
     /// It is on the host already.
     Stored(PathBuf),
-    /// It has come.
-    Incoming(Incoming),
+    /// It has come, at so many bytes.
+    Incoming(Incoming, Fetched),
 }
 
 /// Has an image come, unless it is there.
@@ -37,9 +37,9 @@ pub fn bring(
         return Ok(Brought::Stored(images.directory().join(&called)));
     }
     let older = older(candidate, images)?;
-    let image = download(candidate, digest, images.directory(), &older, progress)?;
+    let (image, fetched) = download(candidate, digest, images.directory(), &older, progress)?;
     let (name, version) = (entry.name.clone(), entry.version.clone());
-    Ok(Brought::Incoming(Incoming { image, called: called.into(), name, version }))
+    Ok(Brought::Incoming(Incoming { image, called: called.into(), name, version }, fetched))
 }
 
 /// The newest images of the extension that are here, where the store tells how to build from such.

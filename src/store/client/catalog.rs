@@ -103,12 +103,16 @@ impl<'a> Asking<'a> {
         // What was kept is checked again: keys may be other ones today, and the day is.
         let known = self.check_kept(&record);
         if is_offline {
+            if record.list.is_empty() {
+                return Err(StoreError::Unseen);
+            }
             return known.map(|checked| self.made_of(&record.list, checked, Freshness::Kept { why: None }));
         }
         match self.ask(&record, known.is_ok()) {
             Ok(Some((list, checked))) => Ok(self.made_of(&list, checked, Freshness::New)),
             Ok(None) => known.map(|checked| self.made_of(&record.list, checked, Freshness::Unchanged)),
-            Err(error) if error.may_pass() && !record.list.is_empty() => {
+            // Where it is not there for a while, as where the network is away, what was seen is believed as long as it is good.
+            Err(error) if (error.may_pass() || error.is_not_there()) && !record.list.is_empty() => {
                 let why = Some(error.to_string());
                 known.map(|checked| self.made_of(&record.list, checked, Freshness::Kept { why }))
             }

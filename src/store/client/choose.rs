@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use super::{Catalog, Error};
 use crate::extension::activate::{Enabled, enabled};
-use crate::extension::elf::Machine;
+use crate::extension::elf::{self, Machine};
 use crate::extension::finding::Fault;
 use crate::extension::libraries::{Libraries, newest_like};
 use crate::extension::matching::{self, HostFacts, Mismatch};
 use crate::extension::{
-    Class, Directory, ImageFiles, Layer, Release, Sonames, Stack, SystemdVersion, Versions, order, with_base,
+    Class, Directory, ImageFiles, Layer, Release, Sonames, Stack, SystemdVersion, Versions, has_loader,
+    order, with_base,
 };
 use crate::host::{Host, OsRelease};
 use crate::store::index::Entry;
@@ -46,6 +47,8 @@ pub enum Misfit {
     Mismatch(Box<Mismatch>),
     /// Its programs do not find what they need.
     Library(Fault),
+    /// It extends /etc, which is not for us.
+    Confext,
 }
 
 /// Why nothing was chosen.
@@ -110,7 +113,8 @@ impl Chooser<'_> {
         let meant: Vec<&Candidate<'_>> = all.iter().filter(is_meant).collect();
         let mut nearest: Option<(Misfit, &Candidate<'_>)> = None;
         for candidate in &meant {
-            let Some(misfit) = self.misfit(candidate.entry)?.filter(|_| !unfit) else {
+            let misfit = self.misfit(candidate.entry)?;
+            let Some(misfit) = misfit.filter(|misfit| !unfit || *misfit == Misfit::Confext) else {
                 return Ok(Ok(**candidate));
             };
             if nearest.as_ref().is_none_or(|(other, _)| misfit.distance() < other.distance()) {
@@ -133,8 +137,14 @@ impl Chooser<'_> {
 
     /// Why an image does not fit, as far as its store tells.
     pub fn misfit(&self, entry: &Entry) -> Result<Option<Misfit>, Error> {
+        if entry.confext {
+            return Ok(Some(Misfit::Confext));
+        }
         if let Err(mismatch) = self.matches(entry) {
             return Ok(Some(Misfit::Mismatch(Box::new(mismatch))));
+        }
+        if let Some(loader) = self.missing_loader(entry)? {
+            return Ok(Some(Misfit::Library(Fault::MissingInterpreter(loader))));
         }
         let Some((interpreter, machine)) = &self.programs else { return Ok(None) };
         for (library, versions) in &entry.needs {
@@ -157,6 +167,27 @@ impl Chooser<'_> {
         let fields = OsRelease::parse(&release_text(&entry.release));
         let release = Release::Found { path: PathBuf::from(&entry.file), fields };
         matching::judge(&self.facts, Class::Sysext, &release, false).map(drop)
+    }
+
+    /// A loader that is not there, for programs that this host could run with it.
+    fn missing_loader(&self, entry: &Entry) -> Result<Option<String>, Error> {
+        for (loader, architectures) in entry.loaders.iter().flatten() {
+            let is_run = architectures.iter().any(|program| elf::runs(&self.facts.architecture, program));
+            if is_run && self.libraries.elf(Path::new(loader))?.is_none() && !self.is_loader_provided(loader)
+            {
+                return Ok(Some(loader.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether another extension that is enabled has a loader.
+    fn is_loader_provided(&self, loader: &str) -> bool {
+        let has = |link: &Enabled| {
+            ImageFiles::open(&link.image)
+                .is_ok_and(|contents| has_loader(&contents, loader).unwrap_or_default())
+        };
+        self.enabled.iter().any(has)
     }
 
     /// What is missing of a library that an image needs.
@@ -244,6 +275,7 @@ impl Misfit {
     fn distance(&self) -> u32 {
         match self {
             Misfit::Library(_) => 0,
+            Misfit::Confext => 4,
             Misfit::Mismatch(mismatch) => match &**mismatch {
                 Mismatch::Level { .. } | Mismatch::Version { .. } | Mismatch::NoVersion { .. } => 1,
                 Mismatch::Architecture { .. } => 3,
@@ -258,6 +290,9 @@ impl fmt::Display for Misfit {
         match self {
             Misfit::Mismatch(mismatch) => write!(f, "systemd does not merge it: {mismatch}"),
             Misfit::Library(fault) => write!(f, "it {fault}"),
+            Misfit::Confext => {
+                write!(f, "it extends /etc (systemd-confext), and only what extends /usr and /opt is added")
+            }
         }
     }
 }

@@ -10,6 +10,8 @@ use glob::Pattern;
 
 use super::Error;
 use crate::fetch::{Address, Header, Options};
+use crate::store::index::INDEX;
+use crate::store::sums::SUMS;
 use crate::sys::{FileKind, Root};
 
 mod values;
@@ -34,6 +36,8 @@ const PRIORITY: u32 = 99;
 pub struct Config {
     /// The stores, in the order in which they count.
     pub stores: Vec<Configured>,
+    /// Those that are switched off.
+    pub disabled: Vec<Configured>,
     /// So many versions of an extension stay on the host.
     pub keep: usize,
     /// What makes no sense in it, and does no harm.
@@ -87,37 +91,41 @@ impl Config {
         let keep = said.top.number("keep", 1..=1000)?.unwrap_or(KEEP) as usize;
         let defaults = options(&mut said.top, &Options::default())?;
         let mut remarks = said.top.unknown();
-        let mut stores = Vec::new();
+        let (mut stores, mut disabled) = (Vec::new(), Vec::new());
         for (name, (mut table, place)) in std::mem::take(&mut said.stores) {
-            let configured = Configured::of(&name, &mut table, &defaults, root, &place)?;
+            let (configured, is_enabled) = Configured::of(&name, &mut table, &defaults, root, &place)?;
             remarks.extend(table.unknown());
-            stores.extend(configured);
+            if is_enabled { &mut stores } else { &mut disabled }.push(configured);
         }
         stores.sort_by(|one, other| (one.priority, &one.name).cmp(&(other.priority, &other.name)));
-        Ok(Config { stores, keep, remarks })
+        Ok(Config { stores, disabled, keep, remarks })
     }
 
-    /// The store with a name.
+    /// The store with a name, also one that is switched off.
     pub fn store(&self, name: &str) -> Option<&Configured> {
-        self.stores.iter().find(|store| store.name == name)
+        self.stores.iter().chain(&self.disabled).find(|store| store.name == name)
     }
 }
 
 impl Configured {
-    /// `None` where it is switched off.
+    /// And whether it is switched on; else it need not have all that it takes.
     fn of(
         name: &str,
         table: &mut Table,
         defaults: &Options,
         root: &Root,
         place: &Place,
-    ) -> Result<Option<Configured>, Error> {
+    ) -> Result<(Configured, bool), Error> {
         if !is_name(name) {
             return Err(place.wrong(format!("'{name}' is no name for a store: letters, digits and '-' are")));
         }
         let urls = table.words("url")?;
         let mut addresses = Vec::new();
         for (url, place) in urls {
+            let is_list = |list: &&str| url.strip_suffix(*list).is_some_and(|above| above.ends_with('/'));
+            if let Some(list) = [INDEX, SUMS].iter().find(|list| is_list(list)) {
+                return Err(place.wrong(format!("url '{url}': it is the directory, without '{list}'")));
+            }
             addresses.push(Address::parse(&url).map_err(|why| place.wrong(format!("url '{url}': {why}")))?);
         }
         let keys: Vec<String> = table.words("keys")?.into_iter().map(|(word, _)| word).collect();
@@ -140,19 +148,18 @@ impl Configured {
         }
         let mut options = options(table, defaults)?;
         options.header = header(table, root)?;
-        if !table.truth("enabled")?.unwrap_or(true) {
-            return Ok(None);
+        let is_enabled = table.truth("enabled")?.unwrap_or(true);
+        if is_enabled && addresses.is_empty() {
+            return Err(place.wrong(format!("store '{name}' has no url{}", table.unknown_in_short())));
         }
-        if addresses.is_empty() {
-            return Err(place.wrong(format!("store '{name}' has no url")));
-        }
-        if signature == Signature::Required && keys.is_empty() {
+        if is_enabled && signature == Signature::Required && keys.is_empty() {
             return Err(place.wrong(format!(
-                "store '{name}' has no keys: fingerprints or files; or signature = \"none\", which believes whoever answers"
+                "store '{name}' has no keys: fingerprints or files; or signature = \"none\", which believes whoever answers{}",
+                table.unknown_in_short()
             )));
         }
         let name = name.to_owned();
-        Ok(Some(Configured { name, addresses, keys, signature, priority, only, options }))
+        Ok((Configured { name, addresses, keys, signature, priority, only, options }, is_enabled))
     }
 
     /// Whether an extension is taken of it.

@@ -24,6 +24,15 @@ pub struct Progress<'a> {
     pub done: u64,
 }
 
+/// How much of an image came, and how much of it was here: of older versions, and of a download that broke off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Fetched {
+    /// Bytes that were fetched.
+    pub fetched: u64,
+    /// Bytes of the image that were not.
+    pub reused: u64,
+}
+
 /// An older image at hand, open.
 #[derive(Debug)]
 pub struct Older {
@@ -35,25 +44,28 @@ pub struct Older {
     pub sha256: Identity,
 }
 
-/// Has an image come, in a directory of images, by what older ones have of it where that is less. It is complete, what was signed, and what its store says of it, or nothing
-/// stays but what came before the network died.
+/// Has an image come, in a directory of images, by what older ones have of it where that is less. It is complete, what was signed,
+/// and what its store says of it, or nothing stays but what came before the network died.
 pub fn download(
     candidate: Candidate<'_>,
     digest: Identity,
     images: &Root,
     older: &[Older],
     progress: &mut dyn FnMut(Progress<'_>),
-) -> Result<Partial, Error> {
+) -> Result<(Partial, Fetched), Error> {
     let store = &candidate.catalog.store.name;
     let mut partial = Partial::open(images, digest)?;
-    if let Err(problem) = bring(candidate, &mut partial, older, progress) {
-        if !problem.may_pass() {
-            partial.discard()?;
+    let fetched = match bring(candidate, &mut partial, older, progress) {
+        Ok(fetched) => fetched,
+        Err(problem) => {
+            if !problem.may_pass() {
+                partial.discard()?;
+            }
+            return Err(problem.of(store));
         }
-        return Err(problem.of(store));
-    }
+    };
     match look_at(candidate, &partial) {
-        Ok(()) => Ok(partial),
+        Ok(()) => Ok((partial, fetched)),
         Err(problem) => {
             partial.discard()?;
             Err(problem.of(store))
@@ -67,29 +79,41 @@ fn bring(
     partial: &mut Partial,
     older: &[Older],
     progress: &mut dyn FnMut(Progress<'_>),
-) -> Result<(), StoreError> {
+) -> Result<Fetched, StoreError> {
     let Candidate { catalog, entry } = candidate;
     // What has come of the whole is gone on with.
+    let mut built = None;
     if partial.length() == 0 && !older.is_empty() {
-        build(candidate, partial, older)?;
+        built = build(candidate, partial, older)?;
     }
+    let had = partial.length();
     let size = catalog.is_told.then_some(entry.size);
     let expected = Expected { size, limit: LARGEST };
     let mut tell = |done| progress(Progress { candidate, done });
-    Ok(catalog.source.download(&entry.file, partial, expected, &mut tell)?)
+    catalog.source.download(&entry.file, partial, expected, &mut tell)?;
+    let all = partial.length();
+    let fetched = built.unwrap_or(all.saturating_sub(had));
+    Ok(Fetched { fetched, reused: all.saturating_sub(fetched) })
 }
 
-/// Builds it from older ones, where the store has what that takes; where that fails, nothing is there, and the whole comes.
-fn build(candidate: Candidate<'_>, partial: &mut Partial, older: &[Older]) -> Result<(), StoreError> {
+/// Builds it from older ones, where the store has what that takes, and says how many bytes were fetched for that; where it fails,
+/// nothing is there, and the whole comes.
+fn build(
+    candidate: Candidate<'_>,
+    partial: &mut Partial,
+    older: &[Older],
+) -> Result<Option<u64>, StoreError> {
     let Candidate { catalog, entry } = candidate;
     let old: Vec<Old<'_>> =
         older.iter().map(|one| Old { file: &one.file, path: &one.path, sha256: one.sha256 }).collect();
     let mut source = &catalog.source;
     let outcome = delta::build(entry, &old, &mut source, partial.file(), &partial.path());
-    match outcome.built {
-        Some(_) => Ok(partial.filled()?),
-        None => Ok(partial.restart()?),
+    if let Some(built) = outcome.built {
+        partial.filled()?;
+        return Ok(Some(built.fetched));
     }
+    partial.restart()?;
+    Ok(None)
 }
 
 /// Whether it is what its store says of it.

@@ -100,6 +100,9 @@ pub enum StoreError {
     /// There is neither kind of list.
     #[error("there is no store at {0}: neither index.json nor SHA256SUMS is there")]
     None(String),
+    /// It was not to be asked, and nothing is known of it.
+    #[error("nothing is known of it: it was never asked here")]
+    Unseen,
     /// Of an image, it says what is not so.
     #[error("it says of {file} what it is not: {what}")]
     Lie {
@@ -128,6 +131,15 @@ impl StoreError {
     /// Whether it only cannot be reached at the moment.
     pub(super) fn may_pass(&self) -> bool {
         matches!(self, StoreError::Fetch(error) if error.may_pass())
+    }
+
+    /// Whether what it lists is not there.
+    pub(super) fn is_not_there(&self) -> bool {
+        match self {
+            StoreError::None(_) => true,
+            StoreError::Fetch(error) => error.is_not_there(),
+            _ => false,
+        }
     }
 
     /// The same of a store with a name.

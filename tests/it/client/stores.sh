@@ -62,7 +62,7 @@ nothing_configured() {
     test "$code" = 0
     says "onlay.toml, line 7: 'color' is not known, and not heeded"
     says "$(cat /results/fingerprint)"
-    says '10 images'
+    says '12 images'
     rm /etc/onlay/keys/store.asc
     tell onlay ext search
     says "store 'main': its key 'store.asc' is not there"
@@ -71,9 +71,30 @@ nothing_configured() {
     says 'is in no file of /etc/onlay/keys or /usr/lib/onlay/keys'
     cp /results/store.asc /etc/onlay/keys/any.asc
     onlay ext search
-    rm /etc/onlay/keys/any.asc
-    tell setpriv --reuid=65534 --regid=65534 --clear-groups onlay ext search
+    # Anybody may look, and keeps what he has seen where his programs keep such things.
+    mkdir -p /srv/home
+    chown 65534:65534 /srv/home
+    nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/srv/home)
+    "${nobody[@]}" onlay ext search one | grep -E '^one +2 .* yes'
+    test -e /srv/home/.cache/onlay/stores/main/index.json
+    "${nobody[@]}" onlay ext list --available | grep '^one '
+    "${nobody[@]}" onlay ext info one --offline | grep '^one '
+    "${nobody[@]}" onlay ext stores | grep '12 images'
+    tell "${nobody[@]}" env -u HOME onlay ext search
     says 'only root may do that'
+    tell "${nobody[@]}" onlay ext add one
+    says 'only root may do that'
+    rm -r /srv/home
+    rm /etc/onlay/keys/any.asc
+    # What is switched off is listed, and not asked.
+    printf '[store.off]\nenabled = false\nurl = "https://example.invalid/off"\n' >/etc/onlay/onlay.toml
+    onlay ext stores | grep -E '^off +99 +- +\(disabled\) +https://example.invalid/off$'
+    onlay ext stores --json | grep '"enabled": false'
+    tell onlay ext search
+    says 'no store is configured'
+    mkdir -p /var/lib/onlay/stores/off
+    onlay ext clean
+    test -e /var/lib/onlay/stores/off
 }
 
 found() {
@@ -84,14 +105,35 @@ found() {
     grep -E '^foreign +1 +[0-9.]+ kB +main +- +no' /results/said
     says "foreign 1: systemd does not merge it: it says ID=fedora, and the host is debian"
     says "needy 1: it needs libneedful.so.1, which is not found"
+    says "loaderless 1: it needs the loader /lib64/ld-alien-x86-64.so.2, which is not there"
+    says 'settings 1: it extends /etc (systemd-confext), and only what extends /usr and /opt is added'
     test "$(onlay ext search tw)" = "$(onlay ext search two)"
     onlay ext search nothing-like-that 2>&1 | grep 'nothing of that is in the stores'
     diff <(onlay ext list --available) <(onlay ext search)
+    tell onlay ext update
+    test "$code" = 0
+    says 'no extension is enabled: there is nothing to update'
+    test "$(onlay ext update --json 2>/dev/null | tr -d ' \n')" = '{"extensions":[]}'
+    rm /results/requests
+    rm -r /var/lib/onlay/stores
+    tell onlay ext search --offline
+    test "$code" = 1
+    says "store 'main': nothing is known of it: it was never asked here"
+    says 'hint: without --offline, it is asked'
     onlay ext info one >/results/said
     test "$(grep -c '^one ' /results/said)" = 2
     onlay ext info one=1 --json | grep '"version": "1"'
-    tell onlay ext info nothing
-    says "no store has 'nothing'"
+    for name in nothing nothing=1; do
+        tell onlay ext info $name
+        test "$code" = 1
+        says "no store has 'nothing'"
+    done
+    tell onlay ext info one=9
+    test "$code" = 1
+    says "'one': no store has 9 of it; there is 2, 1"
+    tell onlay ext add one=
+    test "$code" = 2
+    says "'one=': an extension is NAME or NAME=VERSION"
     # Whatever was asked: the store only once each time, and only whether it has changed.
     refuse grep -v index.json /results/requests
     test "$(grep -c '^200' /results/requests)" = 1
@@ -109,8 +151,34 @@ added() {
     says "'one' 1 of store 'main', "
     says "'one' 1 would be added and enabled"
     absent one
+    # What would not last is refused before anything comes.
+    cp /usr/bin/onlay /run/onlay-copy
+    mkdir --mode=777 /srv/open
+    cp /usr/bin/onlay /srv/open/
+    for words in 'ext add one' 'ext add --dry-run one'; do
+        # shellcheck disable=SC2086
+        tell /run/onlay-copy $words
+        test "$code" = 1
+        says 'this program is not there at the next boot'
+        # shellcheck disable=SC2086
+        tell /srv/open/onlay $words
+        test "$code" = 1
+        says "this program, '/srv/open/onlay', is started at boot where there are extensions, and '/srv/open': others than root may write it"
+        says 'hint: what runs at boot lies where only root may write'
+    done
+    mkdir -p /srv/bare/usr/bin /srv/bare/etc/onlay/keys /srv/bare/usr/lib
+    cp /usr/bin/onlay /srv/bare/usr/bin/
+    cp /etc/os-release /srv/bare/usr/lib/
+    cp -r /etc/onlay/. /srv/bare/etc/onlay/
+    tell onlay --root /srv/bare ext add one
+    test "$code" = 3
+    says 'this host has no systemd-sysext'
+    rm -r /srv/bare /srv/open /run/onlay-copy
+    refuse grep raw /results/requests
+    absent one
     tell onlay ext add one two
     test "$code" = 0
+    says "fetched 'one' 1 from store 'main': "
     says "'one' 1 added and enabled"
     says 'merged: one, two'
     test "$(one; cat /opt/two/file)" = "$(printf 'one 1\nx')"
@@ -146,6 +214,15 @@ updated() {
     says 'merged anew: one'
     test "$(one)" = 'one 2'
     refuse onlay ext update nothing
+    # What somebody has taken away comes again.
+    rm $images/one_2_any.raw
+    tell onlay ext update --dry-run
+    says "'one' 2 would come again from store 'main'"
+    tell onlay ext update
+    test "$code" = 0
+    says "'one' 2 is there again"
+    cmp $images/one_2_any.raw /results/images/one_2_any.raw
+    test "$(one)" = 'one 2'
     onlay ext update one 2>&1 | grep "'one' stays 2: it is the newest that fits"
     onlay ext update one --json | grep '"changed": false'
     grep -E '^200 /now/one_2_any.raw -$' /results/requests
@@ -165,10 +242,38 @@ back() {
     onlay ext pin --json | grep '"version": "1"'
     onlay ext update one 2>&1 | grep "'one' stays 1: it is pinned"
     test "$(one)" = 'one 1'
+    tell onlay ext update
+    test "$code" = 0
+    says "'one' stays 1: it is pinned; store 'main' has 2"
+    says 'the others are the newest that fit'
+    onlay ext list | grep -E '^one +1 .* active, pinned +yes'
+    onlay ext list | grep -E '^one +2 .* disabled +-'
+    onlay ext list --json | grep '"pinned": true'
+    # No other version of it comes without a word.
+    tell onlay ext add one
+    test "$code" = 1
+    says "'one' is pinned to 1, and would become 2"
+    says "hint: 'onlay ext unpin one' lets it be updated again; 'onlay ext add one=2' makes it that, and keeps it so"
+    tell onlay ext pin one=2
+    test "$code" = 1
+    says "'one' 2 is not enabled: 1 is"
+    onlay ext pin one=1
+    onlay ext add one=2 2>&1 | grep "'one' stays pinned, now to 2"
+    onlay ext enable one=1 2>&1 | grep "'one' stays pinned, now to 1"
+    onlay ext pin nothing 2>&1 | grep "extension 'nothing' is not enabled"
     tell onlay ext rollback one
     test "$code" = 1
     says "there is no image of 'one' that is older than 1, which is enabled"
+    # With the extension goes its pin, for nobody thinks of that when it comes again.
+    onlay ext pin two
+    onlay ext remove --dry-run two
+    test "$(onlay ext pin)" = "$(printf 'one 1\ntwo 1')"
+    onlay ext remove two 2>&1 | grep "'two' is not pinned any more"
+    test "$(onlay ext pin)" = 'one 1'
+    onlay ext add two
     onlay ext unpin one 2>&1 | grep "'one' is not pinned any more"
+    onlay ext pin 2>&1 | grep 'nothing is pinned'
+    test "$(onlay ext pin)" = ''
     rm -f /results/requests
     onlay ext update
     test "$(one)" = 'one 2'
@@ -190,6 +295,12 @@ unfit() {
     test "$code" = 1
     says "cannot add 'foreign': 1 of store 'main' does not fit: systemd does not merge it: it says ID=fedora"
     absent three
+    tell onlay ext add --unfit three settings
+    test "$code" = 1
+    says "cannot add 'settings': 1 of store 'main' does not fit: it extends /etc"
+    absent settings
+    tell onlay ext add loaderless
+    says "cannot add 'loaderless': 1 of store 'main' does not fit: it needs the loader /lib64/ld-alien-x86-64.so.2"
     refuse grep raw /results/requests
     # Together with what it needs, it does.
     onlay ext add needy wanted
@@ -227,6 +338,19 @@ hostile() {
     refused gone 'three_1_any.raw: it is not there'
     refused garbage "store 'main': its index.json is none"
     refused nowhere "there is no store at $url/nowhere: neither index.json nor SHA256SUMS is there"
+    use damaged
+    tell onlay ext add three
+    says 'hint: what is there is not what was signed'
+    use strangers
+    tell onlay ext add three
+    says "hint: where that is who publishes it now, compare the fingerprint"
+    # One that may not be read, or is none, is no obstacle to the others.
+    use 2
+    printf '[store.file]\nurl = "/etc/passwd"\nkeys = "store.asc"\n' >>/etc/onlay/onlay.toml
+    tell onlay ext search one
+    test "$code" = 1
+    says "store 'file': there is no store at /etc/passwd"
+    says 'one   2'
     # With the same list, unsigned stores are only believed when that was said, loudly.
     use unsigned "signature = 'none'"
     sed -i /keys/d /etc/onlay/onlay.toml
@@ -246,10 +370,14 @@ replayed() {
     test "$code" = 1
     says "store 'main': its index is older than one that was seen before: it has serial 2, and 3 was seen"
     says 'hint: somebody may show you an old copy of it'
-    # Nor is the older kind of list believed instead.
+    # Nor is the older kind of list believed instead: what was seen is, as long as it is good.
     rm /results/stores/now/index.json
     tell onlay ext update
     test "$code" = 1
+    says "store 'main' is as it was the last time: cannot fetch $url/now/index.json: it is not there"
+    tell onlay ext search one
+    test "$code" = 0
+    says 'one   2'
     test "$(one)" = 'one 2'
     show 2
     onlay ext update
@@ -284,6 +412,12 @@ broken_off() {
     test "$code" = 0
     says "store 'main' is as it was the last time: cannot fetch $url/now/index.json"
     says 'one   2'
+    # Whether there is anything new is not known then.
+    tell onlay ext update
+    test "$code" = 1
+    refuse says 'newest'
+    tell onlay ext stores
+    test "$code" = 1
     rm -r /var/lib/onlay/stores/main
     tell onlay ext search one
     test "$code" = 1
@@ -299,6 +433,8 @@ from_older() {
         use $store
         tell onlay ext update grown
         says "'grown' is 2 now, and was 1"
+        says "fetched 'grown' 2 from store 'main': "
+        if [ $store = grown-4 ]; then refuse says ' was here'; else says ' was here'; fi
         cmp $images/grown_2_any.raw /results/images/grown_2_any.raw
         test -z "$(find $images -name '.*' -type f)"
         mv /results/requests /results/requests-$store
@@ -544,7 +680,10 @@ full_disk() {
         dd if=/dev/zero of=/srv/small/filler bs=1k 2>/dev/null || true
         truncate --size=-${left}k /srv/small/filler
         tell onlay --state $state ext add --no-refresh three
-        if [ "$code" = 0 ]; then break; fi
+        if [ "$code" = 0 ]; then
+            says "it takes effect at the next boot, or with 'onlay --state /srv/small/state ext refresh'"
+            break
+        fi
         test ! -e $state/images/three_1_any.raw
         test -z "$(find $state/images -name '.*.part' 2>/dev/null)"
     done

@@ -271,6 +271,52 @@ unfit() {
     merged one two
 }
 
+# As somebody would who changes the base by hand: below what is merged, and where no package manager notes it.
+in_base() {
+    unshare --mount --propagation private bash -ec '
+        while grep -q " /usr .* - overlay sysext " /proc/self/mountinfo; do umount --lazy /usr; done
+        mount -o remount,bind,rw /usr
+        "$@"' in-base "$@"
+}
+
+# What is said of an extension is true, whoever has changed the base since it was judged.
+by_hand() {
+    local libraries=/usr/lib/x86_64-linux-gnu
+    local library=$libraries/libneedful.so.1
+    cd /srv/images
+    onlay -q ext add --unfit needy_1_any.raw || test $? = 1
+    state needy 1 'held back'
+    tell onlay ext check needy
+    says 'needy: would be merged, but does not fit'
+    # What is held back is judged, too, where all are.
+    tell onlay ext check
+    test "$code" = 1
+    says 'needy: would be merged, but does not fit; it is for any host (ID=_any)'
+    in_base cp /srv/images/libneedful.so.1 $library
+    state needy 1 'next boot'
+    onlay ext refresh
+    merged needy one two
+    # Nothing was changed since, so nothing is judged again, and so nothing written.
+    cp -a /var/lib/onlay/images/verdicts.json /srv/
+    onlay ext list | grep -E '^needy +1 .* active +yes'
+    test ! /var/lib/onlay/images/verdicts.json -nt /srv/verdicts.json
+    # Another one in its place, which is none.
+    in_base bash -ec "cp /etc/passwd $library.new; mv $library.new $library"
+    onlay ext list | grep -E '^needy +1 .* active +no'
+    onlay ext list | grep '^needy: active: would be held back: usr/bin/needs needs libneedful.so.1, which is not found'
+    onlay status | grep 'needy 1, active: would be held back'
+    tell onlay ext check
+    says 'needy: is merged, but does not fit'
+    in_base cp /srv/images/libneedful.so.1 $library
+    onlay ext list | grep -E '^needy +1 .* active +yes'
+    in_base rm $library
+    onlay ext list | grep -E '^needy +1 .* active +no'
+    tell onlay ext refresh
+    says "'needy' is held back: usr/bin/needs needs libneedful.so.1"
+    merged one two
+    onlay ext remove needy
+}
+
 # Beside extensions that others put where systemd looks.
 beside_others() {
     local theirs=/var/lib/extensions
@@ -412,7 +458,8 @@ damaged() {
     tell onlay ext refresh
     says "'three' is held back: its image is gone"
     merged one two
-    onlay ext list | grep -E '^three +- +- +held back'
+    onlay ext list | grep -E '^three +1 +- +held back'
+    onlay ext list | grep "^three: held back: its image is gone: 'onlay ext update' fetches it, if a store has it"
     tell onlay ext enable three
     test "$code" = 1
     says "'three' is enabled, and its image is gone: '/var/lib/onlay/images/three_1_any.raw'"
@@ -447,6 +494,7 @@ of_other_roots() {
     onlay --root $next ext add --unfit /srv/images/one_2_any.raw
     test "$(readlink $next/etc/onlay/extensions/one.raw)" = /var/lib/onlay/images/one_2_any.raw
     test -e $next/etc/systemd/system/onlay-extensions.service
+    onlay --root $next ext check | grep '^one: fits'
     tell onlay ext remove one
     says "'one' 2 disabled; its image is kept for $next"
     merged two
@@ -650,6 +698,7 @@ step without-a-gap without_a_gap
 step everywhere everywhere
 step refused refused
 step unfit unfit
+step by-hand by_hand
 step beside-others beside_others
 step versions-of-others versions_of_others
 step by-older-systemd by_older_systemd

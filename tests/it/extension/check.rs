@@ -102,7 +102,7 @@ fn what_is_missing_is_told_in_words() {
     assert_eq!(
         answer.lines(),
         [
-            "library: is merged, but does not fit; it is for the host's version 13",
+            "library: would be merged, but does not fit; it is for the host's version 13",
             "usr/bin/strace needs libc.so.7, which is not found; there is libc.so.6",
             "(remark) usr/bin/strace is in the base, too, with another content",
         ]
@@ -114,7 +114,7 @@ fn what_is_missing_is_told_in_words() {
     for line in [
         "library: fits; it is for the host's version 13",
         "(remark) usr/bin/strace is in extension 'version', too, with another content",
-        "version: is merged, but does not fit; it is for the host's version 13",
+        "version: would be merged, but does not fit; it is for the host's version 13",
         "(remark) usr/bin/strace is in extension 'library', too, with another content",
     ] {
         assert!(lines.contains(&line), "{line}: {lines:?}");

@@ -34,7 +34,10 @@ image clash 1 'mkdir -p opt; echo x >opt/two'
 libraries=usr/lib/x86_64-linux-gnu
 image needy 1 "cp '$tree/usr/bin/ls' usr/bin/needs; renamed usr/bin/needs"
 image wanted 1 "mkdir -p $libraries; cp '$tree/$libraries/libselinux.so.1' $libraries/libneedful.so.1
-    renamed $libraries/libneedful.so.1"
+    renamed $libraries/libneedful.so.1; cp $libraries/libneedful.so.1 '$dir'"
+# One whose loader no host has, and one for /etc.
+image loaderless 1 "cp '$tree/usr/bin/ls' usr/bin/lost; LC_ALL=C sed -i 's,/lib64/ld-linux-,/lib64/ld-alien-,' usr/bin/lost"
+image settings 1 'mkdir -p etc/extension-release.d; mv usr/lib/extension-release.d/* etc/extension-release.d/; rm -r usr; echo x >etc/settings'
 # Two versions of which the second has little that is new.
 image sizeable 1 "cp '$tree/usr/bin/bash' usr/bin/data"
 image sizeable 2 "cp '$tree/usr/bin/bash' usr/bin/data"

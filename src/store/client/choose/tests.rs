@@ -118,6 +118,38 @@ fn what_is_nearest_is_told_where_nothing_fits() {
 }
 
 #[test]
+fn a_loader_must_be_there_for_programs_that_the_host_runs() {
+    let place = tempfile::tempdir().expect("a directory");
+    let host = host(place.path());
+    let (loader, own) = ("/lib64/ld-alien.so.1", Host::architecture());
+    let needs = |architecture: &str| {
+        let loaders = [(loader.to_owned(), [architecture.to_owned()].into())].into();
+        Entry { loaders: Some(loaders), ..entry("gdb", "1", own, &[("ID", "_any")]) }
+    };
+    let confext = Entry { confext: true, ..entry("gdb", "1", own, &[("ID", "_any")]) };
+    let says = |entry: &Entry| {
+        let misfit = Chooser::with(&host, Vec::new(), |chooser| chooser.misfit(entry));
+        misfit.expect("it can be judged").map(|misfit| misfit.to_string())
+    };
+    assert_eq!(
+        says(&needs(own)).as_deref(),
+        Some("it needs the loader /lib64/ld-alien.so.1, which is not there")
+    );
+    assert_eq!(says(&needs("s390x")), None, "it is of no use here, and in nobody's way");
+    assert!(says(&confext).is_some_and(|said| said.contains("it extends /etc")));
+    // Also for who wants what does not fit: it could not be added.
+    let of = store("x", 99);
+    let catalogs = [catalog(&of, vec![confext])];
+    let chosen = Chooser::with(&host, Vec::new(), |chooser| {
+        Ok(chooser.choose(&catalogs, "gdb", None, true)?.err().map(|nothing| nothing.to_string()))
+    });
+    assert!(chosen.expect("it can be judged").is_some_and(|said| said.contains("it extends /etc")));
+    fs::create_dir_all(place.path().join("lib64")).expect("ours");
+    fs::copy("/proc/self/exe", place.path().join("lib64/ld-alien.so.1")).expect("a program");
+    assert_eq!(says(&needs(own)), None);
+}
+
+#[test]
 fn fields_of_others_stay_fields() {
     let fields = [
         ("ID", "debian\"\nVERSION_ID=13"),

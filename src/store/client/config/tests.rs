@@ -48,7 +48,8 @@ fn drop_ins_change_single_keys_and_lower_numbers_come_first() {
     let none = read(&[]).expect("nothing is configured");
     assert!(none.stores.is_empty() && none.keep == 3);
     let off = read(&[("etc/onlay/onlay.toml", "[store.a]\nenabled = false\n")]).expect("it needs nothing");
-    assert!(off.stores.is_empty());
+    assert!(off.stores.is_empty() && off.disabled.len() == 1);
+    assert!(off.store("a").is_some(), "what is known of it is kept");
 }
 
 #[test]
@@ -58,8 +59,19 @@ fn what_is_wrong_is_told_with_its_line() {
         ("\nkeep = 'x'", 2, "keep is a number from 1 to 1000"),
         ("[store.a]\n", 1, "store 'a' has no url"),
         ("[store.a]\nurl = 'https://x'\n", 1, "store 'a' has no keys: fingerprints or files; or signature"),
+        (
+            "[store.a]\nurl = 'https://x'\nkey = 'x.asc'\n",
+            1,
+            "which believes whoever answers; not known: 'key' (line 3)",
+        ),
+        ("[store.a]\nurls = 'https://x'\n", 1, "store 'a' has no url; not known: 'urls' (line 2)"),
         ("[store.a]\nurl = 'ftp://x'\n", 2, "url 'ftp://x': the scheme 'ftp' is not known"),
         ("[store.a]\nurl = [\n'/x',\n'https://a:b@x']\n", 4, "a password is given in a header file"),
+        (
+            "[store.a]\nurl = '/x/index.json'\n",
+            2,
+            "url '/x/index.json': it is the directory, without 'index.json'",
+        ),
         ("[store.a]\nurl = 7\n", 2, "url is a text in quotation marks, or a list of such"),
         ("[store.a]\nsignature = 'maybe'\n", 2, "signature is \"required\" or \"none\", not \"maybe\""),
         ("[store.a]\nlimit-rate = 'fast'\n", 2, "limit-rate is bytes in a second"),
@@ -70,11 +82,15 @@ fn what_is_wrong_is_told_with_its_line() {
         ("[store.'../a']\nurl = '/x'\n", 1, "'../a' is no name for a store"),
         ("[store]\na = 1\n", 2, "store.a is no table"),
         ("store = 1", 1, "store is a table"),
-        ("x =\n", 1, ""),
+        ("x =\n", 1, ": x ="),
+        ("[store.a]\n  timeout = 5s # seconds\n", 2, ": timeout = 5s # seconds"),
+        ("[store.a]\nheader = 'X-Key: abc\n", 2, ": header "),
+        ("[store.a]\nretries = '3'\n", 2, "retries is a number from 0 to 100"),
     ] {
         let said = read(&[("etc/onlay/onlay.toml", text)]).map(drop).expect_err(text);
         let begin = format!("cannot use 'etc/onlay/onlay.toml', line {line}: ");
         assert!(said.starts_with(&begin) && said.contains(why), "{text}: {said}");
+        assert!(!said.contains("abc"), "{said}");
     }
 }
 

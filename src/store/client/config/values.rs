@@ -9,6 +9,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::Error;
 
+/// So much of a line is shown that makes no sense.
+const LONGEST_QUOTE: usize = 80;
+
 /// Where something stands.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
@@ -54,7 +57,10 @@ impl Said {
         let at = |start: usize| place(text.get(..start).unwrap_or(text).matches('\n').count() + 1);
         let parsed = DeTable::parse(text).map_err(|error| {
             let words = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
-            at(error.span().map_or(0, |span| span.start)).wrong(words)
+            let place = at(error.span().map_or(0, |span| span.start));
+            // Its words alone, as "invalid digit found in string", do not say of what.
+            let line = text.lines().nth(place.line - 1).unwrap_or_default();
+            place.wrong(format!("{words}: {}", quoted(line)))
         })?;
         for (key, value) in parsed.get_ref() {
             let place = at(key.span().start);
@@ -82,6 +88,13 @@ impl Said {
         }
         Ok(())
     }
+}
+
+/// What is shown of a line that makes no sense. A header is a secret.
+fn quoted(line: &str) -> String {
+    let line = line.trim();
+    let shown = if line.starts_with("header") { line.split('=').next().unwrap_or_default() } else { line };
+    shown.chars().take(LONGEST_QUOTE).collect()
 }
 
 impl Value {
@@ -143,6 +156,13 @@ impl Table {
             Some((Value::Truth(is), _)) => Ok(Some(is)),
             Some((_, place)) => Err(place.wrong(format!("{key} is true or false"))),
         }
+    }
+
+    /// The same, to be said with what is missing, which may be meant.
+    pub(super) fn unknown_in_short(&self) -> String {
+        let word = |(key, (_, place)): (&String, &(Value, Place))| format!("'{key}' (line {})", place.line);
+        let words: Vec<String> = self.0.iter().map(word).collect();
+        if words.is_empty() { String::new() } else { format!("; not known: {}", words.join(", ")) }
     }
 
     /// What nobody has asked for, in words.
