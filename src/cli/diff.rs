@@ -1,5 +1,7 @@
 //! `onlay diff`.
 
+use std::collections::HashSet;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -10,11 +12,13 @@ use super::db;
 use super::output::{self, JsonPath};
 use super::report::Error;
 use super::unlock::{refuse_other_root, unlocked};
+use crate::extension::{with_base, with_stackable};
 use crate::host::Host;
 use crate::live::{self, Record};
 use crate::overlay::changes::{Change, ChangeKind};
 use crate::overlay::{
-    self, Overlay, OverlayName, Overlays, Packages, Presence, Standing, Whose, diff, packages,
+    self, Overlay, OverlayName, Overlays, Packages, Presence, Standing, Whose, diff, diff_itself,
+    leave_out_copies, packages,
 };
 use crate::pkgdb::compare::Compared;
 use crate::sys::{FileKind, with_causes};
@@ -99,7 +103,10 @@ fn read(place: &Place, name: &OverlayName, must_have_packages: bool) -> Result<F
     let not_found = || overlay::Error::NotFound { name: name.clone() };
     let found = Overlays::open(&place.state)?.ok_or_else(not_found).and_then(|overlays| overlays.get(name));
     match found {
-        Ok(overlay) => look(place, &overlay, must_have_packages),
+        Ok(overlay) => {
+            let host = Host::open(&place.root)?;
+            with_stackable(&host, |host| look(place, &overlay, host, must_have_packages))?
+        }
         Err(error) => {
             let running = Presence::find_in(&place.state, name)?;
             match running.filter(|found| found.running.temporary) {
@@ -132,34 +139,107 @@ pub(super) fn wrong_way_round() -> String {
     )
 }
 
-/// Files can be listed where packages cannot be read.
-fn look(place: &Place, overlay: &Overlay, must_have_packages: bool) -> Result<Found, Error> {
-    let host = Host::open(&place.root)?;
-    let changes = diff(overlay, &host)?;
+/// Where other extensions are merged than when it was last entered, it is compared with the base without any.
+fn look(place: &Place, overlay: &Overlay, host: &Host, must_have_packages: bool) -> Result<Found, Error> {
     let base = host.base();
-    let what = match overlay::standing(overlay, &host, &base)? {
-        Standing::Behind if base.differs_by_extensions(&overlay.record.base) => {
-            Some("other extensions are merged")
+    let standing = overlay::standing(overlay, host, &base)?;
+    if standing == Standing::Behind && base.differs_by_extensions(&overlay.record.base) {
+        return with_base(host, |bare| without_extensions(place, overlay, bare, must_have_packages))?;
+    }
+    let changes = diff(overlay, host)?;
+    tell_behind(overlay, &standing);
+    if !host.merged_extensions().is_empty() {
+        let beside = |bare: &Host| beside_extensions(place, overlay, bare, &changes, must_have_packages);
+        if let Some(found) = with_base(host, beside)?? {
+            return Ok(found);
         }
-        Standing::Behind => Some("the base has changed"),
-        Standing::Edited(_) => Some("files of the host were edited"),
-        Standing::Level | Standing::Touched => None,
-    };
-    if let Some(happened) = what {
-        let (onlay, name) = (output::program(), &overlay.name);
+    }
+    let packages = packages_or_words(packages(overlay, host, &changes, &place.state), must_have_packages)?;
+    Ok(Found { changes, packages })
+}
+
+/// What an overlay changes of a base that is shown without extensions, while others are merged than it knows.
+fn without_extensions(
+    place: &Place,
+    overlay: &Overlay,
+    bare: &Host,
+    must_have_packages: bool,
+) -> Result<Found, Error> {
+    let changes = diff_itself(overlay, bare, None)?;
+    if overlay.record.base.extensions.is_none() {
+        tell_behind(overlay, &overlay::standing(overlay, bare, &bare.base())?);
+    } else {
         output::say(&format!(
-            "onlay: {happened} since '{name}' was last entered: what that brought is listed the wrong \
-             way round until '{onlay} rebase {name}' or '{onlay} shell {name}'"
+            "onlay: other extensions were merged when '{}' was last entered: it is compared with the base without any",
+            overlay.name
         ));
     }
-    let packages = match packages(overlay, &host, &changes, &place.state) {
+    let packages = packages_itself(place, overlay, bare, &changes, must_have_packages)?;
+    Ok(Found { changes, packages })
+}
+
+/// What an overlay changes of a host with extensions, where that is more than `changes`, by which it differs from what is seen: what
+/// it has itself as an extension has it, too.
+fn beside_extensions(
+    place: &Place,
+    overlay: &Overlay,
+    bare: &Host,
+    changes: &[Change],
+    must_have_packages: bool,
+) -> Result<Option<Found>, Error> {
+    let itself = diff_itself(overlay, bare, Some(changes))?;
+    let known: HashSet<&Path> = changes.iter().map(|change| change.path.as_path()).collect();
+    let mut all: Vec<Change> = itself.into_iter().filter(|change| !known.contains(&*change.path)).collect();
+    if all.is_empty() {
+        return Ok(None);
+    }
+    all.extend(changes.iter().cloned());
+    all.sort_by(|one, other| one.path.cmp(&other.path));
+    let packages = packages_itself(place, overlay, bare, &all, must_have_packages)?;
+    Ok(Some(Found { changes: all, packages }))
+}
+
+/// The packages of an overlay beside those of the base without extensions.
+fn packages_itself(
+    place: &Place,
+    overlay: &Overlay,
+    bare: &Host,
+    changes: &[Change],
+    must_have_packages: bool,
+) -> Result<Option<Packages>, Error> {
+    let found = packages(overlay, bare, changes, &place.state);
+    let mut found = packages_or_words(found, must_have_packages)?;
+    if let Some(packages) = &mut found {
+        leave_out_copies(packages, overlay)?;
+    }
+    Ok(found)
+}
+
+/// Files can be listed where packages cannot be read.
+fn packages_or_words(
+    found: Result<Option<Packages>, overlay::Error>,
+    must_have_packages: bool,
+) -> Result<Option<Packages>, Error> {
+    match found {
         Err(error) if !must_have_packages => {
             output::say(&format!("onlay: packages are not told: {}", with_causes(&error)));
-            None
+            Ok(None)
         }
-        other => other?,
+        other => Ok(other?),
+    }
+}
+
+fn tell_behind(overlay: &Overlay, standing: &Standing) {
+    let happened = match standing {
+        Standing::Behind => "the base has changed",
+        Standing::Edited(_) => "files of the host were edited",
+        Standing::Level | Standing::Touched => return,
     };
-    Ok(Found { changes, packages })
+    let (onlay, name) = (output::program(), &overlay.name);
+    output::say(&format!(
+        "onlay: {happened} since '{name}' was last entered: what that brought is listed the wrong way round until \
+         '{onlay} rebase {name}' or '{onlay} shell {name}'"
+    ));
 }
 
 impl Found {

@@ -10,6 +10,7 @@ use super::arguments::{DEFAULT_STATE, Place};
 use super::output;
 use super::report::Error;
 use super::unlock::unlocked;
+use crate::extension::with_stackable;
 use crate::host::{Base, Host};
 use crate::overlay::{
     self, Mode, Overlay, OverlayName, Overlays, Presence, RunningOverlay, Standing, User, measure,
@@ -126,26 +127,42 @@ pub(super) fn collect(place: &Place) -> Result<Vec<Row>, Error> {
         // What is unlocked may have other packages; overlays are about what is below.
         let unlocked = unlocked(place);
         let is_unlocked = unlocked.is_some();
-        let base = unlocked.map_or_else(|| host.base(), |record| record.base);
-        for listed in overlays.list()? {
-            // Edits are seen in what is unlocked; what is below shows none of them.
-            let is_behind = |overlay: &Overlay| {
-                if is_unlocked { overlay.record.base != base } else { is_behind(overlay, &host, &base) }
-            };
-            let is_behind = listed.overlay.as_ref().is_ok_and(is_behind);
-            let position =
-                running.iter().position(|found| found.name == listed.name && !found.running.temporary);
-            let user = position.map(|position| running.remove(position));
-            let is_of_host =
-                listed.overlay.as_ref().is_ok_and(|overlay| overlay.check_root(host.root.path()).is_ok());
-            let mut row = row_on_disk(listed, user.as_ref());
-            row.behind = is_of_host && is_behind;
-            row.unlocked = is_of_host && is_unlocked;
-            rows.push(row);
-        }
+        let listed = overlays.list()?;
+        let of_disk = |host: &Host| {
+            let base = unlocked.map_or_else(|| host.base(), |record| record.base);
+            rows_on_disk(listed, &mut running, host, &base, is_unlocked)
+        };
+        rows = with_stackable(&host, of_disk)?;
     }
     rows.extend(running.iter().map(row_in_ram));
     Ok(rows)
+}
+
+/// Those on disk, of whom those who are in them are taken out of `running`.
+fn rows_on_disk(
+    all: Vec<overlay::Listed>,
+    running: &mut Vec<RunningOverlay>,
+    host: &Host,
+    base: &Base,
+    is_unlocked: bool,
+) -> Vec<Row> {
+    let mut rows = Vec::with_capacity(all.len());
+    for listed in all {
+        // Edits are seen in what is unlocked; what is below shows none of them.
+        let is_behind = |overlay: &Overlay| {
+            if is_unlocked { overlay.record.base != *base } else { is_behind(overlay, host, base) }
+        };
+        let is_behind = listed.overlay.as_ref().is_ok_and(is_behind);
+        let position = running.iter().position(|found| found.name == listed.name && !found.running.temporary);
+        let user = position.map(|position| running.remove(position));
+        let is_of_host =
+            listed.overlay.as_ref().is_ok_and(|overlay| overlay.check_root(host.root.path()).is_ok());
+        let mut row = row_on_disk(listed, user.as_ref());
+        row.behind = is_of_host && is_behind;
+        row.unlocked = is_of_host && is_unlocked;
+        rows.push(row);
+    }
+    rows
 }
 
 /// Whether it follows when it is entered next. One that cannot be read must not hide the others.

@@ -19,11 +19,13 @@ use crate::event::counted;
 use crate::extension::build::{
     self, Base, Changes, ExtensionName, InvalidName, Recipe, Seen, Source, Untaken, Weight,
 };
+use crate::extension::{with_base, with_stackable};
 use crate::host::Host;
 use crate::live::{self, Record};
 use crate::overlay::changes::Change;
 use crate::overlay::{
-    self, OverlayName, Overlays, Packages, Standing, diff, packages_of_view, standing, view_alone,
+    self, Overlay, OverlayName, Overlays, Packages, Standing, diff, diff_itself, leave_out_copies,
+    packages_of_view, standing, view_alone,
 };
 use crate::sys::{Root, with_causes};
 
@@ -152,17 +154,47 @@ fn look_at_overlay(
     let not_found = || overlay::Error::NotFound { name: overlay.clone() };
     let overlay = Overlays::open(&place.state)?.ok_or_else(not_found)?.get(overlay)?;
     let host = Host::open(&place.root)?;
-    if !matches!(standing(&overlay, &host, &host.base())?, Standing::Level | Standing::Touched) {
-        return Err(live::Error::Behind { name: overlay.name }.into());
+    with_stackable(&host, |host| save_level(place, options, (name, recipe), &overlay, host))?
+}
+
+/// Makes an extension of what an overlay changes, if it is level with its base.
+fn save_level(
+    place: &Place,
+    options: &Options,
+    (name, recipe): (&ExtensionName, &Recipe),
+    overlay: &Overlay,
+    host: &Host,
+) -> Result<Report, Error> {
+    if !matches!(standing(overlay, host, &host.base())?, Standing::Level | Standing::Touched) {
+        return Err(live::Error::Behind { name: overlay.name.clone() }.into());
     }
+    // Of what is merged nothing is in it, and what it is built for is the base below.
+    let shown = if host.merged_extensions().is_empty() { None } else { Some(diff(overlay, host)?) };
+    with_base(host, |bare| save_over(place, options, (name, recipe), overlay, bare, shown.as_deref()))?
+}
+
+/// Makes an extension of what an overlay changes of a base without extensions; `shown` is what it changes of that with those that are
+/// merged, where any are.
+fn save_over(
+    place: &Place,
+    options: &Options,
+    (name, recipe): (&ExtensionName, &Recipe),
+    overlay: &Overlay,
+    base: &Host,
+    shown: Option<&[Change]>,
+) -> Result<Report, Error> {
     let output = Root::open(&options.output)?;
     let what = format!("overlay '{}'", overlay.name);
-    view_alone(&overlay, &host, &place.state, |view, host| {
-        let changes = diff(&overlay, host)?;
+    view_alone(overlay, base, &place.state, |view, host| {
+        let changes = if shown.is_some() { diff_itself(overlay, host, shown)? } else { diff(overlay, host)? };
         let packages = match packages_of_view(view, host, &changes) {
             Err(error) => {
                 output::say(&format!("onlay: packages are not told: {}", with_causes(&error)));
                 None
+            }
+            Ok(Some(mut packages)) if shown.is_some() => {
+                leave_out_copies(&mut packages, overlay)?;
+                Some(packages)
             }
             Ok(packages) => packages,
         };

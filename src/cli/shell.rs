@@ -66,6 +66,11 @@ pub(super) fn run(place: &Place, arguments: Arguments) -> Result<ExitCode, Error
         return super::run::on_live_host(place, "shell --live", arguments.command, dry_run, place.quiet);
     }
     let plan = shell::plan(request(place, arguments))?;
+    if plan.without_extensions {
+        output::say(
+            "onlay: extensions are merged over an overlay, and the kernel lays no third one on two: they are not shown inside",
+        );
+    }
     if dry_run {
         return output::print(&describe(&plan, &mut Messages)?).map(|()| ExitCode::SUCCESS);
     }

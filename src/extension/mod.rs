@@ -35,4 +35,4 @@ pub use release::{Class, Release};
 pub use sonames::{Sonames, Versions, has_loader};
 pub use stack::{Layer, Node, Stack};
 pub use systemd::SystemdVersion;
-pub use unmerged::{is_merged_for_all, with_base};
+pub use unmerged::{is_merged_for_all, with_base, with_stackable};

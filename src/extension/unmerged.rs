@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Class, Error};
 use crate::host::{self, Host};
+use crate::overlay::has_deep_extensions;
 use crate::sys::{
     Mount, MountTable, Namespaces, Propagation, detach_path, has_capability, leave_for_new, set_propagation,
 };
@@ -24,6 +25,11 @@ pub fn with_base<T: Send>(host: &Host, read: impl FnOnce(&Host) -> T + Send) -> 
         });
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+/// Shows a host to `read` as overlays see it: without merged extensions where nothing can be laid on those.
+pub fn with_stackable<T: Send>(host: &Host, read: impl FnOnce(&Host) -> T + Send) -> Result<T, Error> {
+    if has_deep_extensions(host) { with_base(host, read) } else { Ok(read(host)) }
 }
 
 /// Whether extensions are merged that [`with_base`] cannot take off for who calls it.

@@ -82,18 +82,34 @@ impl Host {
         // A thread of its own cannot be had by who has left for another PID namespace.
         let (home, directory) = (Namespace::mount_of_thread()?, Root::open(".")?);
         leave_for_new(Namespaces::MOUNT)?;
-        let bare = take_all_off(&places, self.root.path());
+        let bare = take_all_off(&places, Propagation::Private).and_then(|()| {
+            Ok(Bare { root: Host::open(self.root.path())?.root, _namespace: Namespace::mount_of_thread()? })
+        });
         join(&home)?;
         rustix::process::fchdir(&directory).context("go back to", directory.path())?;
         bare.map(Some)
     }
+
+    /// Leaves for a mount namespace in which no extensions are merged over this system, and all else is as the host has it, also what is
+    /// mounted later. The current directory is the one of that path there, or the root where there is none.
+    pub fn leave_extensions(self) -> Result<Host, IoError> {
+        let places: Vec<PathBuf> =
+            self.merged_extensions().into_iter().map(|mount| mount.point.clone()).collect();
+        let directory = std::env::current_dir();
+        leave_for_new(Namespaces::MOUNT)?;
+        take_all_off(&places, Propagation::Slave)?;
+        let is_there = directory.is_ok_and(|path| std::env::set_current_dir(path).is_ok());
+        if !is_there {
+            std::env::set_current_dir("/").context("go to", "/")?;
+        }
+        Host::open(self.root.path())
+    }
 }
 
 /// Takes off what is merged, in a mount namespace that nobody else is in.
-fn take_all_off(places: &[PathBuf], root: &Path) -> Result<Bare, IoError> {
-    set_propagation(Path::new("/"), Propagation::Private)?;
-    places.iter().try_for_each(|place| take_off(place))?;
-    Ok(Bare { root: Host::open(root)?.root, _namespace: Namespace::mount_of_thread()? })
+fn take_all_off(places: &[PathBuf], propagation: Propagation) -> Result<(), IoError> {
+    set_propagation(Path::new("/"), propagation)?;
+    places.iter().try_for_each(|place| take_off(place))
 }
 
 fn take_off(place: &Path) -> Result<(), IoError> {

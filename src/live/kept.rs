@@ -11,7 +11,7 @@ use super::{Error, Left, Record, Storage};
 use crate::event::{Event, Events};
 use crate::host::Host;
 use crate::overlay::{self, Overlays};
-use crate::sys::{FileKind, Root, replace_file, sync_dir};
+use crate::sys::{FileKind, Mount, Root, replace_file, sync_dir};
 
 /// The directory of a state directory that holds layers over the running host.
 pub(super) const FOLDER: &str = "live";
@@ -222,13 +222,38 @@ pub(super) fn why_fleeting(host: &Host, path: &Path) -> Option<&'static str> {
             _ => return None,
         }
         let upper = mount.super_option("upperdir")?;
-        let is_there = |path: &Path| host.root.lstat(path).is_ok_and(|stat| is_directory(stat.as_ref()));
-        path = mount.point.parent().unwrap_or(Path::new("/")).join(upper);
-        if !is_there(&path) {
-            break;
+        match place_of_upper(host, mount, Path::new(&upper)) {
+            Some(found) => path = found,
+            None => break,
         }
     }
     Some("it is in an overlay, and it cannot be seen where that one's own files are")
+}
+
+/// Where an overlay's upper is, by the path that it was mounted with. Who mounted it before this root was the root (an initrd, whoever
+/// boots a container) had a directory above it: without that one's name, it is the path here, if what is there is of the size
+/// that the overlay itself tells, which is that of its upper's file system.
+fn place_of_upper(host: &Host, mount: &Mount, upper: &Path) -> Option<PathBuf> {
+    let is_there = |path: &Path| host.root.lstat(path).is_ok_and(|stat| is_directory(stat.as_ref()));
+    let whole = mount.point.parent().unwrap_or(Path::new("/")).join(upper);
+    if is_there(&whole) {
+        return Some(whole);
+    }
+    let size = size_of(host, &mount.point)?;
+    let names: Vec<_> = upper.strip_prefix("/").ok()?.iter().collect();
+    let tails = (1..names.len()).map(|above| Path::new("/").join(names[above..].iter().collect::<PathBuf>()));
+    tails.into_iter().find(|path| is_there(path) && size_of(host, path) == Some(size))
+}
+
+/// What tells the sizes of file systems apart: their blocks, of how many bytes, and their inodes.
+fn size_of(host: &Host, path: &Path) -> Option<(u64, u64, u64)> {
+    let sizes = rustix::fs::fstatfs(host.root.open_exact(path).ok()?).ok()?;
+    #[allow(
+        clippy::useless_conversion,
+        clippy::cast_sign_loss,
+        reason = "32-bit machines count in other types"
+    )]
+    Some((sizes.f_blocks.into(), sizes.f_bsize as u64, sizes.f_files.into()))
 }
 
 fn is_directory(stat: Option<&rustix::fs::Stat>) -> bool {

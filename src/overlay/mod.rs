@@ -15,6 +15,7 @@ mod error;
 mod folder;
 mod layers;
 mod name;
+mod own;
 mod packages;
 mod parts;
 mod rebase;
@@ -35,6 +36,7 @@ pub use error::Error;
 pub use folder::{RUN, run_directory};
 pub use layers::{Layer, Part, directory_name, is_kernel_window, mount_point, survey, survey_entrance};
 pub use name::OverlayName;
+pub use own::{diff_itself, leave_out_copies};
 pub use packages::{Packages, Whose, packages, packages_of_view};
 pub use rebase::{
     Finding, Of, Rebase, Room, Standing, When, Wishes, adopt_seen, clear_draft, forget_pending, is_followed,
@@ -44,7 +46,7 @@ pub use rebase::{
 pub use record::Record;
 pub use running::{Left, Mode, Presence, Running, RunningOverlay, User, view_label};
 pub use settle::settle;
-pub use stack::{Lower, layers_of, lower_of};
+pub use stack::{Lower, has_deep_extensions, layers_of, lower_of};
 pub use transplant::{adopt, held_beyond, lend};
 pub use view::view_alone;
 

@@ -3,6 +3,7 @@
 //! Where an overlay has no package database of its own, its packages are the host's, and nothing is mounted or
 //! compared.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,25 @@ impl Packages {
     /// What differs, by name.
     pub fn changes(&self) -> Vec<Compared<'_>> {
         compare(&self.host, &self.overlay, self.versions)
+    }
+
+    /// Leaves out what the overlay has of these as they are, and the host has not: in place of one of them, it would have the host's.
+    pub(super) fn leave_out(&mut self, copied: &HashSet<(String, String, String)>) {
+        let told = |package: &Package| (package.name.clone(), package.arch.clone(), package.version.clone());
+        let of_host: HashSet<_> = self.host.iter().map(told).collect();
+        let is_copy = |package: &Package| {
+            let told = told(package);
+            copied.contains(&told) && !of_host.contains(&told)
+        };
+        let names = |package: &Package| (package.name.clone(), package.arch.clone());
+        let left_out: HashSet<_> =
+            self.overlay.iter().filter(|package| is_copy(package)).map(names).collect();
+        self.overlay.retain(|package| !is_copy(package));
+        let stays: HashSet<_> = self.overlay.iter().map(names).collect();
+        self.host.retain(|package| {
+            let names = names(package);
+            !left_out.contains(&names) || stays.contains(&names)
+        });
     }
 }
 
@@ -154,4 +174,41 @@ fn of_view(view: &Root, system: &PackageSystem, changes: &[Change]) -> Result<Se
     let Some(place) = place else { return Ok((Listed::default(), vec![None; changes.len()])) };
     let database: AnyDatabase = place.open(PATIENCE)?;
     Ok((database.packages()?, database.owners(view, &paths(changes, |_| true))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::package::Identity;
+    use crate::pkgdb::compare::Difference;
+
+    fn package(name: &str, version: &str) -> Package {
+        let identity = Identity::of(format!("{name} {version}").as_bytes());
+        Package { name: name.into(), arch: "all".into(), version: version.into(), identity }
+    }
+
+    #[test]
+    fn what_was_copied_of_an_extension_is_no_change() {
+        let mut packages = Packages {
+            host: vec![package("base", "1"), package("older", "1"), package("removed", "1")],
+            overlay: vec![
+                package("base", "1"),
+                package("older", "2"),
+                package("extension", "1"),
+                package("newer", "3"),
+                package("own", "1"),
+            ],
+            versions: Versions::Debian,
+            unreadable: [0, 0],
+            whose: Vec::new(),
+        };
+        let copied = [("base", "1"), ("older", "2"), ("extension", "1"), ("newer", "2"), ("removed", "1")];
+        let copied = copied.map(|(name, version)| (name.into(), "all".into(), version.into()));
+        packages.leave_out(&copied.into());
+        let changes = packages.changes();
+        let told: Vec<_> =
+            changes.iter().map(|change| (change.difference, &*change.package().name)).collect();
+        let (added, removed) = (Difference::Added, Difference::Removed);
+        assert_eq!(told, [(added, "newer"), (added, "own"), (removed, "removed")]);
+    }
 }

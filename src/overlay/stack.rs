@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use crate::host::Host;
 use crate::sys::{Mount, MountTable};
 
 /// The read-only layers for an overlay over a directory, topmost first.
@@ -38,6 +39,13 @@ pub fn lower_of(table: &MountTable, directory: &Path) -> Lower {
     }
     let covered = paths.iter().any(|path| path.starts_with(&mount.point));
     Lower { paths, uncover: covered.then(|| mount.point.clone()) }
+}
+
+/// Whether extensions are merged over a host of which nothing can be laid on: they lie on an overlay (composefs), and what they are
+/// made of only systemd's own mount namespace had.
+pub fn has_deep_extensions(host: &Host) -> bool {
+    let is_deep = |mount: &&Mount| depth(&host.mounts, mount, 0) > DEEPEST_LOWER;
+    host.merged_extensions().iter().any(is_deep)
 }
 
 /// How many overlays lie on each other here.

@@ -21,6 +21,8 @@ pub struct Plan {
     pub parts: Vec<Part>,
     /// Directories that stay the host's own.
     pub own: Vec<PathBuf>,
+    /// Whether extensions are merged over the host, which are not shown: nothing can be laid on them.
+    pub without_extensions: bool,
     /// What tells the view from any other.
     pub(super) label: String,
     pub(super) request: Request,
@@ -109,11 +111,16 @@ pub enum Entrance {
 /// The file in the view's own [`overlay::RUN`] that says which overlay it is.
 pub(super) const INSIDE: &str = "inside";
 
-/// Plans to enter an overlay.
+/// Plans to enter an overlay. Where extensions are merged on which nothing can be laid, this process is left in a mount namespace
+/// without them.
 pub fn plan(request: Request) -> Result<Plan, Error> {
     check_caller()?;
     check_options(&request)?;
-    let host = Host::open(&request.root)?;
+    let mut host = Host::open(&request.root)?;
+    let without_extensions = overlay::has_deep_extensions(&host);
+    if without_extensions {
+        host = host.leave_extensions()?;
+    }
     if request.mode == Mode::Booted {
         super::boot::check(&host.root)?;
     }
@@ -125,7 +132,7 @@ pub fn plan(request: Request) -> Result<Plan, Error> {
     let own = if request.private_home { Vec::new() } else { homes(&host) };
     let parts = super::view::parts(&host, &own, request.mode, request.unguarded);
     let label = view_label(&name)?;
-    Ok(Plan { name, host, parts, own, label, request, base: OnceCell::new() })
+    Ok(Plan { name, host, parts, own, without_extensions, label, request, base: OnceCell::new() })
 }
 
 fn check_caller() -> Result<(), Error> {

@@ -32,7 +32,7 @@ use std::time::Duration;
 use self::draft::Draft;
 use self::edit::Edit;
 use self::noting::Noted;
-use self::seen::{Had, Moment, SeenFiles};
+use self::seen::Moment;
 use self::side::Side;
 use super::changes::place::Place;
 use super::changes::upper::Upper;
@@ -44,6 +44,7 @@ use crate::host::{Base, Host};
 use crate::sys::{IoError, Root};
 
 pub use self::caches::{forget_pending, pending};
+pub(super) use self::content::Content;
 pub use self::draft::clear_draft;
 pub(super) use self::edit::make_parents;
 pub use self::finding::Finding;
@@ -51,7 +52,9 @@ pub use self::noting::{
     adopt_seen, mark_unnoted, note_base, note_base_of, note_meanwhile, note_packages_of, note_unnoted,
 };
 pub use self::packages::Wishes;
+pub(super) use self::packages::{NotedPackage, noted as noted_packages};
 pub use self::room::Room;
+pub(super) use self::seen::{Attributes, Had, SeenFiles};
 pub use self::stamps::note_touched;
 
 /// What is to be done so that an overlay follows its base.

@@ -68,9 +68,15 @@ before_and_after() {
     directory plain
     onlay ext refresh
     grep 'sysext /opt' <(awk '{print $1, $2}' /proc/mounts)
-    # Before it is entered: the truth, or what it is not.
-    tell onlay diff one
-    says 'since '"'one'"' was last entered'
+    # Before it is entered: what it changes, and nothing of what is merged.
+    onlay diff one >/results/listed 2>/results/said
+    test ! -s /results/said
+    lists 'package .*'"$own"
+    lists 'added .*/usr/bin/first'
+    lists 'changed .*/usr/share/base/edited'
+    lists 'removed .*/usr/share/base/removed'
+    lists 'changed .*/opt/base/file'
+    refuse lists "$tool|$program|plain|extension-release"
     onlay list | grep '^one .*which has changed'
     refuse onlay save one --ext too-early --dry-run
     onlay rebase one --dry-run
@@ -119,6 +125,15 @@ they_go() {
     rm -r /run/extensions/plain
     onlay ext refresh
     refuse grep sysext /proc/mounts
+    # Before it is entered without them: what it copied of them is nobody's change.
+    tell onlay diff one
+    says 'it is compared with the base without any'
+    mv /results/said /results/listed
+    lists 'package .*'"$own"
+    lists 'added .*/usr/bin/second'
+    lists 'added .*/usr/share/plain/edited'
+    lists 'added .*/opt/plain/mine'
+    refuse lists "copied|plain/removed|$program|$tool"
     tell inside one -- 'grep one /usr/bin/first /usr/bin/second /usr/share/plain/edited /opt/plain/mine
         test ! -e $program; test ! -e /usr/share/plain/copied; test ! -e /usr/share/base/removed
         has $own; sound $own; checked; refuse has $tool'
@@ -173,8 +188,16 @@ own_packages() {
 same_package() {
     inside three -- 'add $tool_file; $program -V'
     onlay ext enable tools
-    inside three -- 'has $tool; sound $tool; $program -V; checked'
-    listed three
+    # It has that itself, though nothing of it differs from what is seen.
+    for _ in 1 2; do
+        listed three
+        lists 'package .*'"$tool"
+        lists "added .*$program"
+        inside three -- 'has $tool; sound $tool; $program -V; checked'
+    done
+    onlay save three --ext mine --version 1
+    onlay inspect --files mine_1_*.raw >/results/listed
+    lists "${program#/}"
     onlay ext disable tools
     inside three -- 'has $tool; sound $tool; $program -V; checked'
     listed three

@@ -1,12 +1,24 @@
 #!/bin/sh
-# A machine whose root is an overlay: `root.sh DIR TREE ONLAY`, as its process 1. Unlocks it, then with somebody else's
-# overlay over /usr, so that two lie on each other.
+# A machine whose root is a composefs: `root.sh DIR TREE ONLAY`, as its process 1. Unlocks it, then with somebody else's
+# overlay over /usr, so that two lie on each other; and enters overlays over it, also where extensions are merged.
 set -eux
 
 place=$1
-mkdir "$place/composed" "$place/root"
-# Two layers, none of which can be written: what composefs makes.
-mount -t overlay composefs -o "ro,lowerdir=$place/composed:$2" "$place/root"
+mkdir "$place/names" "$place/objects" "$place/meta" "$place/root"
+# Names and metadata are in an image of their own, and contents in a layer in which nothing but them is looked for.
+cp --archive "$2/." "$place/names/"
+number=0
+find "$place/names" -type f -size +0 | while read -r file; do
+    number=$((number + 1))
+    mv "$file" "$place/objects/$number"
+    truncate --reference="$place/objects/$number" "$file"
+    chmod --reference="$place/objects/$number" "$file"
+    setfattr --name trusted.overlay.metacopy "$file"
+    setfattr --name trusted.overlay.redirect --value "/$number" "$file"
+done
+mkfs.erofs --quiet "$place/meta.erofs" "$place/names"
+mount -t erofs -o ro,loop "$place/meta.erofs" "$place/meta"
+mount -t overlay composefs -o "ro,metacopy=on,redirect_dir=follow,lowerdir=$place/meta::$place/objects" "$place/root"
 cd "$place/root"
 mount -t devtmpfs dev dev
 for dir in proc run tmp var; do mount -t tmpfs "$dir" "$dir"; done
@@ -67,11 +79,39 @@ busybox grep ours /usr/bin/theirs
 onlay lock --discard
 busybox umount /usr
 
+# What is in such a root is read, and written, as in any other.
+onlay shell --no-home first -- sh -exc 'echo mine >/usr/bin/mine; busybox cat /usr/bin/mine'
+onlay diff first >/tmp/diff
+busybox grep 'added .*/usr/bin/mine' /tmp/diff
+
 # Extensions over it: their layers cannot be reached.
-mkdir -p /tmp/extension/bin
-mount -t overlay sysext -o lowerdir=/tmp/extension:/usr /usr
+mkdir -p /tmp/extension/bin /tmp/extension/lib/extension-release.d
+echo ID=_any >/tmp/extension/lib/extension-release.d/extension-release.tool
+echo of the extension >/tmp/extension/bin/tool
+mount -t overlay sysext -o ro,lowerdir=/tmp/extension:/usr /usr
+busybox cat /usr/bin/tool
 onlay unlock /usr 2>/tmp/said || true
 busybox grep "'/usr' is covered by systemd-sysext over an overlay" /tmp/said
 refuse busybox grep onlay-live /proc/self/mountinfo
+
+# Overlays see the base without them, and know no other.
+onlay list >/tmp/list
+refuse busybox grep changed /tmp/list
+cd /usr/bin
+onlay shell --no-home first -- sh -exc 'busybox grep mine /usr/bin/mine; test ! -e /usr/bin/tool; echo more >/usr/bin/more' 2>/tmp/said
+busybox cat /tmp/said
+busybox grep 'they are not shown inside' /tmp/said
+refuse busybox grep 'base has changed\|extensions were' /tmp/said
+cd /
+onlay diff first >/tmp/diff
+busybox grep 'added .*/usr/bin/more' /tmp/diff
+refuse busybox grep 'tool\|extension' /tmp/diff
+onlay rebase first 2>&1 | busybox grep 'nothing to do'
+onlay shell --no-home --temp -- sh -exc 'echo x >/usr/bin/x; test ! -e /usr/bin/tool'
+# Nothing was taken off of the host.
+busybox cat /usr/bin/tool
 busybox umount /usr
+onlay shell --no-home first -- sh -exc 'busybox grep more /usr/bin/more' 2>/tmp/said
+refuse busybox grep 'base has changed\|extensions\|shown' /tmp/said
+onlay rm first
 echo done

@@ -35,6 +35,13 @@ impl Machine {
         debian::has("systemd-nspawn").then(|| Machine::make_from(&tree, Engine::Container))
     }
 
+    /// The same, whose root cannot be written either.
+    pub(crate) fn make_sealed() -> Option<Machine> {
+        let machine = Machine::make()?;
+        expect_success(&mut machine.bed("seal"));
+        Some(machine)
+    }
+
     /// Makes one that an emulator boots with the kernel of a tree; `None` after saying loudly why it cannot be made.
     pub(crate) fn make_with_kernel(name: &str) -> Option<Machine> {
         let (tree, kernel) = (debian::tree("trixie")?, debian::tree(name)?);
@@ -42,6 +49,7 @@ impl Machine {
             return None;
         }
         let machine = Machine::make_from(&tree, Engine::Emulator { kernel: kernel.clone() });
+        expect_success(&mut machine.bed("seal"));
         expect_success(machine.run("vm/boot.sh", "prepare").arg(kernel));
         Some(machine)
     }
@@ -72,30 +80,12 @@ impl Machine {
 
     /// The same, with more words on the kernel's command line.
     pub(crate) fn boot_with(&self, checks: &str, words: &[&str]) -> Vec<Step> {
-        let share = self.path().join("share");
-        // A boot's results are its own.
-        match std::fs::remove_dir_all(&share) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                panic!("{}: {error}", share.display())
-            }
-            _ => std::fs::create_dir(&share).expect("a directory beside the images"),
-        }
-        std::fs::copy(script(checks), share.join("checks.sh")).expect("the script is part of these tests");
-        let mut boot = match &self.engine {
-            Engine::Container => self.bed("boot"),
-            Engine::Emulator { kernel } => {
-                let mut boot = self.run("vm/boot.sh", "boot");
-                boot.arg(kernel);
-                boot
-            }
-        };
-        let output = boot.args(words).output().expect("timeout(1) is everywhere");
-        let steps = read_steps(&share);
-        let finished = steps.last().is_some_and(|step| step.name == "finish");
-        let console = String::from_utf8_lossy(&output.stdout);
-        let words = String::from_utf8_lossy(&output.stderr);
-        assert!(finished, "{}the machine ended early: {}\n{console}\n{words}", report(&steps), output.status);
-        steps
+        boot(self.path(), &self.engine, checks, words)
+    }
+
+    /// Boots, as a container, what a power cut would have left at a moment of an emulator's last boot.
+    pub(crate) fn boot_kept(&self, name: &str, checks: &str) -> Vec<Step> {
+        boot(&self.path().join("kept").join(name), &Engine::Container, checks, &[])
     }
 
     /// Puts images into it, with the kernel's modules that it takes to check them.
@@ -125,21 +115,47 @@ impl Machine {
         self.run("machine/bed.sh", verb)
     }
 
-    /// A script in a mount namespace, with which its mounts go whatever ends it.
     fn run(&self, name: &str, verb: &str) -> Command {
-        let mut command = command("timeout");
-        command.args(["--kill-after=10", self.seconds(), "unshare", "--mount", "--propagation", "private"]);
-        command.arg(script(name)).arg(verb).arg(self.path());
-        command
+        run(self.path(), "200", name, verb)
     }
+}
 
-    /// How long a boot may take; a hanging one is ended.
-    fn seconds(&self) -> &'static str {
-        match self.engine {
-            Engine::Container => "200",
-            Engine::Emulator { .. } => "400",
+/// Boots the machine in a directory, and waits until it is off.
+fn boot(machine: &Path, engine: &Engine, checks: &str, words: &[&str]) -> Vec<Step> {
+    let share = machine.join("share");
+    // A boot's results are its own.
+    match std::fs::remove_dir_all(&share) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            panic!("{}: {error}", share.display())
         }
+        _ => std::fs::create_dir(&share).expect("a directory beside the images"),
     }
+    std::fs::copy(script(checks), share.join("checks.sh")).expect("the script is part of these tests");
+    let mut boot = match engine {
+        Engine::Container => run(machine, "200", "machine/bed.sh", "boot"),
+        Engine::Emulator { kernel } => {
+            let mut boot = run(machine, "540", "vm/boot.sh", "boot");
+            boot.arg(kernel);
+            boot
+        }
+    };
+    let output = boot.args(words).output().expect("timeout(1) is everywhere");
+    let steps = read_steps(&share);
+    let finished = steps.last().is_some_and(|step| step.name == "finish");
+    // What hangs is told from what is slow by the time that each step took.
+    let times = std::fs::read_to_string(share.join("times")).unwrap_or_default();
+    let [console, words] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    let failed = report(&steps);
+    assert!(finished, "{failed}the machine ended early: {}\n{times}\n{console}\n{words}", output.status);
+    steps
+}
+/// A script in a mount namespace, with which its mounts go whatever ends it. What takes longer than so many seconds hangs,
+/// and is ended.
+fn run(machine: &Path, seconds: &str, name: &str, verb: &str) -> Command {
+    let mut command = command("timeout");
+    command.args(["--kill-after=10", seconds, "unshare", "--mount", "--propagation", "private"]);
+    command.arg(script(name)).arg(verb).arg(machine);
+    command
 }
 
 pub(crate) fn read_steps(share: &Path) -> Vec<Step> {

@@ -6,6 +6,8 @@
 #                                           the kernel is told
 #   bed.sh put DIR IMAGES                   puts IMAGES into /var/local/images
 #   bed.sh change DIR SCRIPT                changes it while it is off
+#   bed.sh seal DIR                         from now on / cannot be written either: /etc is an overlay whose upper is in
+#                                           /var, mounted by paths of whoever boots it, and so are /root and /boot
 #
 # /, /usr and /var are ext4 images of their own: overlayfs takes no upper from another overlay, and the file system
 # of DIR may be anything. DIR/share is /results inside.
@@ -16,12 +18,27 @@ dir=$2
 machine=$dir/machine
 here=$(dirname "$0")
 
+# mount_images OPTION: what cannot be written in the machine is mounted with it.
 mount_images() {
+    local root=rw
+    if [ -e "$dir/sealed" ]; then root=$1; fi
     mkdir -p "$machine"
-    mount -o loop,noatime "$dir/root.ext4" "$machine"
-    mkdir -p "$machine/usr" "$machine/var"
+    mount -o "loop,noatime,$root" "$dir/root.ext4" "$machine"
+    if [ "$root" = rw ]; then mkdir -p "$machine/usr" "$machine/var"; fi
     mount -o "loop,noatime,$1" "$dir/usr.ext4" "$machine/usr"
     mount -o loop,noatime "$dir/var.ext4" "$machine/var"
+    if [ -e "$dir/sealed" ]; then
+        mount -t overlay etc "$machine/etc" \
+            -o "lowerdir=$machine/etc,upperdir=$machine/var/lib/overlay/etc,workdir=$machine/var/lib/overlay/etc-work"
+    fi
+}
+
+# As images of systems are made: what is to be written on the machine is not in them.
+seal() {
+    mkdir -p "$machine"/var/lib/overlay/etc "$machine"/var/lib/overlay/etc-work "$machine/results"
+    cp --archive "$machine/root" "$machine/var/roothome"
+    cp --archive "$machine/boot" "$machine/var/boot"
+    printf '%s none bind\n' '/var/roothome /root' '/var/boot /boot' >>"$machine/etc/fstab"
 }
 
 put() {
@@ -128,6 +145,12 @@ put)
     mount_images rw
     cp --recursive "$3" "$machine/var/local/images"
     umount --recursive "$machine"
+    ;;
+seal)
+    mount_images rw
+    seal
+    umount --recursive "$machine"
+    touch "$dir/sealed"
     ;;
 change)
     mount_images rw

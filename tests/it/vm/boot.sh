@@ -6,7 +6,9 @@
 #                                            the same for a host of OSTree's, whose disk is a copy of the tree's
 #   boot.sh put-images DIR KERNEL IMAGES     what is in IMAGES goes to /var/local/images, with what it takes to check it
 #   boot.sh boot DIR KERNEL [WORD…]          runs DIR/share/checks.sh, until the machine is off or asks that its power
-#                                            be cut; the WORDs are more of what the kernel is told
+#                                            be cut; the WORDs are more of what the kernel is told. Where the machine asks
+#                                            that its disk be kept, DIR/kept/NAME is a machine of machine/bed.sh with what
+#                                            a cut at that moment would have left
 #
 # The kernels have no way to share a directory: what is in DIR/share goes in and comes out on a disk.
 set -eu
@@ -48,34 +50,73 @@ needless=(
     systemd-tmpfiles-setup-dev-early.service systemd-tmpfiles-setup-dev.service
     systemd-ask-password-console.path systemd-ask-password-wall.path
     systemd-remount-fs.service systemd-random-seed.service systemd-sysctl.service systemd-update-utmp.service
-    dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount
+    dev-hugepages.mount dev-mqueue.mount run-lock.mount sys-kernel-debug.mount sys-kernel-tracing.mount
     proc-sys-fs-binfmt_misc.automount
+    systemd-sysusers.service systemd-update-done.service ldconfig.service systemd-journal-catalog-update.service
 )
 
-# Until the machine is off, or has written to its second serial port: then nobody in it, nor its kernel, hears of the
-# end. What it gave to its disks is kept; what it only had in memory is lost.
+# The same, on disk: to tell the kernel of units takes a generator, and generators take longer than all else whenever systemd
+# reads its units. So what they would make is there already, or is mounted by what the kernel begins with.
+lighten() {
+    local root=$dir/light/root usr=$dir/light/usr units unit generator
+    mkdir -p "$root" "$usr"
+    mount -o loop "$dir/root.ext4" "$root"
+    mount -o loop,ro "$dir/usr.ext4" "$usr"
+    units=$root/etc/systemd/system
+    for unit in "${needless[@]}"; do ln -sfn /dev/null "$units/$unit"; done
+    mkdir -p "$root/etc/systemd/system-generators" "$units/onlay-checks.service.d"
+    for generator in "$usr"/lib/systemd/system-generators/*; do
+        ln -s /dev/null "$root/etc/systemd/system-generators/$(basename "$generator")"
+    done
+    # Where others have the processor, too, what is slow is no hang.
+    printf '[Unit]\nWants=cron.service probe.service\n[Service]\nRuntimeMaxSec=470\n' \
+        >"$units/onlay-checks.service.d/emulated.conf"
+    umount "$root" "$usr"
+}
+
+# keep NAME: what the disk that is written has at this moment. No process of the emulator's goes on meanwhile.
+keep() {
+    local place=$dir/kept/$1 pid
+    pid=$(cat "$dir/pid")
+    mkdir -p "$place"
+    ln -s "$dir/root.ext4" "$dir/usr.ext4" "$place/"
+    kill -STOP "$pid"
+    while kill -0 "$pid" && ! grep -q '^State:.T' "/proc/$pid/status"; do sleep 0.01; done
+    cp --sparse=always "$dir/var.ext4" "$place/"
+    kill -CONT "$pid"
+    touch "$place/sealed"
+}
+
+# Until the machine is off, or has written to its second serial port that its power is to be cut: then nobody in it, nor its kernel,
+# hears of the end. What it gave to its disks is kept; what it only had in memory is lost.
 run_until_off() {
-    local disk words=(console=ttyS0 quiet panic=-1 mitigations=off onlay.test.checks)
-    words+=(systemd.unit=onlay-checks.service $(cat "$dir/words"))
-    words+=(systemd.show_status=no "${needless[@]/#/systemd.mask=}" "${more[@]}")
+    local disk words=(console=ttyS0 quiet panic=-1 mitigations=off onlay.test.checks) emulator wish name heard=0
+    words+=(systemd.unit=onlay-checks.service systemd.show_status=no $(cat "$dir/words") "${more[@]}")
     local machine=(-accel tcg -m 1024 -nodefaults -display none -no-reboot)
     # An old processor is emulated faster than a new one. QEMU 7.2 has a cmpxchg16b on which Linux 6.12 dies.
     machine+=(-cpu "qemu64,-cx16")
     for disk in $(cat "$dir/disks") results; do
         machine+=(-drive "file=$dir/$disk.ext4,format=raw,if=virtio,cache=unsafe")
     done
-    rm -f "$dir/cut" "$dir/pid"
-    timeout --foreground 360 qemu-system-x86_64 "${machine[@]}" -pidfile "$dir/pid" -serial stdio \
-        -serial "file:$dir/cut" -kernel "$kernel/vmlinuz" -initrd "$dir/initramfs.cpio" -append "${words[*]}" &
-    while kill -0 $! 2>/dev/null; do
-        if [ -s "$dir/cut" ]; then
-            kill -KILL "$(cat "$dir/pid")"
-            wait $! || true
-            return 0
-        fi
+    rm -f "$dir/wishes" "$dir/pid"
+    timeout --foreground 500 qemu-system-x86_64 "${machine[@]}" -pidfile "$dir/pid" -serial stdio \
+        -serial "file:$dir/wishes" -kernel "$kernel/vmlinuz" -initrd "$dir/initramfs.cpio" -append "${words[*]}" &
+    emulator=$!
+    while kill -0 "$emulator" 2>/dev/null; do
+        while read -r wish name; do
+            heard=$((heard + 1))
+            case $wish in
+            keep) keep "$name" ;;
+            cut)
+                kill -KILL "$(cat "$dir/pid")"
+                wait "$emulator" || true
+                return 0
+                ;;
+            esac
+        done < <(tail --lines="+$((heard + 1))" "$dir/wishes" 2>/dev/null | tr -d '\r')
         sleep 0.1
     done
-    wait $!
+    wait "$emulator"
 }
 
 # Images to be merged there, and the modules that this takes.
@@ -106,16 +147,18 @@ END
     install "$1" "$here/../machine/steps.sh" "$disk/ostree/deploy/debian/var/usrlocal/bin/"
     # As a boot loader would read it.
     sed -n 's/^options //p' "$disk"/boot/loader/entries/*.conf | tr ' ' '\n' | grep -v '^init=' >"$dir/words"
+    echo "${needless[@]/#/systemd.mask=}" >>"$dir/words"
     umount "$disk"
 }
 
 case $verb in
 prepare)
     echo root usr var >"$dir/disks"
-    echo systemd.wants=cron.service systemd.wants=probe.service >"$dir/words"
+    touch "$dir/words"
     make_initramfs
-    # Without one, no file system is whole after a power cut.
-    for disk in root var; do tune2fs -O has_journal "$dir/$disk.ext4" >/dev/null; done
+    lighten
+    # Without one, no file system that is written is whole after a power cut.
+    tune2fs -O has_journal "$dir/var.ext4" >/dev/null
     ;;
 prepare-ostree)
     echo ostree >"$dir/disks"

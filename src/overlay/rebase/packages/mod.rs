@@ -363,6 +363,20 @@ pub(super) fn note(host: &Root, layers: &Root, (base, manifest): (&Base, Option<
     }
 }
 
+/// What tells a package that was noted: its name, architecture and version.
+pub(in crate::overlay) type NotedPackage = (String, String, String);
+
+/// The packages that a base had, as they were noted; none where nobody noted them.
+pub(in crate::overlay) fn noted(layers: &Root, base: &Base) -> Result<Vec<NotedPackage>, Error> {
+    let Some(root) = seen::packages(layers, base)? else { return Ok(Vec::new()) };
+    if let Some(noted) = rpm::noted(&root)? {
+        return Ok(noted);
+    }
+    let Some(database) = pkgdb::dpkg::Database::open(&root)? else { return Ok(Vec::new()) };
+    let packages = database.present().map(pkgdb::dpkg::Entry::package);
+    Ok(packages.map(|package| (package.name, package.arch, package.version)).collect())
+}
+
 /// The edits of one layer that make the files of the database what they are to be.
 pub(super) fn edits(
     layer: &Layer<'_>,

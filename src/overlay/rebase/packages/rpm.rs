@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::{
-    DatabaseFile, Line, PATIENCE, Planned, Sides, Wishes, WrittenLater, auto_installed, refuse_empty,
-    refuse_unknown,
+    DatabaseFile, Line, NotedPackage, PATIENCE, Planned, Sides, Wishes, WrittenLater, auto_installed,
+    refuse_empty, refuse_unknown,
 };
 use crate::overlay::attributes::Named;
 use crate::overlay::rebase::claims::{Brought, Claims};
@@ -130,6 +130,16 @@ fn beside<'a>(
 fn noted_base(layers: &Root, record: &Record) -> Result<Option<Vec<Known>>, Error> {
     let Some(noted) = seen::packages(layers, &record.base)? else { return Ok(None) };
     Ok(Some(parse(&noted.read(MANIFEST, LARGEST)?)))
+}
+
+/// The packages that were noted in a directory; `None` where none of rpm's were.
+pub(super) fn noted(directory: &Root) -> Result<Option<Vec<NotedPackage>>, Error> {
+    let text = match directory.read(MANIFEST, LARGEST) {
+        Err(error) if error.is_not_found() => return Ok(None),
+        other => other?,
+    };
+    let named = |known: Known| (known.name, known.arch, known.evr.to_string());
+    Ok(Some(parse(&text).into_iter().map(named).collect()))
 }
 
 /// What the base had, where nobody noted it: what was installed before the overlay was made. What the overlay has no
