@@ -80,18 +80,32 @@ impl fmt::Display for Base {
     }
 }
 
-/// A booted deployment: the kernel command line's `ostree=` is a link whose target ends in
-/// `deploy/OS/deploy/COMMIT.SERIAL` (ostree-prepare-root(1)).
+/// A booted deployment: its root is mounted from `deploy/OS/deploy/COMMIT.SERIAL`. Where the root is an image of one (composefs), the kernel command
+/// line's `ostree=` is a link to that (ostree-prepare-root(1)), as long as no other deployment has been made meanwhile.
 fn ostree(host: &Host) -> Option<(BaseKind, String)> {
     if !host.is_running || !host.root.exists("run/ostree-booted") {
         return None;
     }
-    let link = kernel_argument("ostree")?;
-    let from_link = ["sysroot", ""]
-        .into_iter()
-        .find_map(|above| host.root.resolve(Path::new(above).join(link.trim_start_matches('/'))).ok())
-        .and_then(|target| Some(target.file_name()?.to_string_lossy().into_owned()));
-    Some((BaseKind::Ostree, from_link.unwrap_or(link)))
+    let by_mount = host.mounts.at(Path::new("/")).and_then(|mount| deployment(&mount.root));
+    let name = by_mount.or_else(|| {
+        let link = kernel_argument("ostree")?;
+        let target = ["sysroot", ""]
+            .into_iter()
+            .find_map(|above| host.root.resolve(Path::new(above).join(link.trim_start_matches('/'))).ok());
+        Some(target.and_then(|target| deployment(&target)).unwrap_or(link))
+    });
+    Some((BaseKind::Ostree, name?))
+}
+
+/// The name of the deployment whose directory has this path.
+fn deployment(path: &Path) -> Option<String> {
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    match &parts[..] {
+        [.., deploy, _, below, name] if deploy == "deploy" && below == "deploy" => {
+            Some(name.clone().into_owned())
+        }
+        _ => None,
+    }
 }
 
 fn composefs(host: &Host) -> Option<(BaseKind, String)> {
@@ -146,6 +160,15 @@ mod tests {
         assert_eq!(snapshot_number(Path::new("/.snapshots/7/snapshot/x")).as_deref(), Some("7"));
         assert_eq!(snapshot_number(Path::new("/@/home")), None);
         assert_eq!(snapshot_number(Path::new("/nowhere")), None);
+    }
+
+    #[test]
+    fn a_deployment_is_known_by_its_directory() {
+        let name = |path: &str| deployment(Path::new(path));
+        assert_eq!(name("/ostree/deploy/debian/deploy/abc.0").as_deref(), Some("abc.0"));
+        assert_eq!(name("/ostree/deploy/debian/var"), None);
+        assert_eq!(name("/ostree/boot.1/debian/abc/0"), None);
+        assert_eq!(name("/"), None);
     }
 
     #[test]
