@@ -2,8 +2,9 @@
 # The machine of machine/bed.sh in an emulator, with a kernel of scripts/test-trees. In a mount namespace of its own:
 #
 #   boot.sh prepare DIR KERNEL               makes what the kernel begins with
-#   boot.sh prepare-ostree DIR KERNEL TREE ONLAY
-#                                            the same for a host of OSTree's, whose disk is a copy of the tree's
+#   boot.sh prepare-ostree DIR KERNEL TREE ONLAY PACKAGES
+#                                            the same for a host of OSTree's, whose disk is a copy of the tree's; the PACKAGES
+#                                            are in its /var/packages
 #   boot.sh put-images DIR KERNEL IMAGES     what is in IMAGES goes to /var/local/images, with what it takes to check it
 #   boot.sh boot DIR KERNEL [WORD…]          runs DIR/share/checks.sh, until the machine is off or asks that its power
 #                                            be cut; the WORDs are more of what the kernel is told. Where the machine asks
@@ -87,10 +88,11 @@ keep() {
     touch "$place/sealed"
 }
 
-# Until the machine is off, or has written to its second serial port that its power is to be cut: then nobody in it, nor its kernel,
+# A kernel that is emulated on a busy machine may find its timer not to work (no_timer_check). Until the machine is off, or has written to its second
+# serial port that its power is to be cut: then nobody in it, nor its kernel,
 # hears of the end. What it gave to its disks is kept; what it only had in memory is lost.
 run_until_off() {
-    local disk words=(console=ttyS0 quiet panic=-1 mitigations=off onlay.test.checks) emulator wish name heard=0
+    local disk words=(console=ttyS0 quiet panic=-1 mitigations=off no_timer_check onlay.test.checks) emulator wish name heard=0
     words+=(systemd.unit=onlay-checks.service systemd.show_status=no $(cat "$dir/words") "${more[@]}")
     local machine=(-accel tcg -m 1024 -nodefaults -display none -no-reboot)
     # An old processor is emulated faster than a new one. QEMU 7.2 has a cmpxchg16b on which Linux 6.12 dies.
@@ -145,10 +147,18 @@ ExecStart=/bin/bash /results/checks.sh
 RuntimeMaxSec=330
 END
     install "$1" "$here/../machine/steps.sh" "$disk/ostree/deploy/debian/var/usrlocal/bin/"
-    # As a boot loader would read it.
-    sed -n 's/^options //p' "$disk"/boot/loader/entries/*.conf | tr ' ' '\n' | grep -v '^init=' >"$dir/words"
-    echo "${needless[@]/#/systemd.mask=}" >>"$dir/words"
+    cp --recursive "$2" "$disk/ostree/deploy/debian/var/packages"
     umount "$disk"
+}
+
+# As a boot loader would: the entry of the highest version.
+read_entry() {
+    mount -o loop,ro "$dir/ostree.ext4" "$dir/disk"
+    local entry
+    entry=$(awk '$1 == "version" { print $2, FILENAME }' "$dir"/disk/boot/loader/entries/*.conf | sort --reverse --numeric-sort | head -n 1)
+    sed -n 's/^options //p' "${entry#* }" | tr ' ' '\n' | grep -v '^init=' >"$dir/words"
+    echo "${needless[@]/#/systemd.mask=}" >>"$dir/words"
+    umount "$dir/disk"
 }
 
 case $verb in
@@ -163,7 +173,7 @@ prepare)
 prepare-ostree)
     echo ostree >"$dir/disks"
     cp --sparse=always --reflink=auto "$4/disk.ext4" "$dir/ostree.ext4"
-    set_up_ostree "$5"
+    set_up_ostree "$5" "$6"
     mkdir "$dir/initramfs"
     cp --archive "$4/prepare-root/." "$dir/initramfs/"
     make_initramfs
@@ -173,6 +183,7 @@ put-images)
     umount "$dir/var"
     ;;
 boot)
+    if [ -e "$dir/ostree.ext4" ]; then read_entry; fi
     rm -f "$dir/results.ext4"
     truncate --size=64M "$dir/results.ext4"
     mkfs.ext4 -q -F -E lazy_itable_init=1,nodiscard -d "$dir/share" "$dir/results.ext4"
