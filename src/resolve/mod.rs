@@ -127,6 +127,11 @@ impl Manager {
         }
     }
 
+    /// How the names of its package files end.
+    pub fn suffix(self) -> &'static str {
+        if self == Manager::Apt { "deb" } else { "rpm" }
+    }
+
     /// A shell script that leaves the package files below [`SHARED`], what it says in `words` there and its plan in `plan`.
     /// Its arguments are the packages.
     fn script(self, recommends: bool) -> String {
@@ -205,10 +210,10 @@ const FAILURE: &str = "failure";
 /// How much of a package manager's words is read, in bytes.
 const LIMIT: u64 = 16 << 20;
 
-/// Options would be taken for such, a minus at the end for a wish to remove, and a word with a space in it is none that a
-/// package manager knows.
-fn is_name(word: &str) -> bool {
-    let is_odd = |c: char| c.is_whitespace() || c.is_control();
+/// Whether a word can be the name of a package. Options would be taken for such, a minus at the end for a wish to remove, and a word
+/// with a space or a quote in it is none that a package manager knows.
+pub fn is_name(word: &str) -> bool {
+    let is_odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '\'' | '"' | '`' | '$' | '\\');
     !word.is_empty() && !word.starts_with('-') && !word.ends_with('-') && !word.contains(is_odd)
 }
 

@@ -54,7 +54,15 @@ impl Ostree {
         self.admin("deploy", arguments)
     }
 
-    /// Makes a deployment that is there the one that boots next. Not every version can.
+    /// Whether it can make a deployment that is there the one that boots next; older versions cannot.
+    pub fn can_set_default(&self) -> Result<bool, Error> {
+        let mut command = Command::new(&self.path);
+        command.args(["admin", "--help"]).stdin(Stdio::null());
+        let output = command.output().map_err(|source| Error::NotStarted { program: PROGRAM, source })?;
+        Ok(String::from_utf8_lossy(&output.stdout).contains("set-default"))
+    }
+
+    /// Makes a deployment that is there the one that boots next.
     pub fn set_default(&self, index: usize) -> Result<(), Error> {
         self.admin("set-default", [index.to_string().into()])
     }

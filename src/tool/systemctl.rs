@@ -95,6 +95,11 @@ impl Systemctl {
         Ok(targets_ahead(&String::from_utf8_lossy(&output.stdout)))
     }
 
+    /// Has the machine reboot, after all has been stopped in order.
+    pub fn reboot(&self) -> Result<bool, Error> {
+        self.run(&["reboot"], &[])
+    }
+
     fn run(&self, verb: &[&str], units: &[&str]) -> Result<bool, Error> {
         let mut command = self.command();
         command.arg("--quiet").args(verb);

@@ -75,7 +75,7 @@ impl Composer<'_, '_> {
     /// A directory of the upper, over one of the base. It is no deeper than [`DEEPEST`].
     fn directory(&mut self, node: &Node, dir: &Root, base: Option<Directory>) -> Result<Directory, Error> {
         let mut tree = match base {
-            Some(base) => self.transaction.repository.tree(base.tree)?,
+            Some(base) => self.transaction.tree(base.tree)?,
             None => DirTree::default(),
         };
         let mut is_same = base.is_some();

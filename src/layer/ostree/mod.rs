@@ -11,9 +11,11 @@
 mod attributes;
 mod checksum;
 mod compose;
+mod deployments;
 mod difference;
 mod error;
 mod keyfile;
+mod layers;
 mod object;
 mod origin;
 mod repo;
@@ -24,6 +26,7 @@ mod view;
 
 pub use checksum::{Checksum, NoChecksum, ObjectKind, ObjectName};
 pub use compose::Composition;
+pub use deployments::Deployments;
 pub use difference::{Difference, differences};
 pub use error::{Error, Unfit, Why};
 pub use keyfile::{BadLine, KeyFile};

@@ -39,6 +39,8 @@ pub struct Written {
     pub bytes: u64,
 }
 
+/// We wrote it: no limit of others' counts.
+const LARGEST_TREE: u64 = 1 << 30;
 const STAGING: &str = "tmp/onlay-staging";
 
 impl Repository {
@@ -67,6 +69,16 @@ impl Transaction<'_> {
     /// What was written until now.
     pub fn written(&self) -> Written {
         self.written
+    }
+
+    /// Reads the names in a directory, of the repository or of what is being written.
+    pub(super) fn tree(&self, checksum: Checksum) -> Result<DirTree, Error> {
+        let object = checksum.as_object(ObjectKind::DirTree);
+        if !self.staged.contains(&object) {
+            return self.repository.tree(checksum);
+        }
+        let bytes = self.staging.read(object.to_string(), LARGEST_TREE)?;
+        DirTree::parse(&bytes).map_err(|error| Error::Damaged { object, what: error.to_string() })
     }
 
     /// Writes the names in a directory.

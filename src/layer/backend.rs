@@ -1,0 +1,72 @@
+//! What a kind of host has to offer for layers.
+
+use crate::host::Host;
+
+use super::{BaseNote, Composed, Error, Lower, Manifest, Workshop};
+
+/// A system that can be booted, or is.
+#[derive(Debug, Clone)]
+pub struct Deployment {
+    /// Its backend's name for it; its beginning is enough where no other begins alike.
+    pub id: String,
+    /// What it is, or what it was made from.
+    pub base: BaseNote,
+    /// What is layered in it; nothing where it is its base.
+    pub manifest: Option<Manifest>,
+    /// Whether it runs.
+    pub is_booted: bool,
+    /// Whether it is booted next.
+    pub is_next: bool,
+    /// Whether it is only finished at shutdown.
+    pub is_staged: bool,
+    /// Whether it stays until it is unpinned.
+    pub is_pinned: bool,
+}
+
+/// What may be removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cleanup {
+    /// What is to be booted next and does not run.
+    pub pending: bool,
+    /// What was booted before.
+    pub rollback: bool,
+}
+
+/// A kind of host.
+pub trait Backend: std::fmt::Debug {
+    /// Its name, for people.
+    fn kind(&self) -> &'static str;
+
+    /// All deployments, the one that is booted next first.
+    fn deployments(&self) -> Result<Vec<Deployment>, Error>;
+
+    /// The newest base from where this one came; this one itself where there is none, or nothing may be fetched.
+    fn newest(&self, base: &BaseNote, offline: bool) -> Result<BaseNote, Error>;
+
+    /// A base, to be composed on. It is seen until the workshop is opened again.
+    fn lower(&self, base: &BaseNote, workshop: &Workshop) -> Result<Lower, Error>;
+
+    /// Makes a deployment of a base and layers the one that is booted next; its name.
+    fn deploy(&self, base: &BaseNote, composed: &Composed) -> Result<String, Error>;
+
+    /// Makes a base by itself the one that is booted next; its name.
+    fn deploy_base(&self, base: &BaseNote) -> Result<String, Error>;
+
+    /// Makes a deployment that is there the one that is booted next.
+    fn make_next(&self, id: &str) -> Result<(), Error>;
+
+    /// Keeps a deployment until it is unpinned, or no longer.
+    fn pin(&self, id: &str, is_pinned: bool) -> Result<(), Error>;
+
+    /// Removes deployments that nobody needs, and what they alone have.
+    fn clean_up(&self, what: Cleanup) -> Result<(), Error>;
+}
+
+/// What keeps deployments on a host.
+pub fn backend_of(host: &Host) -> Result<Box<dyn Backend>, Error> {
+    if let Some(ostree) = super::ostree::Deployments::find(host)? {
+        return Ok(Box::new(ostree));
+    }
+    let why = "it does not boot by OSTree".to_owned();
+    Err(Error::NoBackend { why })
+}

@@ -1,0 +1,123 @@
+//! Showing a base that is not booted, as it would be when it is.
+
+use std::path::Path;
+
+use super::Workshop;
+use crate::host::PackageSystem;
+use crate::layer::Error;
+use crate::sys::{
+    Features, MountFlags, Namespaces, OverlaySpec, Propagation, RecordLock, Root, attach, clone_tree,
+    leave_for_new, mount_overlay, set_flags, set_propagation,
+};
+
+/// What a base is seen through: a tree that is there as files, and perhaps one directory laid over it that makes of it another.
+#[derive(Debug)]
+pub struct Lower {
+    /// A deployment's directory.
+    pub tree: Root,
+    /// What is laid over it, with whiteouts and opaque directories.
+    pub above: Option<Root>,
+    /// What keeps it from being pruned as long as it is seen.
+    pub keeper: Option<RecordLock>,
+}
+
+/// What package managers and their scripts take for granted below /var, as hier(7) has it, with its mode.
+const SKELETON: &[(&str, u32)] = &[
+    ("cache", 0o755),
+    ("lib", 0o755),
+    ("lib/misc", 0o755),
+    ("log", 0o755),
+    ("opt", 0o755),
+    ("spool", 0o755),
+    ("tmp", 0o1777),
+];
+
+/// Goes to a mount namespace of this process's own and shows the base in the workshop.
+pub(super) fn show(workshop: &Workshop, lower: &Lower) -> Result<(), Error> {
+    leave_for_new(Namespaces::MOUNT)?;
+    set_propagation(Path::new("/"), Propagation::Private)?;
+    let place = Root::open(workshop.base())?;
+    // By their paths, so that they are reached through mounts of this namespace.
+    let reached = |root: &Root| Root::open(root.path());
+    let tree = reached(&lower.tree)?;
+    let mounted = match &lower.above {
+        None => {
+            let mounted = clone_tree(&tree, tree.path(), false)?;
+            set_flags(&mounted, MountFlags::READ_ONLY, MountFlags::default(), false, tree.path())?;
+            mounted
+        }
+        Some(above) => {
+            let (upper, work) = (workshop.empty("base-upper")?, workshop.empty("base-work")?);
+            let (upper, work, above) = (reached(&upper)?, reached(&work)?, reached(above)?);
+            mount_overlay(&OverlaySpec {
+                lower: &[&above, &tree],
+                upper: &upper,
+                work: &work,
+                features: Features::default(),
+                flags: MountFlags::READ_ONLY,
+                source: "onlay-base",
+            })?
+        }
+    };
+    attach(&mounted, &place, place.path())?;
+    let base = Root::open(workshop.base())?;
+    furnish(&base, &workshop.var()?)?;
+    for (from, to) in
+        [(base.join("usr/etc"), base.join("etc")), (workshop.var()?.path().to_owned(), base.join("var"))]
+    {
+        let tree = clone_tree(Root::open(&from)?, &from, false)?;
+        attach(&tree, Root::open(&to)?, &to)?;
+    }
+    Ok(())
+}
+
+/// Makes what is to be in an empty /var: the skeleton, what the base's links lead to, and the way to its package database.
+fn furnish(base: &Root, var: &Root) -> Result<(), Error> {
+    for &(path, mode) in SKELETON {
+        var.make_dir(path, mode)?;
+    }
+    link(var, "run", "/run")?;
+    link(var, "lock", "/run/lock")?;
+    for place in ["", "usr"] {
+        for entry in base.open_dir(place)?.entries()? {
+            let link = Path::new(place).join(&entry.name);
+            let Ok(target) = base.read_link_exact(&link) else { continue };
+            let target = Path::new("/").join(place).join(target);
+            let clean = lexically(&target);
+            if let Ok(below) = clean.strip_prefix("/var") {
+                var.make_dirs(below, 0o755)?;
+            }
+        }
+    }
+    let Some(system) = PackageSystem::find(base) else { return Ok(()) };
+    let directory = system.database.parent().unwrap_or(Path::new("/"));
+    let usual = if system.kind == "dpkg" { "lib/dpkg" } else { "lib/rpm" };
+    if directory.starts_with("/var") {
+        // With the base's /var it was left out of the deployment.
+        return Err(Error::DatabaseInVar { path: system.database.clone() });
+    }
+    let target = Path::new("../..").join(directory.strip_prefix("/").unwrap_or(directory));
+    link(var, usual, &target.to_string_lossy())
+}
+
+fn link(dir: &Root, name: &str, target: &str) -> Result<(), Error> {
+    match rustix::fs::symlinkat(target, dir, name) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
+        Err(error) => Err(crate::sys::io_error("make", dir.join(name), error).into()),
+    }
+}
+
+/// A path without `.` and `..`, as if no directory of it were a link.
+fn lexically(path: &Path) -> std::path::PathBuf {
+    let mut clean = std::path::PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            std::path::Component::ParentDir => {
+                clean.pop();
+            }
+            std::path::Component::Normal(name) => clean.push(name),
+            _ => {}
+        }
+    }
+    clean
+}

@@ -1,0 +1,174 @@
+//! apt-get(8).
+
+use super::{FILES, Plan, Planned, Step, Steps, seal_script};
+use crate::shell::SHARED;
+
+/// `--print-uris` and the like would leave out what is there; `-s` says all, in the order of the installation. What scripts ask
+/// nobody answers; of configuration files the packages' own are taken, which are the defaults.
+pub(super) fn script(steps: &Steps, step: Step) -> String {
+    let keep = if steps.removed.is_empty() { "--no-remove" } else { "" };
+    let refresh = if steps.refresh { "yes" } else { "" };
+    let offline = if steps.offline { "yes" } else { "" };
+    let preamble = format!(
+        "cd {SHARED} || exit\n\
+         exec </dev/null >words 2>&1\n\
+         export LC_ALL=C DEBIAN_FRONTEND=noninteractive APT_LISTCHANGES_FRONTEND=none\n\
+         export APT_CONFIG={SHARED}/apt.conf\n\
+         mkdir -p archives/partial lists/partial caches\n\
+         cat >apt.conf <<END\n\
+         Dir::Cache \"{SHARED}/caches\";\n\
+         Dir::Cache::archives \"{SHARED}/archives/\";\n\
+         Dir::State::lists \"{SHARED}/lists/\";\n\
+         Dir::Log \"/var/log/apt\";\n\
+         APT::Sandbox::User \"root\";\n\
+         APT::Install-Recommends \"false\";\n\
+         APT::Install-Suggests \"false\";\n\
+         APT::Keep-Downloaded-Packages \"true\";\n\
+         APT::Cmd::Pattern-Only \"true\";\n\
+         END\n\
+         [ -x {COPY} ] && echo 'Dir::Bin::Methods::file \"{COPY}\";' >>apt.conf\n"
+    );
+    match step {
+        Step::Download => format!(
+            "{preamble}\
+             attempt() {{\n\
+             apt-get -q -y {keep} --simulate install -- \"$@\" >plan && \
+             apt-get -q -y {keep} --download-only install -- \"$@\"\n\
+             }}\n\
+             known() {{ for list in lists/*_Packages* lists/*_dists_*; do [ -e \"$list\" ] && return; done; false; }}\n\
+             if [ '{offline}' ]; then attempt \"$@\"; exit; fi\n\
+             if [ '{refresh}' ] || ! known; then apt-get -q -y update || exit; fi\n\
+             attempt \"$@\" && exit\n\
+             [ '{refresh}' ] && exit 1\n\
+             apt-get -q -y update || exit\n\
+             attempt \"$@\"\n"
+        ),
+        Step::Seal => seal_script(),
+        // What is not written to a disk before the end needs no sync for each file: the commit is synced as a whole.
+        Step::Install => format!(
+            "{preamble}\
+             {primed}\
+             apt-get -q -y {keep} --no-download -o Dpkg::Options::=--force-unsafe-io -o Dpkg::Options::=--force-confnew \
+             -o Dpkg::Use-Pty=false install -- \"$@\"\n",
+            primed = super::primed(),
+        ),
+    }
+}
+
+/// apt's program for sources that are on this machine, and are to be copied.
+const COPY: &str = "/usr/lib/apt/methods/copy";
+
+/// Files by their paths; what is to go with a minus.
+pub(super) fn words(steps: &Steps) -> Vec<String> {
+    let files = steps.files.iter().map(|file| format!("{SHARED}/{FILES}/{}", file.display()));
+    let removed = steps.removed.iter().map(|name| format!("{name}-"));
+    steps.packages.iter().cloned().chain(files).chain(removed).collect()
+}
+
+/// `Inst NAME [OLD] (NEW FROM [ARCH])` and `Remv NAME [OLD]`; brackets may follow that say who needs it.
+pub(super) fn plan(text: &str) -> Plan {
+    let packages = text.lines().filter_map(|line| {
+        let (verb, rest) = line.split_once(' ')?;
+        let (name, rest) = rest.split_once(' ')?;
+        let rest = rest.trim_start();
+        let old = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(old, _)| old.to_owned());
+        let new = rest.split_once('(').and_then(|(_, rest)| rest.split([' ', ')']).next()).map(str::to_owned);
+        let architecture = rest.split_once(" [").and_then(|(_, rest)| rest.split(']').next());
+        let architecture = architecture.unwrap_or_default().to_owned();
+        let name = name.to_owned();
+        match verb {
+            "Inst" => Some(Planned { name, architecture, old, new: Some(new?) }),
+            "Remv" => Some(Planned { name, architecture, old, new: None }),
+            _ => None,
+        }
+    });
+    Plan { packages: packages.collect() }
+}
+
+/// While it plans, errors are marked, and dependencies that cannot be met have an indent. While it installs, what scripts said is
+/// the reason.
+pub(super) fn reason(step: Step, words: &str, plan: &str) -> String {
+    let lines: Vec<&str> = words.lines().map(str::trim_end).filter(|line| !line.trim().is_empty()).collect();
+    let unmet = plan.lines().chain(lines.iter().copied());
+    let unmet = unmet.skip_while(|line| !UNMET.iter().any(|begin| line.starts_with(begin))).skip(1);
+    let unmet: Vec<String> = unmet
+        .take_while(|line| line.starts_with(' '))
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    if !unmet.is_empty() {
+        return unmet.join("; ");
+    }
+    if step == Step::Install
+        && let Some(at) = lines.iter().position(|line| line.starts_with("dpkg: error"))
+    {
+        return lines[at.saturating_sub(BEFORE)..].iter().take(MOST).copied().collect::<Vec<_>>().join("\n");
+    }
+    // What was tried again is said again.
+    let mut errors: Vec<&str> = Vec::new();
+    for error in lines.iter().filter_map(|line| line.strip_prefix("E: ")) {
+        if !errors.contains(&error) {
+            errors.push(error);
+        }
+    }
+    if errors.is_empty() { lines[lines.len().saturating_sub(3)..].join("; ") } else { errors.join("; ") }
+}
+
+/// How the list begins, of apt 2 and of apt 3.
+const UNMET: &[&str] = &["The following packages have unmet dependencies:", "Unsatisfied dependencies:"];
+
+/// How many lines before dpkg's error are of the script that failed, and how many are told at most.
+const BEFORE: usize = 3;
+const MOST: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_says_what_comes_changes_and_goes() {
+        let text = "NOTE: This is only a simulation!\nReading package lists...\nRemv nano [8.4-1]\n\
+                    Inst libfoo1 [1.0] (1.1 Debian:13/stable [amd64]) []\nInst strace (6.13+ds-1 Debian:13/stable [amd64])\n\
+                    Conf strace (6.13+ds-1 Debian:13/stable [amd64])\n";
+        let planned = |name: &str, old: Option<&str>, new: Option<&str>| Planned {
+            name: name.to_owned(),
+            architecture: if new.is_some() { "amd64".to_owned() } else { String::new() },
+            old: old.map(str::to_owned),
+            new: new.map(str::to_owned),
+        };
+        let plan = plan(text);
+        assert_eq!(
+            plan.packages,
+            [
+                planned("nano", Some("8.4-1"), None),
+                planned("libfoo1", Some("1.0"), Some("1.1")),
+                planned("strace", None, Some("6.13+ds-1")),
+            ]
+        );
+        assert_eq!(plan.removed().collect::<Vec<_>>(), ["nano"]);
+        assert_eq!(plan.installed().count(), 2);
+    }
+
+    #[test]
+    fn the_reason_is_what_a_person_can_act_on() {
+        assert_eq!(
+            reason(Step::Download, "x\nE: Unable to locate package a\n", ""),
+            "Unable to locate package a"
+        );
+        let unmet = "The following packages have unmet dependencies:\n a : Depends: b (>= 2)\nE: Unable to correct problems\n";
+        assert_eq!(reason(Step::Download, "E: x\n", unmet), "a : Depends: b (>= 2)");
+        let failed = "Setting up a (1) ...\nit says why\ndpkg: error processing package a (--configure):\n ended with 1\n";
+        assert!(reason(Step::Install, failed, "").contains("it says why"));
+    }
+
+    #[test]
+    fn what_goes_has_a_minus() {
+        let steps = Steps {
+            packages: vec!["strace".to_owned()],
+            files: vec!["abc.deb".into()],
+            removed: vec!["nano".to_owned()],
+            ..Steps::default()
+        };
+        assert_eq!(words(&steps), ["strace", &format!("{SHARED}/files/abc.deb"), "nano-"]);
+        assert!(!script(&steps, Step::Download).contains("--no-remove"));
+    }
+}

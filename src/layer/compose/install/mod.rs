@@ -1,0 +1,154 @@
+//! What the base's package manager is told to do: first to download, then, without a network, to install.
+//!
+//! Both steps go by the same lists of packages, so the second one does what the first one planned.
+
+mod apt;
+mod dnf;
+mod zypper;
+
+use std::path::PathBuf;
+
+use super::run::PRIMED;
+use super::seal::{BEFORE, MOVED, SEAL};
+use super::var::OPT;
+use crate::resolve::Manager;
+use crate::shell::SHARED;
+
+/// What is to be installed and removed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Steps {
+    /// Packages to be there, by name.
+    pub packages: Vec<String>,
+    /// Package files to be there, by their names in the cache's directory [`FILES`].
+    pub files: Vec<PathBuf>,
+    /// Packages of the base to be removed.
+    pub removed: Vec<String>,
+    /// Get new lists of packages first.
+    pub refresh: bool,
+    /// Get nothing from a network.
+    pub offline: bool,
+}
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Plan and download.
+    Download,
+    /// Install what was downloaded.
+    Install,
+    /// Put in what Onlay itself has to say, and move what cannot stay in /var.
+    Seal,
+}
+
+/// Below the cache: package files that were given.
+pub(in crate::layer) const FILES: &str = "files";
+
+/// What a package manager plans.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// In its order.
+    pub packages: Vec<Planned>,
+}
+
+/// One package of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// Its name.
+    pub name: String,
+    /// Its architecture, in its package manager's words; empty where it is not told.
+    pub architecture: String,
+    /// The version that is there.
+    pub old: Option<String>,
+    /// The version that will be there.
+    pub new: Option<String>,
+}
+
+impl Plan {
+    /// Packages that it takes away.
+    pub fn removed(&self) -> impl Iterator<Item = &str> {
+        self.packages.iter().filter(|planned| planned.new.is_none()).map(|planned| &*planned.name)
+    }
+
+    /// Packages that it puts in.
+    pub fn installed(&self) -> impl Iterator<Item = &Planned> {
+        self.packages.iter().filter(|planned| planned.new.is_some())
+    }
+}
+
+impl Steps {
+    /// Whether nothing is asked for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.packages.is_empty() && self.files.is_empty() && self.removed.is_empty()
+    }
+
+    /// The script of a step, to be run by sh(1) with [`Steps::words`] as arguments.
+    pub(super) fn script(&self, manager: Manager, step: Step) -> String {
+        match manager {
+            Manager::Apt => apt::script(self, step),
+            Manager::Zypper => zypper::script(self, step),
+            Manager::Dnf | Manager::Dnf5 => dnf::script(manager, self, step),
+        }
+    }
+
+    /// The package manager's words for what is wanted.
+    pub(super) fn words(&self, manager: Manager) -> Vec<String> {
+        match manager {
+            Manager::Apt => apt::words(self),
+            Manager::Zypper => zypper::words(self),
+            Manager::Dnf | Manager::Dnf5 => dnf::words(self),
+        }
+    }
+}
+
+/// Lines of a script that put aside what is there before packages come: what of /var, and who.
+fn primed() -> String {
+    format!(
+        "systemd-tmpfiles --create --prefix=/var --boot >/dev/null 2>&1\n\
+         (cd /var && find . -print0) >{PRIMED} || exit\n\
+         mkdir -p {BEFORE} && cp /etc/passwd /etc/group {BEFORE}/ || exit\n"
+    )
+}
+
+/// The kernel copies up the directories that are written to, with their owners and labels.
+fn seal_script() -> String {
+    format!(
+        "cd {SHARED} || exit\n\
+         exec </dev/null >words 2>&1\n\
+         export LC_ALL=C\n\
+         umask 022\n\
+         cp -R --no-preserve=all {SEAL}/usr/. /usr/ || exit\n\
+         [ -s {SEAL}/{MOVED} ] || exit 0\n\
+         mkdir -p {OPT} || exit\n\
+         cd /var/opt && xargs -0 mv -t {OPT} -- <{SHARED}/{SEAL}/{MOVED}\n"
+    )
+}
+
+/// What it says that it will do.
+pub(super) fn plan(manager: Manager, text: &str) -> Plan {
+    match manager {
+        Manager::Apt => apt::plan(text),
+        Manager::Zypper => zypper::plan(text),
+        Manager::Dnf | Manager::Dnf5 => dnf::plan(text),
+    }
+}
+
+/// What a failed run said that a person should read.
+pub(super) fn reason(manager: Manager, step: Step, words: &str, plan: &str) -> String {
+    match manager {
+        Manager::Apt => apt::reason(step, words, plan),
+        Manager::Zypper => zypper::reason(words, plan),
+        Manager::Dnf | Manager::Dnf5 => dnf::reason(words),
+    }
+}
+
+/// The last lines that were said, where none is marked as an error.
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(3)..].join("; ")
+}
+
+/// A text of XML, without its escapes.
+fn unescaped(text: &str) -> String {
+    let plain = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'");
+    plain.replace("&amp;", "&")
+}

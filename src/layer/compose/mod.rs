@@ -1,0 +1,21 @@
+//! Packages put into a base that is not booted: by its own package manager, in an isolated overlay over the base.
+//!
+//! What runs there (scripts of packages, too) sees the base with a /var of its own, and neither the host nor a network: what is
+//! needed was downloaded before, in an overlay in RAM. Nothing is written but layers of the overlay, so files of the base, which
+//! may be links to objects of a repository, stay as they are.
+
+mod base;
+mod install;
+mod run;
+mod seal;
+mod tree;
+mod users;
+mod var;
+mod workshop;
+
+pub use base::Lower;
+pub(super) use install::FILES;
+pub use install::{Plan, Planned};
+use run::run;
+pub use tree::{Composed, Resolved, Wanted, compose, resolve};
+pub use workshop::{Layers, PLACE, Workshop};

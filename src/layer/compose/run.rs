@@ -1,0 +1,137 @@
+//! Running a step in the overlay.
+
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+use super::install::{self, Plan, Step, Steps};
+use super::workshop::OVERLAY;
+use super::{Lower, Workshop, base};
+use crate::layer::Error;
+use crate::overlay::Mode;
+use crate::resolve::Manager;
+use crate::shell;
+use crate::sys::{Ended, Forked, Pidfd, die_with_parent, exit_now, fork, replace_file, with_causes};
+
+/// What a step came to.
+#[derive(Debug)]
+pub(super) struct Ran {
+    /// What was planned; the same in both steps.
+    pub(super) plan: Plan,
+    /// All that was said.
+    pub(super) words: String,
+}
+
+/// The files in the cache in which a step leaves its words, its plan, and why it could not be run.
+const WORDS: &str = "words";
+const PLAN: &str = "plan";
+const FAILURE: &str = "failure";
+
+/// What of /var was there before packages came, each with a zero after it.
+pub(super) const PRIMED: &str = "primed";
+
+/// How much of a package manager's words is read, in bytes.
+const LIMIT: u64 = 64 << 20;
+
+/// Between two looks whether it has ended.
+const MOMENT: Duration = Duration::from_millis(5);
+
+/// Runs a step over a base, for so long at most.
+pub(super) fn run(
+    workshop: &Workshop,
+    lower: &Lower,
+    manager: Manager,
+    steps: &Steps,
+    step: Step,
+    patience: Duration,
+) -> Result<Ran, Error> {
+    let script = ["/bin/sh", "-c", &steps.script(manager, step), "sh"].map(OsString::from);
+    let command = script.into_iter().chain(steps.words(manager).into_iter().map(OsString::from)).collect();
+    let cache = workshop.cache()?;
+    for name in [WORDS, FAILURE] {
+        replace_file(&cache, name, b"")?;
+    }
+    let ended = in_child(workshop, lower, command, (step, steps.offline), patience)?;
+    let text = |name: &str| match cache.read(name, LIMIT) {
+        Err(error) if error.is_not_found() => Ok(String::new()),
+        bytes => bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+    };
+    let failure = text(FAILURE)?;
+    if !failure.is_empty() {
+        return Err(Error::NotEntered { words: failure });
+    }
+    let (words, plan_text) = (text(WORDS)?, text(PLAN)?);
+    if ended.shell_code() == 0 {
+        return Ok(Ran { plan: install::plan(manager, &plan_text), words });
+    }
+    let reason = match install::reason(manager, step, &words, &plan_text) {
+        nothing if nothing.trim().is_empty() => format!("it ended with {}", ended.shell_code()),
+        reason => reason,
+    };
+    Err(Error::Refused { manager, is_install: step != Step::Download, reason, words })
+}
+
+/// In a process of its own, which has the base in a mount namespace of its own, and with which all ends.
+fn in_child(
+    workshop: &Workshop,
+    lower: &Lower,
+    command: Vec<OsString>,
+    (step, is_offline): (Step, bool),
+    patience: Duration,
+) -> Result<Ended, Error> {
+    match fork()? {
+        Forked::Child => {
+            let code = match enter(workshop, lower, command, step, is_offline) {
+                Ok(code) => code,
+                Err(error) => {
+                    let words = with_causes(&error);
+                    // Told by what it was to find there.
+                    let _ = workshop.cache().map(|cache| replace_file(&cache, FAILURE, words.as_bytes()));
+                    1
+                }
+            };
+            exit_now(code)
+        }
+        Forked::Parent(child) => Ok(wait_for(&Pidfd::of_child(child)?, patience)?),
+    }
+}
+
+fn wait_for(child: &Pidfd, patience: Duration) -> Result<Ended, Error> {
+    let end = Instant::now() + patience;
+    while !child.has_ended() {
+        if Instant::now() >= end {
+            child.signal(libc::SIGKILL)?;
+            child.wait()?;
+            return Err(Error::TooSlow { seconds: patience.as_secs() });
+        }
+        std::thread::sleep(MOMENT);
+    }
+    Ok(child.wait()?)
+}
+
+fn enter(
+    workshop: &Workshop,
+    lower: &Lower,
+    command: Vec<OsString>,
+    step: Step,
+    is_offline: bool,
+) -> Result<u8, Error> {
+    die_with_parent(libc::SIGKILL)?;
+    base::show(workshop, lower)?;
+    let is_kept = step != Step::Download;
+    let request = shell::Request {
+        name: if is_kept { Some(OVERLAY.parse().expect("a good name")) } else { None },
+        temporary: !is_kept,
+        size: None,
+        private_home: true,
+        mode: Mode::Isolated,
+        private_network: is_kept || is_offline,
+        no_rebase: true,
+        unguarded: false,
+        shared: Some(workshop.cache()?.path().to_owned()),
+        command,
+        state: workshop.state(),
+        root: workshop.base(),
+    };
+    let outcome = shell::enter(shell::plan(request)?, &mut ())?;
+    Ok(outcome.ended.shell_code())
+}

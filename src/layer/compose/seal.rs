@@ -1,0 +1,145 @@
+//! Finishing what a package manager has left in the overlay, so that it can be committed.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::run::PRIMED;
+use super::users::{self, Accounts};
+use super::var::{self, Var};
+use super::{Layers, Workshop};
+use crate::host::PackageSystem;
+use crate::layer::{Error, Manifest, PLACE};
+use crate::overlay::clear_tree;
+use crate::sys::{Root, write_new_unsynced};
+
+/// Below the cache: a tree of files to be put into the overlay, and a list of what moves there from /var/opt.
+pub(super) const SEAL: &str = "seal";
+pub(super) const MOVED: &str = "moved";
+
+/// Below the cache: the base's lists of users, as they were before packages came.
+pub(super) const BEFORE: &str = "before";
+
+/// Read of lists of users and of paths at most.
+const LIMIT: u64 = 16 << 20;
+
+/// Lines for tmpfiles.d(5) of the same path: the first file by name counts, so that packages' own come before these.
+const TMPFILES: &str = "usr/lib/tmpfiles.d/zz-onlay-layers.conf";
+
+/// Lines for sysusers.d(5): the first file by name counts, and the numbers here are those that files belong to.
+const SYSUSERS: &str = "usr/lib/sysusers.d/00-onlay-layers.conf";
+
+/// Nothing of these is in a deployment: they are other file systems there, or the machine's own.
+const NOT_DEPLOYED: &[&str] = &["boot", "dev", "proc", "run", "sys", "sysroot", "tmp", "var"];
+
+/// What packages and tools leave in /etc that is of no use, or the machine's own.
+const NOT_DEFAULTS: &[&str] = &[
+    ".pwd.lock",
+    "group-",
+    "gshadow-",
+    "hostname",
+    "hosts",
+    "machine-id",
+    "mtab",
+    "passwd-",
+    "resolv.conf",
+    "shadow-",
+    "subgid-",
+    "subuid-",
+];
+
+/// What package managers leave beside their databases: locks, logs that were written back, and copies from before.
+const BESIDE_DATABASE: &[&str] = &[
+    ".dbenv.lock",
+    ".rpm.lock",
+    "available-old",
+    "diversions-old",
+    "lock",
+    "lock-frontend",
+    "rpmdb.sqlite-shm",
+    "statoverride-old",
+    "status-old",
+    "triggers/Lock",
+];
+
+/// Writes what is to be put into the overlay; what of /var cannot be in a deployment is returned.
+pub(super) fn prepare(workshop: &Workshop, manifest: &Manifest) -> Result<Vec<PathBuf>, Error> {
+    let cache = workshop.cache()?;
+    clear_tree(&cache, OsStr::new(SEAL))?;
+    cache.make_dir(SEAL, 0o700)?;
+    let seal = cache.open_child(OsStr::new(SEAL))?;
+    let layers = workshop.layers()?;
+    let var = read_var(&layers, &cache)?;
+    put(&seal, PLACE, &manifest.to_bytes())?;
+    if !var.lines.is_empty() {
+        put(&seal, TMPFILES, var.lines.as_bytes())?;
+    }
+    let users = new_users(&layers, &cache)?;
+    if !users.is_empty() {
+        put(&seal, SYSUSERS, users.as_bytes())?;
+    }
+    let moved: Vec<u8> = var.opt.iter().flat_map(|name| [name.as_encoded_bytes(), b"\0"].concat()).collect();
+    write_new_unsynced(&seal, MOVED, 0o600, &moved)?;
+    Ok(var.left_out)
+}
+
+/// Takes out of the layers what is of no use in a deployment.
+pub(super) fn tidy(layers: &Layers, tree: &Root) -> Result<(), Error> {
+    if let Some(root) = &layers.root {
+        for name in NOT_DEPLOYED {
+            clear_tree(root, OsStr::new(name))?;
+        }
+        if let Some(system) = PackageSystem::find(tree) {
+            let directory = system.database.parent().unwrap_or(Path::new("/"));
+            let directory = directory.strip_prefix("/").unwrap_or(directory);
+            for name in BESIDE_DATABASE {
+                remove_file(root, &directory.join(name))?;
+            }
+        }
+    }
+    if let Some(etc) = &layers.etc {
+        for name in NOT_DEFAULTS {
+            remove_file(etc, Path::new(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn read_var(layers: &Layers, cache: &Root) -> Result<Var, Error> {
+    let Some(layer) = &layers.var else { return Ok(Var::default()) };
+    var::read(layer, &var::primed(&cache.read(PRIMED, LIMIT)?))
+}
+
+/// Lines for who is in the layers' lists and not in the base's, which a step has put aside.
+fn new_users(layers: &Layers, cache: &Root) -> Result<String, Error> {
+    let Some(etc) = &layers.etc else { return Ok(String::new()) };
+    let text = |root: &Root, path: &str| match root.read(path, LIMIT) {
+        Err(error) if error.is_not_found() => Ok(None),
+        bytes => bytes.map(|bytes| Some(String::from_utf8_lossy(&bytes).into_owned())),
+    };
+    let of_base = |name: &str| text(cache, &format!("{BEFORE}/{name}")).map(Option::unwrap_or_default);
+    let old = Accounts { passwd: of_base("passwd")?, group: of_base("group")? };
+    let new = Accounts {
+        passwd: text(etc, "passwd")?.unwrap_or_else(|| old.passwd.clone()),
+        group: text(etc, "group")?.unwrap_or_else(|| old.group.clone()),
+    };
+    Ok(users::lines(&old, &new))
+}
+
+fn put(dir: &Root, path: &str, bytes: &[u8]) -> Result<(), Error> {
+    let path = Path::new(path);
+    let (parent, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
+    dir.make_dirs(parent, 0o755)?;
+    Ok(write_new_unsynced(&dir.open_dir(parent)?, &name.to_string_lossy(), 0o644, bytes)?)
+}
+
+fn remove_file(dir: &Root, path: &Path) -> Result<(), Error> {
+    let parent = match dir.open_dir(path.parent().unwrap_or(Path::new(""))) {
+        Err(error) if error.is_not_found() => return Ok(()),
+        other => other?,
+    };
+    let name = path.file_name().unwrap_or_default();
+    match rustix::fs::unlinkat(&parent, name, rustix::fs::AtFlags::empty()) {
+        Ok(()) | Err(rustix::io::Errno::NOENT | rustix::io::Errno::ISDIR) => Ok(()),
+        Err(error) => Err(crate::sys::io_error("remove", parent.join(name), error).into()),
+    }
+}

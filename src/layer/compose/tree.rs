@@ -1,0 +1,133 @@
+//! From what is asked for to layers that can be committed.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::install::{Plan, Step, Steps};
+use super::{Layers, Lower, Workshop, run, seal};
+use crate::layer::{BaseNote, Error, Installed, Manifest, Requests};
+use crate::resolve::Manager;
+
+/// What is to be made.
+#[derive(Debug, Clone)]
+pub struct Wanted<'a> {
+    /// What is asked for.
+    pub requests: &'a Requests,
+    /// What it is put into.
+    pub base: BaseNote,
+    /// Whose packages.
+    pub manager: Manager,
+    /// Get new lists of packages first.
+    pub refresh: bool,
+    /// Get nothing from a network.
+    pub offline: bool,
+    /// How long a step may take.
+    pub patience: Duration,
+}
+
+/// What will be in a deployment, before anything is installed.
+#[derive(Debug)]
+pub struct Resolved {
+    /// What its package manager will do.
+    pub plan: Plan,
+    /// What the deployment will say of itself.
+    pub manifest: Manifest,
+}
+
+/// What was made.
+#[derive(Debug)]
+pub struct Composed {
+    /// What is in the deployment.
+    pub manifest: Manifest,
+    /// What was changed.
+    pub layers: Layers,
+    /// Files of packages that are not in the deployment, since they are in /var.
+    pub left_out: Vec<PathBuf>,
+    /// All that the package manager and the packages' scripts said.
+    pub words: String,
+}
+
+/// Plans, and downloads what is missing.
+pub fn resolve(workshop: &Workshop, lower: &Lower, wanted: &Wanted<'_>) -> Result<Resolved, Error> {
+    let steps = wanted.steps();
+    let plan = if steps.is_empty() {
+        Plan::default()
+    } else {
+        run(workshop, lower, wanted.manager, &steps, Step::Download, wanted.patience)?.plan
+    };
+    let unasked: Vec<String> =
+        plan.removed().filter(|name| !wanted.requests.removed.contains(*name)).map(str::to_owned).collect();
+    if !unasked.is_empty() {
+        return Err(Error::Removes { packages: unasked });
+    }
+    Ok(Resolved { manifest: wanted.manifest(&plan), plan })
+}
+
+/// Installs what was resolved, and makes it fit to be committed.
+pub fn compose(
+    workshop: &Workshop,
+    lower: &Lower,
+    wanted: &Wanted<'_>,
+    resolved: Resolved,
+) -> Result<Composed, Error> {
+    let steps = wanted.steps();
+    let mut words = String::new();
+    if !resolved.plan.packages.is_empty() {
+        words = run(workshop, lower, wanted.manager, &steps, Step::Install, wanted.patience)?.words;
+    }
+    let left_out = seal::prepare(workshop, &resolved.manifest)?;
+    run(workshop, lower, wanted.manager, &steps, Step::Seal, wanted.patience)?;
+    let layers = workshop.layers()?;
+    seal::tidy(&layers, &lower.tree)?;
+    Ok(Composed { manifest: resolved.manifest, layers, left_out, words })
+}
+
+impl Wanted<'_> {
+    fn steps(&self) -> Steps {
+        let requests = self.requests;
+        let files: BTreeSet<&str> = requests.digests().collect();
+        let suffix = self.manager.suffix();
+        Steps {
+            packages: requests.packages.iter().cloned().collect(),
+            files: files.into_iter().map(|digest| PathBuf::from(format!("{digest}.{suffix}"))).collect(),
+            removed: requests.removed.iter().cloned().collect(),
+            refresh: self.refresh,
+            offline: self.offline,
+        }
+    }
+
+    /// What the base has already is in no plan.
+    fn manifest(&self, plan: &Plan) -> Manifest {
+        let requests = self.requests;
+        let planned: BTreeSet<&str> = plan.installed().map(|planned| &*planned.name).collect();
+        let removed: BTreeSet<&str> = plan.removed().collect();
+        let asked = requests.packages.iter().chain(requests.files.keys());
+        let idle = asked.filter(|name| !planned.contains(without_version(name)));
+        let gone = requests.removed.iter().filter(|name| !removed.contains(&***name));
+        let mut packages: Vec<Installed> = plan
+            .installed()
+            .map(|planned| Installed {
+                name: planned.name.clone(),
+                version: planned.new.clone().unwrap_or_default(),
+                architecture: planned.architecture.clone(),
+                is_requested: requests.asks_for(&planned.name),
+                instead_of: planned.old.clone(),
+            })
+            .collect();
+        packages.sort();
+        Manifest {
+            base: self.base.clone(),
+            requests: requests.clone(),
+            inactive: idle.chain(gone).cloned().collect(),
+            packages,
+            without: removed.into_iter().map(str::to_owned).collect(),
+            ..Manifest::default()
+        }
+    }
+}
+
+/// `NAME=VERSION` and `NAME:ARCHITECTURE` name a package more exactly.
+fn without_version(name: &str) -> &str {
+    name.split(['=', ':']).next().unwrap_or(name)
+}

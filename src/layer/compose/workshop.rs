@@ -1,0 +1,121 @@
+//! The directory below the state in which trees are put together: one at a time.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use crate::event::{Event, Events};
+use crate::layer::Error;
+use crate::overlay::{Overlays, clear_tree};
+use crate::sys::{Lock, Root};
+
+/// Below the state directory.
+pub const PLACE: &str = "layers";
+
+/// What is made anew each time: where the base is shown, its own /var, the overlay.
+const BASE: &str = "base";
+const VAR: &str = "var";
+const STATE: &str = "overlay";
+
+/// What stays for the next time: lists and packages of package managers.
+const CACHE: &str = "cache";
+
+/// The name of the overlay.
+pub(super) const OVERLAY: &str = "layer";
+
+/// The directory, with a lock on it.
+#[derive(Debug)]
+pub struct Workshop {
+    dir: Root,
+    _lock: Lock,
+}
+
+/// What an overlay has beyond its base, by the part of the tree that a layer is for.
+#[derive(Debug)]
+pub struct Layers {
+    /// All but /etc and /var.
+    pub root: Option<Root>,
+    /// /etc, which has its defaults in /usr/etc.
+    pub etc: Option<Root>,
+    /// /var.
+    pub var: Option<Root>,
+}
+
+impl Workshop {
+    /// Opens it, and clears what somebody who was killed has left there.
+    pub fn open(state: &Path, events: &mut dyn Events) -> Result<Workshop, Error> {
+        // It has the rules for who may own the state.
+        Overlays::open_or_create(state, events).map_err(crate::shell::Error::from)?;
+        let state = Root::open(state)?;
+        state.make_dir(PLACE, 0o700)?;
+        let dir = state.open_child(OsStr::new(PLACE))?;
+        let Some(lock) = Lock::try_directory(&dir)? else {
+            return Err(Error::Busy { path: dir.path().to_owned() });
+        };
+        let workshop = Workshop { dir, _lock: lock };
+        for name in [VAR, STATE] {
+            if workshop.dir.exists(name) {
+                workshop.clear(name)?;
+                events.tell(Event::Cleared { what: workshop.dir.join(name) });
+            }
+        }
+        workshop.dir.make_dir(BASE, 0o700)?;
+        workshop.dir.make_dir(VAR, 0o755)?;
+        workshop.dir.make_dir(CACHE, 0o700)?;
+        Ok(workshop)
+    }
+
+    /// The directory of all that is remembered of layers.
+    pub fn dir(&self) -> &Root {
+        &self.dir
+    }
+
+    /// Where the base is shown.
+    pub(super) fn base(&self) -> PathBuf {
+        self.dir.join(BASE)
+    }
+
+    /// The base's own /var: nothing but what package managers cannot do without.
+    pub(super) fn var(&self) -> Result<Root, Error> {
+        Ok(self.dir.open_child(OsStr::new(VAR))?)
+    }
+
+    /// The state of the overlay.
+    pub(super) fn state(&self) -> PathBuf {
+        self.dir.join(STATE)
+    }
+
+    /// Where lists and packages of package managers are.
+    pub fn cache(&self) -> Result<Root, Error> {
+        Ok(self.dir.open_child(OsStr::new(CACHE))?)
+    }
+
+    /// A directory beside these, emptied, for whoever composes.
+    pub fn empty(&self, name: &str) -> Result<Root, Error> {
+        self.clear(name)?;
+        self.dir.make_dir(name, 0o700)?;
+        Ok(self.dir.open_child(OsStr::new(name))?)
+    }
+
+    /// What was changed in the overlay.
+    pub fn layers(&self) -> Result<Layers, Error> {
+        let overlay = self.state().join("overlays").join(OVERLAY).join("layers");
+        let upper = |name: &str| match Root::open(overlay.join(name).join("upper")) {
+            Err(error) if error.is_not_found() => Ok(None),
+            other => other.map(Some),
+        };
+        Ok(Layers { root: upper("@root")?, etc: upper("etc")?, var: upper("var")? })
+    }
+
+    fn clear(&self, name: &str) -> Result<(), Error> {
+        Ok(clear_tree(&self.dir, OsStr::new(name))?)
+    }
+}
+
+impl Drop for Workshop {
+    fn drop(&mut self) {
+        for name in [VAR, STATE] {
+            // What resists is cleared by the next one.
+            let _ = self.clear(name);
+        }
+    }
+}

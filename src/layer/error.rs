@@ -1,0 +1,164 @@
+//! What can go wrong with layers.
+
+use std::path::PathBuf;
+
+use crate::resolve::Manager;
+use crate::sys::{IoError, MountError};
+use crate::{overlay, pkgdb, shell};
+
+/// A refusal or failure that a caller can act on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Somebody else is composing.
+    #[error("another onlay is working on layers ('{}' is locked)", path.display())]
+    Busy {
+        /// What is locked.
+        path: PathBuf,
+    },
+    /// A deployment's list of requests makes no sense, or was written by a later version.
+    #[error("'{}' cannot be read: {problem}", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The package database is the machine's own, and so would be wrong in one of two deployments.
+    #[error("the base has its package database in '{}', which deployments share: layers need it below /usr", path.display())]
+    DatabaseInVar {
+        /// The database.
+        path: PathBuf,
+    },
+    /// A word is no name of a package.
+    #[error("'{name}' is no name of a package")]
+    BadName {
+        /// The word.
+        name: String,
+    },
+    /// There is no package manager in the base.
+    #[error("there is no apt, dnf or zypper in the base that could install packages")]
+    NoManager,
+    /// The overlay could not be entered.
+    #[error("cannot work in the base: {words}")]
+    NotEntered {
+        /// Why.
+        words: String,
+    },
+    /// The package manager finds no way, or one of its scripts failed.
+    #[error("{manager} {what}: {reason}", what = if *is_install { "could not install" } else { "cannot do that" })]
+    Refused {
+        /// Who.
+        manager: Manager,
+        /// Whether it had begun to install.
+        is_install: bool,
+        /// Why, in its words.
+        reason: String,
+        /// All that it said.
+        words: String,
+    },
+    /// A script of a package does not end.
+    #[error("the packages' scripts have not ended after {seconds} s")]
+    TooSlow {
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// It could only be done by removing what the base has.
+    #[error("{} would have to go from the base", packages.join(", "))]
+    Removes {
+        /// What would go.
+        packages: Vec<String>,
+    },
+    /// Requests stand in the way, each by itself.
+    #[error("{}", blocked_in_words(blocked))]
+    Blocked {
+        /// Their names, and why.
+        blocked: Vec<(String, String)>,
+        /// Whether it is the base that has changed, and not what is asked for.
+        is_upgrade: bool,
+    },
+    /// What was not asked for cannot be taken back.
+    #[error("{}", not_requested(needed, of_base, unknown))]
+    NotRequested {
+        /// Packages that others need.
+        needed: Vec<String>,
+        /// Packages of the base.
+        of_base: Vec<String>,
+        /// What is not there at all.
+        unknown: Vec<String>,
+    },
+    /// There is no such deployment.
+    #[error("there is no deployment '{id}'")]
+    NoDeployment {
+        /// How it was named.
+        id: String,
+    },
+    /// Several deployments begin alike.
+    #[error("several deployments begin with '{id}'")]
+    Ambiguous {
+        /// How it was named.
+        id: String,
+    },
+    /// Nothing of the host can be booted with other packages.
+    #[error("this host has no deployments that layers could be in: {why}")]
+    NoBackend {
+        /// Why.
+        why: String,
+    },
+    /// Where the base comes from, there is an older one.
+    #[error("'{refspec}' leads to an older base than the one that is deployed")]
+    OlderBase {
+        /// Where it comes from.
+        refspec: String,
+    },
+    /// A program of the host's said no.
+    #[error(transparent)]
+    Tool(#[from] crate::tool::Error),
+    /// A package file cannot be read.
+    #[error(transparent)]
+    Archive(#[from] crate::package::archive::Error),
+    /// A package file was written to while it was read.
+    #[error("'{}' has changed while it was read", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A repository or deployment of OSTree's.
+    #[error(transparent)]
+    Ostree(#[from] super::ostree::Error),
+    /// It makes no sense to enter it.
+    #[error(transparent)]
+    Shell(#[from] shell::Error),
+    /// The overlay.
+    #[error(transparent)]
+    Overlay(#[from] overlay::Error),
+    /// A package database.
+    #[error(transparent)]
+    Database(#[from] pkgdb::Error),
+    /// The base could not be shown.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// The system said no.
+    #[error(transparent)]
+    Io(#[from] IoError),
+}
+
+fn blocked_in_words(blocked: &[(String, String)]) -> String {
+    let each: Vec<String> = blocked.iter().map(|(name, why)| format!("{name} ({why})")).collect();
+    format!("these requests stand in the way: {}", each.join("; "))
+}
+
+fn not_requested(needed: &[String], of_base: &[String], unknown: &[String]) -> String {
+    let parts = [
+        (needed, "was not asked for: other layers need it", "were not asked for: other layers need them"),
+        (of_base, "is a package of the base, not of a layer", "are packages of the base, not of layers"),
+        (unknown, "is not layered", "are not layered"),
+    ];
+    let words = parts.iter().filter(|(names, ..)| !names.is_empty());
+    let words: Vec<String> = words
+        .map(|(names, one, several)| {
+            format!("{} {}", names.join(", "), if names.len() == 1 { one } else { several })
+        })
+        .collect();
+    words.join("; ")
+}

@@ -1,0 +1,312 @@
+//! Deployments of OSTree's as places for layers.
+//!
+//! | ref | what it keeps |
+//! |---|---|
+//! | `onlay/layered/OS` | the commit that was made last |
+//! | `onlay/base/CHECKSUM` | a base that some deployment has layers on, and that no deployment is by itself |
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::checksum::Checksum;
+use super::error::Error as OstreeError;
+use super::object::{Commit, Value};
+use super::origin::Origin;
+use super::repo::Repository;
+use super::sysroot::{Deployment as Tree, Standing, Sysroot};
+use super::view::lay;
+use crate::host::Host;
+use crate::layer::{Backend, BaseNote, Cleanup, Composed, Deployment, Error, Lower, Manifest, Workshop};
+use crate::overlay::clear_tree;
+use crate::sys::{
+    Mount, MountFlags, MountTable, Namespaces, Propagation, Root, leave_for_new, replace_file, set_flags,
+    set_propagation,
+};
+use crate::tool::ostree::{Deploy, Ostree};
+
+/// What `ostree admin upgrade` says on a host with layers, instead of dropping them.
+const WORDS: &str = "this deployment has layers: 'onlay layer upgrade' takes them to a newer base";
+
+/// Refs of ours.
+const LAYERED: &str = "onlay/layered";
+const BASES: &str = "onlay/base";
+
+/// Where a running system has the top of its disk.
+const SYSROOT: &str = "/sysroot";
+
+/// In the repository's tmp: what is laid over a deployment to show another base.
+const VIEW: &str = "onlay-base";
+
+/// There, too: the origin that a deployment is to have.
+const ORIGIN: &str = "onlay-origin";
+
+/// The deployments of one system.
+#[derive(Debug)]
+pub struct Deployments {
+    sysroot: Sysroot,
+    os: String,
+}
+
+impl Deployments {
+    /// Those of a host; `None` where it has none. Another root is the top of a disk.
+    pub fn find(host: &Host) -> Result<Option<Deployments>, Error> {
+        let sysroot = if host.is_running {
+            Sysroot::running()?
+        } else if host.root.exists("ostree/repo") {
+            Some(Sysroot::at(host.root.path())?)
+        } else {
+            None
+        };
+        let Some(sysroot) = sysroot else { return Ok(None) };
+        let trees = sysroot.deployments()?;
+        let first = trees.iter().find(|tree| tree.standing == Standing::Booted).or_else(|| trees.first());
+        let Some(os) = first.map(|tree| tree.os.clone()) else { return Ok(None) };
+        Ok(Some(Deployments { sysroot, os }))
+    }
+
+    /// Those of this system alone, as ostree lists them.
+    fn trees(&self) -> Result<Vec<Tree>, Error> {
+        let mut trees = self.sysroot.deployments()?;
+        trees.retain(|tree| tree.os == self.os);
+        Ok(trees)
+    }
+
+    fn next(&self) -> Result<Tree, Error> {
+        let first = self.trees()?.into_iter().next();
+        first.ok_or_else(|| Error::NoDeployment { id: "next".to_owned() })
+    }
+
+    fn find_tree(&self, id: &str) -> Result<Tree, Error> {
+        let found = self.trees()?.into_iter().find(|tree| name(tree) == id);
+        found.ok_or_else(|| Error::NoDeployment { id: id.to_owned() })
+    }
+
+    fn tool(&self) -> Result<Ostree, Error> {
+        Ok(Ostree::find(self.sysroot.root().path())?)
+    }
+
+    /// The repository, where objects can be written to: a running system has it mounted read-only for others.
+    fn repository_to_write(&self) -> Result<Repository, Error> {
+        if !self.sysroot.is_running() {
+            return Ok(self.sysroot.repository()?);
+        }
+        write_to_sysroot()?;
+        // Reached through the mounts of now: what was opened before leads to those of others.
+        Ok(Repository::of_sysroot(&Root::open(SYSROOT)?)?)
+    }
+
+    /// Deploys a commit, which is then the one that boots next.
+    fn deploy_commit(&self, commit: Checksum, origin: &Origin) -> Result<String, Error> {
+        let dir = self.repository_to_write()?.root().open_dir("tmp")?;
+        replace_file(&dir, ORIGIN, origin.to_string().as_bytes())?;
+        let path = dir.join(ORIGIN);
+        self.tool()?.deploy(&Deploy {
+            os: &self.os,
+            revision: &commit.to_string(),
+            origin: Some(&path),
+            stage: self.sysroot.is_running(),
+            append: &[],
+        })?;
+        Ok(name(&self.next()?))
+    }
+
+    /// Removes refs of bases that no deployment has layers on.
+    fn forget_bases(&self, repository: &Repository) -> Result<(), Error> {
+        let used: Vec<String> = self
+            .deployments()?
+            .into_iter()
+            .filter(|deployment| deployment.manifest.is_some())
+            .map(|deployment| deployment.base.id)
+            .collect();
+        for (name, commit) in repository.refs_below(BASES)? {
+            if !used.contains(&commit.to_string()) {
+                repository.remove_ref(&name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Backend for Deployments {
+    fn kind(&self) -> &'static str {
+        "OSTree"
+    }
+
+    fn deployments(&self) -> Result<Vec<Deployment>, Error> {
+        let repository = self.sysroot.repository()?;
+        let mut found = Vec::new();
+        for tree in self.trees()? {
+            let manifest = Manifest::read(&self.sysroot.root().open_dir(&tree.path)?)?;
+            let base = match &manifest {
+                Some(manifest) => manifest.base.clone(),
+                None => note(&repository, tree.origin.base_refspec(), tree.checksum)?,
+            };
+            found.push(Deployment {
+                id: name(&tree),
+                base,
+                manifest,
+                is_booted: tree.standing == Standing::Booted,
+                is_next: found.is_empty(),
+                is_staged: tree.standing == Standing::Staged,
+                is_pinned: tree.pinned,
+            });
+        }
+        Ok(found)
+    }
+
+    fn newest(&self, base: &BaseNote, offline: bool) -> Result<BaseNote, Error> {
+        let Some(refspec) = &base.refspec else { return Ok(base.clone()) };
+        if let (Some((remote, name)), false) = (refspec.split_once(':'), offline) {
+            self.tool()?.pull(remote, name)?;
+        }
+        let repository = self.sysroot.repository()?;
+        let commit = match repository.resolve(refspec) {
+            // The base was deployed without its ref: nothing tells of a newer one.
+            Err(OstreeError::NoRef { .. }) if offline => return Ok(base.clone()),
+            other => other?,
+        };
+        if commit.to_string() == base.id {
+            return Ok(base.clone());
+        }
+        let time = |commit: Checksum| repository.commit(commit).map(|commit| commit.timestamp);
+        let known: Checksum = checksum(&base.id)?;
+        if time(commit)? < time(known)? {
+            return Err(Error::OlderBase { refspec: refspec.clone() });
+        }
+        note(&repository, Some(refspec.clone()), commit)
+    }
+
+    fn lower(&self, base: &BaseNote, _: &Workshop) -> Result<Lower, Error> {
+        let wanted = checksum(&base.id)?;
+        let trees = self.trees()?;
+        let open = |tree: &Tree| self.sysroot.root().open_dir(&tree.path);
+        if let Some(tree) = trees.iter().find(|tree| tree.checksum == wanted) {
+            return Ok(Lower { tree: open(tree)?, above: None, keeper: None });
+        }
+        let near = trees.first().ok_or_else(|| Error::NoDeployment { id: "next".to_owned() })?;
+        let repository = self.repository_to_write()?;
+        let keeper = repository.share()?;
+        let after = repository.commit(wanted)?.root;
+        let before = repository.commit(near.checksum)?.root;
+        let place = repository.root().open_dir("tmp")?;
+        clear_tree(&place, OsStr::new(VIEW))?;
+        place.make_dir(VIEW, 0o755)?;
+        let above = place.open_child(OsStr::new(VIEW))?;
+        lay(&repository, before, after, &above)?;
+        Ok(Lower { tree: open(near)?, above: Some(above), keeper })
+    }
+
+    fn deploy(&self, base: &BaseNote, composed: &Composed) -> Result<String, Error> {
+        let repository = self.repository_to_write()?;
+        let before = self.next()?;
+        let id = checksum(&base.id)?;
+        let of_base = repository.commit(id)?;
+        let local = format!("{LAYERED}/{}", self.os);
+        // Before anything refers to it: whoever prunes meanwhile must not take it for nobody's.
+        repository.set_ref(&format!("{BASES}/{id}"), id)?;
+        let mut transaction = repository.begin()?;
+        let root = transaction.compose_layers(of_base.root, &composed.layers)?;
+        let subject = format!("layers: {}", words(&composed.manifest));
+        let metadata = [("onlay.base".to_owned(), Value::text(&base.id))];
+        let commit = Commit::upon((id, &of_base), root, &subject, now(), metadata);
+        let commit = transaction.write_commit(commit, &local)?;
+        transaction.finish(&local, commit)?;
+        let named = self.deploy_commit(commit, &before.origin.layered(&local, WORDS))?;
+        self.forget_bases(&repository)?;
+        clear_view(&repository)?;
+        Ok(named)
+    }
+
+    fn deploy_base(&self, base: &BaseNote) -> Result<String, Error> {
+        let before = self.next()?;
+        let named = self.deploy_commit(checksum(&base.id)?, &before.origin.plain())?;
+        self.forget_bases(&self.repository_to_write()?)?;
+        Ok(named)
+    }
+
+    fn make_next(&self, id: &str) -> Result<(), Error> {
+        let (target, first) = (self.find_tree(id)?, self.next()?);
+        let tool = self.tool()?;
+        // What is only finished at shutdown goes before all others, and no order of others changes that.
+        if first.standing == Standing::Staged {
+            tool.undeploy(first.index)?;
+        }
+        let target = self.find_tree(&name(&target))?;
+        if target.index == 0 {
+            return Ok(());
+        }
+        if tool.can_set_default()? {
+            return Ok(tool.set_default(target.index)?);
+        }
+        // An older one can only deploy the same commit once more.
+        self.deploy_commit(target.checksum, &target.origin)?;
+        Ok(())
+    }
+
+    fn pin(&self, id: &str, is_pinned: bool) -> Result<(), Error> {
+        Ok(self.tool()?.pin(self.find_tree(id)?.index, is_pinned)?)
+    }
+
+    fn clean_up(&self, what: Cleanup) -> Result<(), Error> {
+        let tool = self.tool()?;
+        // From the last one on, since each that goes has those after it count anew.
+        for tree in self.trees()?.into_iter().rev() {
+            let goes = match tree.standing {
+                Standing::Staged | Standing::Pending => what.pending,
+                Standing::Rollback => what.rollback,
+                Standing::Booted | Standing::Other => false,
+            };
+            if goes && !tree.pinned {
+                tool.undeploy(tree.index)?;
+            }
+        }
+        let repository = self.repository_to_write()?;
+        clear_view(&repository)?;
+        self.forget_bases(&repository)?;
+        Ok(tool.cleanup()?)
+    }
+}
+
+fn note(repository: &Repository, refspec: Option<String>, commit: Checksum) -> Result<BaseNote, Error> {
+    let version = repository.commit(commit)?.text("version").map(str::to_owned);
+    Ok(BaseNote { refspec, id: commit.to_string(), version })
+}
+
+fn clear_view(repository: &Repository) -> Result<(), Error> {
+    Ok(clear_tree(&repository.root().open_dir("tmp")?, OsStr::new(VIEW))?)
+}
+
+/// Goes to a mount namespace of this process's own in which the system's disk can be written to.
+fn write_to_sysroot() -> Result<(), Error> {
+    let place = Path::new(SYSROOT);
+    let is_read_only = |mount: &Mount| mount.point == place && mount.flags().read_only;
+    if !MountTable::read()?.at(place).is_some_and(is_read_only) {
+        return Ok(());
+    }
+    leave_for_new(Namespaces::MOUNT)?;
+    set_propagation(Path::new("/"), Propagation::Slave)?;
+    let sysroot = Root::open(place)?;
+    set_flags(&sysroot, MountFlags::default(), MountFlags::READ_ONLY, false, place)?;
+    Ok(())
+}
+
+fn name(tree: &Tree) -> String {
+    format!("{}.{}", tree.checksum, tree.serial)
+}
+
+fn checksum(id: &str) -> Result<Checksum, Error> {
+    id.parse().map_err(|_| Error::NoDeployment { id: id.to_owned() })
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+/// What is layered, in a line.
+fn words(manifest: &Manifest) -> String {
+    let requests = &manifest.requests;
+    let removed = requests.removed.iter().map(|name| format!("-{name}"));
+    let names = requests.packages.iter().chain(requests.files.keys()).chain(requests.replaced.keys());
+    names.cloned().chain(removed).collect::<Vec<_>>().join(" ")
+}

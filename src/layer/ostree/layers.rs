@@ -1,0 +1,49 @@
+//! Layers of a compose, as the tree of a commit: /etc has its defaults in /usr/etc there, and /var is empty.
+
+use std::path::{Path, PathBuf};
+
+use super::compose::Composition;
+use super::error::Error;
+use super::object::{DirTree, Directory, Item};
+use super::transaction::Transaction;
+use crate::layer::Layers;
+use crate::sys::Root;
+
+/// Where a deployment's defaults for /etc are.
+const ETC: [&str; 2] = ["usr", "etc"];
+
+impl Transaction<'_> {
+    /// Writes the objects of a tree with a base's files and what layers change, and says what it is.
+    pub fn compose_layers(&mut self, base: Directory, layers: &Layers) -> Result<Directory, Error> {
+        let without = [PathBuf::from("etc"), PathBuf::from("var")];
+        let mut tree = base;
+        if let Some(root) = &layers.root {
+            tree = self.compose(&Composition { base: tree, upper: root, without: &without })?;
+        }
+        if let Some(etc) = &layers.etc {
+            tree = self.compose_at(tree, &ETC, etc)?;
+        }
+        Ok(tree)
+    }
+
+    /// A tree in which the directory of that path is made of what it was and of an upper.
+    fn compose_at(&mut self, tree: Directory, path: &[&str], upper: &Root) -> Result<Directory, Error> {
+        let Some((name, below)) = path.split_first() else {
+            return self.compose(&Composition { base: tree, upper, without: &[] });
+        };
+        let mut names: DirTree = self.tree(tree.tree)?;
+        let Some(&Item::Directory(directory)) = names.0.get(*name) else {
+            let path = self.repository.root().path().to_owned();
+            return Err(Error::Nonsense {
+                path,
+                what: format!("a base without {}", Path::new(name).display()),
+            });
+        };
+        let new = self.compose_at(directory, below, upper)?;
+        if new == directory {
+            return Ok(tree);
+        }
+        names.0.insert((*name).to_owned(), Item::Directory(new));
+        Ok(Directory { tree: self.write_tree(&names)?, meta: tree.meta })
+    }
+}

@@ -1,0 +1,223 @@
+//! A change of what is asked for, or of the base below it, from the first look to the deployment that is booted next.
+
+use std::time::Duration;
+
+use super::{
+    Backend, BaseNote, Composed, Deployment, Edit, Error, Installed, Lower, Manifest, Plan, Requests,
+    Resolved, Wanted, Workshop, compose, resolve,
+};
+use crate::host::Host;
+use crate::pkgdb::Place;
+use crate::resolve::Manager;
+
+/// What is to be done.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// What of the requests changes.
+    pub edit: Edit,
+    /// Take the newest base, and the newest packages.
+    pub upgrade: bool,
+    /// Get nothing from a network.
+    pub offline: bool,
+    /// How far to go.
+    pub until: Until,
+    /// How long packages may take to install.
+    pub patience: Option<Duration>,
+}
+
+/// How far a change goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Until {
+    /// It is planned, with what that takes to be downloaded.
+    Planned,
+    /// It is the one that is booted next.
+    #[default]
+    Deployed,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Changed {
+    /// The deployment that it began with.
+    pub from: Deployment,
+    /// What the new one is made from.
+    pub base: BaseNote,
+    /// What its package manager does.
+    pub plan: Plan,
+    /// What the new one says of itself.
+    pub manifest: Manifest,
+    /// Its name; nothing where it was only planned, or there was nothing to do.
+    pub id: Option<String>,
+    /// Files of packages that are not in it, since /var is the machine's own.
+    pub left_out: Vec<std::path::PathBuf>,
+    /// All that the package manager and the packages' scripts said.
+    pub words: String,
+    /// Whether there was anything to do.
+    pub is_needed: bool,
+}
+
+impl Changed {
+    /// What the new deployment has otherwise than the one that it began with, each in words.
+    pub fn differences(&self) -> Vec<String> {
+        differences(&self.from.manifest.clone().unwrap_or_default(), &self.manifest)
+    }
+}
+
+/// What the layers of one deployment have otherwise than those of another, each in words.
+pub fn differences(old: &Manifest, new: &Manifest) -> Vec<String> {
+    let find = |manifest: &Manifest, name: &str| {
+        manifest.packages.iter().find(|package| package.name == name).map(|package| package.version.clone())
+    };
+    let mut lines = Vec::new();
+    for Installed { name, version, .. } in &new.packages {
+        match find(old, name) {
+            None => lines.push(format!("added {name} {version}")),
+            Some(known) if known != *version => lines.push(format!("changed {name} {known} to {version}")),
+            Some(_) => {}
+        }
+    }
+    let gone = old.packages.iter().filter(|package| find(new, &package.name).is_none());
+    lines.extend(gone.map(|package| format!("removed {} {}", package.name, package.version)));
+    let lacks = |manifest: &Manifest, name: &String| manifest.without.contains(name);
+    let removed = new.without.iter().filter(|name| !lacks(old, name));
+    lines.extend(removed.map(|name| format!("removed {name} of the base")));
+    let restored = old.without.iter().filter(|name| !lacks(new, name));
+    lines.extend(restored.map(|name| format!("restored {name} of the base")));
+    lines
+}
+
+/// How long packages may take to install, unless said otherwise.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
+
+/// Carries a change out.
+pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Result<Changed, Error> {
+    let from = next(backend)?;
+    let old = from.manifest.clone().unwrap_or_default();
+    let requests = edited(&old, &change.edit, || names_in_base(backend, workshop, &from.base))?;
+    if let Some(name) = requests.bad_names().first() {
+        return Err(Error::BadName { name: (*name).to_owned() });
+    }
+    let base = if change.upgrade { backend.newest(&from.base, change.offline)? } else { from.base.clone() };
+    let unchanged = |from: Deployment, base: BaseNote, manifest: Manifest| Changed {
+        from,
+        base,
+        manifest,
+        plan: Plan::default(),
+        id: None,
+        left_out: Vec::new(),
+        words: String::new(),
+        is_needed: false,
+    };
+    if !change.upgrade && requests == old.requests {
+        return Ok(unchanged(from, base, old));
+    }
+    if requests.is_empty() {
+        if from.manifest.is_none() && base == from.base {
+            return Ok(unchanged(from, base, old));
+        }
+        return without_layers(backend, change, from, base);
+    }
+    let lower = backend.lower(&base, workshop)?;
+    let wanted = wanted(&requests, &base, &lower, change)?;
+    let resolved = resolve(workshop, &lower, &wanted)
+        .map_err(|error| blamed(error, workshop, &lower, &wanted, change.upgrade))?;
+    if from.manifest.is_some() && resolved.manifest.is_as(&old) {
+        return Ok(unchanged(from, base, old));
+    }
+    if change.until == Until::Planned {
+        let Resolved { plan, manifest } = resolved;
+        return Ok(Changed { plan, is_needed: true, ..unchanged(from, base, manifest) });
+    }
+    let plan = resolved.plan.clone();
+    let composed = compose(workshop, &lower, &wanted, resolved)?;
+    // Who deploys prunes what nobody needs, which the base's keeper would not let happen.
+    drop(lower);
+    let id = backend.deploy(&base, &composed)?;
+    let Composed { manifest, left_out, words, .. } = composed;
+    Ok(Changed { from, base, plan, manifest, id: Some(id), left_out, words, is_needed: true })
+}
+
+/// The deployment that is booted next: changes go on from there, so that none before it is lost.
+pub fn next(backend: &dyn Backend) -> Result<Deployment, Error> {
+    let first = backend.deployments()?.into_iter().find(|deployment| deployment.is_next);
+    first.ok_or(Error::NoDeployment { id: "next".to_owned() })
+}
+
+fn without_layers(
+    backend: &dyn Backend,
+    change: &Change,
+    from: Deployment,
+    base: BaseNote,
+) -> Result<Changed, Error> {
+    let id = match change.until {
+        Until::Planned => None,
+        Until::Deployed => Some(backend.deploy_base(&base)?),
+    };
+    let manifest = Manifest { base: base.clone(), ..Manifest::default() };
+    let (plan, left_out, words) = (Plan::default(), Vec::new(), String::new());
+    Ok(Changed { from, base, plan, manifest, id, left_out, words, is_needed: true })
+}
+
+fn wanted<'a>(
+    requests: &'a Requests,
+    base: &BaseNote,
+    lower: &Lower,
+    change: &Change,
+) -> Result<Wanted<'a>, Error> {
+    let host = Host::open(lower.tree.path())?;
+    Ok(Wanted {
+        requests,
+        base: base.clone(),
+        manager: Manager::of(&host).ok_or(Error::NoManager)?,
+        refresh: change.upgrade && !change.offline,
+        offline: change.offline,
+        patience: change.patience.unwrap_or(PATIENCE),
+    })
+}
+
+/// What is wanted after an edit; who cannot end it is told why.
+fn edited(
+    old: &Manifest,
+    edit: &Edit,
+    base: impl FnOnce() -> Result<Vec<String>, Error>,
+) -> Result<Requests, Error> {
+    let unknown = match old.requests.edited(edit) {
+        Ok(requests) => return Ok(requests),
+        Err(unknown) => unknown,
+    };
+    let of_base = base()?;
+    let is_layered = |name: &String| old.packages.iter().any(|package| package.name == *name);
+    let (needed, others): (Vec<String>, Vec<String>) = unknown.into_iter().partition(is_layered);
+    let (of_base, unknown): (Vec<String>, Vec<String>) =
+        others.into_iter().partition(|name| of_base.contains(name));
+    Err(Error::NotRequested { needed, of_base, unknown })
+}
+
+/// The names of the packages that a base has, as far as the deployment that it is seen through has them.
+fn names_in_base(backend: &dyn Backend, workshop: &Workshop, base: &BaseNote) -> Result<Vec<String>, Error> {
+    let lower = backend.lower(base, workshop)?;
+    let Some(place) = Place::in_root(&lower.tree)? else { return Ok(Vec::new()) };
+    let listed = place.open(Duration::from_secs(5))?.packages()?;
+    Ok(listed.packages.into_iter().map(|package| package.name).collect())
+}
+
+/// Which requests stand in the way: each is tried alone, and all that fail are told at once.
+fn blamed(error: Error, workshop: &Workshop, lower: &Lower, wanted: &Wanted<'_>, is_upgrade: bool) -> Error {
+    if !matches!(error, Error::Refused { .. } | Error::Removes { .. })
+        || wanted.requests.count() < 2 && !is_upgrade
+    {
+        return error;
+    }
+    let mut blocked = Vec::new();
+    for (name, alone) in wanted.requests.each() {
+        let alone = Wanted { requests: &alone, refresh: false, ..wanted.clone() };
+        match resolve(workshop, lower, &alone) {
+            Err(Error::Refused { reason, .. }) => blocked.push((name, reason)),
+            Err(Error::Removes { packages }) => {
+                blocked.push((name, format!("{} would have to go from the base", packages.join(", "))));
+            }
+            _ => {}
+        }
+    }
+    if blocked.is_empty() { error } else { Error::Blocked { blocked, is_upgrade } }
+}
