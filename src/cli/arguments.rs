@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::report::Error;
 use super::{
-    build, completion, db, diff, ext, hooks, inspect, list, lock, rebase, rm, run, save, shell, status,
-    store, unlock,
+    build, completion, db, diff, ext, hooks, inspect, layer, list, lock, rebase, rm, run, save, shell,
+    status, store, unlock,
 };
 use crate::sys::Context;
 
@@ -68,6 +68,7 @@ pub(super) enum Command {
     Inspect(inspect::Arguments),
     Db(db::Arguments),
     Ext(ext::Arguments),
+    Layer(layer::Arguments),
     Store(store::Arguments),
     Completion(completion::Arguments),
 }

@@ -11,9 +11,11 @@ mod db;
 mod diff;
 mod ext;
 mod finding_row;
+mod hints;
 mod hooks;
 mod image_options;
 mod inspect;
+mod layer;
 mod list;
 mod lock;
 mod messages;
@@ -75,6 +77,7 @@ fn run_command(place: &Place, command: Command) -> Result<ExitCode, report::Erro
         Command::Inspect(arguments) => inspect::run(place, &arguments),
         Command::Db(arguments) => db::run(place, &arguments),
         Command::Ext(arguments) => ext::run(place, &arguments),
+        Command::Layer(arguments) => layer::run(place, &arguments),
         Command::Store(arguments) => store::run(place, &arguments),
         Command::Completion(arguments) => completion::run(&arguments),
     }
