@@ -7,3 +7,4 @@ mod faults;
 mod objects;
 mod random;
 mod repositories;
+mod requests;

@@ -24,7 +24,10 @@ fn linux_6_12() {
 #[test]
 fn ostree() {
     let Some(machine) = Machine::make_with_ostree() else { return };
-    assert_all_passed(&machine.boot("vm/ostree.sh"));
+    // With packages that were layered in it, and without them again.
+    for checks in ["vm/ostree.sh", "vm/ostree_next.sh", "vm/ostree_back.sh"] {
+        assert_all_passed(&machine.boot(checks));
+    }
 }
 
 /// Boots so often, and then what cuts of these names have left.

@@ -57,11 +57,15 @@ impl Machine {
     /// Makes one that an emulator boots into a deployment of OSTree's; `None` after saying loudly why it cannot be made.
     pub(crate) fn make_with_ostree() -> Option<Machine> {
         let (tree, kernel) = (debian::tree("ostree")?, debian::tree("linux-6.12")?);
+        let trixie = debian::tree("trixie")?;
         if !debian::has("qemu-system-x86_64") {
             return None;
         }
         let machine = Machine { place: debian::place(), engine: Engine::Emulator { kernel: kernel.clone() } };
-        expect_success(machine.run("vm/boot.sh", "prepare-ostree").arg(kernel).arg(tree).arg(debian::ONLAY));
+        let packages = machine.path().join("packages");
+        debian::make_repository(&packages, &trixie);
+        let mut prepare = machine.run("vm/boot.sh", "prepare-ostree");
+        expect_success(prepare.arg(kernel).arg(tree).arg(debian::ONLAY).arg(packages));
         Some(machine)
     }
 

@@ -93,10 +93,29 @@ hotfix() {
     grep "'/usr' is covered by 'ostree admin unlock --hotfix'" /results/said
 }
 
+# What it takes is here; nothing is asked of a network.
+layered() {
+    onlay layer status | tee /results/said
+    grep '^[0-9a-f]* .* runs' /results/said
+    onlay layer add --cached /var/packages/onlay-tool_*.deb /var/packages/onlay-probe_*.deb 2>&1 | tee /results/said
+    says 'added onlay-tool 1.0'
+    test ! -e /usr/bin/onlay-strace
+    onlay layer status | tee /results/said
+    says 'next, finished at shutdown'
+    says 'layered from files: onlay-probe onlay-tool'
+    # From what is next, not from what runs: nothing is lost by a second change.
+    onlay layer add --cached /var/packages/onlay-base_*.deb
+    onlay layer list | tee /results/said
+    says 'onlay-tool'
+    says 'onlay-base'
+}
+
 step booted booted
 step alone alone
 step theirs-over-ours theirs_over_ours
 step ours-over-theirs ours_over_theirs
 step hotfix hotfix
+step layered layered
 finish
-systemctl poweroff --force --force
+# In order: what is staged is finished at shutdown.
+systemctl poweroff

@@ -1,0 +1,43 @@
+#!/bin/bash
+# The boot after one in which packages were layered: all is there, and one command goes back.
+# shellcheck source=tests/it/machine/steps.sh
+. /usr/local/bin/steps.sh
+
+there() {
+    onlay-strace -V | grep version
+    onlay-probe | grep 'probe 42'
+    test "$(dpkg-query --show --showformat '${Version}' onlay-probe)" = 1.0
+    test -z "$(dpkg --audit)"
+    dpkg --verify onlay-tool onlay-base
+    # Its user, its directory in /opt, its service: by sysusers.d, tmpfiles.d and the deployment's own /etc.
+    getent passwd onlay-probe
+    grep opt /opt/onlay-probe/file
+    test -L /etc/systemd/system/multi-user.target.wants/onlay-probe.service
+}
+
+says_so() {
+    onlay layer status | tee /results/said
+    grep -A 1 ' runs' /results/said | grep 'layered from files: onlay-base onlay-probe onlay-tool'
+    ostree admin status
+    refuse ostree admin upgrade
+    onlay layer add --cached /var/packages/onlay-tool_*.deb --unchanged-exit-77 || test $? = 77
+    onlay layer history | tee /results/said
+    says 'added onlay-tool 1.0'
+    onlay unlock
+    echo x >/usr/x
+    onlay lock --discard
+}
+
+back() {
+    onlay layer rollback | cat
+    onlay layer status | tee /results/said
+    head -n 1 /results/said | grep next
+    onlay layer list >/results/said
+    refuse grep . /results/said
+}
+
+step there there
+step says-so says_so
+step back back
+finish
+systemctl poweroff
