@@ -17,6 +17,10 @@ pub struct Deployment {
     pub is_booted: bool,
     /// Whether it is booted next.
     pub is_next: bool,
+    /// Whether it comes before the one that runs.
+    pub is_pending: bool,
+    /// Whether it is the first after the one that runs.
+    pub is_rollback: bool,
     /// Whether it is only finished at shutdown.
     pub is_staged: bool,
     /// Whether it stays until it is unpinned.
@@ -30,6 +34,14 @@ pub struct Cleanup {
     pub pending: bool,
     /// What was booted before.
     pub rollback: bool,
+}
+
+impl Cleanup {
+    /// Whether a deployment goes by that.
+    pub fn removes(self, deployment: &Deployment) -> bool {
+        let is_meant = deployment.is_pending && self.pending || deployment.is_rollback && self.rollback;
+        is_meant && !deployment.is_pinned
+    }
 }
 
 /// A kind of host.

@@ -91,7 +91,7 @@ struct OverrideNames {
 
 /// How far, and how.
 #[derive(Debug, Clone, Args)]
-struct Way {
+pub(super) struct Way {
     /// Say what would be done, and stop; what that takes is downloaded
     #[arg(long, visible_alias = "download-only")]
     dry_run: bool,
@@ -163,16 +163,8 @@ pub(super) fn overrides(place: &Place, arguments: &Override) -> Result<ExitCode,
 }
 
 /// Makes requests what they were before a change.
-pub(super) fn set(place: &Place, requests: &Requests, words: &str) -> Result<ExitCode, Error> {
-    let way = Way {
-        dry_run: false,
-        cached: false,
-        unchanged_exit_77: false,
-        reboot: false,
-        timeout: 1800,
-        json: false,
-    };
-    carry_out(place, &way, false, words, |_| Ok(Edit { set: Some(requests.clone()), ..Edit::default() }))
+pub(super) fn set(place: &Place, way: &Way, requests: &Requests, words: &str) -> Result<ExitCode, Error> {
+    carry_out(place, way, false, words, |_| Ok(Edit { set: Some(requests.clone()), ..Edit::default() }))
 }
 
 fn carry_out(

@@ -6,9 +6,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Place, backend, backend_to_change, find};
+use crate::cli::messages::Messages;
 use crate::cli::output;
 use crate::cli::report::Error;
-use crate::layer::{self, Backend, Deployment, Manifest};
+use crate::layer::{self, Backend, Deployment, Manifest, Workshop};
 
 /// List deployments, the one that is booted next first
 #[derive(Debug, Args)]
@@ -54,6 +55,9 @@ pub(super) struct Pin {
     /// Keep it no longer
     #[arg(long)]
     unpin: bool,
+    /// Say what would be done, and stop
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Remove what nobody needs: packages that were downloaded, and deployments that are named
@@ -65,6 +69,9 @@ pub(super) struct Cleanup {
     /// The deployment that ran before
     #[arg(long)]
     rollback: bool,
+    /// Say what would be done, and stop
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// One deployment, as `--json` shows it.
@@ -183,14 +190,32 @@ fn running(backend: &dyn Backend, deployments: &[Deployment]) -> Result<Deployme
 pub(super) fn pin(place: &Place, arguments: &Pin) -> Result<ExitCode, Error> {
     let backend = backend_to_change(place)?;
     let deployment = find(&backend.deployments()?, &arguments.id)?;
+    if arguments.dry_run {
+        let what = if arguments.unpin { "unpin" } else { "pin" };
+        output::print(&format!("would {what} {}\n", short(&deployment.id)))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     backend.pin(&deployment.id, !arguments.unpin)?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn clean_up(place: &Place, arguments: &Cleanup) -> Result<ExitCode, Error> {
     let backend = backend_to_change(place)?;
-    let Cleanup { pending, rollback } = *arguments;
-    backend.clean_up(layer::Cleanup { pending, rollback })?;
+    let what = layer::Cleanup { pending: arguments.pending, rollback: arguments.rollback };
+    if arguments.dry_run {
+        for deployment in backend.deployments()?.iter().filter(|deployment| what.removes(deployment)) {
+            output::print(&format!("would remove {}\n", short(&deployment.id)))?;
+        }
+        output::print("would remove what was downloaded, and what no deployment needs\n")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Whoever composes at the moment needs what would go.
+    let workshop = Workshop::open(&place.state, &mut Messages)?;
+    backend.clean_up(what)?;
+    let deployments = backend.deployments()?;
+    let manifests = deployments.iter().filter_map(|deployment| deployment.manifest.as_ref());
+    let wanted = manifests.flat_map(|manifest| manifest.requests.digests()).map(str::to_owned).collect();
+    workshop.forget_downloads(&wanted)?;
     Ok(ExitCode::SUCCESS)
 }
 

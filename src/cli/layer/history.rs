@@ -31,6 +31,8 @@ pub(super) struct Undo {
     /// Before this change of 'onlay layer history' [default: the last]
     #[arg(value_name = "NUMBER")]
     number: Option<u64>,
+    #[command(flatten)]
+    way: change::Way,
 }
 
 pub(super) fn history(place: &Place, arguments: &History) -> Result<ExitCode, Error> {
@@ -70,7 +72,7 @@ pub(super) fn undo(place: &Place, arguments: &Undo) -> Result<ExitCode, Error> {
         None => entries.last(),
     };
     let entry = entry.ok_or_else(|| Error::Words("there is no such change to undo".to_owned()))?;
-    change::set(place, &entry.before, &format!("undo {}", entry.number))
+    change::set(place, &arguments.way, &entry.before, &format!("undo {}", entry.number))
 }
 
 /// The directory of layers, where there is one.

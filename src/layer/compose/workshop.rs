@@ -1,8 +1,10 @@
 //! The directory below the state in which trees are put together: one at a time.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use super::install::FILES;
 use crate::event::{Event, Events};
 use crate::layer::Error;
 use crate::overlay::{Overlays, clear_tree};
@@ -87,6 +89,26 @@ impl Workshop {
     /// Where lists and packages of package managers are.
     pub fn cache(&self) -> Result<Root, Error> {
         Ok(self.dir.open_child(OsStr::new(CACHE))?)
+    }
+
+    /// Removes lists and packages that were downloaded, and package files that were given and are not among these digests.
+    pub fn forget_downloads(&self, wanted: &BTreeSet<String>) -> Result<(), Error> {
+        let cache = self.cache()?;
+        for entry in cache.entries()? {
+            if entry.name != FILES {
+                clear_tree(&cache, &entry.name)?;
+                continue;
+            }
+            let files = cache.open_child(&entry.name)?;
+            let digest =
+                |name: &OsStr| Path::new(name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+            for file in files.entries()? {
+                if digest(&file.name).is_none_or(|digest| !wanted.contains(&digest)) {
+                    clear_tree(&files, &file.name)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A directory beside these, emptied, for whoever composes.

@@ -148,6 +148,8 @@ impl Backend for Deployments {
                 manifest,
                 is_booted: tree.standing == Standing::Booted,
                 is_next: found.is_empty(),
+                is_pending: matches!(tree.standing, Standing::Staged | Standing::Pending),
+                is_rollback: tree.standing == Standing::Rollback,
                 is_staged: tree.standing == Standing::Staged,
                 is_pinned: tree.pinned,
             });
@@ -250,16 +252,11 @@ impl Backend for Deployments {
 
     fn clean_up(&self, what: Cleanup) -> Result<(), Error> {
         let tool = self.tool()?;
-        // From the last one on, since each that goes has those after it count anew.
-        for tree in self.trees()?.into_iter().rev() {
-            let goes = match tree.standing {
-                Standing::Staged | Standing::Pending => what.pending,
-                Standing::Rollback => what.rollback,
-                Standing::Booted | Standing::Other => false,
-            };
-            if goes && !tree.pinned {
-                tool.undeploy(tree.index)?;
-            }
+        let goes: Vec<String> =
+            self.deployments()?.iter().filter(|one| what.removes(one)).map(|one| one.id.clone()).collect();
+        for id in goes {
+            // Each that goes has those after it count anew.
+            tool.undeploy(self.find_tree(&id)?.index)?;
         }
         let repository = self.repository_to_write()?;
         clear_view(&repository)?;

@@ -234,6 +234,8 @@ fn packages_of_the_base_go_and_come_back() {
     let said =
         disk.expect("layer override replace ./strace.deb; dpkg_in --status strace | grep 'Version: 99'");
     assert!(said.contains("in the place of the base's: strace "), "{said}");
+    // What was downloaded goes, and what was given and is asked for stays.
+    disk.expect("layer cleanup; test ! -e state/layers/cache/archives; test -n \"$(ls state/layers/cache/files)\"; layer add onlay-probe");
     disk.expect("layer override reset strace; test -e \"$(next)\"/usr/bin/strace");
     disk.assert_sound();
 }
