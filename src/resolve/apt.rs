@@ -45,19 +45,26 @@ pub(super) fn removed(plan: &str) -> Vec<String> {
 
 /// Errors of apt begin with `E:`; dependencies that cannot be met are in its plan, with an indent.
 pub(super) fn reason(words: &str, plan: &str) -> String {
-    let unmet = plan.split_once(UNMET).map_or("", |(_, rest)| rest);
-    let unmet = unmet.lines().skip(1).take_while(|line| line.starts_with(' '));
+    let is_heading = |line: &&str| UNMET.iter().any(|heading| line.starts_with(heading));
+    let unmet = plan.lines().skip_while(|line| !is_heading(line)).skip(1);
+    let unmet = unmet.take_while(|line| line.starts_with(' '));
     let unmet: Vec<String> =
         unmet.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     if !unmet.is_empty() {
         return unmet.join("; ");
     }
-    let errors = lines_after(words, &["E: "]);
+    // What was tried again is said again.
+    let mut errors: Vec<&str> = Vec::new();
+    for error in lines_after(words, &["E: "]) {
+        if !errors.contains(&error) {
+            errors.push(error);
+        }
+    }
     if errors.is_empty() { last_lines(words) } else { errors.join("; ") }
 }
 
-/// How the list of dependencies begins that cannot be met.
-const UNMET: &str = "The following packages have unmet dependencies:";
+/// How the list of dependencies begins that cannot be met, of apt 2 and of apt 3.
+const UNMET: &[&str] = &["The following packages have unmet dependencies:", "Unsatisfied dependencies:"];
 
 #[cfg(test)]
 mod tests {
@@ -76,9 +83,14 @@ mod tests {
         let words = "W: Some lists are old\nE: Unable to locate package nothere\nE: And another\n";
         assert_eq!(reason(words, ""), "Unable to locate package nothere; And another");
         assert_eq!(reason("\nnot marked\n", "x\n"), "not marked");
+        assert_eq!(reason("E: Once\nE: Once\n", ""), "Once");
         let plan = "The following packages have unmet dependencies:\n systemd-cron : Conflicts: cron-daemon\n\
                     \x20               Conflicts: x\nNo more\n";
         let broken = "E: Unable to correct problems, you have held broken packages.\n";
         assert_eq!(reason(broken, plan), "systemd-cron : Conflicts: cron-daemon; Conflicts: x");
+        assert_eq!(
+            reason(broken, "Unsatisfied dependencies:\n a : Depends: b (>= 2)\nx\n"),
+            "a : Depends: b (>= 2)"
+        );
     }
 }

@@ -5,7 +5,7 @@
 mod apt;
 mod dnf;
 mod scratch;
-mod zypper;
+pub(crate) mod zypper;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -153,8 +153,8 @@ impl Manager {
         }
     }
 
-    /// What a failed run said that a person should read.
-    fn reason(self, words: &str, plan: &str) -> String {
+    /// What a failed run said that a person should read: of its words, and of the plan that it printed.
+    pub fn reason(self, words: &str, plan: &str) -> String {
         match self {
             Manager::Apt => apt::reason(words, plan),
             Manager::Dnf | Manager::Dnf5 => dnf::reason(words),

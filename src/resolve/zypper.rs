@@ -34,7 +34,8 @@ pub(super) fn reason(plan: &str) -> String {
     if said.is_empty() { last_lines(plan) } else { said.join("; ") }
 }
 
-fn attribute(tag: &str, name: &str) -> Option<String> {
+/// An attribute of one of its tags.
+pub(crate) fn attribute(tag: &str, name: &str) -> Option<String> {
     let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
     rest.split('"').next().map(unescaped)
 }

@@ -1,6 +1,6 @@
 //! apt-get(8).
 
-use super::{FILES, Plan, Planned, Step, Steps, seal_script};
+use super::{Plan, Planned, Step, Steps, seal_script};
 use crate::shell::SHARED;
 
 /// `--print-uris` and the like would leave out what is there; `-s` says all, in the order of the installation. What scripts ask
@@ -10,9 +10,8 @@ pub(super) fn script(steps: &Steps, step: Step) -> String {
     let refresh = if steps.refresh { "yes" } else { "" };
     let offline = if steps.offline { "yes" } else { "" };
     let preamble = format!(
-        "cd {SHARED} || exit\n\
-         exec </dev/null >words 2>&1\n\
-         export LC_ALL=C DEBIAN_FRONTEND=noninteractive APT_LISTCHANGES_FRONTEND=none\n\
+        "{first}\
+         export DEBIAN_FRONTEND=noninteractive APT_LISTCHANGES_FRONTEND=none\n\
          export APT_CONFIG={SHARED}/apt.conf\n\
          mkdir -p archives/partial lists/partial caches\n\
          cat >apt.conf <<END\n\
@@ -26,7 +25,8 @@ pub(super) fn script(steps: &Steps, step: Step) -> String {
          APT::Keep-Downloaded-Packages \"true\";\n\
          APT::Cmd::Pattern-Only \"true\";\n\
          END\n\
-         [ -x {COPY} ] && echo 'Dir::Bin::Methods::file \"{COPY}\";' >>apt.conf\n"
+         [ -x {COPY} ] && echo 'Dir::Bin::Methods::file \"{COPY}\";' >>apt.conf\n",
+        first = super::preamble(),
     );
     match step {
         Step::Download => format!(
@@ -60,9 +60,8 @@ const COPY: &str = "/usr/lib/apt/methods/copy";
 
 /// Files by their paths; what is to go with a minus.
 pub(super) fn words(steps: &Steps) -> Vec<String> {
-    let files = steps.files.iter().map(|file| format!("{SHARED}/{FILES}/{}", file.display()));
     let removed = steps.removed.iter().map(|name| format!("{name}-"));
-    steps.packages.iter().cloned().chain(files).chain(removed).collect()
+    steps.packages.iter().cloned().chain(steps.file_words()).chain(removed).collect()
 }
 
 /// `Inst NAME [OLD] (NEW FROM [ARCH])` and `Remv NAME [OLD]`; brackets may follow that say who needs it.
@@ -85,36 +84,12 @@ pub(super) fn plan(text: &str) -> Plan {
     Plan { packages: packages.collect() }
 }
 
-/// While it plans, errors are marked, and dependencies that cannot be met have an indent. While it installs, what scripts said is
-/// the reason.
-pub(super) fn reason(step: Step, words: &str, plan: &str) -> String {
+/// What the script of a package said that failed: it stands before dpkg's error.
+pub(super) fn failed_script(words: &str) -> Option<String> {
     let lines: Vec<&str> = words.lines().map(str::trim_end).filter(|line| !line.trim().is_empty()).collect();
-    let unmet = plan.lines().chain(lines.iter().copied());
-    let unmet = unmet.skip_while(|line| !UNMET.iter().any(|begin| line.starts_with(begin))).skip(1);
-    let unmet: Vec<String> = unmet
-        .take_while(|line| line.starts_with(' '))
-        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
-        .collect();
-    if !unmet.is_empty() {
-        return unmet.join("; ");
-    }
-    if step == Step::Install
-        && let Some(at) = lines.iter().position(|line| line.starts_with("dpkg: error"))
-    {
-        return lines[at.saturating_sub(BEFORE)..].iter().take(MOST).copied().collect::<Vec<_>>().join("\n");
-    }
-    // What was tried again is said again.
-    let mut errors: Vec<&str> = Vec::new();
-    for error in lines.iter().filter_map(|line| line.strip_prefix("E: ")) {
-        if !errors.contains(&error) {
-            errors.push(error);
-        }
-    }
-    if errors.is_empty() { lines[lines.len().saturating_sub(3)..].join("; ") } else { errors.join("; ") }
+    let at = lines.iter().position(|line| line.starts_with("dpkg: error"))?;
+    Some(lines[at.saturating_sub(BEFORE)..].iter().take(MOST).copied().collect::<Vec<_>>().join("\n"))
 }
-
-/// How the list begins, of apt 2 and of apt 3.
-const UNMET: &[&str] = &["The following packages have unmet dependencies:", "Unsatisfied dependencies:"];
 
 /// How many lines before dpkg's error are of the script that failed, and how many are told at most.
 const BEFORE: usize = 3;
@@ -123,6 +98,8 @@ const MOST: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layer::compose::install;
+    use crate::resolve::Manager;
 
     #[test]
     fn a_plan_says_what_comes_changes_and_goes() {
@@ -150,6 +127,7 @@ mod tests {
 
     #[test]
     fn the_reason_is_what_a_person_can_act_on() {
+        let reason = |step, words, plan| install::reason(Manager::Apt, step, words, plan);
         assert_eq!(
             reason(Step::Download, "x\nE: Unable to locate package a\n", ""),
             "Unable to locate package a"

@@ -1,6 +1,6 @@
 //! dnf 4 (dnf(8)) and dnf 5 (dnf5(8)).
 
-use super::{FILES, Plan, Planned, Step, Steps, seal_script};
+use super::{Plan, Planned, Step, Steps, seal_script};
 use crate::resolve::Manager;
 use crate::shell::SHARED;
 
@@ -35,19 +35,17 @@ pub(super) fn script(manager: Manager, steps: &Steps, step: Step) -> String {
         (_, false) => format!("{program} $common {weak} install -- \"$@\"\n"),
     };
     format!(
-        "cd {SHARED} || exit\n\
-         exec </dev/null >words 2>&1\n\
-         export LC_ALL=C\n\
+        "{first}\
          common='-y {cache_only} --setopt=cachedir={SHARED}/dnf --setopt=keepcache=1'\n\
          {begin}{remove}{install}",
+        first = super::preamble(),
         begin = if step == Step::Download { ": >plan\n".to_owned() } else { super::primed() },
     )
 }
 
 /// Names, and files by their paths; what is to be removed is in the script.
 pub(super) fn words(steps: &Steps) -> Vec<String> {
-    let files = steps.files.iter().map(|file| format!("{SHARED}/{FILES}/{}", file.display()));
-    steps.packages.iter().cloned().chain(files).collect()
+    steps.packages.iter().cloned().chain(steps.file_words()).collect()
 }
 
 /// A table under headings; a name that is too long for its column has the rest on the next line.
@@ -99,19 +97,6 @@ impl Verb {
             None
         }
     }
-}
-
-/// Errors of dnf 4 begin with `Error:`; dnf 5 says what it could not resolve, and then what could be tried.
-pub(super) fn reason(words: &str) -> String {
-    let errors: Vec<&str> = words.lines().filter_map(|line| line.trim().strip_prefix("Error: ")).collect();
-    if !errors.is_empty() {
-        return errors.join("; ");
-    }
-    let failed = words.split_once("Failed to resolve the transaction:").map_or(words, |(_, rest)| rest);
-    let said = failed.split("You can try to add to command line:").next().unwrap_or(failed);
-    let lines: Vec<&str> = said.lines().map(|line| line.trim().trim_start_matches("- ")).collect();
-    let lines: Vec<&str> = lines.into_iter().filter(|line| !line.is_empty()).collect();
-    if lines.is_empty() { super::last_lines(words) } else { lines[..lines.len().min(4)].join("; ") }
 }
 
 #[cfg(test)]

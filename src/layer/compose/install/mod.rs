@@ -76,6 +76,11 @@ impl Plan {
 }
 
 impl Steps {
+    /// The paths of the package files, as they are inside.
+    fn file_words(&self) -> impl Iterator<Item = String> + '_ {
+        self.files.iter().map(|file| format!("{SHARED}/{FILES}/{}", file.display()))
+    }
+
     /// Whether nothing is asked for.
     pub(super) fn is_empty(&self) -> bool {
         self.packages.is_empty() && self.files.is_empty() && self.removed.is_empty()
@@ -109,17 +114,21 @@ fn primed() -> String {
     )
 }
 
+/// The first lines of a script: where it works, and that all its words go to one file, in the language that is read here.
+fn preamble() -> String {
+    format!("cd {SHARED} || exit\nexec </dev/null >words 2>&1\nexport LC_ALL=C\n")
+}
+
 /// The kernel copies up the directories that are written to, with their owners and labels.
 fn seal_script() -> String {
     format!(
-        "cd {SHARED} || exit\n\
-         exec </dev/null >words 2>&1\n\
-         export LC_ALL=C\n\
+        "{preamble}\
          umask 022\n\
          cp -R --no-preserve=all {SEAL}/usr/. /usr/ || exit\n\
          [ -s {SEAL}/{MOVED} ] || exit 0\n\
          mkdir -p {OPT} || exit\n\
-         cd /var/opt && xargs -0 mv -t {OPT} -- <{SHARED}/{SEAL}/{MOVED}\n"
+         cd /var/opt && xargs -0 mv -t {OPT} -- <{SHARED}/{SEAL}/{MOVED}\n",
+        preamble = preamble(),
     )
 }
 
@@ -134,21 +143,6 @@ pub(super) fn plan(manager: Manager, text: &str) -> Plan {
 
 /// What a failed run said that a person should read.
 pub(super) fn reason(manager: Manager, step: Step, words: &str, plan: &str) -> String {
-    match manager {
-        Manager::Apt => apt::reason(step, words, plan),
-        Manager::Zypper => zypper::reason(words, plan),
-        Manager::Dnf | Manager::Dnf5 => dnf::reason(words),
-    }
-}
-
-/// The last lines that were said, where none is marked as an error.
-fn last_lines(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines[lines.len().saturating_sub(3)..].join("; ")
-}
-
-/// A text of XML, without its escapes.
-fn unescaped(text: &str) -> String {
-    let plain = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'");
-    plain.replace("&amp;", "&")
+    let of_script = (manager == Manager::Apt && step == Step::Install).then(|| apt::failed_script(words));
+    of_script.flatten().unwrap_or_else(|| manager.reason(words, plan))
 }

@@ -1,6 +1,7 @@
 //! zypper(8): its words as XML (`--xmlout`).
 
-use super::{FILES, Plan, Planned, Step, Steps, seal_script};
+use super::{Plan, Planned, Step, Steps, seal_script};
+use crate::resolve::zypper::attribute;
 use crate::shell::SHARED;
 
 /// Lists and packages are in the cache for both steps; in the second one nothing is refreshed. What is to be removed goes in the same
@@ -10,11 +11,10 @@ pub(super) fn script(steps: &Steps, step: Step) -> String {
     let offline = steps.offline || step == Step::Install;
     let no_refresh = if offline { "--no-refresh" } else { "" };
     let preamble = format!(
-        "cd {SHARED} || exit\n\
-         exec </dev/null >words 2>&1\n\
-         export LC_ALL=C\n\
+        "{first}\
          common='--non-interactive {no_refresh} --cache-dir {SHARED}/zypp'\n\
-         options='--auto-agree-with-licenses --no-recommends --no-force-resolution'\n"
+         options='--auto-agree-with-licenses --no-recommends --no-force-resolution'\n",
+        first = super::preamble(),
     );
     match step {
         Step::Seal => seal_script(),
@@ -31,9 +31,8 @@ pub(super) fn script(steps: &Steps, step: Step) -> String {
 
 /// Files by their paths; what is to go with a minus.
 pub(super) fn words(steps: &Steps) -> Vec<String> {
-    let files = steps.files.iter().map(|file| format!("{SHARED}/{FILES}/{}", file.display()));
     let removed = steps.removed.iter().map(|name| format!("-{name}"));
-    steps.packages.iter().cloned().chain(files).chain(removed).collect()
+    steps.packages.iter().cloned().chain(steps.file_words()).chain(removed).collect()
 }
 
 /// `<to-install>`, `<to-upgrade>` and the like, with `<solvable type="package" name="…" edition="…" edition-old="…" arch="…"/>` in
@@ -44,10 +43,7 @@ pub(super) fn plan(text: &str) -> Plan {
         let Some((verb, rest)) = part.split_once('>') else { continue };
         let list = rest.split(&format!("</to-{verb}>")).next().unwrap_or(rest);
         for tag in list.split("<solvable ").skip(1).filter(|tag| tag.starts_with("type=\"package\"")) {
-            let attribute = |name: &str| {
-                let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
-                rest.split('"').next().map(super::unescaped)
-            };
+            let attribute = |name: &str| attribute(tag, name);
             let Some(name) = attribute("name") else { continue };
             let edition = attribute("edition");
             let (old, new) = match verb {
@@ -58,25 +54,6 @@ pub(super) fn plan(text: &str) -> Plan {
         }
     }
     Plan { packages }
-}
-
-/// Problems of the solver and errors.
-pub(super) fn reason(words: &str, plan: &str) -> String {
-    let mut said: Vec<String> = Vec::new();
-    for message in plan.split("<message type=\"").skip(1) {
-        let Some((kind, rest)) = message.split_once("\">") else { continue };
-        if kind == "error" || kind == "warning" {
-            let text = rest.split("</message>").next().unwrap_or(rest);
-            said.push(super::unescaped(text).split_whitespace().collect::<Vec<_>>().join(" "));
-        }
-    }
-    for problem in plan.split("<description>").skip(1) {
-        let text = problem.split("</description>").next().unwrap_or(problem);
-        said.push(super::unescaped(text).split_whitespace().collect::<Vec<_>>().join(" "));
-    }
-    said.retain(|line| !line.is_empty());
-    said.dedup();
-    if said.is_empty() { super::last_lines(words) } else { said.join("; ") }
 }
 
 #[cfg(test)]
