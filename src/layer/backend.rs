@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 
-use super::{BaseNote, Composed, Error, Lower, Manifest, Workshop};
+use super::{BaseNote, Composed, Error, Lower, Manifest};
 
 /// A system that can be booted, or is.
 #[derive(Debug, Clone)]
@@ -46,17 +46,14 @@ impl Cleanup {
 
 /// A kind of host.
 pub trait Backend: std::fmt::Debug {
-    /// Its name, for people.
-    fn kind(&self) -> &'static str;
-
     /// All deployments, the one that is booted next first.
     fn deployments(&self) -> Result<Vec<Deployment>, Error>;
 
     /// The newest base from where this one came; this one itself where there is none, or nothing may be fetched.
     fn newest(&self, base: &BaseNote, offline: bool) -> Result<BaseNote, Error>;
 
-    /// A base, to be composed on. It is seen until the workshop is opened again.
-    fn lower(&self, base: &BaseNote, workshop: &Workshop) -> Result<Lower, Error>;
+    /// A base, to be composed on. It is seen as long as nobody asks for another.
+    fn lower(&self, base: &BaseNote) -> Result<Lower, Error>;
 
     /// Makes a deployment of a base and layers the one that is booted next; its name.
     fn deploy(&self, base: &BaseNote, composed: &Composed) -> Result<String, Error>;

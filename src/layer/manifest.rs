@@ -64,6 +64,13 @@ pub struct Installed {
     pub instead_of: Option<String>,
 }
 
+impl BaseNote {
+    /// Its version; the beginning of what it is, where it has none.
+    pub fn label(&self) -> &str {
+        self.version.as_deref().unwrap_or_else(|| self.id.get(..12).unwrap_or(&self.id))
+    }
+}
+
 impl Manifest {
     /// Reads a deployment's; none where it is a base.
     pub fn read(deployment: &Root) -> Result<Option<Manifest>, Error> {

@@ -93,7 +93,7 @@ const PATIENCE: Duration = Duration::from_secs(30 * 60);
 pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Result<Changed, Error> {
     let from = next(backend)?;
     let old = from.manifest.clone().unwrap_or_default();
-    let requests = edited(&old, &change.edit, || names_in_base(backend, workshop, &from.base))?;
+    let requests = edited(&old, &change.edit, || names_in_base(backend, &from.base))?;
     if let Some(name) = requests.bad_names().first() {
         return Err(Error::BadName { name: (*name).to_owned() });
     }
@@ -117,7 +117,7 @@ pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Re
         }
         return without_layers(backend, change, from, base);
     }
-    let lower = backend.lower(&base, workshop)?;
+    let lower = backend.lower(&base)?;
     let wanted = wanted(&requests, &base, &lower, change)?;
     let resolved = resolve(workshop, &lower, &wanted)
         .map_err(|error| blamed(error, workshop, &lower, &wanted, change.upgrade))?;
@@ -194,8 +194,8 @@ fn edited(
 }
 
 /// The names of the packages that a base has, as far as the deployment that it is seen through has them.
-fn names_in_base(backend: &dyn Backend, workshop: &Workshop, base: &BaseNote) -> Result<Vec<String>, Error> {
-    let lower = backend.lower(base, workshop)?;
+fn names_in_base(backend: &dyn Backend, base: &BaseNote) -> Result<Vec<String>, Error> {
+    let lower = backend.lower(base)?;
     let Some(place) = Place::in_root(&lower.tree)? else { return Ok(Vec::new()) };
     let listed = place.open(Duration::from_secs(5))?.packages()?;
     Ok(listed.packages.into_iter().map(|package| package.name).collect())

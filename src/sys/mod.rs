@@ -55,7 +55,7 @@ pub use process::{
     run_from_read_only_mount, wait,
 };
 pub use record_lock::{RecordLock, is_write_locked};
-pub use root::{Entry, FileKind, Root};
+pub use root::{Entry, FileKind, Root, without_dots};
 pub use seccomp::{Abi, Condition, Filter, Listener, Notification, Rule, Verdict};
 pub use signal::{SignalFd, SignalInfo, default_action, ignore, restore_signals, send};
 pub use xattr::Xattrs;

@@ -247,9 +247,8 @@ fn tell(changed: &Changed) {
         return;
     }
     if changed.base != changed.from.base {
-        let version =
-            |base: &BaseNote| base.version.clone().unwrap_or_else(|| base.id.chars().take(12).collect());
-        output::say(&format!("onlay: base {} to {}", version(&changed.from.base), version(&changed.base)));
+        let (old, new) = (changed.from.base.label(), changed.base.label());
+        output::say(&format!("onlay: base {old} to {new}"));
     }
     for line in changed.differences() {
         output::say(&format!("onlay: {line}"));

@@ -168,8 +168,7 @@ pub(super) fn diff(place: &Place, arguments: &Diff) -> Result<ExitCode, Error> {
         return Ok(ExitCode::SUCCESS);
     }
     if from.base != to.base {
-        let version = |of: &Deployment| of.base.version.clone().unwrap_or_else(|| short(&of.base.id));
-        output::print(&format!("base {} to {}\n", version(&from), version(&to)))?;
+        output::print(&format!("base {} to {}\n", from.base.label(), to.base.label()))?;
     }
     for line in &lines {
         output::print(&format!("{line}\n"))?;

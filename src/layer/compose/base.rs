@@ -7,7 +7,7 @@ use crate::host::PackageSystem;
 use crate::layer::Error;
 use crate::sys::{
     Features, MountFlags, Namespaces, OverlaySpec, Propagation, RecordLock, Root, attach, clone_tree,
-    leave_for_new, mount_overlay, set_flags, set_propagation,
+    leave_for_new, mount_overlay, set_flags, set_propagation, without_dots,
 };
 
 /// What a base is seen through: a tree that is there as files, and perhaps one directory laid over it that makes of it another.
@@ -83,7 +83,7 @@ fn furnish(base: &Root, var: &Root) -> Result<(), Error> {
             let link = Path::new(place).join(&entry.name);
             let Ok(target) = base.read_link_exact(&link) else { continue };
             let target = Path::new("/").join(place).join(target);
-            let clean = lexically(&target);
+            let clean = without_dots(&target);
             if let Ok(below) = clean.strip_prefix("/var") {
                 var.make_dirs(below, 0o755)?;
             }
@@ -105,19 +105,4 @@ fn link(dir: &Root, name: &str, target: &str) -> Result<(), Error> {
         Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
         Err(error) => Err(crate::sys::io_error("make", dir.join(name), error).into()),
     }
-}
-
-/// A path without `.` and `..`, as if no directory of it were a link.
-fn lexically(path: &Path) -> std::path::PathBuf {
-    let mut clean = std::path::PathBuf::from("/");
-    for part in path.components() {
-        match part {
-            std::path::Component::ParentDir => {
-                clean.pop();
-            }
-            std::path::Component::Normal(name) => clean.push(name),
-            _ => {}
-        }
-    }
-    clean
 }

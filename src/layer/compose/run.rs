@@ -10,7 +10,7 @@ use crate::layer::Error;
 use crate::overlay::Mode;
 use crate::resolve::Manager;
 use crate::shell;
-use crate::sys::{Ended, Forked, Pidfd, die_with_parent, exit_now, fork, replace_file, with_causes};
+use crate::sys::{Ended, Forked, Pidfd, die_with_parent, exit_now, fork, replace_volatile, with_causes};
 
 /// What a step came to.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub(super) fn run(
     let command = script.into_iter().chain(steps.words(manager).into_iter().map(OsString::from)).collect();
     let cache = workshop.cache()?;
     for name in [WORDS, FAILURE] {
-        replace_file(&cache, name, b"")?;
+        replace_volatile(&cache, name, b"")?;
     }
     let ended = in_child(workshop, lower, command, (step, steps.offline), patience)?;
     let text = |name: &str| match cache.read(name, LIMIT) {
@@ -85,7 +85,7 @@ fn in_child(
                 Err(error) => {
                     let words = with_causes(&error);
                     // Told by what it was to find there.
-                    let _ = workshop.cache().map(|cache| replace_file(&cache, FAILURE, words.as_bytes()));
+                    let _ = workshop.cache().map(|cache| replace_volatile(&cache, FAILURE, words.as_bytes()));
                     1
                 }
             };

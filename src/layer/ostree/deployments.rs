@@ -17,10 +17,10 @@ use super::repo::Repository;
 use super::sysroot::{Deployment as Tree, Standing, Sysroot};
 use super::view::lay;
 use crate::host::Host;
-use crate::layer::{Backend, BaseNote, Cleanup, Composed, Deployment, Error, Lower, Manifest, Workshop};
+use crate::layer::{Backend, BaseNote, Cleanup, Composed, Deployment, Error, Lower, Manifest};
 use crate::overlay::clear_tree;
 use crate::sys::{
-    Mount, MountFlags, MountTable, Namespaces, Propagation, Root, leave_for_new, replace_file, set_flags,
+    Mount, MountFlags, MountTable, Namespaces, Propagation, Root, leave_for_new, replace_volatile, set_flags,
     set_propagation,
 };
 use crate::tool::ostree::{Deploy, Ostree};
@@ -99,7 +99,7 @@ impl Deployments {
     /// Deploys a commit, which is then the one that boots next.
     fn deploy_commit(&self, commit: Checksum, origin: &Origin) -> Result<String, Error> {
         let dir = self.repository_to_write()?.root().open_dir("tmp")?;
-        replace_file(&dir, ORIGIN, origin.to_string().as_bytes())?;
+        replace_volatile(&dir, ORIGIN, origin.to_string().as_bytes())?;
         let path = dir.join(ORIGIN);
         self.tool()?.deploy(&Deploy {
             os: &self.os,
@@ -129,10 +129,6 @@ impl Deployments {
 }
 
 impl Backend for Deployments {
-    fn kind(&self) -> &'static str {
-        "OSTree"
-    }
-
     fn deployments(&self) -> Result<Vec<Deployment>, Error> {
         let repository = self.sysroot.repository()?;
         let mut found = Vec::new();
@@ -179,7 +175,7 @@ impl Backend for Deployments {
         note(&repository, Some(refspec.clone()), commit)
     }
 
-    fn lower(&self, base: &BaseNote, _: &Workshop) -> Result<Lower, Error> {
+    fn lower(&self, base: &BaseNote) -> Result<Lower, Error> {
         let wanted = checksum(&base.id)?;
         let trees = self.trees()?;
         let open = |tree: &Tree| self.sysroot.root().open_dir(&tree.path);
@@ -228,13 +224,15 @@ impl Backend for Deployments {
     }
 
     fn make_next(&self, id: &str) -> Result<(), Error> {
-        let (target, first) = (self.find_tree(id)?, self.next()?);
-        let tool = self.tool()?;
+        if self.find_tree(id)?.index == 0 {
+            return Ok(());
+        }
+        let (tool, first) = (self.tool()?, self.next()?);
         // What is only finished at shutdown goes before all others, and no order of others changes that.
         if first.standing == Standing::Staged {
             tool.undeploy(first.index)?;
         }
-        let target = self.find_tree(&name(&target))?;
+        let target = self.find_tree(id)?;
         if target.index == 0 {
             return Ok(());
         }

@@ -2,7 +2,9 @@
 //! (systemd.unit(5)), so it is active without anything being copied.
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+
+use crate::sys::without_dots;
 
 /// Where administrators have units, and where packages have them.
 const PLACES: &[(&str, &str)] =
@@ -16,25 +18,12 @@ pub(super) fn place(path: &Path) -> Option<PathBuf> {
 
 /// What a link says when it is moved: the whole path, and what was moved with it in its new place.
 pub(super) fn target(path: &Path, target: &OsStr, is_moved: impl Fn(&Path) -> bool) -> OsString {
-    let whole = clean(&Path::new("/").join(path.parent().unwrap_or(path)).join(target));
+    let whole = without_dots(&Path::new("/").join(path.parent().unwrap_or(path)).join(target));
     let below = whole.strip_prefix("/").unwrap_or(&whole);
     match place(below).filter(|_| is_moved(below)) {
         Some(place) => Path::new("/").join(place).into(),
         None => whole.into(),
     }
-}
-
-/// Without `.` and `..`, by the letters.
-fn clean(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => drop(clean.pop()),
-            Component::CurDir => {}
-            other => clean.push(other),
-        }
-    }
-    clean
 }
 
 #[cfg(test)]
