@@ -28,14 +28,6 @@ use crate::sys::{Context, available_memory};
 pub(super) use prepare::{Making, make, source_date_epoch};
 use prepare::{Prepared, Ready};
 
-/// Build an extension: packages as an image for systemd-sysext
-///
-/// The base's own package manager says which packages are missing on the base, and
-/// downloads them; their files go straight into NAME_VERSION_ARCHITECTURE.raw, and
-/// what it holds, needs and was built for into a manifest beside it. No script of a
-/// package runs, and neither the host nor its package database changes. What the
-/// extension's programs need is looked for on the base: an image that does not fit is
-/// not made.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Where recipes are given, each is an image: a file NAME.toml with the fields

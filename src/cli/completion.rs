@@ -8,9 +8,6 @@ use clap_complete::Shell;
 use super::output;
 use super::report::Error;
 
-/// Print a shell's completion script
-///
-/// For bash, for example: onlay completion bash > /etc/bash_completion.d/onlay
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The shell to print it for

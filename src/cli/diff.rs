@@ -23,11 +23,6 @@ use crate::overlay::{
 use crate::pkgdb::compare::Compared;
 use crate::sys::{FileKind, with_causes};
 
-/// List what an overlay changes: packages, and files
-///
-/// Packages come first; files that no package has are marked so. Files that were only
-/// opened or copied up unchanged do not count. Paths are printed with control
-/// characters, backslashes and other than UTF-8 bytes escaped.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The overlay [default: default]

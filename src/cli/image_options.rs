@@ -11,7 +11,7 @@ use crate::image::ddi::Signer;
 use crate::image::squashfs::{self, Compression};
 use crate::sys::Context;
 
-/// How an image is made.
+// How an image is made: no words of help, which would be those of the command that has these options.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// Where the image goes

@@ -17,7 +17,6 @@ use crate::overlay::{
 };
 use crate::sys::with_causes;
 
-/// List overlays
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Print JSON

@@ -18,10 +18,6 @@ use crate::live::{self, Changes, Ending, Holder, Left, Live, Record, Traces};
 use crate::overlay::{OverlayName, Packages};
 use crate::sys::with_causes;
 
-/// Take off what 'onlay unlock' laid over the host, also while processes use it
-///
-/// What was changed is discarded, or made an overlay. Processes that use files of it
-/// keep them until they end or are restarted, and are listed.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Discard what was changed without being asked

@@ -13,10 +13,6 @@ use crate::overlay::{Finding, Mode, Of, OverlayName, When, Wishes};
 use crate::pkgdb::merge::Side;
 use crate::shell::{self, Followed, Request};
 
-/// Let an overlay follow a base that has changed
-///
-/// 'onlay shell' does this by itself. Files that the overlay had only copied are the
-/// base's again, files that both changed are told. It is done wholly or not at all.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The overlay [default: default]

@@ -10,7 +10,6 @@ use super::output;
 use super::report::{self, Error};
 use crate::overlay::{self, OverlayName, Overlays, Presence};
 
-/// Remove overlays and all that was changed in them
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The overlays to remove

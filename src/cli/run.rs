@@ -12,10 +12,6 @@ use super::shell::as_own_end;
 use super::unlock::{refuse_other_root, words};
 use crate::{live, shell};
 
-/// Run a command on the live host that can write what is unlocked
-///
-/// The same as 'onlay shell --live -q -- COMMAND': also where 'onlay unlock --read-only'
-/// keeps all others from writing.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Said already: it is always the live host

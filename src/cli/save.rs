@@ -29,13 +29,6 @@ use crate::overlay::{
 };
 use crate::sys::{Root, with_causes};
 
-/// Keep what an overlay changes, or what was changed on the unlocked host, as an extension
-///
-/// What is below /usr and /opt goes into an image for systemd-sysext as it is. New
-/// settings and data go to /etc and /var where nothing is there yet (tmpfiles.d), new
-/// users of the system are made (sysusers.d), and what enables units is put where
-/// systemd reads it below /usr. What an extension cannot have is listed: removed files,
-/// changed settings, keys and passwords. The overlay stays as it is.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The overlay [default: default]

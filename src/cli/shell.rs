@@ -14,11 +14,6 @@ use crate::overlay::{self, Mode, OverlayName, Part, Standing, measure};
 use crate::shell::{self, Entrance, Outcome, Plan, Remains, Request, Size};
 use crate::sys::{Ended, raise_as_self, with_causes};
 
-/// Open a shell in which everything looks like the host and can be written
-///
-/// What is changed inside is kept in the overlay NAME and seen by nobody else; the
-/// host stays as it is. Leave and come back: it is as you left it, but /tmp and /run,
-/// which are in RAM. A second 'onlay shell NAME' joins the first.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The overlay to enter; it is made when missing [default: default]

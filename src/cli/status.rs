@@ -16,8 +16,6 @@ use crate::host::{Base, Host};
 use crate::live::{self, Cover, Held, Holder, Left, Peer, Record};
 use crate::sys::{MountTable, with_causes};
 
-/// Show what this host is, what can be written, and the extensions and overlays
-/// over it
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Print JSON

@@ -14,12 +14,6 @@ use crate::overlay::OverlayName;
 use crate::shell::Size;
 use crate::sys::{Context, MountTable, Pid, command_line};
 
-/// Make /usr of the running host writable, for all its processes, until it is locked or rebooted
-///
-/// Changes go to a layer that 'onlay lock' takes off again. What belongs together is
-/// unlocked together, so that the package database stays true: /usr, /etc, /opt, the
-/// database, and what package managers know. Services that systemd keeps from
-/// writing there (ProtectSystem=, ReadOnlyPaths=) are still kept from it.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Unlock these directories instead

@@ -22,11 +22,6 @@ use super::report::Error;
 use crate::package::Identity;
 use crate::pkgdb::{Package, Place};
 
-/// Look into databases of installed packages, compare and copy them
-///
-/// A DB is the root directory of a system, or a database itself: rpm's by its
-/// directory or file, dpkg's by its directory var/lib/dpkg in a root. They are read
-/// without rpm or dpkg, and nothing is written beside them.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]

@@ -25,11 +25,6 @@ use super::report::Error;
 
 pub(super) use list::Row;
 
-/// Add extensions to the host, enable, list and remove them, and look whether
-/// they fit
-///
-/// An extension is what systemd-sysext merges over /usr and /opt, and
-/// systemd-confext over /etc: programs that a host has without being changed.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]

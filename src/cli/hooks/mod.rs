@@ -17,11 +17,6 @@ use super::report::Error;
 use crate::hooks::{Hook, Manager};
 use crate::sys::{Context, Root};
 
-/// Have apt, dnf and zypper say what an installation on this host comes to
-///
-/// A hook says, as packages are installed: on an unlocked host, that this is
-/// temporary, and how it is kept; on a locked one, that nothing can be installed and
-/// what can be done instead, and stops it where the package manager lets it.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]

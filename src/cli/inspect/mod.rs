@@ -31,13 +31,6 @@ const LAST_TIME: i64 = 253_402_300_799;
 /// The directories in which an image says what it extends: systemd-sysext's and systemd-confext's.
 const RELEASES: [&str; 2] = ["usr/lib/extension-release.d", "etc/extension-release.d"];
 
-/// Show what an image is and holds, and whether all of it can be read
-///
-/// Every name, inode, attribute and block is read. Images are squashfs or erofs, of
-/// Onlay or of others, also in a disk image (DDI): its hash tree is checked then, and its
-/// signature against the certificates in verity.d. What Onlay built is
-/// compared with its manifest, in the image and beside it. No privilege is needed but to
-/// read the file.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The image

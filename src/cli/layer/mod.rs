@@ -14,10 +14,6 @@ use super::report::Error;
 use crate::host::Host;
 use crate::layer::{self, Backend, Deployment};
 
-/// Bake packages into the host's next boot, and take them out again
-///
-/// For hosts that boot deployments of OSTree's. What is asked for is remembered in each
-/// deployment, and put into every newer base by 'onlay layer upgrade'.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]

@@ -21,12 +21,6 @@ use super::report::Error;
 
 pub(super) use keys::{TRUSTED, directory};
 
-/// Make and keep a store of extensions, a directory for a web server
-///
-/// A store has images as NAME_VERSION_ARCHITECTURE.raw, their digests in
-/// SHA256SUMS, and an index by which a client chooses. systemd-sysupdate and
-/// importctl read it, too. Both lists are signed (OpenPGP), if the store has a
-/// key. No root is needed.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
