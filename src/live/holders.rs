@@ -70,7 +70,9 @@ impl Marks {
         for place in places {
             let Some(mount) = laid(table, place) else { continue };
             marks.devices.insert(as_in_maps(&mount.device));
-            if let Some(below) = table.at_below(place, mount.id).filter(|below| below.kind == "overlay") {
+            if let Some(below) =
+                table.at_among(place, |other| other.id != mount.id).filter(|below| below.kind == "overlay")
+            {
                 marks.upon.push((as_in_maps(&below.device), place.clone()));
             }
             if let Ok(status) = rustix::fs::statfs(place) {

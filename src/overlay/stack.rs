@@ -31,9 +31,10 @@ pub fn lower_of(table: &MountTable, directory: &Path) -> Lower {
     if depth(table, mount, 0) <= DEEPEST_LOWER {
         return merged;
     }
-    // Below the mount's root, a layer's own subdirectory is what is seen.
-    let inside = directory.strip_prefix(&mount.point).unwrap_or(Path::new(""));
-    let paths: Vec<PathBuf> = layers_of(mount).into_iter().map(|layer| layer.join(inside)).collect();
+    // Below the mount's root, a layer's own subdirectory is what is seen; and of a bind mount, that of what was bound.
+    let bound = mount.root.strip_prefix("/").unwrap_or(&mount.root);
+    let inside = bound.join(directory.strip_prefix(&mount.point).unwrap_or(Path::new("")));
+    let paths: Vec<PathBuf> = layers_of(mount).into_iter().map(|layer| layer.join(&inside)).collect();
     if paths.is_empty() {
         return merged;
     }
@@ -53,9 +54,11 @@ fn depth(table: &MountTable, mount: &Mount, beneath: usize) -> usize {
     if mount.kind != "overlay" || beneath > 8 {
         return 0;
     }
+    // No file system is a layer of itself: what has the name of a layer and lies on this very overlay covers the layer, or
+    // the name is one of a mount namespace that is not ours, as in a container.
     let deepest = layers_of(mount)
         .iter()
-        .filter_map(|layer| table.at_below(layer, mount.id))
+        .filter_map(|layer| table.at_among(layer, |other| other.device != mount.device))
         .map(|below| depth(table, below, beneath + 1))
         .max();
     1 + deepest.unwrap_or(0)
@@ -120,6 +123,22 @@ mod tests {
         let expected = Lower { paths: paths(&["/var/tmp/x/upper", "/usr"]), uncover: Some("/usr".into()) };
         assert_eq!(lower(table, "/usr"), expected);
         assert_eq!(lower(table, "/"), Lower { paths: paths(&["/"]), uncover: None });
+    }
+
+    #[test]
+    fn a_part_of_a_root_that_is_an_overlay_is_stacked_upon() {
+        let table = "1 0 0:9 / / rw - overlay o rw,lowerdir=/made/elsewhere,upperdir=/made/up,workdir=/made/work\n\
+                     2 1 0:9 /usr /usr ro - overlay o rw,lowerdir=/made/elsewhere,upperdir=/made/up,workdir=/made/work\n";
+        assert_eq!(lower(table, "/usr"), Lower { paths: paths(&["/usr"]), uncover: None });
+    }
+
+    #[test]
+    fn of_a_deep_overlay_a_bound_directory_gives_that_of_its_layers() {
+        let table = "1 0 0:5 / / ro - overlay composefs ro,lowerdir=/run/cfs::/sysroot/objects\n\
+                     2 1 8:1 / /var rw - ext4 /dev/sda rw\n\
+                     3 1 0:9 / /usr rw - overlay overlay rw,lowerdir=usr,upperdir=/var/tmp/x/upper\n\
+                     4 1 0:9 /lib /srv rw - overlay overlay rw,lowerdir=/usr,upperdir=/var/tmp/x/upper\n";
+        assert_eq!(lower(table, "/srv/a").paths, paths(&["/var/tmp/x/upper/lib/a", "/usr/lib/a"]));
     }
 
     #[test]

@@ -138,9 +138,9 @@ impl MountTable {
         Some(&self.mounts[current])
     }
 
-    /// Like [`MountTable::at`], as if one mount were not there: what lies under it.
-    pub fn at_below(&self, path: &Path, without: u64) -> Option<&Mount> {
-        let mounts = self.mounts.iter().filter(|mount| mount.id != without).cloned().collect();
+    /// Like [`MountTable::at`], as if no other mounts were there than these: what lies under those.
+    pub fn at_among(&self, path: &Path, is_there: impl Fn(&Mount) -> bool) -> Option<&Mount> {
+        let mounts = self.mounts.iter().filter(|mount| is_there(mount)).cloned().collect();
         let id = MountTable::of(mounts).at(path)?.id;
         self.mounts.iter().find(|mount| mount.id == id)
     }
