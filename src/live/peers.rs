@@ -95,12 +95,15 @@ pub(super) fn laid<'a>(table: &'a MountTable, place: &Path) -> Option<&'a Mount>
     table.at(place).filter(|mount| mount.point == place && mount.source == LABEL)
 }
 
-/// The overlays that are mounted on a directory, the lowest first.
+/// The overlays that are mounted on a directory, the lowest first. Where the directory is bound on itself, what is laid on it
+/// arrives beneath the bind mount, too, and goes again with it (propagation, mount_namespaces(7)): it counts once.
 pub(super) fn stacked<'a>(table: &'a MountTable, place: &Path) -> Vec<&'a Mount> {
     let mut found: Vec<&Mount> = Vec::new();
     let mut top = table.at(place).filter(|mount| mount.point == place);
     while let Some(mount) = top {
-        found.push(mount);
+        if !found.iter().any(|above| above.device == mount.device) {
+            found.push(mount);
+        }
         top = table
             .all()
             .iter()
@@ -160,5 +163,17 @@ mod tests {
         assert_eq!(of("/mnt"), "systemd-confext (site)");
         assert_eq!(of("/var"), "");
         assert_eq!(of("/usr/bin"), "");
+    }
+
+    #[test]
+    fn what_arrived_beneath_a_bind_mount_counts_once() {
+        let table = MountTable::parse(
+            "1 0 0:9 / / rw shared:1 - overlay root rw,lowerdir=/l,upperdir=/u,workdir=/w\n\
+             2 3 0:9 /usr /usr ro shared:1 - overlay root rw,lowerdir=/l,upperdir=/u,workdir=/w\n\
+             3 1 0:41 / /usr rw shared:2 - overlay onlay-live rw,lowerdir+=/usr,upperdir=/x/upper,workdir=/x/work\n\
+             4 2 0:41 / /usr rw shared:2 - overlay onlay-live rw,lowerdir+=/usr,upperdir=/x/upper,workdir=/x/work\n",
+        );
+        let sources: Vec<_> = stacked(&table, Path::new("/usr")).iter().map(|mount| &mount.source).collect();
+        assert_eq!(sources, ["root", LABEL]);
     }
 }
