@@ -56,6 +56,17 @@ onlay lock --discard
 refuse touch /usr/x
 test ! -e /usr/bin/busybox
 
+# Bound on itself, as some make it read-only: what is laid on it arrives beneath, too, and goes with it. And entered like that.
+mount -o bind /usr /usr
+onlay unlock /usr
+echo ours >/usr/bin/ours
+busybox test "$(busybox grep -c onlay-live /proc/self/mountinfo)" = 2
+onlay lock --save bound
+refuse busybox grep onlay-live /proc/self/mountinfo
+onlay shell --no-home bound -- sh -exc 'busybox grep ours /usr/bin/ours'
+onlay rm bound
+busybox umount /usr
+
 # Somebody else's, as bootc lays it without OSTree.
 mkdir /tmp/upper /tmp/work
 mount -t overlay transient -o lowerdir=/usr,upperdir=/tmp/upper,workdir=/tmp/work /usr
