@@ -37,6 +37,15 @@ impl Partial {
         Ok(Partial { dir: dir.try_clone()?, digest, file, length })
     }
 
+    /// Begins the file that this one is without its compression, under a name of its own. What an earlier run has left of it is
+    /// not gone on with: it is made anew in less time than this one takes to come.
+    pub fn unpacked(&self) -> Result<Partial, IoError> {
+        let name = Identity::of(format!("unpacked from {}", self.digest).as_bytes());
+        let mut partial = Partial::open(&self.dir, name)?;
+        partial.restart()?;
+        Ok(partial)
+    }
+
     /// The file.
     pub fn file(&self) -> &File {
         &self.file
@@ -47,7 +56,7 @@ impl Partial {
         self.dir.join(self.name(PART))
     }
 
-    /// The digest that it is to have in the end.
+    /// The digest that it is to have in the end, by which it is named; of one that is [unpacked](Partial::unpacked), a name alone.
     pub fn digest(&self) -> Identity {
         self.digest
     }
@@ -125,7 +134,8 @@ impl Partial {
         }
     }
 
-    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), IoError> {
+    /// Writes what comes next.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), IoError> {
         self.file.write_all_at(bytes, self.length).context("write", self.path())?;
         self.length += bytes.len() as u64;
         Ok(())

@@ -19,6 +19,9 @@ pub struct ImageName {
 /// The word for no architecture in particular.
 const ANY: &str = "any";
 
+/// What systemd-pull unpacks (importctl(1)), by the endings of its names.
+const PACKINGS: [&str; 4] = [".xz", ".gz", ".bz2", ".zst"];
+
 impl ImageName {
     /// Takes the file name of an image apart: `NAME_VERSION_ARCHITECTURE.raw`, or as others call theirs,
     /// `NAME-VERSION.ARCHITECTURE.raw`. `None` where it is neither.
@@ -29,6 +32,15 @@ impl ImageName {
             [_] => ImageName::of_others(stem),
             _ => None,
         }
+    }
+
+    /// The same of an image that may be compressed as a whole, as systemd-sysupdate and importctl take them
+    /// (`NAME_VERSION_ARCHITECTURE.raw.xz`), and the ending that says so; that is empty where it is not.
+    pub fn parse_packed(file: &str) -> Option<(ImageName, &str)> {
+        let end = file.rfind(".raw")? + ".raw".len();
+        let (image, packing) = file.split_at(end);
+        let is_known = packing.is_empty() || PACKINGS.contains(&packing);
+        Some((ImageName::parse(image).filter(|_| is_known)?, packing))
     }
 
     /// As microos-sysext names images. An extension's name may have a minus itself, so its version is what begins with a
@@ -92,5 +104,21 @@ mod tests {
         }
         let name = ImageName::parse("strace-6.13.x86-64.raw").expect("one of others");
         assert_eq!(name.to_string(), "strace_6.13_x86-64.raw");
+    }
+
+    #[test]
+    fn one_that_is_compressed_is_called_the_same() {
+        for (file, packing) in [
+            ("gdb_16.3-1_x86-64.raw", Some("")),
+            ("gdb_16.3-1_x86-64.raw.xz", Some(".xz")),
+            ("gdb-16.3-1.x86-64.raw.zst", Some(".zst")),
+            ("gdb_16.3-1_x86-64.raw.json", None),
+            ("gdb_16.3-1_x86-64.raw.xz.asc", None),
+            ("gdb_16.3-1_x86-64.xz", None),
+        ] {
+            let found = ImageName::parse_packed(file);
+            assert_eq!(found.as_ref().map(|(_, packing)| *packing), packing, "{file}");
+            assert!(found.is_none_or(|(name, _)| name.to_string() == "gdb_16.3-1_x86-64.raw"), "{file}");
+        }
     }
 }

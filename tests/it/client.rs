@@ -198,6 +198,15 @@ impl Stores {
             let digest = onlay::package::Identity::of(&fs::read(images.join(image)).expect("ours"));
             sums.push_str(&format!("{digest} *{name}\n"));
         }
+        // Compressed as a whole, as importctl takes them, too; and one that is cut.
+        let image = fs::read(images.join("one_1_any.raw")).expect("ours");
+        let whole = zstd::encode_all(&*image, 3).expect("in memory");
+        for (name, bytes) in
+            [("one_2_any.raw.zst", &*whole), ("five_1_any.raw.zst", &whole[..whole.len() - 9])]
+        {
+            fs::write(at.join(name), bytes).expect("ours");
+            sums.push_str(&format!("{} *{name}\n", onlay::package::Identity::of(bytes)));
+        }
         let empty = onlay::package::Identity::of(b"");
         for (store, day) in [("others", "2999-12-31"), ("others-expired", "2020-01-01")] {
             if store != "others" {

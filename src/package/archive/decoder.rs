@@ -188,6 +188,19 @@ impl Read for Decoded<'_> {
     }
 }
 
+/// A file that is compressed as a whole, as it is without that: `suffix` is the ending of its name (`.xz`), and `limit` the
+/// most bytes that may come out. Its own checks are made by reading to the end; nothing may follow it.
+///
+/// # Errors
+///
+/// An ending that is none of dpkg's is [`Fault::Unknown`]; what is wrong later is told by the reader.
+pub fn decompressed<'a>(file: &'a File, suffix: &str, limit: u64) -> Result<impl Read + 'a, Fault> {
+    let unknown = || Fault::Unknown { what: "compression", name: suffix.to_owned() };
+    let compression = Compression::from_suffix(suffix.as_bytes()).ok_or_else(unknown)?;
+    let size = file.metadata().map_err(|source| Fault::Io { operation: "examine", source })?.len();
+    Decoded::new(Stored::new(file, 0, size), compression, limit)
+}
+
 /// What a decoder's error means: one of what it reads comes through it as it is.
 fn fault(compression: Compression, error: io::Error) -> Fault {
     match error.downcast::<Fault>() {

@@ -32,6 +32,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 pub use deb::Deb;
+pub use decoder::decompressed;
 pub use delivery::Summary;
 pub use entry::{Device, Entry, Kind, Owner};
 pub use error::{Error, Fault};

@@ -32,8 +32,12 @@ pub fn bring(
         || StoreError::Index(format!("what it says of {} is no SHA-256", entry.file)).of(&catalog.store.name);
     let digest = entry.digest().ok_or_else(image)?;
     let last = entry.file.rsplit('/').next().unwrap_or_default();
-    let called = ImageName::parse(last).map_or_else(|| last.to_owned(), |name| name.to_string());
-    if is_stored(images.directory(), &called, digest)? {
+    let (called, packing) = match ImageName::parse_packed(last) {
+        Some((name, packing)) => (name.to_string(), packing),
+        None => (last.to_owned(), ""),
+    };
+    // What is in a compressed one is known when it has come.
+    if packing.is_empty() && is_stored(images.directory(), &called, digest)? {
         return Ok(Brought::Stored(images.directory().join(&called)));
     }
     let older = older(candidate, images)?;

@@ -1,14 +1,17 @@
 //! Having an image come: into a partial file, which is looked at before it becomes an image of the host's.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::{Candidate, Error, StoreError};
 use crate::extension::ImageFiles;
 use crate::fetch::{Expected, Partial};
 use crate::package::Identity;
+use crate::package::archive::decompressed;
 use crate::store::delta::{self, Old};
 use crate::store::describe::{describe, lie};
+use crate::store::index::Entry;
 use crate::store::name::ImageName;
 use crate::sys::Root;
 
@@ -64,6 +67,7 @@ pub fn download(
             return Err(problem.of(store));
         }
     };
+    let partial = unpack(candidate, partial)?;
     match look_at(candidate, &partial) {
         Ok(()) => Ok((partial, fetched)),
         Err(problem) => {
@@ -116,12 +120,55 @@ fn build(
     Ok(None)
 }
 
+/// The image of one that came compressed as a whole, which goes.
+fn unpack(candidate: Candidate<'_>, packed: Partial) -> Result<Partial, Error> {
+    let Candidate { catalog, entry } = candidate;
+    let Some((_, packing)) =
+        ImageName::parse_packed(last_of(entry)).filter(|(_, packing)| !packing.is_empty())
+    else {
+        return Ok(packed);
+    };
+    let mut image = packed.unpacked()?;
+    match pour(entry, &packed, packing, &mut image) {
+        Ok(()) => {
+            packed.discard()?;
+            Ok(image)
+        }
+        Err(problem) => {
+            image.discard()?;
+            // Where there was no room, what has come need not come again.
+            if matches!(problem, StoreError::Packed { .. }) {
+                packed.discard()?;
+            }
+            Err(problem.of(&catalog.store.name))
+        }
+    }
+}
+
+fn pour(entry: &Entry, packed: &Partial, packing: &str, image: &mut Partial) -> Result<(), StoreError> {
+    let bad = |problem: String| StoreError::Packed { file: entry.file.clone(), problem };
+    let mut from = decompressed(packed.file(), packing, LARGEST).map_err(|fault| bad(fault.to_string()))?;
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        match from.read(&mut buffer).map_err(|error| bad(error.to_string()))? {
+            0 => return Ok(()),
+            read => image.append(&buffer[..read])?,
+        }
+    }
+}
+
+/// The name of its file, without directories of the store's.
+fn last_of(entry: &Entry) -> &str {
+    entry.file.rsplit('/').next().unwrap_or_default()
+}
+
 /// Whether it is what its store says of it.
 fn look_at(candidate: Candidate<'_>, partial: &Partial) -> Result<(), StoreError> {
     let Candidate { catalog, entry } = candidate;
     let image = |problem| StoreError::Image { file: entry.file.clone(), problem: Box::new(problem) };
-    let last = entry.file.rsplit('/').next().unwrap_or_default();
-    let Some(name) = ImageName::parse(last) else { return Ok(()) };
+    let last = last_of(entry);
+    let Some((name, packing)) = ImageName::parse_packed(last) else { return Ok(()) };
+    let last = last.strip_suffix(packing).unwrap_or(last);
     let path = Path::new(&entry.file);
     let contents = ImageFiles::of(partial.file(), path).map_err(|error| image(error.into()))?;
     let described = describe(&contents, &name, last, path).map_err(image)?.entry;

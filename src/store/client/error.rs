@@ -119,6 +119,14 @@ pub enum StoreError {
         /// Why.
         problem: Box<store::Error>,
     },
+    /// An image of it cannot be unpacked.
+    #[error("{file} cannot be unpacked: {problem}")]
+    Packed {
+        /// The file.
+        file: String,
+        /// Why.
+        problem: String,
+    },
     /// Something could not be fetched.
     #[error(transparent)]
     Fetch(#[from] fetch::Error),

@@ -75,7 +75,7 @@ pub(super) fn check(
 
 /// What the name of an image tells; nothing of other files.
 fn entry(file: &str, digest: Identity) -> Option<Entry> {
-    let ImageName { name, version, architecture } = ImageName::parse(file.rsplit('/').next()?)?;
+    let (ImageName { name, version, architecture }, _) = ImageName::parse_packed(file.rsplit('/').next()?)?;
     let sha256 = digest.to_string();
     Some(Entry {
         file: file.to_owned(),
