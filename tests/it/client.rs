@@ -198,15 +198,6 @@ impl Stores {
             let digest = onlay::package::Identity::of(&fs::read(images.join(image)).expect("ours"));
             sums.push_str(&format!("{digest} *{name}\n"));
         }
-        // Compressed as a whole, as importctl takes them, too; and one that is cut.
-        let image = fs::read(images.join("one_1_any.raw")).expect("ours");
-        let whole = zstd::encode_all(&*image, 3).expect("in memory");
-        for (name, bytes) in
-            [("one_2_any.raw.zst", &*whole), ("five_1_any.raw.zst", &whole[..whole.len() - 9])]
-        {
-            fs::write(at.join(name), bytes).expect("ours");
-            sums.push_str(&format!("{} *{name}\n", onlay::package::Identity::of(bytes)));
-        }
         let empty = onlay::package::Identity::of(b"");
         for (store, day) in [("others", "2999-12-31"), ("others-expired", "2020-01-01")] {
             if store != "others" {
@@ -217,10 +208,29 @@ impl Stores {
             fs::write(self.at(store).join("SHA256SUMS"), sums).expect("ours");
             fs::write(self.at(store).join("SHA256SUMS.gpg"), signature).expect("ours");
         }
+        self.make_packed(images);
         self.copy("others", "others-unsigned");
         fs::remove_file(self.at("others-unsigned").join("SHA256SUMS.gpg")).expect("ours");
         self.copy("others", "others-altered");
         self.replace_in("others-altered", "SHA256SUMS", "three_3", "three_4");
+    }
+
+    /// One whose images are compressed as a whole, as importctl takes them, too; one of them is cut.
+    fn make_packed(&self, images: &Path) {
+        let image = fs::read(images.join("two_1_any.raw")).expect("ours");
+        let whole = zstd::encode_all(&*image, 3).expect("in memory");
+        let at = self.at("others-packed");
+        fs::create_dir(&at).expect("ours");
+        let mut sums = String::new();
+        for (name, bytes) in
+            [("two_2_any.raw.zst", &*whole), ("five_1_any.raw.zst", &whole[..whole.len() - 9])]
+        {
+            fs::write(at.join(name), bytes).expect("ours");
+            sums.push_str(&format!("{} *{name}\n", onlay::package::Identity::of(bytes)));
+        }
+        let signature = self.key.sign(sums.as_bytes(), SystemTime::now()).expect("it can");
+        fs::write(at.join("SHA256SUMS"), sums).expect("ours");
+        fs::write(at.join("SHA256SUMS.gpg"), signature).expect("ours");
     }
 
     fn replace(&self, store: &str, from: &str, to: &str) {
