@@ -70,13 +70,14 @@ pub(super) enum Command {
     /// opened or copied up unchanged do not count. Paths are printed with control
     /// characters, backslashes and other than UTF-8 bytes escaped.
     Diff(diff::Arguments),
-    /// Keep what an overlay changes, or what was changed on the unlocked host, as an extension
+    /// Keep what an overlay changes, or what was changed on the unlocked host, as an extension, or its packages as layers
     ///
     /// What is below /usr and /opt goes into an image for systemd-sysext as it is. New
     /// settings and data go to /etc and /var where nothing is there yet (tmpfiles.d), new
     /// users of the system are made (sysusers.d), and what enables units is put where
     /// systemd reads it below /usr. What an extension cannot have is listed: removed files,
-    /// changed settings, keys and passwords. The overlay stays as it is.
+    /// changed settings, keys and passwords. With --layer, the packages are put into the
+    /// host's next boot instead, anew, as 'onlay layer add' does. The overlay stays as it is.
     Save(save::Arguments),
     /// Let an overlay follow a base that has changed
     ///

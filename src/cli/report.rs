@@ -119,6 +119,7 @@ fn code(error: &Error) -> u8 {
         Error::Resolve(resolve::Error::NoManager { .. })
         | Error::Layer(
             layer::Error::NoBackend { .. }
+            | layer::Error::OfImage { .. }
             | layer::Error::NoManager
             | layer::Error::DatabaseInVar { .. }
             | layer::Error::Tool(tool::Error::Missing { .. })

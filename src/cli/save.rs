@@ -1,4 +1,6 @@
-//! `onlay save`, and `onlay build --from`: what an overlay changes, or the unlocked host, as an extension.
+//! `onlay save`, and `onlay build --from`: what an overlay changes, or the unlocked host, as an extension; or its packages as layers.
+
+mod layer;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -37,8 +39,16 @@ pub(super) struct Arguments {
     #[arg(long, conflicts_with = "name")]
     live: bool,
     /// The extension's name
-    #[arg(long, value_name = "NAME", required = true)]
-    ext: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "layer")]
+    ext: Option<String>,
+    /// Ask for the overlay's packages in the host's next boot, instead of making an extension
+    #[arg(long, conflicts_with_all = [
+        "ext", "live", "add", "output", "version", "matching", "drop", "keep", "replace", "reload", "restart",
+        "selinux", "compression", "format", "key", "certificate", "unfit",
+    ])]
+    layer: bool,
+    #[command(flatten)]
+    layers: layer::Layering,
     /// Add it to this host, as 'onlay ext add' does: it is merged now and at boot
     #[arg(long, conflicts_with_all = ["live", "dry_run"])]
     add: bool,
@@ -75,15 +85,17 @@ struct Left {
 struct PathText(String);
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
-    let name: ExtensionName =
-        arguments.ext.parse().map_err(|error: InvalidName| Error::Words(error.to_string()))?;
+    let overlay = arguments.name.clone().unwrap_or_else(|| "default".parse().expect("a good name"));
+    let Some(name) = arguments.ext.as_ref().filter(|_| !arguments.layer) else {
+        let Options { dry_run, json, .. } = arguments.options;
+        return layer::save(place, &overlay, &arguments.layers, (dry_run, json));
+    };
+    let name: ExtensionName = name.parse().map_err(|error: InvalidName| Error::Words(error.to_string()))?;
     let recipe = arguments.options.over(Recipe::default());
     recipe.check().map_err(Error::Words)?;
     let report = if arguments.live {
         of_live(place, &arguments.options, &name, &recipe)?
     } else {
-        let overlay = arguments.name.clone();
-        let overlay = overlay.unwrap_or_else(|| "default".parse().expect("a good name"));
         of_overlay(place, &arguments.options, &name, &recipe, &overlay)?
     };
     if arguments.options.json {
@@ -127,43 +139,49 @@ pub(super) fn of_overlay(
     recipe: &Recipe,
     overlay: &OverlayName,
 ) -> Result<Report, Error> {
+    over_base(place, overlay, |overlay, base, shown| {
+        save_over(place, options, (name, recipe), overlay, base, shown)
+    })
+}
+
+/// Looks at an overlay that is level with its base, beside a base without extensions, and with what the overlay changes of that with those
+/// that are merged, where any are.
+fn over_base<T: Send>(
+    place: &Place,
+    name: &OverlayName,
+    look: impl FnOnce(&Overlay, &Host, Option<&[Change]>) -> Result<T, Error> + Send,
+) -> Result<T, Error> {
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NotRoot);
     }
     // Where the host is unlocked, an overlay still lies over what is below that.
     match unlocked(place) {
-        Some(record) => live::below(&record, || look_at_overlay(place, options, name, recipe, overlay))?,
-        None => look_at_overlay(place, options, name, recipe, overlay),
+        Some(record) => live::below(&record, || over_host(place, name, look))?,
+        None => over_host(place, name, look),
     }
 }
 
-fn look_at_overlay(
+fn over_host<T: Send>(
     place: &Place,
-    options: &Options,
-    name: &ExtensionName,
-    recipe: &Recipe,
-    overlay: &OverlayName,
-) -> Result<Report, Error> {
-    let not_found = || overlay::Error::NotFound { name: overlay.clone() };
-    let overlay = Overlays::open(&place.state)?.ok_or_else(not_found)?.get(overlay)?;
+    name: &OverlayName,
+    look: impl FnOnce(&Overlay, &Host, Option<&[Change]>) -> Result<T, Error> + Send,
+) -> Result<T, Error> {
+    let not_found = || overlay::Error::NotFound { name: name.clone() };
+    let overlay = Overlays::open(&place.state)?.ok_or_else(not_found)?.get(name)?;
     let host = Host::open(&place.root)?;
-    with_stackable(&host, |host| save_level(place, options, (name, recipe), &overlay, host))?
+    with_stackable(&host, |host| {
+        if !matches!(standing(&overlay, host, &host.base())?, Standing::Level | Standing::Touched) {
+            return Err(live::Error::Behind { name: overlay.name.clone() }.into());
+        }
+        // Of what is merged nothing is in it, and what it is looked at beside is the base below.
+        let shown = if host.merged_extensions().is_empty() { None } else { Some(diff(&overlay, host)?) };
+        with_base(host, |bare| look(&overlay, bare, shown.as_deref()))?
+    })?
 }
 
-/// Makes an extension of what an overlay changes, if it is level with its base.
-fn save_level(
-    place: &Place,
-    options: &Options,
-    (name, recipe): (&ExtensionName, &Recipe),
-    overlay: &Overlay,
-    host: &Host,
-) -> Result<Report, Error> {
-    if !matches!(standing(overlay, host, &host.base())?, Standing::Level | Standing::Touched) {
-        return Err(live::Error::Behind { name: overlay.name.clone() }.into());
-    }
-    // Of what is merged nothing is in it, and what it is built for is the base below.
-    let shown = if host.merged_extensions().is_empty() { None } else { Some(diff(overlay, host)?) };
-    with_base(host, |bare| save_over(place, options, (name, recipe), overlay, bare, shown.as_deref()))?
+/// What an overlay changes of a base without extensions.
+fn changes_of(overlay: &Overlay, base: &Host, shown: Option<&[Change]>) -> Result<Vec<Change>, Error> {
+    Ok(if shown.is_some() { diff_itself(overlay, base, shown)? } else { diff(overlay, base)? })
 }
 
 /// Makes an extension of what an overlay changes of a base without extensions; `shown` is what it changes of that with those that are
@@ -179,7 +197,7 @@ fn save_over(
     let output = Root::open(&options.output)?;
     let what = format!("overlay '{}'", overlay.name);
     view_alone(overlay, base, &place.state, |view, host| {
-        let changes = if shown.is_some() { diff_itself(overlay, host, shown)? } else { diff(overlay, host)? };
+        let changes = changes_of(overlay, host, shown)?;
         let packages = match packages_of_view(view, host, &changes) {
             Err(error) => {
                 output::say(&format!("onlay: packages are not told: {}", with_causes(&error)));

@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 
-use super::{BaseNote, Composed, Error, Lower, Manifest};
+use super::{BaseNote, Composed, Error, Import, Lower, Manifest};
 
 /// A system that can be booted, or is.
 #[derive(Debug, Clone)]
@@ -69,12 +69,25 @@ pub trait Backend: std::fmt::Debug {
 
     /// Removes deployments that nobody needs, and what they alone have.
     fn clean_up(&self, what: Cleanup) -> Result<(), Error>;
+
+    /// The container image that the host boots, where it does: packages come into it by another image.
+    fn image(&self) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
+
+    /// What other programs of this kind have put into the deployment that is booted next, and would be lost.
+    fn requests_of_others(&self) -> Result<Option<Import>, Error> {
+        Ok(None)
+    }
 }
 
 /// What keeps deployments on a host.
 pub fn backend_of(host: &Host) -> Result<Box<dyn Backend>, Error> {
     if let Some(ostree) = super::ostree::Deployments::find(host)? {
         return Ok(Box::new(ostree));
+    }
+    if let Some(image) = super::image_of(host)? {
+        return Err(Error::OfImage { image });
     }
     let why = "it does not boot by OSTree".to_owned();
     Err(Error::NoBackend { why })

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::extension::{activate, build};
 use crate::resolve::Manager;
 use crate::sys::{IoError, MountError};
 use crate::{overlay, pkgdb, shell};
@@ -87,6 +88,47 @@ pub enum Error {
         /// What is not there at all.
         unknown: Vec<String>,
     },
+    /// What was tried cannot be had again from repositories.
+    #[error("no repository is asked for what takes the place of the base's: {}", in_brackets(packages))]
+    Barred {
+        /// The packages, and why.
+        packages: Vec<(String, String)>,
+    },
+    /// An overlay has the packages of what it lies over.
+    #[error("the packages of overlay '{name}' are those of the host")]
+    NothingTried {
+        /// Its name.
+        name: String,
+    },
+    /// Packages were named that are not among what was tried.
+    #[error("not among what is to be asked for: {}", names.join(", "))]
+    NotTried {
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// The deployment has what another program was asked for, and would lose it.
+    #[error("the deployment that is booted next has layers of rpm-ostree's or atomic-pkglayer's")]
+    LayersOfOthers,
+    /// The host boots a container image.
+    #[error(
+        "this host boots the container image '{image}': packages come into its next boot by an image that is derived from that"
+    )]
+    OfImage {
+        /// Its name.
+        image: String,
+    },
+    /// What is new cannot be there at once.
+    #[error("that cannot be there at once: {}", why.join("; "))]
+    NotNow {
+        /// All reasons.
+        why: Vec<String>,
+    },
+    /// The extension with what is new cannot be made.
+    #[error(transparent)]
+    Build(#[from] Box<build::Error>),
+    /// The extension with what is new cannot be merged.
+    #[error(transparent)]
+    Activate(#[from] activate::Error),
     /// There is no such deployment.
     #[error("there is no deployment '{id}'")]
     NoDeployment {
@@ -144,8 +186,12 @@ pub enum Error {
 }
 
 fn blocked_in_words(blocked: &[(String, String)]) -> String {
-    let each: Vec<String> = blocked.iter().map(|(name, why)| format!("{name} ({why})")).collect();
-    format!("these requests stand in the way: {}", each.join("; "))
+    format!("these requests stand in the way: {}", in_brackets(blocked))
+}
+
+fn in_brackets(each: &[(String, String)]) -> String {
+    let each: Vec<String> = each.iter().map(|(name, why)| format!("{name} ({why})")).collect();
+    each.join("; ")
 }
 
 fn not_requested(needed: &[String], of_base: &[String], unknown: &[String]) -> String {

@@ -7,17 +7,25 @@ mod backend;
 mod compose;
 mod error;
 pub mod history;
+mod image;
+mod import;
 pub mod local;
 mod manifest;
+mod now;
 pub mod ostree;
 mod requests;
 mod transaction;
+mod tried;
 
 pub use backend::{Backend, Cleanup, Deployment, backend_of};
 pub use compose::{
     Composed, Layers, Lower, PLACE as LAYERS, Plan, Planned, Resolved, Wanted, Workshop, compose, resolve,
 };
 pub use error::Error;
+pub use image::{containerfile, image_name, image_of};
+pub use import::{GivenFiles, Import, WantedFile};
 pub use manifest::{BaseNote, Installed, Manifest, PLACE};
+pub use now::{NAME as EXTENSION_NOW, Now, apply_now, plan_now};
 pub use requests::{Edit, LocalFile, Requests};
 pub use transaction::{Change, Changed, Until, change, differences, next};
+pub use tried::{Look, Tried, look};

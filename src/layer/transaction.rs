@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Backend, BaseNote, Composed, Deployment, Edit, Error, Installed, Lower, Manifest, Plan, Requests,
-    Resolved, Wanted, Workshop, compose, resolve,
+    Backend, BaseNote, Composed, Deployment, Edit, Error, Installed, Lower, Manifest, Now, Plan, Requests,
+    Resolved, Wanted, Workshop, compose, plan_now, resolve,
 };
 use crate::host::Host;
 use crate::pkgdb::Place;
@@ -19,6 +19,10 @@ pub struct Change {
     pub upgrade: bool,
     /// Get nothing from a network.
     pub offline: bool,
+    /// The edit has what other programs have put into the deployment, which may go.
+    pub takes_over: bool,
+    /// Refuse what cannot be there at once ([`Changed::now`]).
+    pub at_once: bool,
     /// How far to go.
     pub until: Until,
     /// How long packages may take to install.
@@ -54,6 +58,8 @@ pub struct Changed {
     pub words: String,
     /// Whether there was anything to do.
     pub is_needed: bool,
+    /// What of it can be there at once, where that was asked.
+    pub now: Option<Now>,
 }
 
 impl Changed {
@@ -92,6 +98,7 @@ const PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// Carries a change out.
 pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Result<Changed, Error> {
     let from = next(backend)?;
+    refuse_strangers(backend, change, &from)?;
     let old = from.manifest.clone().unwrap_or_default();
     let requests = edited(&old, &change.edit, || names_in_base(backend, &from.base))?;
     if let Some(name) = requests.bad_names().first() {
@@ -107,26 +114,33 @@ pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Re
         left_out: Vec::new(),
         words: String::new(),
         is_needed: false,
+        now: None,
+    };
+    let now = |base: &BaseNote, next: &Manifest| {
+        change.at_once.then(|| plan_now(backend, workshop, base, next)).transpose()
     };
     if !change.upgrade && requests == old.requests {
-        return Ok(unchanged(from, base, old));
+        return Ok(Changed { now: now(&base, &old)?, ..unchanged(from, base, old) });
     }
     if requests.is_empty() {
+        let now = now(&base, &Manifest::default())?;
         if from.manifest.is_none() && base == from.base {
-            return Ok(unchanged(from, base, old));
+            return Ok(Changed { now, ..unchanged(from, base, old) });
         }
-        return without_layers(backend, change, from, base);
+        return Ok(Changed { now, ..without_layers(backend, change, from, base)? });
     }
     let lower = backend.lower(&base)?;
     let wanted = wanted(&requests, &base, &lower, change)?;
     let resolved = resolve(workshop, &lower, &wanted)
         .map_err(|error| blamed(error, workshop, &lower, &wanted, change.upgrade))?;
+    // What was downloaded for it is there by now.
+    let now = now(&base, &resolved.manifest)?;
     if from.manifest.is_some() && resolved.manifest.is_as(&old) {
-        return Ok(unchanged(from, base, old));
+        return Ok(Changed { now, ..unchanged(from, base, old) });
     }
     if change.until == Until::Planned {
         let Resolved { plan, manifest } = resolved;
-        return Ok(Changed { plan, is_needed: true, ..unchanged(from, base, manifest) });
+        return Ok(Changed { plan, is_needed: true, now, ..unchanged(from, base, manifest) });
     }
     let plan = resolved.plan.clone();
     let composed = compose(workshop, &lower, &wanted, resolved)?;
@@ -134,7 +148,19 @@ pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Re
     drop(lower);
     let id = backend.deploy(&base, &composed)?;
     let Composed { manifest, left_out, words, .. } = composed;
-    Ok(Changed { from, base, plan, manifest, id: Some(id), left_out, words, is_needed: true })
+    Ok(Changed { from, base, plan, manifest, id: Some(id), left_out, words, is_needed: true, now })
+}
+
+/// Refuses where what others have put there would be lost, or what is put there would be.
+fn refuse_strangers(backend: &dyn Backend, change: &Change, from: &Deployment) -> Result<(), Error> {
+    if let Some(image) = backend.image()? {
+        return Err(Error::OfImage { image });
+    }
+    let is_ours = from.manifest.is_some() || change.takes_over;
+    if !is_ours && backend.requests_of_others()?.is_some() {
+        return Err(Error::LayersOfOthers);
+    }
+    Ok(())
 }
 
 /// The deployment that is booted next: changes go on from there, so that none before it is lost.
@@ -155,7 +181,7 @@ fn without_layers(
     };
     let manifest = Manifest { base: base.clone(), ..Manifest::default() };
     let (plan, left_out, words) = (Plan::default(), Vec::new(), String::new());
-    Ok(Changed { from, base, plan, manifest, id, left_out, words, is_needed: true })
+    Ok(Changed { from, base, plan, manifest, id, left_out, words, is_needed: true, now: None })
 }
 
 fn wanted<'a>(

@@ -48,6 +48,16 @@ impl Packages {
         compare(&self.host, &self.overlay, self.versions)
     }
 
+    /// Whose rules put their versions in an order.
+    pub fn versions(&self) -> Versions {
+        self.versions
+    }
+
+    /// The architecture of one of the host's packages, in its database's words.
+    pub fn architecture_of(&self, name: &str) -> Option<&str> {
+        self.host.iter().find(|package| package.name == name).map(|package| &*package.arch)
+    }
+
     /// Leaves out what the overlay has of these as they are, and the host has not: in place of one of them, it would have the host's.
     pub(super) fn leave_out(&mut self, copied: &HashSet<(String, String, String)>) {
         let told = |package: &Package| (package.name.clone(), package.arch.clone(), package.version.clone());

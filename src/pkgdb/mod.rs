@@ -12,9 +12,11 @@ pub mod rpm;
 
 mod any;
 mod error;
+mod reasons;
 
 pub use any::{AnyDatabase, Listed, Place};
 pub use error::Error;
+pub use reasons::Reasons;
 
 use crate::package::Identity;
 

@@ -1,10 +1,16 @@
 //! Layers over OSTree: repositories that ostree made, read and written by us, and judged by ostree.
 
+mod back;
 mod bed;
 mod commits;
 mod deployments;
+mod disk;
 mod faults;
+mod image_host;
+mod importing;
 mod objects;
 mod random;
 mod repositories;
 mod requests;
+mod running;
+mod trying;

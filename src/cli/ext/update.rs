@@ -11,7 +11,7 @@ use super::stores::Opened;
 use super::{Place, Way, stores, told};
 use crate::cli::output;
 use crate::cli::report::{Error, FAILED};
-use crate::extension::activate::{self, Added, Change, Images, Incoming, Outcome, Report, Request, enabled};
+use crate::extension::activate::{self, Added, Change, Images, Incoming, Outcome, Report, Request, lasting};
 use crate::store::client::{
     self, Because, Brought, Candidate, Chooser, Config, Fate, Fetched, Move, Nothing, Standing, Stay, bring,
     fates, pins,
@@ -132,7 +132,7 @@ fn nothing_enabled(arguments: &Arguments) -> Result<ExitCode, Error> {
 
 /// What is enabled, all or by its names.
 fn standing(change: &Change<'_>, names: &[String]) -> Result<Vec<Standing>, Error> {
-    let all: Vec<Standing> = enabled(&change.host.root)?
+    let all: Vec<Standing> = lasting(&change.host.root)?
         .into_iter()
         .map(|link| Standing { version: link.version(), is_gone: is_gone(&link.image), name: link.name })
         .collect();

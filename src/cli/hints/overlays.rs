@@ -1,5 +1,6 @@
 //! Of overlays, the unlocked host and layers.
 
+use super::extensions::{activate_hint, build_hint};
 use super::{io_hint, layer_hint, mount_hint, packages_hint};
 use crate::cli::output::{self, program};
 use crate::event::counted;
@@ -161,7 +162,22 @@ pub(super) fn layers_hint(error: &layer::Error) -> Option<String> {
         E::NoManager | E::NoBackend { .. } => Some(format!(
             "'{onlay} shell' tries packages on any host, and '{onlay} ext' keeps them as extensions"
         )),
-        E::Blocked { is_upgrade: false, .. } => Some("leave them out; nothing was changed".into()),
+        E::OfImage { .. } => Some(format!(
+            "'{onlay} layer add PACKAGE >Containerfile' writes one, 'podman build --tag localhost/host .' makes the image, 'bootc switch \
+             --transport containers-storage localhost/host' boots it next; at once, '{onlay} shell' tries packages, and '{onlay} ext' \
+             keeps them as extensions"
+        )),
+        E::NotNow { .. } => Some("without --apply-now, it comes with the next boot".into()),
+        E::Build(error) => build_hint(error),
+        E::Activate(error) => activate_hint(error),
+        E::LayersOfOthers => Some(format!("'{onlay} layer import' takes over what was asked for there")),
+        E::Barred { .. } => {
+            Some("'--package-file FILE' gives the file of one, '--without NAME' goes on without one".into())
+        }
+        E::NothingTried { name } => Some(format!("'{onlay} diff {name}' lists what it changes")),
+        E::Blocked { is_upgrade: false, .. } => {
+            Some("nothing was changed; leave them out, by '--without NAME' where they were not named".into())
+        }
         E::Blocked { blocked, .. } => {
             let drops: Vec<String> = blocked.iter().map(|(name, _)| format!(" --drop {name}")).collect();
             Some(format!("'{onlay} layer upgrade{}' goes on without", drops.concat()))

@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Args;
 
+use super::carry_out::Way;
 use super::{Place, backend_to_change, change};
 use crate::cli::output;
 use crate::cli::report::Error;
@@ -32,7 +33,7 @@ pub(super) struct Undo {
     #[arg(value_name = "NUMBER")]
     number: Option<u64>,
     #[command(flatten)]
-    way: change::Way,
+    way: Way,
 }
 
 pub(super) fn history(place: &Place, arguments: &History) -> Result<ExitCode, Error> {

@@ -1,8 +1,10 @@
 //! `onlay layer`: packages in the host's next boot.
 
-mod change;
+pub(super) mod carry_out;
+pub(super) mod change;
 mod deployments;
 mod history;
+mod import;
 mod list;
 
 use std::process::ExitCode;
@@ -26,6 +28,7 @@ enum Verb {
     Remove(change::Remove),
     Upgrade(change::Upgrade),
     Override(change::Override),
+    Import(import::Arguments),
     List(list::Arguments),
     Status(deployments::Status),
     Rollback(deployments::Rollback),
@@ -42,6 +45,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         Verb::Remove(arguments) => change::remove(place, arguments),
         Verb::Upgrade(arguments) => change::upgrade(place, arguments),
         Verb::Override(arguments) => change::overrides(place, arguments),
+        Verb::Import(arguments) => import::run(place, arguments),
         Verb::List(arguments) => list::run(place, arguments),
         Verb::Status(arguments) => deployments::status(place, arguments),
         Verb::Rollback(arguments) => deployments::rollback(place, arguments),
@@ -54,7 +58,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
 }
 
 /// What keeps deployments on this host.
-fn backend(place: &Place) -> Result<Box<dyn Backend>, Error> {
+pub(super) fn backend(place: &Place) -> Result<Box<dyn Backend>, Error> {
     Ok(layer::backend_of(&Host::open(&place.root)?)?)
 }
 

@@ -101,7 +101,7 @@ impl<'a> Change<'a> {
         if self.dry_run {
             return Ok(None);
         }
-        let is_empty = enabled(&self.host.root)?.is_empty();
+        let is_empty = enabled::lasting(&self.host.root)?.is_empty();
         if !self.host.is_running {
             let is_hidden = !is_empty && !users::is_found(&self.host);
             users::note(self.host.root.path(), is_hidden, self.state)?;

@@ -1,4 +1,5 @@
-//! What a root wants to be active: `/etc/onlay/extensions/NAME.raw`, each a link to an image.
+//! What a root wants to be active: `/etc/onlay/extensions/NAME.raw`, each a link to an image; until the reboot also
+//! `/run/onlay/extensions/NAME.raw`.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,8 @@ use crate::sys::{FileKind, Root, sync_dir};
 
 /// The directory, below a root.
 pub(super) const PLACE: &str = "etc/onlay/extensions";
+/// The same for what is enabled until the reboot.
+pub(super) const UNTIL_REBOOT: &str = "run/onlay/extensions";
 
 /// One link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub struct Enabled {
     pub image: PathBuf,
     /// When it was enabled, in seconds and nanoseconds since 1970: of two that do not go together, the later one is held back.
     pub since: (i64, i64),
+    /// Whether it is enabled only until the reboot.
+    pub until_reboot: bool,
 }
 
 impl Enabled {
@@ -32,7 +37,21 @@ impl Enabled {
 
 /// All of a root, in the order of their names.
 pub fn enabled(root: &Root) -> Result<Vec<Enabled>, Error> {
-    let dir = match root.open_dir(PLACE) {
+    let mut found = lasting(root)?;
+    found.extend(links(root, UNTIL_REBOOT)?);
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(found)
+}
+
+/// All of a root that are enabled over reboots, in the order of their names.
+pub fn lasting(root: &Root) -> Result<Vec<Enabled>, Error> {
+    let mut found = links(root, PLACE)?;
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(found)
+}
+
+fn links(root: &Root, place: &str) -> Result<Vec<Enabled>, Error> {
+    let dir = match root.open_dir(place) {
         Err(error) if error.is_not_found() => return Ok(Vec::new()),
         other => other?,
     };
@@ -43,11 +62,10 @@ pub fn enabled(root: &Root) -> Result<Vec<Enabled>, Error> {
         if FileKind::of(&stat) != FileKind::Symlink {
             continue;
         }
-        let image = Path::new("/").join(PLACE).join(dir.read_link(&entry.name)?);
+        let image = Path::new("/").join(place).join(dir.read_link(&entry.name)?);
         let since = (stat.st_mtime as _, stat.st_mtime_nsec as _);
-        found.push(Enabled { name: name.to_owned(), image, since });
+        found.push(Enabled { name: name.to_owned(), image, since, until_reboot: place == UNTIL_REBOOT });
     }
-    found.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(found)
 }
 
@@ -57,8 +75,17 @@ fn name_of(file: &OsStr) -> Option<&str> {
 
 /// Enables an image, in place of another one of its name. Says whether anything changed.
 pub(super) fn enable(root: &Root, name: &str, image: &Path) -> Result<bool, Error> {
-    root.make_dirs(PLACE, 0o755)?;
-    let dir = root.open_dir(PLACE)?;
+    link(root, PLACE, name, image)
+}
+
+/// The same, until the reboot. The image is in RAM or in the folder of images.
+pub(super) fn enable_until_reboot(root: &Root, name: &str, image: &Path) -> Result<bool, Error> {
+    link(root, UNTIL_REBOOT, name, image)
+}
+
+fn link(root: &Root, place: &str, name: &str, image: &Path) -> Result<bool, Error> {
+    root.make_dirs(place, 0o755)?;
+    let dir = root.open_dir(place)?;
     let changed = replace_link(&dir, &format!("{name}.raw"), image)?;
     if changed {
         sync_dir(&dir)?;
@@ -68,12 +95,15 @@ pub(super) fn enable(root: &Root, name: &str, image: &Path) -> Result<bool, Erro
 
 /// Disables what has a name.
 pub(super) fn disable(root: &Root, name: &str) -> Result<(), Error> {
-    let dir = match root.open_dir(PLACE) {
-        Err(error) if error.is_not_found() => return Ok(()),
-        other => other?,
-    };
-    remove_file(&dir, format!("{name}.raw"))?;
-    Ok(sync_dir(&dir)?)
+    for place in [PLACE, UNTIL_REBOOT] {
+        let dir = match root.open_dir(place) {
+            Err(error) if error.is_not_found() => continue,
+            other => other?,
+        };
+        remove_file(&dir, format!("{name}.raw"))?;
+        sync_dir(&dir)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -97,6 +127,11 @@ mod tests {
         assert_eq!(images(&root), ["a /images/a_1_any.raw", "gdb /images/gdb_2_any.raw"]);
         disable(&root, "gdb").expect("it is ours");
         disable(&root, "gdb").expect("it is ours");
+        assert_eq!(images(&root), ["a /images/a_1_any.raw"]);
+        enable_until_reboot(&root, "now", Path::new("/run/now_1_any.raw")).expect("it is ours");
+        assert_eq!(images(&root), ["a /images/a_1_any.raw", "now /run/now_1_any.raw"]);
+        assert_eq!(lasting(&root).expect("readable").len(), 1);
+        disable(&root, "now").expect("it is ours");
         assert_eq!(images(&root), ["a /images/a_1_any.raw"]);
     }
 }

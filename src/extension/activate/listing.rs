@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::images::parts;
 use super::{Error, HeldBack, Images, Record, Stored, Survey, enabled, merge, survey};
 use crate::host::Host;
+use crate::overlay::RUN;
 
 /// What an extension is at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -105,16 +106,18 @@ fn version_of(image: &Path) -> Option<String> {
     parts(file).map(|(_, version)| version.to_owned())
 }
 
-/// One whose image was removed.
+/// One whose image was removed, or is in RAM.
 fn still_merged(name: &str, path: &Path) -> Listed {
+    let is_in_ram = path.starts_with(RUN);
+    let why = if is_in_ram { "until the reboot" } else { "removed: it goes with the next refresh or boot" };
     Listed {
         name: name.to_owned(),
         version: None,
         path: path.to_owned(),
         size: None,
         state: State::Active,
-        why: Some("removed: it goes with the next refresh or boot".to_owned()),
-        fits: None,
+        why: Some(why.to_owned()),
+        fits: is_in_ram.then_some(true),
         packages: None,
         is_ours: true,
     }

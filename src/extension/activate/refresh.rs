@@ -11,7 +11,7 @@ use super::record::{Active, Generated, HeldBack, Record};
 use super::report::{Options, Report};
 use super::survey::{Survey, is_ours, survey};
 use super::unit::BootUnit;
-use super::{Actions, Error, enabled, generated};
+use super::{Actions, Error, generated, lasting};
 use crate::extension::database::{self, Remark};
 use crate::extension::{SystemdVersion, with_base};
 use crate::host::Host;
@@ -55,7 +55,7 @@ pub(super) fn refresh_locked(state: &Path, options: Options) -> Result<Report, E
         Refresh { host, state, old, new: Record::default(), strangers: survey.strangers.clone(), systemd };
     refresh.new = refresh.wanted(&survey, options.dry_run)?;
     survey.refuse_blocked()?;
-    if !options.dry_run && !options.at_boot && !enabled(&refresh.host.root)?.is_empty() {
+    if !options.dry_run && !options.at_boot && !lasting(&refresh.host.root)?.is_empty() {
         // It is there, unless somebody removed it; where it cannot be, what is merged now is no worse.
         let _ = BootUnit::plan(&refresh.host, state, systemd).and_then(|unit| unit.install(&refresh.host));
     }

@@ -125,7 +125,7 @@ impl Surveyor<'_> {
             let place = Images::place(self.state);
             let looked = match open_to_read(&link.image) {
                 // Nobody judges before it is there, and links to it would be nobody's.
-                _ if link.image.parent() != Some(&place) => {
+                _ if link.image.parent() != Some(&place) && !link.until_reboot => {
                     Err(format!("its image is not in {}: 'onlay ext add' puts it there", place.display()))
                 }
                 Ok(file) => self.look_at(&link, &file, link.version())?,
@@ -137,7 +137,8 @@ impl Surveyor<'_> {
             self.keep(&link, looked);
         }
         for new in news {
-            let link = Enabled { name: new.name.to_owned(), image: new.path.clone(), since: (i64::MAX, 0) };
+            let (name, image) = (new.name.to_owned(), new.path.clone());
+            let link = Enabled { name, image, since: (i64::MAX, 0), until_reboot: false };
             let looked = self.look_at(&link, new.file, new.version.to_owned())?;
             self.keep(&link, looked);
         }

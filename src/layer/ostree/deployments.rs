@@ -6,34 +6,31 @@
 //! | `onlay/base/CHECKSUM` | a base that some deployment has layers on, and that no deployment is by itself |
 
 use std::ffi::OsStr;
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::checksum::Checksum;
+use super::disk;
 use super::error::Error as OstreeError;
 use super::object::{Commit, Value};
 use super::origin::Origin;
 use super::repo::Repository;
 use super::sysroot::{Deployment as Tree, Standing, Sysroot};
 use super::view::lay;
+use super::waiting;
 use crate::host::Host;
-use crate::layer::{Backend, BaseNote, Cleanup, Composed, Deployment, Error, Lower, Manifest};
-use crate::overlay::clear_tree;
-use crate::sys::{
-    Mount, MountFlags, MountTable, Namespaces, Propagation, Root, leave_for_new, replace_volatile, set_flags,
-    set_propagation,
+use crate::layer::{
+    Backend, BaseNote, Cleanup, Composed, Deployment, Error, Import, Lower, Manifest, image_name,
 };
+use crate::overlay::clear_tree;
+use crate::sys::replace_volatile;
 use crate::tool::ostree::{Deploy, Ostree};
 
 /// What `ostree admin upgrade` says on a host with layers, instead of dropping them.
 const WORDS: &str = "this deployment has layers: 'onlay layer upgrade' takes them to a newer base";
 
 /// Refs of ours.
-const LAYERED: &str = "onlay/layered";
+pub(super) const LAYERED: &str = "onlay/layered";
 const BASES: &str = "onlay/base";
-
-/// Where a running system has the top of its disk.
-const SYSROOT: &str = "/sysroot";
 
 /// In the repository's tmp: what is laid over a deployment to show another base.
 const VIEW: &str = "onlay-base";
@@ -49,14 +46,15 @@ pub struct Deployments {
 }
 
 impl Deployments {
-    /// Those of a host; `None` where it has none. Another root is the top of a disk.
+    /// Those of a host; `None` where it has none. Another root is the top of a disk, or a deployment on one.
     pub fn find(host: &Host) -> Result<Option<Deployments>, Error> {
         let sysroot = if host.is_running {
             Sysroot::running()?
         } else if host.root.exists("ostree/repo") {
             Some(Sysroot::at(host.root.path())?)
         } else {
-            None
+            let top = disk::of_deployment(host.root.path()).filter(|top| top.join("ostree/repo").is_dir());
+            top.map(Sysroot::at).transpose()?
         };
         let Some(sysroot) = sysroot else { return Ok(None) };
         let trees = sysroot.deployments()?;
@@ -86,14 +84,32 @@ impl Deployments {
         Ok(Ostree::find(self.sysroot.root().path())?)
     }
 
-    /// The repository, where objects can be written to: a running system has it mounted read-only for others.
+    /// The repository, where objects can be written to.
     fn repository_to_write(&self) -> Result<Repository, Error> {
         if !self.sysroot.is_running() {
             return Ok(self.sysroot.repository()?);
         }
-        write_to_sysroot()?;
-        // Reached through the mounts of now: what was opened before leads to those of others.
-        Ok(Repository::of_sysroot(&Root::open(SYSROOT)?)?)
+        Ok(Repository::of_sysroot(&disk::to_write()?)?)
+    }
+
+    /// Has `ostree admin upgrade` refuse where it would drop layers: by what is there, or is about to be.
+    fn settle(&self, wait: Option<bool>) -> Result<(), Error> {
+        if !self.sysroot.is_running() {
+            // Without one that runs, ostree goes by what boots next, which says it by itself.
+            return Ok(());
+        }
+        let trees = self.trees()?;
+        waiting::settle(&disk::to_write()?, &trees, wait.unwrap_or_else(|| waiting::wait(&trees)))
+    }
+
+    /// The commit that a deployment's base is: its own, but where rpm-ostree has made it of another one, its parent.
+    fn base_of(repository: &Repository, tree: &Tree) -> Result<Checksum, Error> {
+        let commit = repository.commit(tree.checksum)?;
+        let is_layered = commit.metadata.contains_key("rpmostree.clientlayer");
+        // atomic-pkglayer has written it down.
+        let noted = tree.origin.file().get("origin", "from-commit").and_then(|base| base.parse().ok());
+        let base = if is_layered { commit.parent } else { noted };
+        Ok(base.filter(|base| repository.commit(*base).is_ok()).unwrap_or(tree.checksum))
     }
 
     /// Deploys a commit, which is then the one that boots next.
@@ -101,13 +117,19 @@ impl Deployments {
         let dir = self.repository_to_write()?.root().open_dir("tmp")?;
         replace_volatile(&dir, ORIGIN, origin.to_string().as_bytes())?;
         let path = dir.join(ORIGIN);
-        self.tool()?.deploy(&Deploy {
+        // Whoever cuts the power in between finds layers that nobody drops.
+        if origin.refspec().is_some_and(|refspec| refspec.starts_with(LAYERED)) {
+            self.settle(Some(true))?;
+        }
+        let deployed = self.tool()?.deploy(&Deploy {
             os: &self.os,
             revision: &commit.to_string(),
             origin: Some(&path),
             stage: self.sysroot.is_running(),
             append: &[],
-        })?;
+        });
+        self.settle(None)?;
+        deployed?;
         Ok(name(&self.next()?))
     }
 
@@ -136,7 +158,7 @@ impl Backend for Deployments {
             let manifest = Manifest::read(&self.sysroot.root().open_dir(&tree.path)?)?;
             let base = match &manifest {
                 Some(manifest) => manifest.base.clone(),
-                None => note(&repository, tree.origin.base_refspec(), tree.checksum)?,
+                None => note(&repository, tree.origin.base_refspec(), Self::base_of(&repository, &tree)?)?,
             };
             found.push(Deployment {
                 id: name(&tree),
@@ -234,10 +256,11 @@ impl Backend for Deployments {
         }
         let target = self.find_tree(id)?;
         if target.index == 0 {
-            return Ok(());
+            return self.settle(None);
         }
         if tool.can_set_default()? {
-            return Ok(tool.set_default(target.index)?);
+            tool.set_default(target.index)?;
+            return self.settle(None);
         }
         // An older one can only deploy the same commit once more.
         self.deploy_commit(target.checksum, &target.origin)?;
@@ -259,7 +282,17 @@ impl Backend for Deployments {
         let repository = self.repository_to_write()?;
         clear_view(&repository)?;
         self.forget_bases(&repository)?;
+        self.settle(None)?;
         Ok(tool.cleanup()?)
+    }
+
+    fn image(&self) -> Result<Option<String>, Error> {
+        Ok(self.next()?.origin.container().map(|reference| image_name(&reference)))
+    }
+
+    fn requests_of_others(&self) -> Result<Option<Import>, Error> {
+        let origin = self.next()?.origin;
+        Ok(origin.has_requests_of_others().then(|| Import::of(&origin)))
     }
 }
 
@@ -270,20 +303,6 @@ fn note(repository: &Repository, refspec: Option<String>, commit: Checksum) -> R
 
 fn clear_view(repository: &Repository) -> Result<(), Error> {
     Ok(clear_tree(&repository.root().open_dir("tmp")?, OsStr::new(VIEW))?)
-}
-
-/// Goes to a mount namespace of this process's own in which the system's disk can be written to.
-fn write_to_sysroot() -> Result<(), Error> {
-    let place = Path::new(SYSROOT);
-    let is_read_only = |mount: &Mount| mount.point == place && mount.flags().read_only;
-    if !MountTable::read()?.at(place).is_some_and(is_read_only) {
-        return Ok(());
-    }
-    leave_for_new(Namespaces::MOUNT)?;
-    set_propagation(Path::new("/"), Propagation::Slave)?;
-    let sysroot = Root::open(place)?;
-    set_flags(&sysroot, MountFlags::default(), MountFlags::READ_ONLY, false, place)?;
-    Ok(())
 }
 
 fn name(tree: &Tree) -> String {

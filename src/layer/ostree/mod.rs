@@ -13,6 +13,7 @@ mod checksum;
 mod compose;
 mod deployments;
 mod difference;
+mod disk;
 mod error;
 mod keyfile;
 mod layers;
@@ -23,6 +24,7 @@ mod sysroot;
 mod transaction;
 mod variant;
 mod view;
+mod waiting;
 
 pub use checksum::{Checksum, NoChecksum, ObjectKind, ObjectName};
 pub use compose::Composition;

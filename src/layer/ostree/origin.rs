@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `refspec` | follows it |
 //! | `refspec` of a local ref, `baserefspec`, `unconfigured-state=TEXT` | refuses with that text |
+//! | `refspec`, `unconfigured-state=TEXT` | refuses with that text |
 //!
-//! The second is that of a deployment with layers: ostree would leave them out. Its `refspec` is the ref of what was
+//! The second is that of a deployment with layers: ostree would leave them out. The third is that of the deployment that runs while layers wait for the
+//! next boot. Its `refspec` is the ref of what was
 //! committed here, so that `ostree admin status` can name it; `baserefspec` is what the base follows. rpm-ostree has `baserefspec` or
 //! `container-image-reference` for what it makes, without `refspec`.
 
@@ -22,6 +24,10 @@ pub struct Origin {
 const GROUP: &str = "origin";
 /// What is true of one deployment alone, and not of the next with the same origin.
 const TRANSIENT: &str = "libostree-transient";
+
+/// What rpm-ostree was asked for, and what atomic-pkglayer was, in keys of [`GROUP`].
+const OTHERS: &[&str] = &["packages", "modules", "overrides", "rpmostree"];
+const OTHERS_KEYS: &[&str] = &["packages", "from-commit", "base_refspec"];
 
 impl Origin {
     /// Reads a file's text.
@@ -68,13 +74,36 @@ impl Origin {
         origin
     }
 
+    /// For the same deployment, with other words that `ostree admin upgrade` says instead of doing anything, or with none.
+    #[must_use]
+    pub fn saying(&self, words: Option<&str>) -> Origin {
+        let mut origin = self.clone();
+        match words {
+            Some(words) => origin.file.set(GROUP, "unconfigured-state", words),
+            None => origin.file.remove(GROUP, "unconfigured-state"),
+        }
+        origin
+    }
+
     /// What of it is for the next deployment (ostree_deployment_origin_remove_transient_state).
     fn for_next(&self) -> Origin {
         let mut origin = self.clone();
         origin.file.remove_group(TRANSIENT);
         origin.file.remove(GROUP, "override-commit");
         origin.file.remove(GROUP, "unlocked");
+        // What others were asked for is in the requests by now, or nothing is made.
+        for group in OTHERS {
+            origin.file.remove_group(group);
+        }
+        for key in OTHERS_KEYS {
+            origin.file.remove(GROUP, key);
+        }
         origin
+    }
+
+    /// Whether it has what rpm-ostree or atomic-pkglayer was asked for.
+    pub fn has_requests_of_others(&self) -> bool {
+        OTHERS.iter().any(|group| self.file.has_group(group)) || self.file.get(GROUP, "packages").is_some()
     }
 
     /// What the deployment's own commit follows.
@@ -84,7 +113,9 @@ impl Origin {
 
     /// What its base follows: the same, where it has no layers.
     pub fn base_refspec(&self) -> Option<String> {
-        self.file.get(GROUP, "baserefspec").or_else(|| self.refspec())
+        // The second is atomic-pkglayer's word.
+        let get = |key| self.file.get(GROUP, key);
+        get("baserefspec").or_else(|| get("base_refspec")).or_else(|| get("refspec"))
     }
 
     /// The container image that the base follows, on hosts of bootc and rpm-ostree.
@@ -142,5 +173,31 @@ mod tests {
         assert_eq!(layered.layered("other", "words").base_refspec().as_deref(), Some("origin:debian"));
         assert_eq!(layered.plain().to_string(), "[origin]\nrefspec=origin:debian\n\n[own]\nx=1\n");
         assert_eq!(Origin::following("a:b").to_string(), "[origin]\nrefspec=a:b\n");
+    }
+
+    #[test]
+    fn who_runs_refuses_while_layers_wait() {
+        let origin =
+            Origin::parse("[origin]\nrefspec=a:b\n\n[libostree-transient]\npinned=true\n").expect("one");
+        let waiting = origin.saying(Some("they wait"));
+        assert_eq!(
+            waiting.to_string(),
+            "[origin]\nrefspec=a:b\nunconfigured-state=they wait\n\n[libostree-transient]\npinned=true\n"
+        );
+        assert_eq!(waiting.saying(None), origin);
+        assert_eq!(waiting.plain(), Origin::following("a:b"));
+    }
+
+    #[test]
+    fn what_others_were_asked_for_does_not_stay_beside_ours() {
+        let text =
+            "[origin]\nbaserefspec=fedora:x\n\n[packages]\nrequested=vim;\n\n[overrides]\nremove=nano;\n";
+        let origin = Origin::parse(text).expect("an origin");
+        assert!(origin.has_requests_of_others());
+        assert_eq!(origin.plain(), Origin::following("fedora:x"));
+        assert!(!origin.layered("onlay/layered/fedora", "words").has_requests_of_others());
+        let old = Origin::parse("[origin]\nbase_refspec=a:b\npackages=vim nano\n").expect("an origin");
+        assert!(old.has_requests_of_others());
+        assert_eq!(old.plain(), Origin::following("a:b"));
     }
 }

@@ -78,6 +78,14 @@ pub fn merge(
     Ok(true)
 }
 
+/// The packages that are there for others' sake alone (`NAME.ARCH`); none where this is no history. It is a copy that nobody else has.
+pub fn needed(history: &Path) -> Result<Vec<String>, Error> {
+    let reasons =
+        reasons(&open(history)?).map_err(|source| Error::Sqlite { path: history.to_owned(), source })?;
+    let needed = reasons.into_iter().flatten().filter(|(_, reason)| is_auto(*reason));
+    Ok(needed.map(|(name, _)| name).collect())
+}
+
 fn is_auto(reason: i64) -> bool {
     [DEPENDENCY, WEAK_DEPENDENCY].contains(&reason)
 }

@@ -145,6 +145,15 @@ fn rank(row: Option<&Value>) -> u8 {
     }
 }
 
+/// The packages that are there for others' sake alone, by what `packages.toml` says: `NAME.ARCH`. Of what libdnf5 does not write, none is
+/// known.
+pub fn needed(packages: &str) -> Vec<String> {
+    let Ok(table) = packages.parse::<Table>() else { return Vec::new() };
+    let rows = table.get(File::Packages.table()).and_then(Value::as_table);
+    let is_needed = |row: &Value| rank(Some(row)) < rank(None);
+    rows.into_iter().flatten().filter(|(_, row)| is_needed(row)).map(|(name, _)| name.clone()).collect()
+}
+
 /// The package of `NAME-VERSION-RELEASE.ARCH`.
 fn name_and_arch(nevra: &str) -> Option<String> {
     let (rest, arch) = nevra.rsplit_once('.')?;

@@ -29,7 +29,7 @@ pub struct Database {
 }
 
 /// Where apt keeps what it installed for others' sake.
-pub(super) const EXTENDED_STATES: &str = "/var/lib/apt/extended_states";
+pub const EXTENDED_STATES: &str = "/var/lib/apt/extended_states";
 
 /// Bounds of what is read; a `status` of ten thousand packages has 20 MB.
 pub(super) const LARGE: u64 = 256 << 20;

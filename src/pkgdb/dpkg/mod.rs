@@ -37,7 +37,7 @@ pub use alternatives::Alternative;
 pub use auto_installed::AutoInstalled;
 pub use check::{Finding, check};
 pub use contents::{Contents, Paths, Tables};
-pub use database::Database;
+pub use database::{Database, EXTENDED_STATES};
 pub use diversions::{Diversion, Diversions};
 pub use dump::export;
 pub use entry::{Conffile, Entry, Key, Marks, MultiArch, State, Status, Want, parse_status};

@@ -93,6 +93,29 @@ hotfix() {
     grep "'/usr' is covered by 'ostree admin unlock --hotfix'" /results/said
 }
 
+# Layers that only come with the next boot are not dropped by who knows nothing of them.
+waiting() {
+    onlay layer add --cached /var/packages/onlay-tool_*.deb
+    ostree admin upgrade 2>&1 | tee /results/said
+    says "the next boot has layers, which would be lost: 'onlay layer upgrade'"
+    onlay layer status | grep 'next, finished at shutdown'
+    ostree admin status
+    onlay layer rollback | cat
+    refuse grep -r unconfigured-state /sysroot/ostree/deploy/debian/deploy/ --include=*.origin
+    ostree admin upgrade 2>&1 | tee /results/said
+    says 'No update available'
+    onlay layer status | tee /results/said
+    refuse says next
+}
+
+# What was tried over the deployment that runs.
+tried() {
+    onlay shell try -- dpkg --install /var/packages/onlay-base_*.deb
+    onlay save try --layer --dry-run --cached --package-file /var/packages/onlay-base_*.deb 2>&1 | tee /results/said
+    says 'added onlay-base 1.0'
+    onlay rm try
+}
+
 # What it takes is here; nothing is asked of a network.
 layered() {
     onlay layer status | tee /results/said
@@ -112,6 +135,8 @@ layered() {
 
 step booted booted
 step alone alone
+step waiting waiting
+step tried tried
 step theirs-over-ours theirs_over_ours
 step ours-over-theirs ours_over_theirs
 step hotfix hotfix

@@ -19,7 +19,8 @@ says_so() {
     onlay layer status | tee /results/said
     grep -A 1 ' runs' /results/said | grep 'layered from files: onlay-base onlay-probe onlay-tool'
     ostree admin status
-    refuse ostree admin upgrade
+    refuse ostree admin upgrade 2>&1 | tee /results/said
+    says "this deployment has layers: 'onlay layer upgrade'"
     onlay layer add --cached /var/packages/onlay-tool_*.deb --unchanged-exit-77 || test $? = 77
     onlay layer history | tee /results/said
     says 'added onlay-tool 1.0'

@@ -7,6 +7,8 @@ use crate::shell::SHARED;
 /// nobody answers; of configuration files the packages' own are taken, which are the defaults.
 pub(super) fn script(steps: &Steps, step: Step) -> String {
     let keep = if steps.removed.is_empty() { "--no-remove" } else { "" };
+    // A file that was given is wanted as it is, also where the base has a newer one.
+    let older = if steps.files.is_empty() { "" } else { "--allow-downgrades" };
     let refresh = if steps.refresh { "yes" } else { "" };
     let offline = if steps.offline { "yes" } else { "" };
     let preamble = format!(
@@ -32,8 +34,8 @@ pub(super) fn script(steps: &Steps, step: Step) -> String {
         Step::Download => format!(
             "{preamble}\
              attempt() {{\n\
-             apt-get -q -y {keep} --simulate install -- \"$@\" >plan && \
-             apt-get -q -y {keep} --download-only install -- \"$@\"\n\
+             apt-get -q -y {keep} {older} --simulate install -- \"$@\" >plan && \
+             apt-get -q -y {keep} {older} --download-only install -- \"$@\"\n\
              }}\n\
              known() {{ for list in lists/*_Packages* lists/*_dists_*; do [ -e \"$list\" ] && return; done; false; }}\n\
              if [ '{offline}' ]; then attempt \"$@\"; exit; fi\n\
@@ -48,7 +50,7 @@ pub(super) fn script(steps: &Steps, step: Step) -> String {
         Step::Install => format!(
             "{preamble}\
              {primed}\
-             apt-get -q -y {keep} --no-download -o Dpkg::Options::=--force-unsafe-io -o Dpkg::Options::=--force-confnew \
+             apt-get -q -y {keep} {older} --no-download -o Dpkg::Options::=--force-unsafe-io -o Dpkg::Options::=--force-confnew \
              -o Dpkg::Use-Pty=false install -- \"$@\"\n",
             primed = super::primed(),
         ),
