@@ -42,17 +42,45 @@ pub(super) fn removed(plan: &str) -> Vec<String> {
     transaction.rpms.into_iter().filter(goes).map(|package| package.nevra).collect()
 }
 
-/// Errors of dnf 4 begin with `Error:`; of what dnf 5 says, what it was about to do and what could be tried is left out.
+/// Errors of dnf 4 begin with `Error:`, and what is wrong with signatures stands before; of what dnf 5 says, what it was about to do and what could be tried is left out.
 pub(super) fn reason(words: &str) -> String {
     let errors = lines_after(words, &["Error: "]);
+    if errors == ["GPG check FAILED"] {
+        let is_about_one =
+            |line: &&str| line.contains(" is not signed") || line.starts_with("Public key for ");
+        return words
+            .lines()
+            .filter(is_about_one)
+            .chain(errors.iter().copied())
+            .collect::<Vec<_>>()
+            .join("; ");
+    }
     if !errors.is_empty() {
         return errors.join("; ");
     }
-    let failed = words.split_once("Failed to resolve the transaction:").map_or(words, |(_, rest)| rest);
+    let begins = ["Failed to resolve the transaction:", "Transaction failed:", "Error:"];
+    let failed = begins.iter().find_map(|begin| words.split_once(begin)).map_or(words, |(_, rest)| rest);
     let said = failed.split("You can try to add to command line:").next().unwrap_or(failed);
     let lines: Vec<&str> = said.lines().map(|line| line.trim().trim_start_matches("- ")).collect();
-    let lines: Vec<&str> = lines.into_iter().filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> = lines.into_iter().filter(|line| !line.is_empty() && !is_beside(line)).collect();
     if lines.is_empty() { last_lines(words) } else { lines[..lines.len().min(MOST)].join("; ") }
+}
+
+/// What it says of its progress, or of what could be tried.
+fn is_beside(line: &str) -> bool {
+    let begins = [
+        "(try to add",
+        "Updating and loading repositories",
+        "Repositories loaded",
+        "gpg: Warning",
+        "Total size of ",
+        "After this operation",
+        "The operation will only download",
+        "[",
+        ">>>",
+        "----",
+    ];
+    begins.iter().any(|begin| line.starts_with(begin))
 }
 
 /// How many lines of a solver's reasons are enough: the first say it, the others go through all versions.
@@ -77,6 +105,16 @@ mod tests {
         let words = "Repositories loaded.\nFailed to resolve the transaction:\nNo match for argument: nothere\n\
                      You can try to add to command line:\n  --skip-unavailable to skip unavailable packages\n";
         assert_eq!(reason(words), "No match for argument: nothere");
+        let words = "x\nError: \n Problem: conflicting requests\n  - nothing provides x needed by a-1\n(try to add '--skip-broken')\n";
+        assert_eq!(reason(words), "Problem: conflicting requests; nothing provides x needed by a-1");
+        let words = "Package a-1.noarch.rpm is not signed\nError: GPG check FAILED\n";
+        assert_eq!(reason(words), "Package a-1.noarch.rpm is not signed; GPG check FAILED");
+        let words = "Updating and loading repositories:\nRepositories loaded.\nTotal size of inbound packages is 7 KiB. Need to download 7 KiB.\n\
+                     Cannot download the \"a-1.noarch\" package, cacheonly option is activated.\n";
+        assert_eq!(
+            reason(words),
+            "Cannot download the \"a-1.noarch\" package, cacheonly option is activated."
+        );
         assert_eq!(reason("x\nError: Unable to find a match: nothere\n"), "Unable to find a match: nothere");
     }
 }

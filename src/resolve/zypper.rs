@@ -21,14 +21,24 @@ pub(super) fn removed(plan: &str) -> Vec<String> {
     packages.filter_map(|tag| attribute(tag, "name")).collect()
 }
 
-/// Errors and problems of the solver are messages.
+/// Errors are messages; problems of the solver are what a question is about, before the ways out of them.
 pub(super) fn reason(plan: &str) -> String {
     let mut said: Vec<String> = Vec::new();
+    for problem in plan.split("<description>Problem: ").skip(1) {
+        let text = problem.split("</description>").next().unwrap_or(problem);
+        let lines = text.lines().take_while(|line| !line.trim_start().starts_with("Solution "));
+        let problem: Vec<String> = lines.map(|line| unescaped(line.trim())).collect();
+        said.push(problem.join(" "));
+    }
     for message in plan.split("<message type=\"").skip(1) {
         let Some((kind, rest)) = message.split_once("\">") else { continue };
         if kind == "error" || kind == "warning" {
             let text = rest.split("</message>").next().unwrap_or(rest);
-            said.push(unescaped(text).split_whitespace().collect::<Vec<_>>().join(" "));
+            let text = unescaped(text).split_whitespace().collect::<Vec<_>>().join(" ");
+            // It says that there is something to read above.
+            if !text.starts_with("Problem occurred during or after installation") {
+                said.push(text);
+            }
         }
     }
     if said.is_empty() { last_lines(plan) } else { said.join("; ") }
@@ -65,5 +75,8 @@ mod tests {
                     <message type=\"error\">No provider of &apos;nothere&apos;\nfound.</message>";
         assert_eq!(reason(plan), "No provider of 'nothere' found.");
         assert_eq!(reason("cut off"), "cut off");
+        let plan = "<prompt id=\"1\">\n<description>Problem: 1: nothing provides &apos;x&apos; needed by a-1\n Solution 1: do not install a-1\n</description>\n\
+                    <option value=\"1\" desc=\"Choose solution 1\"/>";
+        assert_eq!(reason(plan), "1: nothing provides 'x' needed by a-1");
     }
 }
