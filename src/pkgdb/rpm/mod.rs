@@ -38,6 +38,7 @@ pub use fingerprint::Fingerprint;
 pub(super) use locations::BERKELEY_DB;
 pub use locations::{Backend, Location};
 pub use lock::is_locked;
+pub use sqlite::park;
 pub use writer::{Delta, Prepared, create, prepare, prepare_from};
 
 use super::Error;

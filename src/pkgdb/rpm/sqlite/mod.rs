@@ -19,7 +19,7 @@ use rustix::io::Errno;
 
 use super::index_rows::Table;
 use crate::pkgdb::Error;
-use crate::sys::{Context, Root, io_error};
+use crate::sys::{Context, FileKind, Root, io_error};
 
 /// What an error of SQLite's means to a caller.
 pub(super) fn failed(path: &Path, source: rusqlite::Error) -> Error {
@@ -47,6 +47,22 @@ fn path_of(dir: &Root, name: &str) -> Result<Option<PathBuf>, Error> {
     let wanted =
         rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).context("examine", dir.join(name))?;
     Ok(((found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino)).then_some(path))
+}
+
+/// Makes of a database in SQLite's format that nobody has open one file, without a log beside it, as it can be read where nothing can be
+/// written; whether it is there. rpm and dnf go back to a log when they next write.
+pub fn park(dir: &Root, name: &str) -> Result<bool, Error> {
+    if dir.lstat(name)?.is_none_or(|stat| FileKind::of(&stat) != FileKind::File) {
+        return Ok(false);
+    }
+    let path = path_of(dir, name)?.unwrap_or_else(|| dir.join(name));
+    let parked = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE, "").and_then(|connection| {
+        connection.execute_batch(
+            "PRAGMA locking_mode = EXCLUSIVE; SELECT count(*) FROM sqlite_schema; PRAGMA journal_mode = DELETE;",
+        )
+    });
+    parked.map_err(|error| failed(&path, error))?;
+    Ok(true)
 }
 
 /// Opens a file for SQLite, with everything off that a strange schema could use against us.
