@@ -70,6 +70,12 @@ pub enum Error {
         /// What would go.
         packages: Vec<String>,
     },
+    /// It could only be done by going back to an older version of what the base has.
+    #[error("{} of the base would have to go back", packages.join(", "))]
+    Downgrades {
+        /// What would go back, each in words.
+        packages: Vec<String>,
+    },
     /// Requests stand in the way, each by itself.
     #[error("{}", blocked_in_words(blocked))]
     Blocked {
@@ -77,6 +83,26 @@ pub enum Error {
         blocked: Vec<(String, String)>,
         /// Whether it is the base that has changed, and not what is asked for.
         is_upgrade: bool,
+    },
+    /// OSTree boots the one kernel of a deployment.
+    #[error("{}", kernels_in_words(kernels))]
+    Kernels {
+        /// Their versions.
+        kernels: Vec<String>,
+    },
+    /// A kernel would boot without what finds its disks.
+    #[error(
+        "kernel {kernel} needs an initramfs, and there is no dracut or mkinitramfs in the base that makes one"
+    )]
+    NoInitramfs {
+        /// Its version.
+        kernel: String,
+    },
+    /// An initramfs could not be made anew.
+    #[error("the initramfs could not be made: {reason}")]
+    Initramfs {
+        /// Why, in its maker's words.
+        reason: String,
     },
     /// What was not asked for cannot be taken back.
     #[error("{}", not_requested(needed, of_base, unknown))]
@@ -185,8 +211,16 @@ pub enum Error {
     Io(#[from] IoError),
 }
 
+fn kernels_in_words(kernels: &[String]) -> String {
+    match kernels.len() {
+        0 => "the next boot would have no kernel".to_owned(),
+        count => format!("the next boot would have {count} kernels ({}), and takes one", kernels.join(", ")),
+    }
+}
+
 fn blocked_in_words(blocked: &[(String, String)]) -> String {
-    format!("these requests stand in the way: {}", in_brackets(blocked))
+    let begin = if blocked.len() == 1 { "this request stands" } else { "these requests stand" };
+    format!("{begin} in the way: {}", in_brackets(blocked))
 }
 
 fn in_brackets(each: &[(String, String)]) -> String {

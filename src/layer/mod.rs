@@ -19,7 +19,8 @@ mod tried;
 
 pub use backend::{Backend, Cleanup, Deployment, backend_of};
 pub use compose::{
-    Composed, Layers, Lower, PLACE as LAYERS, Plan, Planned, Resolved, Wanted, Workshop, compose, resolve,
+    Boot, Composed, Initramfs, Layers, Lower, PLACE as LAYERS, Plan, Planned, Resolved, Wanted, Workshop,
+    compose, resolve,
 };
 pub use error::Error;
 pub use image::{containerfile, image_name, image_of};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Backend, BaseNote, Composed, Deployment, Edit, Error, Installed, Lower, Manifest, Now, Plan, Requests,
+    Backend, BaseNote, Boot, Composed, Deployment, Edit, Error, Installed, Lower, Manifest, Now, Plan, Requests,
     Resolved, Wanted, Workshop, compose, plan_now, resolve,
 };
 use crate::host::Host;
@@ -52,8 +52,10 @@ pub struct Changed {
     pub manifest: Manifest,
     /// Its name; nothing where it was only planned, or there was nothing to do.
     pub id: Option<String>,
-    /// Files of packages that are not in it, since /var is the machine's own.
+    /// Files of packages that are not in it, since /var and /boot are the machine's own.
     pub left_out: Vec<std::path::PathBuf>,
+    /// Its kernel and initramfs.
+    pub boot: Boot,
     /// All that the package manager and the packages' scripts said.
     pub words: String,
     /// Whether there was anything to do.
@@ -112,6 +114,7 @@ pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Re
         plan: Plan::default(),
         id: None,
         left_out: Vec::new(),
+        boot: Boot::default(),
         words: String::new(),
         is_needed: false,
         now: None,
@@ -147,8 +150,8 @@ pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Re
     // Who deploys prunes what nobody needs, which the base's keeper would not let happen.
     drop(lower);
     let id = backend.deploy(&base, &composed)?;
-    let Composed { manifest, left_out, words, .. } = composed;
-    Ok(Changed { from, base, plan, manifest, id: Some(id), left_out, words, is_needed: true, now })
+    let Composed { manifest, left_out, boot, words, .. } = composed;
+    Ok(Changed { from, base, plan, manifest, id: Some(id), left_out, boot, words, is_needed: true, now })
 }
 
 /// Refuses where what others have put there would be lost, or what is put there would be.
@@ -181,7 +184,8 @@ fn without_layers(
     };
     let manifest = Manifest { base: base.clone(), ..Manifest::default() };
     let (plan, left_out, words) = (Plan::default(), Vec::new(), String::new());
-    Ok(Changed { from, base, plan, manifest, id, left_out, words, is_needed: true, now: None })
+    let boot = Boot::default();
+    Ok(Changed { from, base, plan, manifest, id, left_out, boot, words, is_needed: true, now: None })
 }
 
 fn wanted<'a>(
@@ -229,7 +233,7 @@ fn names_in_base(backend: &dyn Backend, base: &BaseNote) -> Result<Vec<String>, 
 
 /// Which requests stand in the way: each is tried alone, and all that fail are told at once.
 fn blamed(error: Error, workshop: &Workshop, lower: &Lower, wanted: &Wanted<'_>, is_upgrade: bool) -> Error {
-    if !matches!(error, Error::Refused { .. } | Error::Removes { .. })
+    if !matches!(error, Error::Refused { .. } | Error::Removes { .. } | Error::Downgrades { .. })
         || wanted.requests.count() < 2 && !is_upgrade
     {
         return error;
@@ -239,8 +243,8 @@ fn blamed(error: Error, workshop: &Workshop, lower: &Lower, wanted: &Wanted<'_>,
         let alone = Wanted { requests: &alone, refresh: false, ..wanted.clone() };
         match resolve(workshop, lower, &alone) {
             Err(Error::Refused { reason, .. }) => blocked.push((name, reason)),
-            Err(Error::Removes { packages }) => {
-                blocked.push((name, format!("{} would have to go from the base", packages.join(", "))));
+            Err(error @ (Error::Removes { .. } | Error::Downgrades { .. })) => {
+                blocked.push((name, error.to_string()));
             }
             _ => {}
         }

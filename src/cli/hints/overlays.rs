@@ -186,6 +186,12 @@ pub(super) fn layers_hint(error: &layer::Error) -> Option<String> {
             "'{onlay} layer override remove {}' takes out what is in the way",
             packages.join(" ")
         )),
+        E::Kernels { kernels } if kernels.len() > 1 => Some(format!(
+            "'{onlay} layer override remove PACKAGE --add PACKAGE' puts one in the place of the base's"
+        )),
+        E::Kernels { .. } => Some(format!(
+            "'{onlay} layer override reset PACKAGE --remove PACKAGE' has the base's again in the same step"
+        )),
         E::NotRequested { of_base, .. } if !of_base.is_empty() => Some(format!(
             "'{onlay} layer override remove {}' takes packages of the base out",
             of_base.join(" ")

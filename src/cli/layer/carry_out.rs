@@ -14,7 +14,7 @@ use crate::cli::output;
 use crate::cli::report::Error;
 use crate::event::counted;
 use crate::host::Host;
-use crate::layer::{self, BaseNote, Change, Changed, Edit, Planned, Requests, Until, Workshop};
+use crate::layer::{self, BaseNote, Change, Changed, Edit, Initramfs, Planned, Requests, Until, Workshop};
 use crate::resolve::Manager;
 use crate::tool::systemctl::Systemctl;
 
@@ -84,6 +84,10 @@ struct Told<'a> {
     /// What is otherwise than in the deployment that this one comes after.
     differences: Vec<String>,
     left_out: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kernel: Option<&'a str>,
+    /// `base`, `new` or `stale`.
+    initramfs: &'static str,
     /// Packages that the system that runs has at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     at_once: Option<&'a [String]>,
@@ -214,6 +218,12 @@ fn as_json(changed: &Changed, left: &[PathBuf]) -> Result<(), Error> {
         inactive: &changed.manifest.inactive,
         differences: changed.differences(),
         left_out: changed.left_out.iter().map(|path| output::path(path)).collect(),
+        kernel: changed.boot.kernel.as_deref(),
+        initramfs: match changed.boot.initramfs {
+            Initramfs::Base => "base",
+            Initramfs::New => "new",
+            Initramfs::Stale => "stale",
+        },
         at_once: changed.now.as_ref().map(|now| &*now.packages),
         left_behind: left.iter().map(|path| output::path(path)).collect(),
     })
@@ -242,11 +252,12 @@ fn tell(way: &Way, changed: &Changed) {
     if !changed.left_out.is_empty() {
         let few: Vec<String> = changed.left_out.iter().take(5).map(|path| output::path(path)).collect();
         output::say(&format!(
-            "onlay: left out {}, since /var is the machine's own: {}",
+            "onlay: left out {}, since /var and /boot are the machine's own: {}",
             counted(changed.left_out.len(), "file"),
             few.join(", ")
         ));
     }
+    tell_boot(changed);
     let onlay = output::program();
     if way.download_only {
         output::say(
@@ -256,6 +267,20 @@ fn tell(way: &Way, changed: &Changed) {
         output::say("onlay: nothing was changed");
     } else {
         output::say(&format!("onlay: the next boot has that; back to what runs: {onlay} layer rollback"));
+    }
+}
+
+/// What becomes of the kernel and its initramfs.
+fn tell_boot(changed: &Changed) {
+    if let Some(kernel) = &changed.boot.kernel {
+        output::say(&format!("onlay: the kernel is {kernel}"));
+    }
+    match changed.boot.initramfs {
+        Initramfs::Base => {}
+        Initramfs::New => output::say("onlay: the initramfs was made anew"),
+        Initramfs::Stale => output::say(
+            "onlay: the initramfs is the base's, though packages change what is in it: there is no dracut or mkinitramfs here",
+        ),
     }
 }
 

@@ -75,6 +75,12 @@ struct OverrideNames {
     /// Packages by name; for 'replace', package files
     #[arg(value_name = "PACKAGE", required = true)]
     packages: Vec<String>,
+    /// Add this package in the same step; may be given several times
+    #[arg(long, value_name = "PACKAGE")]
+    add: Vec<String>,
+    /// Take out this package, which was added, in the same step; may be given several times
+    #[arg(long, value_name = "NAME")]
+    remove: Vec<String>,
     #[command(flatten)]
     way: Way,
 }
@@ -101,20 +107,24 @@ pub(super) fn upgrade(place: &Place, arguments: &Upgrade) -> Result<ExitCode, Er
 }
 
 pub(super) fn overrides(place: &Place, arguments: &Override) -> Result<ExitCode, Error> {
-    match &arguments.verb {
-        OverrideVerb::Remove(words) => carry_out(place, &words.way, Kind::Change, "override remove", |_| {
-            Ok(Edit { override_remove: names(&words.packages), ..Edit::default() })
-        }),
-        OverrideVerb::Replace(words) => {
-            carry_out(place, &words.way, Kind::Change, "override replace", |workshop| {
+    let (verb, words) = match &arguments.verb {
+        OverrideVerb::Remove(words) => ("override remove", words),
+        OverrideVerb::Replace(words) => ("override replace", words),
+        OverrideVerb::Reset(words) => ("override reset", words),
+    };
+    carry_out(place, &words.way, Kind::Change, verb, |workshop| {
+        let (add, add_files) = sorted(workshop, &words.add)?;
+        let edit = Edit { add, add_files, remove: names(&words.remove), ..Edit::default() };
+        let packages = names(&words.packages);
+        Ok(match &arguments.verb {
+            OverrideVerb::Remove(_) => Edit { override_remove: packages, ..edit },
+            OverrideVerb::Reset(_) => Edit { override_reset: packages, ..edit },
+            OverrideVerb::Replace(_) => {
                 let files = words.packages.iter().map(|path| local::take(workshop, Path::new(path)));
-                Ok(Edit { override_replace: files.collect::<Result<_, _>>()?, ..Edit::default() })
-            })
-        }
-        OverrideVerb::Reset(words) => carry_out(place, &words.way, Kind::Change, "override reset", |_| {
-            Ok(Edit { override_reset: names(&words.packages), ..Edit::default() })
-        }),
-    }
+                Edit { override_replace: files.collect::<Result<_, _>>()?, ..edit }
+            }
+        })
+    })
 }
 
 /// Makes requests what they were before a change.

@@ -6,6 +6,7 @@
 
 mod base;
 mod install;
+mod kernel;
 mod run;
 mod seal;
 mod tree;
@@ -16,6 +17,7 @@ mod workshop;
 pub use base::Lower;
 pub(super) use install::FILES;
 pub use install::{Plan, Planned};
+pub use kernel::{Boot, Initramfs};
 use run::run;
 pub use tree::{Composed, Resolved, Wanted, compose, resolve};
 pub use workshop::{Layers, PLACE, Workshop};

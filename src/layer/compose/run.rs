@@ -60,8 +60,10 @@ pub(super) fn run(
         return Err(Error::NotEntered { words: failure });
     }
     let (words, plan_text) = (text(WORDS)?, text(PLAN)?);
-    if ended.shell_code() == 0 {
-        return Ok(Ran { plan: install::plan(manager, &plan_text), words });
+    let failed = if step == Step::Install { install::failed_script(manager, &words) } else { None };
+    if ended.shell_code() == 0 && failed.is_none() {
+        let satisfied = install::satisfied(manager, &text(install::SATISFIED)?);
+        return Ok(Ran { plan: Plan { satisfied, ..install::plan(manager, &plan_text) }, words });
     }
     let reason = match install::reason(manager, step, &words, &plan_text) {
         nothing if nothing.trim().is_empty() => format!("it ended with {}", ended.shell_code()),

@@ -16,11 +16,17 @@ use crate::sys::{Root, write_new_unsynced};
 pub(super) const SEAL: &str = "seal";
 pub(super) const MOVED: &str = "moved";
 
+/// There, too: databases that have been made one file each.
+pub(super) const PARKED: &str = "parked";
+
 /// Below the cache: the base's lists of users, as they were before packages came.
 pub(super) const BEFORE: &str = "before";
 
 /// Read of lists of users and of paths at most.
 const LIMIT: u64 = 16 << 20;
+
+/// What dnf 5 remembers of what it did, below /usr; dnf 4 has it in /var.
+const DNF_HISTORY: &str = "/usr/lib/sysimage/libdnf5/transaction_history.sqlite";
 
 /// Lines for tmpfiles.d(5) of the same path: the first file by name counts, so that packages' own come before these.
 const TMPFILES: &str = "usr/lib/tmpfiles.d/zz-onlay-layers.conf";
@@ -30,6 +36,20 @@ const SYSUSERS: &str = "usr/lib/sysusers.d/00-onlay-layers.conf";
 
 /// Nothing of these is in a deployment: they are other file systems there, or the machine's own.
 const NOT_DEPLOYED: &[&str] = &["boot", "dev", "proc", "run", "sys", "sysroot", "tmp", "var"];
+
+/// What kernels and their scripts have in /boot.
+const OF_KERNELS: &[&str] = &[
+    "System.map",
+    "config",
+    "initramfs",
+    "initrd",
+    "loader",
+    "sysctl.conf-",
+    "symvers",
+    "symtypes",
+    "vmlinux",
+    "vmlinuz",
+];
 
 /// What packages and tools leave in /etc that is of no use, or the machine's own.
 const NOT_DEFAULTS: &[&str] = &[
@@ -50,19 +70,19 @@ const NOT_DEFAULTS: &[&str] = &[
 /// What package managers leave beside their databases: locks, logs that were written back, and copies from before.
 const BESIDE_DATABASE: &[&str] = &[
     ".dbenv.lock",
+    ".keyring.lock",
     ".rpm.lock",
     "available-old",
     "diversions-old",
     "lock",
     "lock-frontend",
-    "rpmdb.sqlite-shm",
     "statoverride-old",
     "status-old",
     "triggers/Lock",
 ];
 
-/// Writes what is to be put into the overlay; what of /var cannot be in a deployment is returned.
-pub(super) fn prepare(workshop: &Workshop, manifest: &Manifest) -> Result<Vec<PathBuf>, Error> {
+/// Writes what is to be put into the overlay; what of /var and /boot cannot be in a deployment is returned.
+pub(super) fn prepare(workshop: &Workshop, manifest: &Manifest, tree: &Root) -> Result<Vec<PathBuf>, Error> {
     let cache = workshop.cache()?;
     clear_tree(&cache, OsStr::new(SEAL))?;
     cache.make_dir(SEAL, 0o700)?;
@@ -79,7 +99,49 @@ pub(super) fn prepare(workshop: &Workshop, manifest: &Manifest) -> Result<Vec<Pa
     }
     let moved: Vec<u8> = var.opt.iter().flat_map(|name| [name.as_encoded_bytes(), b"\0"].concat()).collect();
     write_new_unsynced(&seal, MOVED, 0o600, &moved)?;
-    Ok(var.left_out)
+    let mut left_out = var.left_out;
+    let mut parked = String::new();
+    if let Some(root) = &layers.root {
+        parked = park(root, tree)?;
+        left_out.extend(of_boot(root)?);
+    }
+    write_new_unsynced(&seal, PARKED, 0o600, parked.as_bytes())?;
+    Ok(left_out)
+}
+
+/// Where a deployment has its databases, nothing can be written: they must be whole without logs. Those of rpm's and dnf's that were
+/// changed, and now are so, each by its path and a zero.
+fn park(root: &Root, tree: &Root) -> Result<String, Error> {
+    let system = PackageSystem::find_kind(tree, "rpm").filter(|system| system.format == "sqlite");
+    let history = Path::new(DNF_HISTORY).to_owned();
+    let mut parked = String::new();
+    for path in system.map(|system| system.database).into_iter().chain([history]) {
+        let (parent, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
+        let dir = match root.open_dir(parent.strip_prefix("/").unwrap_or(parent)) {
+            Err(error) if error.is_not_found() => continue,
+            dir => dir?,
+        };
+        if crate::pkgdb::rpm::park(&dir, &name.to_string_lossy())? {
+            parked.push_str(&format!("{}\0", path.display()));
+        }
+    }
+    Ok(parked)
+}
+
+/// Files that packages have in /boot, but for what belongs to a kernel, which is seen to elsewhere.
+fn of_boot(root: &Root) -> Result<Vec<PathBuf>, Error> {
+    let boot = match root.open_dir("boot") {
+        Err(error) if error.is_not_found() => return Ok(Vec::new()),
+        boot => boot?,
+    };
+    let is_kernels = |name: &OsStr| {
+        let name = name.as_encoded_bytes();
+        OF_KERNELS.iter().any(|begin| name.strip_prefix(b".").unwrap_or(name).starts_with(begin.as_bytes()))
+    };
+    let others = boot.entries()?.into_iter().filter(|entry| !is_kernels(&entry.name));
+    let mut paths: Vec<PathBuf> = others.map(|entry| Path::new("/boot").join(entry.name)).collect();
+    paths.sort();
+    Ok(paths)
 }
 
 /// Takes out of the layers what is of no use in a deployment.

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::install::{Plan, Step, Steps};
-use super::{Layers, Lower, Workshop, run, seal};
+use super::install::{Plan, Planned, Step, Steps};
+use super::{Boot, Layers, Lower, Workshop, kernel, run, seal};
 use crate::layer::{BaseNote, Error, Installed, Manifest, Requests};
+use crate::package::{DebianVersion, Evr};
 use crate::resolve::Manager;
 
 /// What is to be made.
@@ -42,8 +43,10 @@ pub struct Composed {
     pub manifest: Manifest,
     /// What was changed.
     pub layers: Layers,
-    /// Files of packages that are not in the deployment, since they are in /var.
+    /// Files of packages that are not in the deployment, since they are in /var or /boot.
     pub left_out: Vec<PathBuf>,
+    /// Its kernel and initramfs.
+    pub boot: Boot,
     /// All that the package manager and the packages' scripts said.
     pub words: String,
 }
@@ -61,6 +64,15 @@ pub fn resolve(workshop: &Workshop, lower: &Lower, wanted: &Wanted<'_>) -> Resul
     if !unasked.is_empty() {
         return Err(Error::Removes { packages: unasked });
     }
+    let back: Vec<String> = plan
+        .packages
+        .iter()
+        .filter(|planned| !is_asked_for(wanted.requests, planned))
+        .filter_map(|planned| goes_back(wanted.manager, planned))
+        .collect();
+    if !back.is_empty() {
+        return Err(Error::Downgrades { packages: back });
+    }
     Ok(Resolved { manifest: wanted.manifest(&plan), plan })
 }
 
@@ -76,11 +88,28 @@ pub fn compose(
     if !resolved.plan.packages.is_empty() {
         words = run(workshop, lower, wanted.manager, &steps, Step::Install, wanted.patience)?.words;
     }
-    let left_out = seal::prepare(workshop, &resolved.manifest)?;
+    let inputs = kernel::inputs(&workshop.layers()?, &resolved.plan)?;
+    let mut boot = Boot::default();
+    if let Some(inputs) = inputs {
+        inputs.leave(&workshop.cache()?)?;
+        let step = Step::Kernel { is_sure: inputs.is_sure() };
+        words += &run(workshop, lower, wanted.manager, &steps, step, wanted.patience)
+            .map_err(without_initramfs)?
+            .words;
+        boot = kernel::found(&workshop.cache()?)?;
+    }
+    let left_out = seal::prepare(workshop, &resolved.manifest, &lower.tree)?;
     run(workshop, lower, wanted.manager, &steps, Step::Seal, wanted.patience)?;
     let layers = workshop.layers()?;
     seal::tidy(&layers, &lower.tree)?;
-    Ok(Composed { manifest: resolved.manifest, layers, left_out, words })
+    Ok(Composed { manifest: resolved.manifest, layers, left_out, boot, words })
+}
+
+fn without_initramfs(error: Error) -> Error {
+    match error {
+        Error::Refused { reason, .. } => Error::Initramfs { reason },
+        other => other,
+    }
 }
 
 impl Wanted<'_> {
@@ -103,7 +132,10 @@ impl Wanted<'_> {
         let planned: BTreeSet<&str> = plan.installed().map(|planned| &*planned.name).collect();
         let removed: BTreeSet<&str> = plan.removed().collect();
         let asked = requests.packages.iter().chain(requests.files.keys());
-        let idle = asked.filter(|name| !planned.contains(without_version(name)));
+        let idle = asked.filter(|name| match &plan.satisfied {
+            Some(words) if requests.packages.contains(*name) => words.contains(*name),
+            _ => !planned.contains(without_version(name)),
+        });
         let gone = requests.removed.iter().filter(|name| !removed.contains(&***name));
         let mut packages: Vec<Installed> = plan
             .installed()
@@ -111,7 +143,7 @@ impl Wanted<'_> {
                 name: planned.name.clone(),
                 version: planned.new.clone().unwrap_or_default(),
                 architecture: planned.architecture.clone(),
-                is_requested: requests.asks_for(&planned.name),
+                is_requested: is_asked_for(requests, planned),
                 instead_of: planned.old.clone(),
             })
             .collect();
@@ -125,6 +157,32 @@ impl Wanted<'_> {
             ..Manifest::default()
         }
     }
+}
+
+/// In words, where an older version is to take the place of what is there.
+fn goes_back(manager: Manager, planned: &Planned) -> Option<String> {
+    let (old, new) = (planned.old.as_deref()?, planned.new.as_deref()?);
+    let is_older = match manager {
+        Manager::Apt => DebianVersion::parse(new).ok()? < DebianVersion::parse(old).ok()?,
+        Manager::Dnf | Manager::Dnf5 | Manager::Zypper => Evr::parse(new) < Evr::parse(old),
+    };
+    is_older.then(|| format!("{} {old} to {new}", planned.name))
+}
+
+/// By its name, with `=`, or as rpm names packages exactly: `NAME-VERSION`, `NAME-VERSION-RELEASE`, and each with `.ARCHITECTURE`.
+fn is_asked_for(requests: &Requests, planned: &Planned) -> bool {
+    let evr = planned.new.as_deref().unwrap_or_default();
+    let without_epoch = evr.split_once(':').map_or(evr, |(_, rest)| rest);
+    let without_release = |evr: &str| evr.rsplit_once('-').map_or(evr, |(version, _)| version).to_owned();
+    let versions =
+        [evr.to_owned(), without_epoch.to_owned(), without_release(evr), without_release(without_epoch)];
+    let exactly = |word: &String| {
+        let Some(rest) = word.strip_prefix(&planned.name) else { return false };
+        let rest = rest.strip_suffix(&format!(".{}", planned.architecture)).unwrap_or(rest);
+        rest.strip_prefix('-')
+            .map_or(rest.is_empty(), |version| versions.iter().any(|known| known == version))
+    };
+    requests.asks_for(&planned.name) || requests.packages.iter().any(exactly)
 }
 
 /// `NAME=VERSION` and `NAME:ARCHITECTURE` name a package more exactly.

@@ -228,7 +228,9 @@ impl Backend for Deployments {
         let mut transaction = repository.begin()?;
         let root = transaction.compose_layers(of_base.root, &composed.layers)?;
         let subject = format!("layers: {}", words(&composed.manifest));
-        let metadata = [("onlay.base".to_owned(), Value::text(&base.id))];
+        let kernel =
+            composed.boot.kernel.iter().map(|kernel| ("ostree.linux".to_owned(), Value::text(kernel)));
+        let metadata = kernel.chain([("onlay.base".to_owned(), Value::text(&base.id))]);
         let commit = Commit::upon((id, &of_base), root, &subject, now(), metadata);
         let commit = transaction.write_commit(commit, &local)?;
         transaction.finish(&local, commit)?;

@@ -75,8 +75,7 @@ pub struct Value {
     bytes: Vec<u8>,
 }
 
-/// What is true of a base with a layer as well (ostree-core.h, OSTREE_COMMIT_META_KEY_*). The kernel's version (`ostree.linux`) is not for who
-/// brings another kernel.
+/// What is true of a base with a layer as well (ostree-core.h, OSTREE_COMMIT_META_KEY_*). Who brings another kernel says so (`ostree.linux`).
 const CARRIED: [&str; 6] = [
     "ostree.architecture",
     "ostree.bootable",

@@ -1,11 +1,11 @@
 //! apt-get(8).
 
-use super::{Plan, Planned, Step, Steps, seal_script};
+use super::{Plan, Planned, Steps};
 use crate::shell::SHARED;
 
 /// `--print-uris` and the like would leave out what is there; `-s` says all, in the order of the installation. What scripts ask
 /// nobody answers; of configuration files the packages' own are taken, which are the defaults.
-pub(super) fn script(steps: &Steps, step: Step) -> String {
+pub(super) fn script(steps: &Steps, is_install: bool) -> String {
     let keep = if steps.removed.is_empty() { "--no-remove" } else { "" };
     // A file that was given is wanted as it is, also where the base has a newer one.
     let older = if steps.files.is_empty() { "" } else { "--allow-downgrades" };
@@ -30,8 +30,8 @@ pub(super) fn script(steps: &Steps, step: Step) -> String {
          [ -x {COPY} ] && echo 'Dir::Bin::Methods::file \"{COPY}\";' >>apt.conf\n",
         first = super::preamble(),
     );
-    match step {
-        Step::Download => format!(
+    if !is_install {
+        return format!(
             "{preamble}\
              attempt() {{\n\
              apt-get -q -y {keep} {older} --simulate install -- \"$@\" >plan && \
@@ -44,17 +44,16 @@ pub(super) fn script(steps: &Steps, step: Step) -> String {
              [ '{refresh}' ] && exit 1\n\
              apt-get -q -y update || exit\n\
              attempt \"$@\"\n"
-        ),
-        Step::Seal => seal_script(),
-        // What is not written to a disk before the end needs no sync for each file: the commit is synced as a whole.
-        Step::Install => format!(
-            "{preamble}\
-             {primed}\
-             apt-get -q -y {keep} {older} --no-download -o Dpkg::Options::=--force-unsafe-io -o Dpkg::Options::=--force-confnew \
-             -o Dpkg::Use-Pty=false install -- \"$@\"\n",
-            primed = super::primed(),
-        ),
+        );
     }
+    // What is not written to a disk before the end needs no sync for each file: the commit is synced as a whole.
+    format!(
+        "{preamble}\
+         {primed}\
+         apt-get -q -y {keep} {older} --no-download -o Dpkg::Options::=--force-unsafe-io -o Dpkg::Options::=--force-confnew \
+         -o Dpkg::Use-Pty=false install -- \"$@\"\n",
+        primed = super::primed(),
+    )
 }
 
 /// apt's program for sources that are on this machine, and are to be copied.
@@ -83,7 +82,7 @@ pub(super) fn plan(text: &str) -> Plan {
             _ => None,
         }
     });
-    Plan { packages: packages.collect() }
+    Plan { packages: packages.collect(), satisfied: None }
 }
 
 /// What the script of a package said that failed: it stands before dpkg's error.
@@ -100,7 +99,7 @@ const MOST: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::compose::install;
+    use crate::layer::compose::install::{self, Step};
     use crate::resolve::Manager;
 
     #[test]
@@ -149,6 +148,6 @@ mod tests {
             ..Steps::default()
         };
         assert_eq!(words(&steps), ["strace", &format!("{SHARED}/files/abc.deb"), "nano-"]);
-        assert!(!script(&steps, Step::Download).contains("--no-remove"));
+        assert!(!script(&steps, false).contains("--no-remove"));
     }
 }

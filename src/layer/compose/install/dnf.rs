@@ -1,21 +1,19 @@
 //! dnf 4 (dnf(8)) and dnf 5 (dnf5(8)).
 
-use super::{Plan, Planned, Step, Steps, seal_script};
+use std::collections::BTreeMap;
+
+use super::{Plan, Planned, Steps, rpm};
 use crate::resolve::Manager;
 use crate::shell::SHARED;
 
 /// Lists and packages are in the cache for both steps. What is to be removed goes first, in the first step from the overlay in RAM
-/// alone: so what needs it shows.
-pub(super) fn script(manager: Manager, steps: &Steps, step: Step) -> String {
-    if step == Step::Seal {
-        return seal_script();
-    }
-    let (program, weak) = (manager.name(), "--setopt=install_weak_deps=False");
-    let is_offline = steps.offline || step == Step::Install;
-    let cache_only = if is_offline { "--cacheonly" } else { "" };
-    let refresh = if steps.refresh && !is_offline { "--refresh" } else { "" };
+/// alone: so what needs it shows. Of packages of which several versions may be there at once (`installonlypkgs`), as those of kernels
+/// may, the base's must not stay beside another: a deployment has one.
+pub(super) fn script(manager: Manager, steps: &Steps, is_install: bool) -> String {
+    let program = manager.name();
+    let cache_only = if steps.offline || is_install { "--cacheonly" } else { "" };
+    let refresh = if steps.refresh && !steps.offline && !is_install { "--refresh" } else { "" };
     let removed: Vec<String> = steps.removed.iter().map(|name| format!("'{name}'")).collect();
-    let removed = removed.join(" ");
     let remove = if removed.is_empty() {
         String::new()
     } else {
@@ -23,33 +21,44 @@ pub(super) fn script(manager: Manager, steps: &Steps, step: Step) -> String {
             "{program} $common --setopt=clean_requirements_on_remove=False remove -- {removed} >removed\n\
              code=$?\n\
              cat removed >>plan\n\
-             [ $code = 0 ] || exit $code\n"
+             [ $code = 0 ] || exit $code\n",
+            removed = removed.join(" "),
         )
     };
     let is_nothing_more = steps.packages.is_empty() && steps.files.is_empty();
-    let install = match (step, is_nothing_more) {
+    let install = match (is_install, is_nothing_more) {
         (_, true) => String::new(),
-        (Step::Download, false) => {
-            format!("{program} $common {refresh} {weak} --downloadonly install -- \"$@\" >>plan\n")
-        }
-        (_, false) => format!("{program} $common {weak} install -- \"$@\"\n"),
+        (false, false) => format!("{program} $common {refresh} install --downloadonly -- \"$@\" >>plan\n"),
+        (true, false) => format!("{program} $common install -- \"$@\"\n"),
+    };
+    let begin = if is_install {
+        super::primed()
+    } else {
+        format!(
+            "rpm --query --all --queryformat '{KNOWN} %{{NAME}} %{{ARCH}} %{{EVR}}\\n' >plan || exit\n{}",
+            rpm::satisfied(&steps.removed)
+        )
     };
     format!(
         "{first}\
-         common='-y {cache_only} --setopt=cachedir={SHARED}/dnf --setopt=keepcache=1'\n\
+         common='-y {cache_only} --setopt=cachedir={SHARED}/dnf --setopt=keepcache=1 --setopt=install_weak_deps=False \
+         --setopt=installonlypkgs= --setopt=protect_running_kernel=False'\n\
          {begin}{remove}{install}",
         first = super::preamble(),
-        begin = if step == Step::Download { ": >plan\n".to_owned() } else { super::primed() },
     )
 }
+
+/// What stands in a plan before what the base has: `@ NAME ARCHITECTURE VERSION`.
+const KNOWN: &str = "@";
 
 /// Names, and files by their paths; what is to be removed is in the script.
 pub(super) fn words(steps: &Steps) -> Vec<String> {
     steps.packages.iter().cloned().chain(steps.file_words()).collect()
 }
 
-/// A table under headings; a name that is too long for its column has the rest on the next line.
+/// A list of what the base has, and tables under headings of what comes and goes.
 pub(super) fn plan(text: &str) -> Plan {
+    let known: BTreeMap<(&str, &str), &str> = text.lines().filter_map(known).collect();
     let mut packages: Vec<Planned> = Vec::new();
     let (mut verb, mut waiting): (Option<Verb>, Option<&str>) = (None, None);
     for line in text.lines() {
@@ -60,37 +69,78 @@ pub(super) fn plan(text: &str) -> Plan {
             (verb, waiting) = (Verb::of(heading), None);
         } else if let (Some(verb), true) = (verb, line.starts_with(' ')) {
             let mut words: Vec<&str> = waiting.take().into_iter().chain(line.split_whitespace()).collect();
-            if words.len() == 1 {
-                waiting = words.pop();
-                continue;
-            }
-            let &[name, architecture, version, ..] = &words[..] else { continue };
-            if name == "replacing" {
-                if let (Some(last), Some(old)) = (packages.last_mut(), words.get(3)) {
-                    last.old = Some((*old).to_owned());
+            match words[..] {
+                // A name that is too long for its column has the rest on the next line.
+                [_] => waiting = words.pop(),
+                ["replacing", ..] => replaced(&words[1..], &mut packages),
+                [name, architecture, version, ..] => {
+                    let old = known.get(&(name, architecture)).copied();
+                    let (old, new) = match verb {
+                        Verb::Installs => (None, Some(version)),
+                        Verb::Replaces => (old, Some(version)),
+                        Verb::Removes => (Some(version), None),
+                    };
+                    packages.push(planned(name, architecture, old, new));
                 }
-                continue;
+                _ => {}
             }
-            let version = Some(version.to_owned());
-            let (old, new) = if verb == Verb::Removes { (version, None) } else { (None, version) };
-            let (name, architecture) = (name.to_owned(), architecture.to_owned());
-            packages.push(Planned { name, architecture, old, new });
         }
     }
-    Plan { packages }
+    Plan { packages, satisfied: None }
+}
+
+/// What the base has, of one line.
+fn known(line: &str) -> Option<((&str, &str), &str)> {
+    match line.split(' ').collect::<Vec<_>>()[..] {
+        [KNOWN, name, architecture, version] => Some(((name, architecture), version)),
+        _ => None,
+    }
+}
+
+/// What goes for the package before it: `NAME.ARCHITECTURE VERSION` (dnf 4), `NAME ARCHITECTURE VERSION` (dnf 5). Under another name, it is
+/// one that is removed.
+fn replaced(words: &[&str], packages: &mut Vec<Planned>) {
+    let (name, architecture, version) = match *words {
+        [name, version] => {
+            let (name, architecture) = name.rsplit_once('.').unwrap_or((name, ""));
+            (name, architecture, version)
+        }
+        [name, architecture, version, ..] => (name, architecture, version),
+        _ => return,
+    };
+    if let Some(last) = packages.last_mut().filter(|last| last.name == name) {
+        last.old = Some(plain(version));
+    } else if !packages.iter().any(|known| known.name == name && known.new.is_none()) {
+        // Before the one that takes its place, whose own older version may be told after this.
+        let gone = planned(name, architecture, Some(version), None);
+        packages.insert(packages.len().saturating_sub(1), gone);
+    }
+}
+
+/// dnf 5 has an epoch in all versions.
+fn plain(version: &str) -> String {
+    version.strip_prefix("0:").unwrap_or(version).to_owned()
+}
+
+fn planned(name: &str, architecture: &str, old: Option<&str>, new: Option<&str>) -> Planned {
+    let (old, new) = (old.map(plain), new.map(plain));
+    Planned { name: name.to_owned(), architecture: architecture.to_owned(), old, new }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verb {
     Installs,
+    Replaces,
     Removes,
 }
 
 impl Verb {
     fn of(heading: &str) -> Option<Verb> {
         let is = |begins: &[&str]| begins.iter().any(|begin| heading.starts_with(begin));
-        if is(&["Installing", "Upgrading", "Downgrading", "Reinstalling"]) {
+        if is(&["Installing"]) {
             Some(Verb::Installs)
+        } else if is(&["Upgrading", "Downgrading", "Reinstalling"]) {
+            Some(Verb::Replaces)
         } else if is(&["Removing"]) {
             Some(Verb::Removes)
         } else {
@@ -103,23 +153,45 @@ impl Verb {
 mod tests {
     use super::*;
 
+    fn rows(text: &str) -> Vec<(String, Option<String>, Option<String>)> {
+        plan(text).packages.into_iter().map(|one| (one.name, one.old, one.new)).collect()
+    }
+
+    fn row(name: &str, old: Option<&str>, new: Option<&str>) -> (String, Option<String>, Option<String>) {
+        (name.to_owned(), old.map(str::to_owned), new.map(str::to_owned))
+    }
+
     #[test]
-    fn a_table_says_what_comes_and_goes() {
-        let text = "Dependencies resolved.\n====\n Package   Arch   Version  Repository  Size\n====\nInstalling:\n a   x86_64  1:2-3  base  1 k\n\
+    fn a_table_of_dnf_4_says_what_comes_and_goes() {
+        let text = "@ b noarch 1-1\n@ old noarch 1-1\nDependencies resolved.\n====\n Package   Arch   Version  Repository  Size\n====\nInstalling:\n a   x86_64  1:2-3  base  1 k\n\
                     Installing dependencies:\n a-name-that-is-much-too-long-for-its-column\n     noarch  1-1  base  2 k\n\
-                    Upgrading:\n b  noarch  2-1  base  3 k\n   replacing b  noarch  1-1  @System  3 k\nRemoving:\n c  noarch  1-1  @System  3 k\n\n\
+                    new  noarch  2-1  base  3 k\n     replacing  old.noarch 1-1\n\
+                    Upgrading:\n b  noarch  2-1  base  3 k\nRemoving:\n c  noarch  1-1  @System  3 k\n\n\
                     Transaction Summary\n====\nInstall  2 Packages\n";
-        let plan = plan(text);
-        let rows: Vec<(&str, Option<&str>, Option<&str>)> =
-            plan.packages.iter().map(|one| (&*one.name, one.old.as_deref(), one.new.as_deref())).collect();
-        let long = "a-name-that-is-much-too-long-for-its-column";
+        let text = text.replace("\nnew ", "\n new ");
         assert_eq!(
-            rows,
+            rows(&text),
             [
-                ("a", None, Some("1:2-3")),
-                (long, None, Some("1-1")),
-                ("b", Some("1-1"), Some("2-1")),
-                ("c", Some("1-1"), None)
+                row("a", None, Some("1:2-3")),
+                row("a-name-that-is-much-too-long-for-its-column", None, Some("1-1")),
+                row("old", Some("1-1"), None),
+                row("new", None, Some("2-1")),
+                row("b", Some("1-1"), Some("2-1")),
+                row("c", Some("1-1"), None),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_table_of_dnf_5_says_what_is_replaced() {
+        let text = "@ b noarch 1-1\nUpgrading:\n b  noarch  2-1  base  3 k\n   replacing b  noarch  1-1  @System  3 k\n\
+                    Installing:\n new  noarch  2-1  base  3 k\n   replacing old  noarch  1-1  @System  3 k\n\nTransaction Summary:\n";
+        assert_eq!(
+            rows(text),
+            [
+                row("b", Some("1-1"), Some("2-1")),
+                row("old", Some("1-1"), None),
+                row("new", None, Some("2-1"))
             ]
         );
     }

@@ -4,12 +4,15 @@
 
 mod apt;
 mod dnf;
+mod rpm;
 mod zypper;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::kernel;
 use super::run::PRIMED;
-use super::seal::{BEFORE, MOVED, SEAL};
+use super::seal::{BEFORE, MOVED, PARKED, SEAL};
 use super::var::OPT;
 use crate::resolve::Manager;
 use crate::shell::SHARED;
@@ -36,6 +39,11 @@ pub(super) enum Step {
     Download,
     /// Install what was downloaded.
     Install,
+    /// Make an initramfs anew, where packages have changed what it is made of.
+    Kernel {
+        /// Whether it is known that they have.
+        is_sure: bool,
+    },
     /// Put in what Onlay itself has to say, and move what cannot stay in /var.
     Seal,
 }
@@ -43,11 +51,17 @@ pub(super) enum Step {
 /// Below the cache: package files that were given.
 pub(in crate::layer) const FILES: &str = "files";
 
+/// In the cache: words for packages that the base has by itself.
+pub(super) use rpm::SATISFIED;
+
 /// What a package manager plans.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// In its order.
     pub packages: Vec<Planned>,
+    /// Words for packages that the base has by itself; nothing where a package manager does not say it, and they are those that are
+    /// not in the plan.
+    pub satisfied: Option<BTreeSet<String>>,
 }
 
 /// One package of a plan.
@@ -88,10 +102,16 @@ impl Steps {
 
     /// The script of a step, to be run by sh(1) with [`Steps::words`] as arguments.
     pub(super) fn script(&self, manager: Manager, step: Step) -> String {
+        let is_install = match step {
+            Step::Download => false,
+            Step::Install => true,
+            Step::Kernel { is_sure } => return kernel::script(is_sure),
+            Step::Seal => return seal_script(),
+        };
         match manager {
-            Manager::Apt => apt::script(self, step),
-            Manager::Zypper => zypper::script(self, step),
-            Manager::Dnf | Manager::Dnf5 => dnf::script(manager, self, step),
+            Manager::Apt => apt::script(self, is_install),
+            Manager::Zypper => zypper::script(self, is_install),
+            Manager::Dnf | Manager::Dnf5 => dnf::script(manager, self, is_install),
         }
     }
 
@@ -110,7 +130,9 @@ fn primed() -> String {
     format!(
         "systemd-tmpfiles --create --prefix=/var --boot >/dev/null 2>&1\n\
          (cd /var && find . -print0) >{PRIMED} || exit\n\
-         mkdir -p {BEFORE} && cp /etc/passwd /etc/group {BEFORE}/ || exit\n"
+         mkdir -p {BEFORE} && cp /etc/passwd /etc/group {BEFORE}/ || exit\n\
+         {kernels}",
+        kernels = kernel::noted(),
     )
 }
 
@@ -119,12 +141,15 @@ fn preamble() -> String {
     format!("cd {SHARED} || exit\nexec </dev/null >words 2>&1\nexport LC_ALL=C\n")
 }
 
+/// What SQLite has beside a database that was made one file is in the way of who can only read.
+///
 /// The kernel copies up the directories that are written to, with their owners and labels.
 fn seal_script() -> String {
     format!(
         "{preamble}\
          umask 022\n\
          cp -R --no-preserve=all {SEAL}/usr/. /usr/ || exit\n\
+         xargs -0 -r sh -c 'for path; do rm -f \"$path-wal\" \"$path-shm\"; done' sh <{SEAL}/{PARKED} || exit\n\
          [ -s {SEAL}/{MOVED} ] || exit 0\n\
          mkdir -p {OPT} || exit\n\
          cd /var/opt && xargs -0 mv -t {OPT} -- <{SHARED}/{SEAL}/{MOVED}\n",
@@ -141,8 +166,27 @@ pub(super) fn plan(manager: Manager, text: &str) -> Plan {
     }
 }
 
-/// What a failed run said that a person should read.
+/// What a run said that a person should read, which has failed.
 pub(super) fn reason(manager: Manager, step: Step, words: &str, plan: &str) -> String {
-    let of_script = (manager == Manager::Apt && step == Step::Install).then(|| apt::failed_script(words));
-    of_script.flatten().unwrap_or_else(|| manager.reason(words, plan))
+    match step {
+        Step::Download => manager.reason(words, plan),
+        Step::Install => failed_script(manager, words).unwrap_or_else(|| match manager {
+            Manager::Zypper => rpm::last_words(words),
+            _ => manager.reason(words, plan),
+        }),
+        Step::Kernel { .. } | Step::Seal => rpm::last_words(words),
+    }
+}
+
+/// What the script of a package said that failed while packages were installed, whether or not their manager has taken it for a failure.
+pub(super) fn failed_script(manager: Manager, words: &str) -> Option<String> {
+    match manager {
+        Manager::Apt => apt::failed_script(words),
+        _ => rpm::failed_script(words),
+    }
+}
+
+/// Words for packages that the base has by itself, where a step has left them.
+pub(super) fn satisfied(manager: Manager, text: &str) -> Option<BTreeSet<String>> {
+    (manager != Manager::Apt).then(|| text.lines().map(str::to_owned).collect())
 }
