@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Backend, BaseNote, Boot, Composed, Deployment, Edit, Error, Installed, Lower, Manifest, Now, Plan, Requests,
-    Resolved, Wanted, Workshop, compose, plan_now, resolve,
+    Backend, BaseNote, Boot, Composed, Deployment, Edit, Error, Installed, Lower, Manifest, Now, Plan,
+    Requests, Resolved, Wanted, Workshop, compose, plan_now, resolve,
 };
 use crate::host::Host;
 use crate::pkgdb::Place;

@@ -9,7 +9,7 @@ const DOWNLOADED: &str = "ls state/layers/cache/archives";
 
 #[test]
 fn what_was_asked_for_last_is_undone() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     disk.expect("layer add onlay-tool; layer add onlay-needy --remove onlay-tool");
     let before = disk.status();
     let said = disk.expect("layer undo --dry-run");
@@ -31,7 +31,7 @@ fn what_was_asked_for_last_is_undone() {
 
 #[test]
 fn what_is_pinned_stays() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     disk.expect("layer add onlay-tool");
     let id = disk.status()[0]["id"].as_str().expect("a name").to_owned();
     let short = &id[..12];
@@ -57,7 +57,7 @@ fn what_is_pinned_stays() {
 
 #[test]
 fn what_is_cleared_is_said_first() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     disk.expect("layer add onlay-tool");
     let (before, downloaded) = (disk.status(), disk.expect(DOWNLOADED));
     assert!(downloaded.contains("onlay-tool"), "{downloaded}");
@@ -71,7 +71,7 @@ fn what_is_cleared_is_said_first() {
 
 #[test]
 fn what_is_downloaded_needs_no_network_then() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     let before = disk.status();
     let said = disk.expect("layer add onlay-needy --download-only");
     assert!(

@@ -5,7 +5,7 @@ use crate::debian::words;
 
 #[test]
 fn an_image_is_derived_instead() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     disk.expect(
         "file=$(ls sysroot/ostree/deploy/debian/deploy/*.origin)\n\
          printf '[origin]\\ncontainer-image-reference=ostree-unverified-registry:quay.io/debian/debian-bootc:13\\n' >\"$file\"",

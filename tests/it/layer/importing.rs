@@ -9,7 +9,7 @@ const ORIGIN: &str = "origin() { local file; file=$(ls sysroot/ostree/deploy/deb
 
 #[test]
 fn what_rpm_ostree_was_asked_for_is_asked_for_here() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     let run = |script: &str| disk.expect(&format!("{ORIGIN}{script}"));
     run("origin <<'END'
 [origin]
@@ -64,7 +64,7 @@ END");
 
 #[test]
 fn the_base_below_layers_of_rpm_ostree_is_the_base() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     let base = disk.status()[0]["base"]["id"].clone();
     disk.expect(
         "base=$(ostree rev-parse --repo=$repo debian); mkdir -p extra/usr/share; echo layered >extra/usr/share/layered\n\
@@ -82,7 +82,7 @@ fn the_base_below_layers_of_rpm_ostree_is_the_base() {
 
 #[test]
 fn a_file_of_another_host_is_taken_over() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     // As atomic-pkglayer had it: names, or names of files.
     let said = disk.expect(
         "printf '[origin]\\nbase_refspec=a:b\\npackages=onlay-tool nothere strange-1-1.noarch.rpm\\n' >other\n\

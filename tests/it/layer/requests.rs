@@ -11,7 +11,7 @@ use crate::debian::words;
 
 #[test]
 fn what_was_asked_for_is_in_the_next_deployment() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     let said = disk.expect("layer add onlay-tool onlay-probe --dry-run");
     assert!(said.contains("added onlay-tool 1.0") && said.contains("nothing was changed"), "{said}");
     assert!(disk.layered().is_empty());
@@ -47,7 +47,7 @@ fn what_was_asked_for_is_in_the_next_deployment() {
 
 #[test]
 fn requests_change_and_are_not_lost() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     disk.expect("layer add onlay-needy");
     // On the base again, which is no deployment by itself any more after the next one.
     disk.expect("layer add onlay-tool; layer add onlay-probe --remove onlay-tool");
@@ -82,7 +82,7 @@ fn requests_change_and_are_not_lost() {
 
 #[test]
 fn requests_go_with_a_newer_base() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     disk.expect("layer add onlay-tool onlay-needy");
     let said = disk.expect("layer upgrade; layer upgrade --unchanged-exit-77 || test $? = 77");
     assert!(said.contains("nothing to do"), "{said}");
@@ -130,7 +130,7 @@ fn requests_go_with_a_newer_base() {
 
 #[test]
 fn packages_of_the_base_go_and_come_back() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     disk.expect("layer override remove strace");
     disk.expect("test ! -e \"$(next)\"/usr/bin/strace; test -e \"$(next)\"/usr/lib/sysimage/dpkg/status");
     let said = disk.run("dpkg_in --status strace");
@@ -157,7 +157,7 @@ fn packages_of_the_base_go_and_come_back() {
 
 #[test]
 fn who_is_killed_leaves_what_boots_as_it_was() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     let before = disk.status();
     // Whoever it is killed under has all of it end, at any moment.
     for milliseconds in [20, 60, 150, 400, 900, 1600] {
@@ -186,7 +186,7 @@ fn who_is_killed_leaves_what_boots_as_it_was() {
 
 #[test]
 fn a_script_that_fails_or_does_not_end_changes_nothing() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     let before = disk.status();
     let make = |name: &str, script: &str| {
         disk.expect(&format!(

@@ -8,7 +8,7 @@ use crate::machine::bed::{assert_all_passed, read_steps};
 
 #[test]
 fn what_comes_with_the_next_boot_waits_and_is_seen() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     let share = disk.path("share");
     fs::create_dir(&share).expect("a directory of ours");
     fs::copy(script("layer/running_checks.sh"), share.join("checks.sh"))

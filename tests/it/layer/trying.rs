@@ -32,7 +32,7 @@ fn refuse(disk: &Disk, script: &str) -> String {
 
 #[test]
 fn what_was_tried_is_asked_for_and_made_anew() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     expect(
         &disk,
         "inside 'apt-get -q update; apt-get -q -y install onlay-needy onlay-tool; dpkg --remove strace
@@ -70,7 +70,7 @@ fn what_was_tried_is_asked_for_and_made_anew() {
 
 #[test]
 fn what_no_repository_has_takes_a_file_or_is_left() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     let said = refuse(&disk, "inside 'echo x >/etc/x'; over save x --layer");
     assert!(
         said.contains("the packages of overlay 'x' are those of the host") && said.contains("diff x"),
@@ -116,7 +116,7 @@ fn what_no_repository_has_takes_a_file_or_is_left() {
 
 #[test]
 fn another_version_than_was_tried_is_told() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     disk.expect(&format!(
         "{INSIDE}make_package strace 99; cp -r packages newer; cp strace_99.deb newer/; (cd newer && dpkg-scanpackages --multiversion . >Packages 2>/dev/null)
          f() {{ mkdir -p extra/usr/share; cp -r newer extra/usr/share/packages; }}; newer_base 13.2 f; layer upgrade",
