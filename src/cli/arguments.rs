@@ -142,8 +142,9 @@ pub(super) enum Command {
     Ext(ext::Arguments),
     /// Bake packages into the host's next boot, and take them out again
     ///
-    /// For hosts that boot deployments of OSTree's. What is asked for is remembered in each
-    /// deployment, and put into every newer base by 'onlay layer upgrade'.
+    /// For hosts that boot deployments of OSTree's, and for those whose root is a snapshot of
+    /// snapper's that cannot be written to. What is asked for is remembered in each
+    /// deployment or snapshot, and stays there over 'onlay layer upgrade'.
     Layer(layer::Arguments),
     /// Make and keep a store of extensions, a directory for a web server
     ///

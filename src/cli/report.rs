@@ -123,7 +123,15 @@ fn code(error: &Error) -> u8 {
             | layer::Error::NoManager
             | layer::Error::DatabaseInVar { .. }
             | layer::Error::Tool(tool::Error::Missing { .. })
-            | layer::Error::Ostree(layer::ostree::Error::Tool(tool::Error::Missing { .. })),
+            | layer::Error::Ostree(layer::ostree::Error::Tool(tool::Error::Missing { .. }))
+            | layer::Error::Snapper(
+                layer::snapper::Error::NoDefault
+                | layer::snapper::Error::Writable { .. }
+                | layer::snapper::Error::EtcOverlay
+                | layer::snapper::Error::VarInside
+                | layer::snapper::Error::Manager { .. }
+                | layer::snapper::Error::Tool(tool::Error::Missing { .. }),
+            ),
         )
         | Error::Shell(
             shell::Error::NoCapability

@@ -25,6 +25,8 @@ pub struct Deployment {
     pub is_staged: bool,
     /// Whether it stays until it is unpinned.
     pub is_pinned: bool,
+    /// Whether others have made it, who remove it in their own time.
+    pub is_of_others: bool,
 }
 
 /// What may be removed.
@@ -39,8 +41,12 @@ pub struct Cleanup {
 impl Cleanup {
     /// Whether a deployment goes by that.
     pub fn removes(self, deployment: &Deployment) -> bool {
-        let is_meant = deployment.is_pending && self.pending || deployment.is_rollback && self.rollback;
-        is_meant && !deployment.is_pinned
+        self.names(deployment) && !deployment.is_pinned && !deployment.is_of_others
+    }
+
+    /// Whether a deployment is one of those that are meant, whether it goes or not.
+    pub fn names(self, deployment: &Deployment) -> bool {
+        deployment.is_pending && self.pending || deployment.is_rollback && self.rollback
     }
 }
 
@@ -49,17 +55,15 @@ pub trait Backend: std::fmt::Debug {
     /// All deployments, the one that is booted next first.
     fn deployments(&self) -> Result<Vec<Deployment>, Error>;
 
-    /// The newest base from where this one came; this one itself where there is none, or nothing may be fetched.
-    fn newest(&self, base: &BaseNote, offline: bool) -> Result<BaseNote, Error>;
+    /// Bases without layers, from which each deployment is made anew. Nothing where each is made from the one before, layers and all.
+    fn bases(&self) -> Option<&dyn Bases>;
 
-    /// A base, to be composed on. It is seen as long as nobody asks for another.
+    /// What a change is planned on. It is seen as long as nobody asks for another.
     fn lower(&self, base: &BaseNote) -> Result<Lower, Error>;
 
-    /// Makes a deployment of a base and layers the one that is booted next; its name.
-    fn deploy(&self, base: &BaseNote, composed: &Composed) -> Result<String, Error>;
-
-    /// Makes a base by itself the one that is booted next; its name.
-    fn deploy_base(&self, base: &BaseNote) -> Result<String, Error>;
+    /// Begins a deployment that is to come after another one. `planned` is what it was planned on.
+    fn begin(&self, from: &Deployment, base: &BaseNote, planned: Lower)
+    -> Result<Box<dyn Draft + '_>, Error>;
 
     /// Makes a deployment that is there the one that is booted next.
     fn make_next(&self, id: &str) -> Result<(), Error>;
@@ -81,6 +85,24 @@ pub trait Backend: std::fmt::Debug {
     }
 }
 
+/// A deployment that is being made. Given up, it leaves nothing.
+pub trait Draft: std::fmt::Debug {
+    /// What packages are put into.
+    fn lower(&self) -> &Lower;
+
+    /// Puts layers into it and makes it the one that is booted next; its name.
+    fn deploy(self: Box<Self>, composed: &Composed) -> Result<String, Error>;
+}
+
+/// Where bases come from, and how they are by themselves.
+pub trait Bases {
+    /// The newest base from where this one came; this one itself where there is none, or nothing may be fetched.
+    fn newest(&self, base: &BaseNote, offline: bool) -> Result<BaseNote, Error>;
+
+    /// Makes a base by itself the one that is booted next; its name.
+    fn deploy_base(&self, base: &BaseNote) -> Result<String, Error>;
+}
+
 /// What keeps deployments on a host.
 pub fn backend_of(host: &Host) -> Result<Box<dyn Backend>, Error> {
     if let Some(ostree) = super::ostree::Deployments::find(host)? {
@@ -89,6 +111,5 @@ pub fn backend_of(host: &Host) -> Result<Box<dyn Backend>, Error> {
     if let Some(image) = super::image_of(host)? {
         return Err(Error::OfImage { image });
     }
-    let why = "it does not boot by OSTree".to_owned();
-    Err(Error::NoBackend { why })
+    Ok(Box::new(super::snapper::Snapshots::find(host)?))
 }

@@ -194,6 +194,9 @@ pub enum Error {
     /// A repository or deployment of OSTree's.
     #[error(transparent)]
     Ostree(#[from] super::ostree::Error),
+    /// A snapshot of snapper's.
+    #[error(transparent)]
+    Snapper(#[from] super::snapper::Error),
     /// It makes no sense to enter it.
     #[error(transparent)]
     Shell(#[from] shell::Error),

@@ -41,7 +41,7 @@ pub struct Manifest {
 pub struct BaseNote {
     /// Where newer ones come from: a refspec of ostree's (`REMOTE:REF`); none where it was a commit alone.
     pub refspec: Option<String>,
-    /// What it is: the checksum of a commit.
+    /// What it is: the checksum of a commit. Empty where there is no base by itself, as on hosts with snapshots.
     pub id: String,
     /// Its version, in its maker's words.
     pub version: Option<String>,

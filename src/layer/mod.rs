@@ -14,13 +14,14 @@ mod manifest;
 mod now;
 pub mod ostree;
 mod requests;
+pub mod snapper;
 mod transaction;
 mod tried;
 
-pub use backend::{Backend, Cleanup, Deployment, backend_of};
+pub use backend::{Backend, Bases, Cleanup, Deployment, Draft, backend_of};
 pub use compose::{
-    Boot, Composed, Initramfs, Layers, Lower, PLACE as LAYERS, Plan, Planned, Resolved, Wanted, Workshop,
-    compose, resolve,
+    Boot, Composed, Initramfs, Layers, Lower, PLACE as LAYERS, Plan, Planned, Resolved, Shape, Wanted,
+    Workshop, compose, resolve,
 };
 pub use error::Error;
 pub use image::{containerfile, image_name, image_of};

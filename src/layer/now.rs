@@ -226,6 +226,7 @@ mod tests {
             is_rollback,
             is_staged,
             is_pinned,
+            is_of_others: false,
         }
     }
 

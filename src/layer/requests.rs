@@ -150,6 +150,23 @@ impl Requests {
         packages.chain(removed).chain(files).chain(replaced)
     }
 
+    /// What is wanted, in a line.
+    pub fn in_words(&self) -> String {
+        let removed = self.removed.iter().map(|name| format!("-{name}"));
+        let names = self.packages.iter().chain(self.files.keys()).chain(self.replaced.keys());
+        names.cloned().chain(removed).collect::<Vec<_>>().join(" ")
+    }
+
+    /// These and others.
+    #[must_use]
+    pub fn with(mut self, others: &Requests) -> Requests {
+        self.packages.extend(others.packages.iter().cloned());
+        self.removed.extend(others.removed.iter().cloned());
+        self.files.extend(others.files.clone());
+        self.replaced.extend(others.replaced.clone());
+        self
+    }
+
     /// The digests of all files that were given.
     pub fn digests(&self) -> impl Iterator<Item = &str> {
         self.files.values().chain(self.replaced.values()).map(|file| &*file.sha256)

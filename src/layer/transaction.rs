@@ -1,10 +1,11 @@
 //! A change of what is asked for, or of the base below it, from the first look to the deployment that is booted next.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{
-    Backend, BaseNote, Boot, Composed, Deployment, Edit, Error, Installed, Lower, Manifest, Now, Plan,
-    Requests, Resolved, Wanted, Workshop, compose, plan_now, resolve,
+    Backend, BaseNote, Bases, Boot, Composed, Deployment, Edit, Error, Installed, Lower, Manifest, Now, Plan,
+    Planned, Requests, Resolved, Wanted, Workshop, compose, plan_now, resolve,
 };
 use crate::host::Host;
 use crate::pkgdb::Place;
@@ -62,12 +63,23 @@ pub struct Changed {
     pub is_needed: bool,
     /// What of it can be there at once, where that was asked.
     pub now: Option<Now>,
+    /// Whether layers were changed where they are, and with them what else a package manager changed.
+    pub is_upon: bool,
 }
 
 impl Changed {
     /// What the new deployment has otherwise than the one that it began with, each in words.
     pub fn differences(&self) -> Vec<String> {
-        differences(&self.from.manifest.clone().unwrap_or_default(), &self.manifest)
+        let old = self.from.manifest.clone().unwrap_or_default();
+        let mut lines = differences(&old, &self.manifest);
+        if self.is_upon {
+            let is_layered = |name: &str| {
+                [&old, &self.manifest].iter().any(|of| of.packages.iter().any(|one| one.name == name))
+            };
+            let others = self.plan.installed().filter(|planned| !is_layered(&planned.name));
+            lines.extend(others.filter_map(Planned::change));
+        }
+        lines
     }
 }
 
@@ -106,7 +118,11 @@ pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Re
     if let Some(name) = requests.bad_names().first() {
         return Err(Error::BadName { name: (*name).to_owned() });
     }
-    let base = if change.upgrade { backend.newest(&from.base, change.offline)? } else { from.base.clone() };
+    let bases = backend.bases();
+    let base = match bases {
+        Some(bases) if change.upgrade => bases.newest(&from.base, change.offline)?,
+        _ => from.base.clone(),
+    };
     let unchanged = |from: Deployment, base: BaseNote, manifest: Manifest| Changed {
         from,
         base,
@@ -117,28 +133,39 @@ pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Re
         boot: Boot::default(),
         words: String::new(),
         is_needed: false,
+        is_upon: bases.is_none(),
         now: None,
     };
     let now = |base: &BaseNote, next: &Manifest| {
         change.at_once.then(|| plan_now(backend, workshop, base, next)).transpose()
     };
+    if change.at_once && bases.is_none() {
+        let why = vec!["a snapshot may get other versions of what the system that runs has".to_owned()];
+        return Err(Error::NotNow { why });
+    }
     if !change.upgrade && requests == old.requests {
         return Ok(Changed { now: now(&base, &old)?, ..unchanged(from, base, old) });
     }
-    if requests.is_empty() {
+    if let (Some(bases), true) = (bases, requests.is_empty()) {
         let now = now(&base, &Manifest::default())?;
         if from.manifest.is_none() && base == from.base {
             return Ok(Changed { now, ..unchanged(from, base, old) });
         }
-        return Ok(Changed { now, ..without_layers(backend, change, from, base)? });
+        return Ok(Changed { now, ..without_layers(bases, change, from, base)? });
     }
     let lower = backend.lower(&base)?;
-    let wanted = wanted(&requests, &base, &lower, change)?;
+    let wanted =
+        Wanted { upon: bases.is_none().then_some(&old), ..wanted(&requests, &base, &lower, change)? };
+    if bases.is_none() && wanted.manager != Manager::Apt {
+        return Err(super::snapper::Error::Manager { name: wanted.manager.name() }.into());
+    }
     let resolved = resolve(workshop, &lower, &wanted)
         .map_err(|error| blamed(error, workshop, &lower, &wanted, change.upgrade))?;
     // What was downloaded for it is there by now.
     let now = now(&base, &resolved.manifest)?;
-    if from.manifest.is_some() && resolved.manifest.is_as(&old) {
+    let is_as_before =
+        resolved.manifest.is_as(&old) && (bases.is_some() || resolved.plan.packages.is_empty());
+    if is_as_before && (from.manifest.is_some() || bases.is_none()) {
         return Ok(Changed { now, ..unchanged(from, base, old) });
     }
     if change.until == Until::Planned {
@@ -146,12 +173,12 @@ pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Re
         return Ok(Changed { plan, is_needed: true, now, ..unchanged(from, base, manifest) });
     }
     let plan = resolved.plan.clone();
-    let composed = compose(workshop, &lower, &wanted, resolved)?;
-    // Who deploys prunes what nobody needs, which the base's keeper would not let happen.
-    drop(lower);
-    let id = backend.deploy(&base, &composed)?;
+    let draft = backend.begin(&from, &base, lower)?;
+    let composed = compose(workshop, draft.lower(), &wanted, resolved)?;
+    let id = draft.deploy(&composed)?;
     let Composed { manifest, left_out, boot, words, .. } = composed;
-    Ok(Changed { from, base, plan, manifest, id: Some(id), left_out, boot, words, is_needed: true, now })
+    let (id, is_needed, is_upon) = (Some(id), true, bases.is_none());
+    Ok(Changed { from, base, plan, manifest, id, left_out, boot, words, is_needed, now, is_upon })
 }
 
 /// Refuses where what others have put there would be lost, or what is put there would be.
@@ -173,19 +200,20 @@ pub fn next(backend: &dyn Backend) -> Result<Deployment, Error> {
 }
 
 fn without_layers(
-    backend: &dyn Backend,
+    bases: &dyn Bases,
     change: &Change,
     from: Deployment,
     base: BaseNote,
 ) -> Result<Changed, Error> {
     let id = match change.until {
         Until::Planned => None,
-        Until::Deployed => Some(backend.deploy_base(&base)?),
+        Until::Deployed => Some(bases.deploy_base(&base)?),
     };
     let manifest = Manifest { base: base.clone(), ..Manifest::default() };
     let (plan, left_out, words) = (Plan::default(), Vec::new(), String::new());
     let boot = Boot::default();
-    Ok(Changed { from, base, plan, manifest, id, left_out, boot, words, is_needed: true, now: None })
+    let (is_needed, is_upon, now) = (true, false, None);
+    Ok(Changed { from, base, plan, manifest, id, left_out, boot, words, is_needed, now, is_upon })
 }
 
 fn wanted<'a>(
@@ -202,6 +230,8 @@ fn wanted<'a>(
         refresh: change.upgrade && !change.offline,
         offline: change.offline,
         patience: change.patience.unwrap_or(PATIENCE),
+        upon: None,
+        upgrade: change.upgrade,
     })
 }
 
@@ -233,14 +263,15 @@ fn names_in_base(backend: &dyn Backend, base: &BaseNote) -> Result<Vec<String>, 
 
 /// Which requests stand in the way: each is tried alone, and all that fail are told at once.
 fn blamed(error: Error, workshop: &Workshop, lower: &Lower, wanted: &Wanted<'_>, is_upgrade: bool) -> Error {
+    let each = each_alone(wanted);
     if !matches!(error, Error::Refused { .. } | Error::Removes { .. } | Error::Downgrades { .. })
-        || wanted.requests.count() < 2 && !is_upgrade
+        || each.len() < 2 && !is_upgrade
     {
         return error;
     }
     let mut blocked = Vec::new();
-    for (name, alone) in wanted.requests.each() {
-        let alone = Wanted { requests: &alone, refresh: false, ..wanted.clone() };
+    for (name, alone) in each {
+        let alone = Wanted { requests: &alone, refresh: false, upgrade: false, ..wanted.clone() };
         match resolve(workshop, lower, &alone) {
             Err(Error::Refused { reason, .. }) => blocked.push((name, reason)),
             Err(error @ (Error::Removes { .. } | Error::Downgrades { .. })) => {
@@ -250,4 +281,15 @@ fn blamed(error: Error, workshop: &Workshop, lower: &Lower, wanted: &Wanted<'_>,
         }
     }
     if blocked.is_empty() { error } else { Error::Blocked { blocked, is_upgrade } }
+}
+
+/// Each request by itself, with its name; where layers are changed where they are, each that is new, beside those that were there.
+fn each_alone(wanted: &Wanted<'_>) -> Vec<(String, Requests)> {
+    let each = wanted.requests.each();
+    let Some(old) = wanted.upon.map(|old| &old.requests) else { return each.collect() };
+    let is_old: BTreeSet<String> = old.each().map(|(name, _)| name).collect();
+    let beside = |(name, alone): (String, Requests)| {
+        (!is_old.contains(&name)).then(|| (name, old.clone().with(&alone)))
+    };
+    each.filter_map(beside).collect()
 }

@@ -60,7 +60,7 @@ pub(super) fn make_tree(
 }
 
 /// Copies a tree into a directory that has nothing. Names of one file are that again.
-pub(super) fn copy_tree(from: &Root, to: &Root) -> Result<(), IoError> {
+pub fn copy_tree(from: &Root, to: &Root) -> Result<(), IoError> {
     let mut linked: HashMap<(u64, u64), PathBuf> = HashMap::new();
     make_tree(from, to, |source, target, path| {
         let name = path.file_name().unwrap_or_default();

@@ -5,6 +5,7 @@
 //! differs from its base (`changes`). Nothing here enters an overlay, and nothing is ever mounted
 //! in the caller's mount namespace: `assemble` is called after the namespace was left.
 
+mod apply;
 mod assemble;
 mod attributes;
 mod clear;
@@ -28,9 +29,11 @@ mod view;
 
 pub mod changes;
 
+pub use apply::apply;
 pub use assemble::{Storage, assemble, copy_attributes, new_upper};
 pub use clear::clear as clear_tree;
 pub use collection::{Listed, Overlay, Overlays, Removed};
+pub use copy::copy_tree;
 pub use diff::{diff, measure};
 pub use error::Error;
 pub use folder::{RUN, run_directory};

@@ -2,16 +2,23 @@
 
 #![allow(clippy::disallowed_methods)]
 
+pub mod btrfs;
 pub mod cache_makers;
 pub mod getent;
 pub mod ostree;
+pub mod snapper;
 pub mod systemctl;
 pub mod systemd_nspawn;
 pub mod systemd_sysext;
 pub mod systemd_sysusers;
 pub mod systemd_tmpfiles;
 
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// What can go wrong with a program.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +48,45 @@ pub enum Error {
         /// The last that it said.
         words: String,
     },
+    /// It said something else than it is known to.
+    #[error("'{command}' said what makes no sense: {problem}")]
+    Nonsense {
+        /// Its name and arguments.
+        command: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// Runs a program that is not to end with us: it does not get the signals of our terminal, and what it says goes to files in memory, so that
+/// it can go on when we are gone, which pipes would not allow it. What it has printed is returned.
+fn run_to_its_end(program: &'static str, path: &Path, arguments: &[OsString]) -> Result<Vec<u8>, Error> {
+    let not_started = |source| Error::NotStarted { program, source };
+    let [mut said, mut complained] =
+        [memory_file().map_err(not_started)?, memory_file().map_err(not_started)?];
+    let mut command = Command::new(path);
+    command.args(arguments).env("LC_ALL", "C").stdin(Stdio::null()).process_group(0);
+    command.stdout(said.try_clone().map_err(not_started)?);
+    command.stderr(complained.try_clone().map_err(not_started)?);
+    let status = command.status().map_err(not_started)?;
+    let mut text = Vec::new();
+    said.rewind().and_then(|()| said.read_to_end(&mut text)).map_err(not_started)?;
+    if status.success() {
+        return Ok(text);
+    }
+    complained.rewind().and_then(|()| complained.read_to_end(&mut text)).map_err(not_started)?;
+    Err(Error::Failed { command: shown(program, arguments), status, words: last_words(&text) })
+}
+
+/// A command, for people.
+fn shown(program: &str, arguments: &[OsString]) -> String {
+    let words = arguments.iter().map(|argument| argument.to_string_lossy());
+    std::iter::once(program.into()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+fn memory_file() -> Result<File, std::io::Error> {
+    let flags = rustix::fs::MemfdFlags::CLOEXEC;
+    Ok(rustix::fs::memfd_create("onlay-tool", flags).map(File::from)?)
 }
 
 /// The last lines of what a program said, as one.

@@ -1,13 +1,9 @@
 //! ostree(1): deployments, boot loaders and what of /etc is whose, which are its own.
 //!
 //! It is never killed, and does not get the signals of our terminal: while it writes the boot loader's entries it freezes the file system of
-//! /boot for a moment, and one that ends within that moment leaves it frozen (`fsfreeze --unfreeze` helps then). What it says goes to a file in
-//! memory, so that it can go on when we are gone, which a pipe would not allow it.
+//! /boot for a moment, and one that ends within that moment leaves it frozen (`fsfreeze --unfreeze` helps then).
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{Read as _, Seek as _};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -98,22 +94,7 @@ impl Ostree {
 
     fn run(&self, arguments: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
         let arguments: Vec<OsString> = arguments.into_iter().collect();
-        let not_started = |source| Error::NotStarted { program: PROGRAM, source };
-        let mut words = memory_file().map_err(not_started)?;
-        let mut command = Command::new(&self.path);
-        command.args(&arguments).stdin(Stdio::null()).process_group(0);
-        command.stdout(words.try_clone().map_err(not_started)?);
-        command.stderr(words.try_clone().map_err(not_started)?);
-        let status = command.status().map_err(not_started)?;
-        if status.success() {
-            return Ok(());
-        }
-        let mut text = Vec::new();
-        let read = words.rewind().and_then(|()| words.read_to_end(&mut text));
-        read.map_err(not_started)?;
-        let shown: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
-        let command = format!("{PROGRAM} {}", shown.join(" "));
-        Err(Error::Failed { command, status, words: super::last_words(&text) })
+        super::run_to_its_end(PROGRAM, &self.path, &arguments).map(drop)
     }
 }
 
@@ -121,9 +102,4 @@ fn option(name: &str, value: impl AsRef<OsStr>) -> OsString {
     let mut option = OsString::from(name);
     option.push(value);
     option
-}
-
-fn memory_file() -> Result<File, std::io::Error> {
-    let flags = rustix::fs::MemfdFlags::CLOEXEC;
-    Ok(rustix::fs::memfd_create("onlay-ostree", flags).map(File::from)?)
 }

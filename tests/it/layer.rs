@@ -1,4 +1,5 @@
-//! Layers over OSTree: repositories that ostree made, read and written by us, and judged by ostree.
+//! Layers over OSTree and in snapshots of snapper's: repositories that ostree made, read and written by us, and judged by ostree; and snapshots by snapper and
+//! btrfs.
 
 mod back;
 mod bed;
@@ -15,4 +16,5 @@ mod repositories;
 mod requests;
 mod rpm;
 mod running;
+mod snapshots;
 mod trying;

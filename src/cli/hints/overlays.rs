@@ -202,8 +202,26 @@ pub(super) fn layers_hint(error: &layer::Error) -> Option<String> {
             Some("nothing was changed; what its scripts need may not be there without network".into())
         }
         E::TooSlow { .. } => Some("nothing was changed; --timeout gives them longer".into()),
+        E::Snapper(error) => snapshots_hint(error),
         E::Shell(error) => shell_hint(error),
         E::Io(error) => io_hint(error),
         _ => None,
+    }
+}
+
+fn snapshots_hint(error: &layer::snapper::Error) -> Option<String> {
+    use layer::snapper::Error as E;
+    let onlay = program();
+    match error {
+        E::Kernel { .. } => Some(
+            "nothing was changed; 'transactional-update dup' and its like bring a kernel, and what is layered goes along".into(),
+        ),
+        E::Moved { .. } | E::Busy { .. } => Some("nothing was changed; try again when others are done".into()),
+        E::OfOthers { number } => Some(format!("'snapper delete {number}' removes it")),
+        E::NoDefault | E::Writable { .. } | E::EtcOverlay | E::VarInside | E::Manager { .. } => Some(format!(
+            "'{onlay} shell' tries packages on any host, and '{onlay} ext' keeps them as extensions"
+        )),
+        E::Io(error) => io_hint(error),
+        E::Labels(_) | E::Tool(_) => None,
     }
 }

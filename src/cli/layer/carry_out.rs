@@ -242,7 +242,7 @@ fn tell(way: &Way, changed: &Changed) {
         output::say(&format!("onlay: {line}"));
     }
     let replaced: Vec<String> = changed.plan.installed().filter_map(replaced).collect();
-    if !replaced.is_empty() {
+    if !replaced.is_empty() && !changed.is_upon {
         output::say(&format!("onlay: in the place of the base's: {}", replaced.join(", ")));
     }
     if !changed.manifest.inactive.is_empty() {
@@ -251,8 +251,13 @@ fn tell(way: &Way, changed: &Changed) {
     }
     if !changed.left_out.is_empty() {
         let few: Vec<String> = changed.left_out.iter().take(5).map(|path| output::path(path)).collect();
+        let place = if changed.is_upon {
+            "other file systems are there"
+        } else {
+            "/var and /boot are the machine's own"
+        };
         output::say(&format!(
-            "onlay: left out {}, since /var and /boot are the machine's own: {}",
+            "onlay: left out {}, since {place}: {}",
             counted(changed.left_out.len(), "file"),
             few.join(", ")
         ));

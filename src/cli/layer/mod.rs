@@ -72,6 +72,9 @@ fn backend_to_change(place: &Place) -> Result<Box<dyn Backend>, Error> {
 
 /// The deployment of that name, or whose name begins so: `CHECKSUM`, or with more of one commit, `CHECKSUM.SERIAL`.
 fn find(deployments: &[Deployment], id: &str) -> Result<Deployment, Error> {
+    if let Some(deployment) = deployments.iter().find(|deployment| deployment.id == id) {
+        return Ok(deployment.clone());
+    }
     let (checksum, serial) = id.split_once('.').unwrap_or((id, ""));
     let is_meant = |deployment: &&Deployment| {
         let (known, number) = deployment.id.split_once('.').unwrap_or((&deployment.id, ""));

@@ -1,10 +1,12 @@
 //! Showing a base that is not booted, as it would be when it is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Workshop;
+use super::install::{CARRIED, KEPT};
 use crate::host::PackageSystem;
 use crate::layer::Error;
+use crate::overlay::copy_tree;
 use crate::sys::{
     Features, MountFlags, Namespaces, OverlaySpec, Propagation, RecordLock, Root, attach, clone_tree,
     leave_for_new, mount_overlay, set_flags, set_propagation, without_dots,
@@ -19,6 +21,37 @@ pub struct Lower {
     pub above: Option<Root>,
     /// What keeps it from being pruned as long as it is seen.
     pub keeper: Option<RecordLock>,
+    /// How what boots is put together from it.
+    pub shape: Shape,
+}
+
+/// How what boots is put together from a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shape {
+    /// As OSTree does it: /etc has its defaults in /usr/etc, and /opt and what people have lie in /var.
+    Deployment,
+    /// It is the root itself, /etc with it.
+    Snapshot {
+        /// Directories over which other file systems are mounted, by their paths from the root.
+        elsewhere: Vec<PathBuf>,
+        /// The machine's own /var.
+        var: PathBuf,
+    },
+}
+
+impl Shape {
+    /// Where /etc is, from the root of the tree.
+    fn etc(&self) -> &'static str {
+        match self {
+            Shape::Deployment => "usr/etc",
+            Shape::Snapshot { .. } => "etc",
+        }
+    }
+
+    /// Whether a directory, by its path from the root, is another file system in what boots.
+    pub(super) fn is_elsewhere(&self, path: &str) -> bool {
+        matches!(self, Shape::Snapshot { elsewhere, .. } if elsewhere.iter().any(|place| place == Path::new(path)))
+    }
 }
 
 /// What package managers and their scripts take for granted below /var, as hier(7) has it, with its mode.
@@ -62,9 +95,11 @@ pub(super) fn show(workshop: &Workshop, lower: &Lower) -> Result<(), Error> {
     attach(&mounted, &place, place.path())?;
     let base = Root::open(workshop.base())?;
     furnish(&base, &workshop.var()?)?;
-    for (from, to) in
-        [(base.join("usr/etc"), base.join("etc")), (workshop.var()?.path().to_owned(), base.join("var"))]
-    {
+    if let Shape::Snapshot { var, .. } = &lower.shape {
+        carry(&base, var, &workshop.var()?)?;
+    }
+    let etc = base.join(lower.shape.etc());
+    for (from, to) in [(etc, base.join("etc")), (workshop.var()?.path().to_owned(), base.join("var"))] {
         let tree = clone_tree(Root::open(&from)?, &from, false)?;
         attach(&tree, Root::open(&to)?, &to)?;
     }
@@ -98,6 +133,26 @@ fn furnish(base: &Root, var: &Root) -> Result<(), Error> {
     }
     let target = Path::new("../..").join(directory.strip_prefix("/").unwrap_or(directory));
     link(var, usual, &target.to_string_lossy())
+}
+
+/// Brings what the packages of a snapshot keep in /var of themselves, such as which of their services were enabled once: as the snapshot
+/// has kept it, or where nobody has put it there yet, as the machine has it.
+fn carry(base: &Root, machine: &Path, var: &Root) -> Result<(), Error> {
+    let from = match base.open_dir(KEPT) {
+        Err(error) if error.is_not_found() => match Root::open(machine) {
+            Err(error) if error.is_not_found() => return Ok(()),
+            other => other?,
+        },
+        other => other?,
+    };
+    for place in CARRIED {
+        let Ok(source) = from.open_exact(place) else { continue };
+        let source = Root::from_fd(source, from.join(place));
+        let place = Path::new(place);
+        var.make_dirs(place, 0o755)?;
+        copy_tree(&source, &var.open_dir(place)?)?;
+    }
+    Ok(())
 }
 
 fn link(dir: &Root, name: &str, target: &str) -> Result<(), Error> {

@@ -9,12 +9,13 @@ mod install;
 mod kernel;
 mod run;
 mod seal;
+mod succession;
 mod tree;
 mod users;
 mod var;
 mod workshop;
 
-pub use base::Lower;
+pub use base::{Lower, Shape};
 pub(super) use install::FILES;
 pub use install::{Plan, Planned};
 pub use kernel::{Boot, Initramfs};

@@ -1,18 +1,19 @@
 //! Finishing what a package manager has left in the overlay, so that it can be committed.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::run::PRIMED;
 use super::users::{self, Accounts};
-use super::var::{self, Var};
-use super::{Layers, Workshop};
+use super::var::{self, OPT, Var};
+use super::{Layers, Lower, Shape, Workshop};
 use crate::host::PackageSystem;
 use crate::layer::{Error, Manifest, PLACE};
 use crate::overlay::clear_tree;
-use crate::sys::{Root, write_new_unsynced};
+use crate::sys::{FileKind, Root, write_new_unsynced};
 
-/// Below the cache: a tree of files to be put into the overlay, and a list of what moves there from /var/opt.
+/// Below the cache: a tree of files to be put into the overlay, and a list of what moves to where /opt is kept, by its paths from the root.
 pub(super) const SEAL: &str = "seal";
 pub(super) const MOVED: &str = "moved";
 
@@ -50,6 +51,8 @@ const OF_KERNELS: &[&str] = &[
     "vmlinux",
     "vmlinuz",
 ];
+/// The same of a snapshot, besides what its own list of file systems says.
+const NOT_IN_SNAPSHOT: &[&str] = &["dev", "proc", "run", "sys", "tmp", "var"];
 
 /// What packages and tools leave in /etc that is of no use, or the machine's own.
 const NOT_DEFAULTS: &[&str] = &[
@@ -81,29 +84,46 @@ const BESIDE_DATABASE: &[&str] = &[
     "triggers/Lock",
 ];
 
-/// Writes what is to be put into the overlay; what of /var and /boot cannot be in a deployment is returned.
-pub(super) fn prepare(workshop: &Workshop, manifest: &Manifest, tree: &Root) -> Result<Vec<PathBuf>, Error> {
+/// Writes what is to be put into the overlay; what of /var, /boot and other file systems cannot be in a deployment is returned.
+pub(super) fn prepare(
+    workshop: &Workshop,
+    lower: &Lower,
+    manifest: &Manifest,
+) -> Result<Vec<PathBuf>, Error> {
     let cache = workshop.cache()?;
     clear_tree(&cache, OsStr::new(SEAL))?;
     cache.make_dir(SEAL, 0o700)?;
     let seal = cache.open_child(OsStr::new(SEAL))?;
     let layers = workshop.layers()?;
-    let var = read_var(&layers, &cache)?;
-    put(&seal, PLACE, &manifest.to_bytes())?;
+    let mut var = read_var(&layers, &cache)?;
+    let mut moved: Vec<PathBuf> = var.opt.iter().map(|name| Path::new("var/opt").join(name)).collect();
+    let is_anew = lower.shape == Shape::Deployment;
+    if is_anew || !manifest.requests.is_empty() {
+        put(&seal, PLACE, &manifest.to_bytes())?;
+    }
+    if let Shape::Snapshot { elsewhere, .. } = &lower.shape {
+        moved.extend(move_opt(&layers, &lower.shape, &mut var)?);
+        var.left_out.extend(left_out(&layers, elsewhere)?);
+        var.lines = joined(&old_lines(&lower.tree, &layers)?, &var.lines);
+    }
     if !var.lines.is_empty() {
         put(&seal, TMPFILES, var.lines.as_bytes())?;
     }
-    let users = new_users(&layers, &cache)?;
+    // In a snapshot they are in /etc, which goes along with the files that belong to them.
+    let users = if is_anew { new_users(&layers, &cache)? } else { String::new() };
     if !users.is_empty() {
         put(&seal, SYSUSERS, users.as_bytes())?;
     }
-    let moved: Vec<u8> = var.opt.iter().flat_map(|name| [name.as_encoded_bytes(), b"\0"].concat()).collect();
+    let moved: Vec<u8> =
+        moved.iter().flat_map(|path| [path.as_os_str().as_encoded_bytes(), b"\0"].concat()).collect();
     write_new_unsynced(&seal, MOVED, 0o600, &moved)?;
     let mut left_out = var.left_out;
     let mut parked = String::new();
     if let Some(root) = &layers.root {
-        parked = park(root, tree)?;
-        left_out.extend(of_boot(root)?);
+        parked = park(root, &lower.tree)?;
+        if is_anew {
+            left_out.extend(of_boot(root)?);
+        }
     }
     write_new_unsynced(&seal, PARKED, 0o600, parked.as_bytes())?;
     Ok(left_out)
@@ -145,12 +165,16 @@ fn of_boot(root: &Root) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// Takes out of the layers what is of no use in a deployment.
-pub(super) fn tidy(layers: &Layers, tree: &Root) -> Result<(), Error> {
+pub(super) fn tidy(layers: &Layers, lower: &Lower) -> Result<(), Error> {
     if let Some(root) = &layers.root {
-        for name in NOT_DEPLOYED {
-            clear_tree(root, OsStr::new(name))?;
+        let (always, elsewhere) = match &lower.shape {
+            Shape::Deployment => (NOT_DEPLOYED, &[][..]),
+            Shape::Snapshot { elsewhere, .. } => (NOT_IN_SNAPSHOT, &elsewhere[..]),
+        };
+        for place in always.iter().map(Path::new).chain(elsewhere.iter().map(PathBuf::as_path)) {
+            clear_place(root, place)?;
         }
-        if let Some(system) = PackageSystem::find(tree) {
+        if let Some(system) = PackageSystem::find(&lower.tree) {
             let directory = system.database.parent().unwrap_or(Path::new("/"));
             let directory = directory.strip_prefix("/").unwrap_or(directory);
             for name in BESIDE_DATABASE {
@@ -164,6 +188,94 @@ pub(super) fn tidy(layers: &Layers, tree: &Root) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// What packages have put into /opt where that is another file system: it moves to where deployments have it, with a link made at boot.
+fn move_opt(layers: &Layers, shape: &Shape, var: &mut Var) -> Result<Vec<PathBuf>, Error> {
+    let Some(root) = layers.root.as_ref().filter(|_| shape.is_elsewhere("opt")) else {
+        return Ok(Vec::new());
+    };
+    if !root.is_dir("opt")? {
+        return Ok(Vec::new());
+    }
+    let opt = root.open_child(OsStr::new("opt"))?;
+    let mut moved = Vec::new();
+    for entry in opt.entries()? {
+        // What is a link there leads to what was moved before.
+        if opt.is_dir(&entry.name)? {
+            let name = var::escaped(Path::new(&entry.name));
+            var.lines.push_str(&format!("L /opt/{name} - - - - {OPT}/{name}\n"));
+            moved.push(Path::new("opt").join(&entry.name));
+        }
+    }
+    moved.sort();
+    Ok(moved)
+}
+
+/// Files in the layer of the root that will not be seen, since something is mounted over them.
+fn left_out(layers: &Layers, elsewhere: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    let Some(root) = &layers.root else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    let mut ahead: Vec<PathBuf> =
+        elsewhere.iter().filter(|place| *place != Path::new("opt")).cloned().collect();
+    while let Some(directory) = ahead.pop() {
+        if !is_directory(root, &directory)? {
+            continue;
+        }
+        for path in root.open_dir(&directory)?.entries()?.into_iter().map(|entry| directory.join(entry.name))
+        {
+            let Some(stat) = root.lstat_exact(&path)? else { continue };
+            match FileKind::of(&stat) {
+                FileKind::Directory => ahead.push(path),
+                FileKind::File | FileKind::Symlink => found.push(Path::new("/").join(path)),
+                _ => {}
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The lines that changes before this one have made; those of what has gone from where /opt is kept have gone, too.
+fn old_lines(tree: &Root, layers: &Layers) -> Result<String, Error> {
+    let text = match tree.read(TMPFILES, LIMIT) {
+        Err(error) if error.is_not_found() => return Ok(String::new()),
+        bytes => String::from_utf8_lossy(&bytes?).into_owned(),
+    };
+    let mut lines = String::new();
+    for line in text.lines() {
+        let moved = line.rsplit(' ').next().filter(|target| Path::new(target).starts_with(OPT));
+        let hidden = match (moved, &layers.root) {
+            (Some(target), Some(root)) => root.lstat_exact(target)?,
+            _ => None,
+        };
+        if hidden.is_none_or(|stat| FileKind::of(&stat) != FileKind::CharDevice) {
+            lines.push_str(line);
+            lines.push('\n');
+        }
+    }
+    Ok(lines)
+}
+
+/// Lines, and those of others that are not among them.
+fn joined(old: &str, new: &str) -> String {
+    let known: BTreeSet<&str> = old.lines().collect();
+    let more = new.lines().filter(|line| !known.contains(line));
+    old.lines().chain(more).flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Clears a directory by its path, or whatever is there.
+fn clear_place(root: &Root, place: &Path) -> Result<(), Error> {
+    let (parent, name) = (place.parent().unwrap_or(Path::new("")), place.file_name().unwrap_or_default());
+    if parent.as_os_str().is_empty() || is_directory(root, parent)? {
+        clear_tree(&root.open_dir(parent)?, name)?;
+    }
+    Ok(())
+}
+
+/// Whether a layer has a directory there: it may have hidden it, or made something else of it.
+fn is_directory(root: &Root, path: &Path) -> Result<bool, Error> {
+    Ok(root.lstat_exact(path)?.is_some_and(|stat| FileKind::of(&stat) == FileKind::Directory))
 }
 
 fn read_var(layers: &Layers, cache: &Root) -> Result<Var, Error> {

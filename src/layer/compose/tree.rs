@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::install::{Plan, Planned, Step, Steps};
-use super::{Boot, Layers, Lower, Workshop, kernel, run, seal};
+use super::{Boot, Layers, Lower, Shape, Workshop, kernel, run, seal, succession};
 use crate::layer::{BaseNote, Error, Installed, Manifest, Requests};
 use crate::package::{DebianVersion, Evr};
 use crate::resolve::Manager;
@@ -25,6 +25,10 @@ pub struct Wanted<'a> {
     pub offline: bool,
     /// How long a step may take.
     pub patience: Duration,
+    /// What is there already of layers, where they stay and are changed. Nothing where all are put in anew.
+    pub upon: Option<&'a Manifest>,
+    /// Take the newest versions of what is there.
+    pub upgrade: bool,
 }
 
 /// What will be in a deployment, before anything is installed.
@@ -60,7 +64,7 @@ pub fn resolve(workshop: &Workshop, lower: &Lower, wanted: &Wanted<'_>) -> Resul
         run(workshop, lower, wanted.manager, &steps, Step::Download, wanted.patience)?.plan
     };
     let unasked: Vec<String> =
-        plan.removed().filter(|name| !wanted.requests.removed.contains(*name)).map(str::to_owned).collect();
+        plan.removed().filter(|name| !wanted.may_go(name)).map(str::to_owned).collect();
     if !unasked.is_empty() {
         return Err(Error::Removes { packages: unasked });
     }
@@ -88,7 +92,11 @@ pub fn compose(
     if !resolved.plan.packages.is_empty() {
         words = run(workshop, lower, wanted.manager, &steps, Step::Install, wanted.patience)?.words;
     }
-    let inputs = kernel::inputs(&workshop.layers()?, &resolved.plan)?;
+    // A snapshot's kernel is in /boot, with all that its packages make for it.
+    let inputs = match lower.shape {
+        Shape::Deployment => kernel::inputs(&workshop.layers()?, &resolved.plan)?,
+        Shape::Snapshot { .. } => None,
+    };
     let mut boot = Boot::default();
     if let Some(inputs) = inputs {
         inputs.leave(&workshop.cache()?)?;
@@ -98,10 +106,10 @@ pub fn compose(
             .words;
         boot = kernel::found(&workshop.cache()?)?;
     }
-    let left_out = seal::prepare(workshop, &resolved.manifest, &lower.tree)?;
+    let left_out = seal::prepare(workshop, lower, &resolved.manifest)?;
     run(workshop, lower, wanted.manager, &steps, Step::Seal, wanted.patience)?;
     let layers = workshop.layers()?;
-    seal::tidy(&layers, &lower.tree)?;
+    seal::tidy(&layers, lower)?;
     Ok(Composed { manifest: resolved.manifest, layers, left_out, boot, words })
 }
 
@@ -113,8 +121,18 @@ fn without_initramfs(error: Error) -> Error {
 }
 
 impl Wanted<'_> {
+    /// Whether a package may be removed: somebody wants it gone, or it is of a layer that nobody asks for any more.
+    fn may_go(&self, name: &str) -> bool {
+        let mut layers = self.upon.iter().flat_map(|old| &old.packages);
+        self.requests.removed.contains(name)
+            || layers.any(|package| package.name == name && succession::may_go(package, self.requests))
+    }
+
     fn steps(&self) -> Steps {
         let requests = self.requests;
+        if let Some(old) = self.upon {
+            return succession::steps(self, old);
+        }
         let files: BTreeSet<&str> = requests.digests().collect();
         let suffix = self.manager.suffix();
         Steps {
@@ -123,12 +141,16 @@ impl Wanted<'_> {
             removed: requests.removed.iter().cloned().collect(),
             refresh: self.refresh,
             offline: self.offline,
+            upon: None,
         }
     }
 
     /// What the base has already is in no plan.
     fn manifest(&self, plan: &Plan) -> Manifest {
         let requests = self.requests;
+        if let Some(old) = self.upon {
+            return succession::manifest(self, old, plan);
+        }
         let planned: BTreeSet<&str> = plan.installed().map(|planned| &*planned.name).collect();
         let removed: BTreeSet<&str> = plan.removed().collect();
         let asked = requests.packages.iter().chain(requests.files.keys());
@@ -186,6 +208,6 @@ fn is_asked_for(requests: &Requests, planned: &Planned) -> bool {
 }
 
 /// `NAME=VERSION` and `NAME:ARCHITECTURE` name a package more exactly.
-fn without_version(name: &str) -> &str {
+pub(super) fn without_version(name: &str) -> &str {
     name.split(['=', ':']).next().unwrap_or(name)
 }

@@ -116,7 +116,7 @@ pub(super) fn primed(bytes: &[u8]) -> BTreeSet<PathBuf> {
 }
 
 /// A path as tmpfiles.d(5) reads it: words end with a space, `%` begins a specifier, and escapes are those of C.
-fn escaped(path: &Path) -> String {
+pub(super) fn escaped(path: &Path) -> String {
     let mut text = String::new();
     for &byte in OsStr::as_bytes(path.as_os_str()) {
         match byte {

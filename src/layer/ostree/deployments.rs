@@ -19,7 +19,8 @@ use super::view::lay;
 use super::waiting;
 use crate::host::Host;
 use crate::layer::{
-    Backend, BaseNote, Cleanup, Composed, Deployment, Error, Import, Lower, Manifest, image_name,
+    Backend, BaseNote, Bases, Cleanup, Composed, Deployment, Draft, Error, Import, Lower, Manifest, Shape,
+    image_name,
 };
 use crate::overlay::clear_tree;
 use crate::sys::replace_volatile;
@@ -133,6 +134,30 @@ impl Deployments {
         Ok(name(&self.next()?))
     }
 
+    /// Makes a deployment of a base and layers the one that is booted next; its name.
+    fn deploy_layers(&self, base: &BaseNote, composed: &Composed) -> Result<String, Error> {
+        let repository = self.repository_to_write()?;
+        let before = self.next()?;
+        let id = checksum(&base.id)?;
+        let of_base = repository.commit(id)?;
+        let local = format!("{LAYERED}/{}", self.os);
+        // Before anything refers to it: whoever prunes meanwhile must not take it for nobody's.
+        repository.set_ref(&format!("{BASES}/{id}"), id)?;
+        let mut transaction = repository.begin()?;
+        let root = transaction.compose_layers(of_base.root, &composed.layers)?;
+        let subject = format!("layers: {}", composed.manifest.requests.in_words());
+        let kernel =
+            composed.boot.kernel.iter().map(|kernel| ("ostree.linux".to_owned(), Value::text(kernel)));
+        let metadata = kernel.chain([("onlay.base".to_owned(), Value::text(&base.id))]);
+        let commit = Commit::upon((id, &of_base), root, &subject, now(), metadata);
+        let commit = transaction.write_commit(commit, &local)?;
+        transaction.finish(&local, commit)?;
+        let named = self.deploy_commit(commit, &before.origin.layered(&local, WORDS))?;
+        self.forget_bases(&repository)?;
+        clear_view(&repository)?;
+        Ok(named)
+    }
+
     /// Removes refs of bases that no deployment has layers on.
     fn forget_bases(&self, repository: &Repository) -> Result<(), Error> {
         let used: Vec<String> = self
@@ -170,31 +195,14 @@ impl Backend for Deployments {
                 is_rollback: tree.standing == Standing::Rollback,
                 is_staged: tree.standing == Standing::Staged,
                 is_pinned: tree.pinned,
+                is_of_others: false,
             });
         }
         Ok(found)
     }
 
-    fn newest(&self, base: &BaseNote, offline: bool) -> Result<BaseNote, Error> {
-        let Some(refspec) = &base.refspec else { return Ok(base.clone()) };
-        if let (Some((remote, name)), false) = (refspec.split_once(':'), offline) {
-            self.tool()?.pull(remote, name)?;
-        }
-        let repository = self.sysroot.repository()?;
-        let commit = match repository.resolve(refspec) {
-            // The base was deployed without its ref: nothing tells of a newer one.
-            Err(OstreeError::NoRef { .. }) if offline => return Ok(base.clone()),
-            other => other?,
-        };
-        if commit.to_string() == base.id {
-            return Ok(base.clone());
-        }
-        let time = |commit: Checksum| repository.commit(commit).map(|commit| commit.timestamp);
-        let known: Checksum = checksum(&base.id)?;
-        if time(commit)? < time(known)? {
-            return Err(Error::OlderBase { refspec: refspec.clone() });
-        }
-        note(&repository, Some(refspec.clone()), commit)
+    fn bases(&self) -> Option<&dyn Bases> {
+        Some(self)
     }
 
     fn lower(&self, base: &BaseNote) -> Result<Lower, Error> {
@@ -202,7 +210,7 @@ impl Backend for Deployments {
         let trees = self.trees()?;
         let open = |tree: &Tree| self.sysroot.root().open_dir(&tree.path);
         if let Some(tree) = trees.iter().find(|tree| tree.checksum == wanted) {
-            return Ok(Lower { tree: open(tree)?, above: None, keeper: None });
+            return Ok(Lower { tree: open(tree)?, above: None, keeper: None, shape: Shape::Deployment });
         }
         let near = trees.first().ok_or_else(|| Error::NoDeployment { id: "next".to_owned() })?;
         let repository = self.repository_to_write()?;
@@ -214,37 +222,11 @@ impl Backend for Deployments {
         place.make_dir(VIEW, 0o755)?;
         let above = place.open_child(OsStr::new(VIEW))?;
         lay(&repository, before, after, &above)?;
-        Ok(Lower { tree: open(near)?, above: Some(above), keeper })
+        Ok(Lower { tree: open(near)?, above: Some(above), keeper, shape: Shape::Deployment })
     }
 
-    fn deploy(&self, base: &BaseNote, composed: &Composed) -> Result<String, Error> {
-        let repository = self.repository_to_write()?;
-        let before = self.next()?;
-        let id = checksum(&base.id)?;
-        let of_base = repository.commit(id)?;
-        let local = format!("{LAYERED}/{}", self.os);
-        // Before anything refers to it: whoever prunes meanwhile must not take it for nobody's.
-        repository.set_ref(&format!("{BASES}/{id}"), id)?;
-        let mut transaction = repository.begin()?;
-        let root = transaction.compose_layers(of_base.root, &composed.layers)?;
-        let subject = format!("layers: {}", words(&composed.manifest));
-        let kernel =
-            composed.boot.kernel.iter().map(|kernel| ("ostree.linux".to_owned(), Value::text(kernel)));
-        let metadata = kernel.chain([("onlay.base".to_owned(), Value::text(&base.id))]);
-        let commit = Commit::upon((id, &of_base), root, &subject, now(), metadata);
-        let commit = transaction.write_commit(commit, &local)?;
-        transaction.finish(&local, commit)?;
-        let named = self.deploy_commit(commit, &before.origin.layered(&local, WORDS))?;
-        self.forget_bases(&repository)?;
-        clear_view(&repository)?;
-        Ok(named)
-    }
-
-    fn deploy_base(&self, base: &BaseNote) -> Result<String, Error> {
-        let before = self.next()?;
-        let named = self.deploy_commit(checksum(&base.id)?, &before.origin.plain())?;
-        self.forget_bases(&self.repository_to_write()?)?;
-        Ok(named)
+    fn begin(&self, _: &Deployment, base: &BaseNote, planned: Lower) -> Result<Box<dyn Draft + '_>, Error> {
+        Ok(Box::new(Beginning { deployments: self, base: base.clone(), lower: planned }))
     }
 
     fn make_next(&self, id: &str) -> Result<(), Error> {
@@ -298,6 +280,58 @@ impl Backend for Deployments {
     }
 }
 
+impl Bases for Deployments {
+    fn newest(&self, base: &BaseNote, offline: bool) -> Result<BaseNote, Error> {
+        let Some(refspec) = &base.refspec else { return Ok(base.clone()) };
+        if let (Some((remote, name)), false) = (refspec.split_once(':'), offline) {
+            self.tool()?.pull(remote, name)?;
+        }
+        let repository = self.sysroot.repository()?;
+        let commit = match repository.resolve(refspec) {
+            // The base was deployed without its ref: nothing tells of a newer one.
+            Err(OstreeError::NoRef { .. }) if offline => return Ok(base.clone()),
+            other => other?,
+        };
+        if commit.to_string() == base.id {
+            return Ok(base.clone());
+        }
+        let time = |commit: Checksum| repository.commit(commit).map(|commit| commit.timestamp);
+        let known: Checksum = checksum(&base.id)?;
+        if time(commit)? < time(known)? {
+            return Err(Error::OlderBase { refspec: refspec.clone() });
+        }
+        note(&repository, Some(refspec.clone()), commit)
+    }
+
+    fn deploy_base(&self, base: &BaseNote) -> Result<String, Error> {
+        let before = self.next()?;
+        let named = self.deploy_commit(checksum(&base.id)?, &before.origin.plain())?;
+        self.forget_bases(&self.repository_to_write()?)?;
+        Ok(named)
+    }
+}
+
+/// A deployment of which there is nothing yet but what it will be made from.
+#[derive(Debug)]
+struct Beginning<'a> {
+    deployments: &'a Deployments,
+    base: BaseNote,
+    lower: Lower,
+}
+
+impl Draft for Beginning<'_> {
+    fn lower(&self) -> &Lower {
+        &self.lower
+    }
+
+    fn deploy(self: Box<Self>, composed: &Composed) -> Result<String, Error> {
+        let Beginning { deployments, base, lower } = *self;
+        // Who deploys prunes what nobody needs, which the base's keeper would not let happen.
+        drop(lower);
+        deployments.deploy_layers(&base, composed)
+    }
+}
+
 fn note(repository: &Repository, refspec: Option<String>, commit: Checksum) -> Result<BaseNote, Error> {
     let version = repository.commit(commit)?.text("version").map(str::to_owned);
     Ok(BaseNote { refspec, id: commit.to_string(), version })
@@ -317,12 +351,4 @@ fn checksum(id: &str) -> Result<Checksum, Error> {
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
-}
-
-/// What is layered, in a line.
-fn words(manifest: &Manifest) -> String {
-    let requests = &manifest.requests;
-    let removed = requests.removed.iter().map(|name| format!("-{name}"));
-    let names = requests.packages.iter().chain(requests.files.keys()).chain(requests.replaced.keys());
-    names.cloned().chain(removed).collect::<Vec<_>>().join(" ")
 }

@@ -1,14 +1,13 @@
 //! apt-get(8).
 
-use super::{Plan, Planned, Steps};
+use super::{Plan, Planned, Steps, Upon};
 use crate::shell::SHARED;
 
 /// `--print-uris` and the like would leave out what is there; `-s` says all, in the order of the installation. What scripts ask
-/// nobody answers; of configuration files the packages' own are taken, which are the defaults.
+/// nobody answers; of configuration files the packages' own are taken where they are defaults, and those that are there where people may have
+/// edited them.
 pub(super) fn script(steps: &Steps, is_install: bool) -> String {
-    let keep = if steps.removed.is_empty() { "--no-remove" } else { "" };
-    // A file that was given is wanted as it is, also where the base has a newer one.
-    let older = if steps.files.is_empty() { "" } else { "--allow-downgrades" };
+    let How { verb, options, conffiles } = How::of(steps);
     let refresh = if steps.refresh { "yes" } else { "" };
     let offline = if steps.offline { "yes" } else { "" };
     let preamble = format!(
@@ -24,6 +23,8 @@ pub(super) fn script(steps: &Steps, is_install: bool) -> String {
          APT::Sandbox::User \"root\";\n\
          APT::Install-Recommends \"false\";\n\
          APT::Install-Suggests \"false\";\n\
+         APT::AutoRemove::RecommendsImportant \"false\";\n\
+         APT::AutoRemove::SuggestsImportant \"false\";\n\
          APT::Keep-Downloaded-Packages \"true\";\n\
          APT::Cmd::Pattern-Only \"true\";\n\
          END\n\
@@ -34,8 +35,9 @@ pub(super) fn script(steps: &Steps, is_install: bool) -> String {
         return format!(
             "{preamble}\
              attempt() {{\n\
-             apt-get -q -y {keep} {older} --simulate install -- \"$@\" >plan && \
-             apt-get -q -y {keep} {older} --download-only install -- \"$@\"\n\
+             {mark}\
+             apt-get -q -y {options} --simulate {verb} -- \"$@\" >plan && \
+             apt-get -q -y {options} --download-only {verb} -- \"$@\"\n\
              }}\n\
              known() {{ for list in lists/*_Packages* lists/*_dists_*; do [ -e \"$list\" ] && return; done; false; }}\n\
              if [ '{offline}' ]; then attempt \"$@\"; exit; fi\n\
@@ -43,16 +45,64 @@ pub(super) fn script(steps: &Steps, is_install: bool) -> String {
              attempt \"$@\" && exit\n\
              [ '{refresh}' ] && exit 1\n\
              apt-get -q -y update || exit\n\
-             attempt \"$@\"\n"
+             attempt \"$@\"\n",
+            mark = mark(steps, "return"),
         );
     }
     // What is not written to a disk before the end needs no sync for each file: the commit is synced as a whole.
     format!(
         "{preamble}\
          {primed}\
-         apt-get -q -y {keep} {older} --no-download -o Dpkg::Options::=--force-unsafe-io -o Dpkg::Options::=--force-confnew \
-         -o Dpkg::Use-Pty=false install -- \"$@\"\n",
+         {mark}\
+         apt-get -q -y {options} --no-download -o Dpkg::Options::=--force-unsafe-io {conffiles} \
+         -o Dpkg::Use-Pty=false {verb} -- \"$@\" || exit\n\
+         {tidied}",
+        tidied = super::tidied(steps),
         primed = super::primed(),
+        mark = mark(steps, "exit"),
+    )
+}
+
+/// The words that tell one kind of base from another.
+struct How {
+    verb: &'static str,
+    options: &'static str,
+    conffiles: &'static str,
+}
+
+impl How {
+    fn of(steps: &Steps) -> How {
+        let Some(upon) = &steps.upon else {
+            // A file that was given is wanted as it is, also where the base has a newer one.
+            let options = match (steps.removed.is_empty(), steps.files.is_empty()) {
+                (true, true) => "--no-remove",
+                (true, false) => "--no-remove --allow-downgrades",
+                (false, true) => "",
+                (false, false) => "--allow-downgrades",
+            };
+            return How { verb: "install", options, conffiles: "-o Dpkg::Options::=--force-confnew" };
+        };
+        How {
+            verb: if upon.upgrade { "dist-upgrade" } else { "install" },
+            // With its settings: what is left of a package would be in nobody's way and nobody's list.
+            options: "--auto-remove --purge --allow-downgrades",
+            conffiles: "-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold",
+        }
+    }
+}
+
+/// Has apt take all packages but these for what somebody has asked for: its own list of that is in /var. `give_up` is what a script does that
+/// cannot go on.
+fn mark(steps: &Steps, give_up: &str) -> String {
+    let Some(Upon { automatic, .. }) = &steps.upon else { return String::new() };
+    if automatic.is_empty() {
+        return String::new();
+    }
+    format!(
+        "mkdir -p /var/lib/apt\n\
+         marked=$(dpkg-query --show --showformat='${{binary:Package}} ' {names} 2>/dev/null)\n\
+         [ -z \"$marked\" ] || apt-mark -qq auto $marked || {give_up}\n",
+        names = automatic.join(" "),
     )
 }
 
@@ -65,7 +115,7 @@ pub(super) fn words(steps: &Steps) -> Vec<String> {
     steps.packages.iter().cloned().chain(steps.file_words()).chain(removed).collect()
 }
 
-/// `Inst NAME [OLD] (NEW FROM [ARCH])` and `Remv NAME [OLD]`; brackets may follow that say who needs it.
+/// `Inst NAME [OLD] (NEW FROM [ARCH])`, `Remv NAME [OLD]` and, with its settings, `Purg NAME [OLD]`; brackets may follow that say who needs it.
 pub(super) fn plan(text: &str) -> Plan {
     let packages = text.lines().filter_map(|line| {
         let (verb, rest) = line.split_once(' ')?;
@@ -78,7 +128,7 @@ pub(super) fn plan(text: &str) -> Plan {
         let name = name.to_owned();
         match verb {
             "Inst" => Some(Planned { name, architecture, old, new: Some(new?) }),
-            "Remv" => Some(Planned { name, architecture, old, new: None }),
+            "Remv" | "Purg" => Some(Planned { name, architecture, old, new: None }),
             _ => None,
         }
     });
@@ -104,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_plan_says_what_comes_changes_and_goes() {
-        let text = "NOTE: This is only a simulation!\nReading package lists...\nRemv nano [8.4-1]\n\
+        let text = "NOTE: This is only a simulation!\nReading package lists...\nRemv nano [8.4-1]\nPurg sl [5]\n\
                     Inst libfoo1 [1.0] (1.1 Debian:13/stable [amd64]) []\nInst strace (6.13+ds-1 Debian:13/stable [amd64])\n\
                     Conf strace (6.13+ds-1 Debian:13/stable [amd64])\n";
         let planned = |name: &str, old: Option<&str>, new: Option<&str>| Planned {
@@ -118,11 +168,12 @@ mod tests {
             plan.packages,
             [
                 planned("nano", Some("8.4-1"), None),
+                planned("sl", Some("5"), None),
                 planned("libfoo1", Some("1.0"), Some("1.1")),
                 planned("strace", None, Some("6.13+ds-1")),
             ]
         );
-        assert_eq!(plan.removed().collect::<Vec<_>>(), ["nano"]);
+        assert_eq!(plan.removed().collect::<Vec<_>>(), ["nano", "sl"]);
         assert_eq!(plan.installed().count(), 2);
     }
 

@@ -14,6 +14,7 @@ use super::kernel;
 use super::run::PRIMED;
 use super::seal::{BEFORE, MOVED, PARKED, SEAL};
 use super::var::OPT;
+use crate::layer::PLACE;
 use crate::resolve::Manager;
 use crate::shell::SHARED;
 
@@ -30,6 +31,19 @@ pub(super) struct Steps {
     pub refresh: bool,
     /// Get nothing from a network.
     pub offline: bool,
+    /// How what is there already is changed. Nothing where it is a base by itself.
+    pub upon: Option<Upon>,
+}
+
+/// What is there already stays, layers and all, and is changed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Upon {
+    /// Packages of layers that are there only as long as others need them.
+    pub automatic: Vec<String>,
+    /// Whether some of these have just come to be so, and may go.
+    pub drops: bool,
+    /// Take the newest versions of all packages.
+    pub upgrade: bool,
 }
 
 /// Which of the two.
@@ -53,6 +67,18 @@ pub(in crate::layer) const FILES: &str = "files";
 
 /// In the cache: words for packages that the base has by itself.
 pub(super) use rpm::SATISFIED;
+/// What packages keep in /var of themselves, by paths from there: which of their services were enabled or masked once, and which versions of
+/// their settings people were asked about. Where /var is the machine's own, it is kept in each snapshot, so that it is what the packages there know.
+pub(super) const CARRIED: &[&str] = &[
+    "lib/systemd/deb-systemd-helper-enabled",
+    "lib/systemd/deb-systemd-helper-masked",
+    "lib/systemd/deb-systemd-user-helper-enabled",
+    "lib/systemd/deb-systemd-user-helper-masked",
+    "lib/ucf",
+];
+
+/// Where it is kept, from the root of a snapshot.
+pub(super) const KEPT: &str = "usr/lib/onlay/var";
 
 /// What a package manager plans.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -89,6 +115,13 @@ impl Plan {
     }
 }
 
+impl Planned {
+    /// What changes where one version takes the place of another, in words; nothing where it comes or goes.
+    pub fn change(&self) -> Option<String> {
+        Some(format!("changed {} {} to {}", self.name, self.old.as_ref()?, self.new.as_ref()?))
+    }
+}
+
 impl Steps {
     /// The paths of the package files, as they are inside.
     fn file_words(&self) -> impl Iterator<Item = String> + '_ {
@@ -97,7 +130,8 @@ impl Steps {
 
     /// Whether nothing is asked for.
     pub(super) fn is_empty(&self) -> bool {
-        self.packages.is_empty() && self.files.is_empty() && self.removed.is_empty()
+        let is_changed = self.upon.as_ref().is_some_and(|upon| upon.drops || upon.upgrade);
+        self.packages.is_empty() && self.files.is_empty() && self.removed.is_empty() && !is_changed
     }
 
     /// The script of a step, to be run by sh(1) with [`Steps::words`] as arguments.
@@ -106,7 +140,7 @@ impl Steps {
             Step::Download => false,
             Step::Install => true,
             Step::Kernel { is_sure } => return kernel::script(is_sure),
-            Step::Seal => return seal_script(),
+            Step::Seal => return seal_script(self),
         };
         match manager {
             Manager::Apt => apt::script(self, is_install),
@@ -125,10 +159,14 @@ impl Steps {
     }
 }
 
-/// Lines of a script that put aside what is there before packages come: what of /var, and who.
+/// Lines of a script that put aside what is there before packages come: what of /var, and who. What was moved out of /opt is where
+/// packages know it.
 fn primed() -> String {
     format!(
-        "systemd-tmpfiles --create --prefix=/var --boot >/dev/null 2>&1\n\
+        "for place in {OPT}/*; do\n\
+         [ ! -d \"$place\" ] || [ -e \"/opt/${{place##*/}}\" ] || ln -s \"$place\" /opt/ || exit\n\
+         done\n\
+         systemd-tmpfiles --create --prefix=/var --boot >/dev/null 2>&1\n\
          (cd /var && find . -print0) >{PRIMED} || exit\n\
          mkdir -p {BEFORE} && cp /etc/passwd /etc/group {BEFORE}/ || exit\n\
          {kernels}",
@@ -143,17 +181,39 @@ fn preamble() -> String {
 
 /// What SQLite has beside a database that was made one file is in the way of who can only read.
 ///
-/// The kernel copies up the directories that are written to, with their owners and labels.
-fn seal_script() -> String {
+/// The kernel copies up the directories that are written to, with their owners and labels. What is moved takes the place of what an
+/// earlier version has left there.
+fn seal_script(steps: &Steps) -> String {
     format!(
         "{preamble}\
          umask 022\n\
-         cp -R --no-preserve=all {SEAL}/usr/. /usr/ || exit\n\
+         {keep}\
+         [ -e {SEAL}/{PLACE} ] || rm -f /{PLACE} || exit\n\
+         [ ! -e {SEAL}/usr ] || cp -R --no-preserve=all {SEAL}/usr/. /usr/ || exit\n\
          xargs -0 -r sh -c 'for path; do rm -f \"$path-wal\" \"$path-shm\"; done' sh <{SEAL}/{PARKED} || exit\n\
          [ -s {SEAL}/{MOVED} ] || exit 0\n\
          mkdir -p {OPT} || exit\n\
-         cd /var/opt && xargs -0 mv -t {OPT} -- <{SHARED}/{SEAL}/{MOVED}\n",
+         (cd {OPT} && xargs -0 -n 1 basename -z -- <{SHARED}/{SEAL}/{MOVED} | xargs -0 rm -rf --) || exit\n\
+         cd / && xargs -0 mv -t {OPT} -- <{SHARED}/{SEAL}/{MOVED}\n",
         preamble = preamble(),
+        keep = if steps.upon.is_some() { keep() } else { String::new() },
+    )
+}
+
+/// Lines of a script for the end of an installation in what was there before: what is left of packages that were moved out of /opt.
+fn tidied(steps: &Steps) -> String {
+    let lines = format!("[ ! -d {OPT} ] || find {OPT} -mindepth 1 -depth -type d -empty -delete\n");
+    if steps.upon.is_some() { lines } else { String::new() }
+}
+
+/// Keeps what packages have in /var of themselves.
+fn keep() -> String {
+    format!(
+        "rm -rf /{KEPT} && mkdir -p /{KEPT} || exit\n\
+         for place in {places}; do\n\
+         [ ! -e \"/var/$place\" ] || (cd /var && cp -a --parents \"$place\" /{KEPT}/) || exit\n\
+         done\n",
+        places = CARRIED.join(" "),
     )
 }
 

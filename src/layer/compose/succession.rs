@@ -1,0 +1,101 @@
+//! Layers that are changed where they are: what a package manager has to do for it, and what is said of it afterwards.
+//!
+//! Where there is no base by itself, each system is made from the one before. What is remembered of that one ([`Manifest`]) tells its layers from
+//! what it had without them, so that only packages of layers go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::install::{Plan, Steps, Upon};
+use super::tree::{Wanted, without_version};
+use crate::layer::{Installed, Manifest, Requests};
+
+/// What is to be done: what was asked for before stays as it is, unless everything is to be the newest.
+pub(super) fn steps(wanted: &Wanted<'_>, old: &Manifest) -> Steps {
+    let (new, before) = (wanted.requests, &old.requests);
+    let is_layered: BTreeSet<&str> = old.packages.iter().map(|package| &*package.name).collect();
+    let is_known = |name: &String| before.packages.contains(name) || is_layered.contains(&**name);
+    // Somebody may have removed by other means what is still asked for.
+    let missing = new.packages.iter().filter(|name| wanted.upgrade || !is_known(name)).cloned();
+    let restored = before.removed.iter().filter(|name| !new.removed.contains(*name)).cloned();
+    let packages: BTreeSet<String> = missing.chain(restored).chain(reset(new, old)).collect();
+    let known: BTreeSet<&str> = before.digests().collect();
+    let suffix = wanted.manager.suffix();
+    let files: BTreeSet<&str> = new.digests().filter(|digest| !known.contains(digest)).collect();
+    let automatic: Vec<&Installed> = old.packages.iter().filter(|package| may_go(package, new)).collect();
+    let drops = automatic.iter().any(|package| package.is_requested);
+    Steps {
+        packages: packages.into_iter().collect(),
+        files: files.into_iter().map(|digest| PathBuf::from(format!("{digest}.{suffix}"))).collect(),
+        removed: new.removed.iter().filter(|name| !before.removed.contains(*name)).cloned().collect(),
+        refresh: wanted.refresh,
+        offline: wanted.offline,
+        upon: Some(Upon {
+            automatic: automatic.iter().map(|package| package.name.clone()).collect(),
+            drops,
+            upgrade: wanted.upgrade,
+        }),
+    }
+}
+
+/// What will be there of layers when a plan is carried out.
+pub(super) fn manifest(wanted: &Wanted<'_>, old: &Manifest, plan: &Plan) -> Manifest {
+    let requests = wanted.requests;
+    let mut packages: BTreeMap<&str, Installed> =
+        old.packages.iter().map(|package| (&*package.name, package.clone())).collect();
+    let mut without: BTreeSet<String> = old.without.iter().cloned().collect();
+    for planned in &plan.packages {
+        let name = &*planned.name;
+        let Some(version) = planned.new.clone() else {
+            if packages.remove(name).is_none() {
+                without.insert(name.to_owned());
+            }
+            continue;
+        };
+        without.remove(name);
+        if let Some(known) = packages.get_mut(name) {
+            known.version = version;
+        } else if planned.old.is_none() || requests.asks_for(name) {
+            let (architecture, instead_of) = (planned.architecture.clone(), planned.old.clone());
+            let new =
+                Installed { name: name.to_owned(), version, architecture, is_requested: true, instead_of };
+            packages.insert(name, new);
+        }
+        // Else it is what was there without layers, in a newer version.
+    }
+    // What is there in another version without layers is nobody's layer when it is not asked for.
+    packages.retain(|name, package| package.instead_of.is_none() || requests.asks_for(name));
+    for package in packages.values_mut() {
+        package.is_requested = requests.asks_for(&package.name);
+    }
+    let asked = requests.packages.iter().chain(requests.files.keys());
+    let idle = asked.filter(|name| !packages.contains_key(without_version(name)));
+    let gone = requests.removed.iter().filter(|name| !without.contains(*name));
+    Manifest {
+        base: wanted.base.clone(),
+        requests: requests.clone(),
+        inactive: idle.chain(gone).cloned().collect(),
+        packages: packages.into_values().collect(),
+        without: without.into_iter().collect(),
+        ..Manifest::default()
+    }
+}
+
+/// Whether a package goes when no other one needs it: it came with layers, and nobody asks for it.
+pub(super) fn may_go(package: &Installed, requests: &Requests) -> bool {
+    package.instead_of.is_none() && !requests.asks_for(&package.name)
+}
+
+/// Words for packages in whose place another one is no longer to be: the versions that were there.
+fn reset(new: &Requests, old: &Manifest) -> Vec<String> {
+    let version = |name: &str| {
+        let package = old.packages.iter().find(|package| package.name == name)?;
+        Some(format!("{name}={}", package.instead_of.as_ref()?))
+    };
+    old.requests
+        .replaced
+        .keys()
+        .filter(|name| !new.replaced.contains_key(*name))
+        .filter_map(|name| version(name))
+        .collect()
+}

@@ -1,0 +1,158 @@
+//! A snapshot that is being made: marked as such until it is the one that is booted next.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_NOW};
+
+use super::error::Error as SnapperError;
+use super::lock::Locked;
+use super::snapshots::{BY_NUMBER, FROM, IN_PROGRESS, MADE_HERE, Snapshots};
+use crate::host::selinux::{self, FileContexts, LABEL};
+use crate::layer::{Composed, Draft, Error, Layers, Lower};
+use crate::overlay::apply;
+use crate::sys::{Context as _, FileKind, Root, Xattrs, sync_file_system};
+use crate::tool::snapper::{New, Snapshot};
+
+/// Where a kernel has its modules, and usually itself.
+const MODULES: &str = "usr/lib/modules";
+
+/// Names in /boot that begin so are of a kernel, or of what it begins with.
+const KERNELS: &[&str] = &["Image", "bzImage", "image-", "initramfs", "initrd", "vmlinu", "zImage"];
+
+/// A snapshot of the one that is booted next. Given up, it is deleted.
+#[derive(Debug)]
+pub(super) struct Drafted<'a> {
+    snapshots: &'a Snapshots,
+    from: u64,
+    number: u64,
+    lower: Lower,
+    is_done: bool,
+    _locked: Option<Locked>,
+}
+
+impl Drafted<'_> {
+    pub(super) fn begin<'a>(
+        snapshots: &'a Snapshots,
+        from: &Snapshot,
+        locked: Option<Locked>,
+    ) -> Result<Drafted<'a>, Error> {
+        let number = snapshots.tool().create(&New {
+            from: from.number,
+            cleanup: BY_NUMBER,
+            description: &format!("onlay: layers upon #{}", from.number),
+            userdata: &[(IN_PROGRESS, "yes"), MADE_HERE, (FROM, &from.number.to_string())],
+        })?;
+        let lower = match snapshots.seen(&Snapshot { number, ..from.clone() }) {
+            Ok(lower) => lower,
+            Err(error) => {
+                // The first error is the one to tell; what is left is cleared the next time.
+                let _ = snapshots.tool().delete(number);
+                return Err(error);
+            }
+        };
+        Ok(Drafted { snapshots, from: from.number, number, lower, is_done: false, _locked: locked })
+    }
+
+    /// Puts layers into the snapshot, with the labels of its policy.
+    fn put(&self, layers: &Layers) -> Result<(), SnapperError> {
+        let tree = &self.lower.tree;
+        let kernel = of_kernels(layers, tree)?;
+        if !kernel.is_empty() {
+            return Err(SnapperError::Kernel { paths: kernel });
+        }
+        let policy = selinux::policy(tree)?;
+        let labels = policy.map(|path| selinux::read(tree, &path)).transpose()?;
+        for (layer, place) in [(&layers.root, ""), (&layers.etc, "etc")] {
+            if let Some(layer) = layer {
+                put_one(layer, &tree.open_dir(place)?, place, labels.as_ref())?;
+            }
+        }
+        // By this, what is to be done at a boot after an update is done (systemd-update-done.service(8)).
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        let now = Timestamps { last_access: now, last_modification: now };
+        rustix::fs::utimensat(tree, "usr", &now, AtFlags::empty())
+            .context("set times of", tree.join("usr"))?;
+        Ok(sync_file_system(tree)?)
+    }
+}
+
+impl Draft for Drafted<'_> {
+    fn lower(&self) -> &Lower {
+        &self.lower
+    }
+
+    fn deploy(mut self: Box<Self>, composed: &Composed) -> Result<String, Error> {
+        self.put(&composed.layers)?;
+        let (tool, place) = (self.snapshots.tool(), self.snapshots.place(self.number));
+        let requests = composed.manifest.requests.in_words();
+        let what = if requests.is_empty() { "no layers".to_owned() } else { requests };
+        tool.describe(self.number, &format!("onlay: {what} (upon #{})", self.from))?;
+        tool.set_read_only(self.number, &place)?;
+        // Whoever keeps to no lock may have changed that.
+        self.snapshots.expect_next(self.from)?;
+        tool.set_default(self.number, &place)?;
+        self.is_done = true;
+        tool.note(self.number, &[(IN_PROGRESS, "")])?;
+        Ok(self.number.to_string())
+    }
+}
+
+impl Drop for Drafted<'_> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            // What resists is cleared by the next one, by its mark.
+            let _ = self.snapshots.tool().delete(self.number);
+        }
+    }
+}
+
+fn put_one(
+    layer: &Root,
+    tree: &Root,
+    place: &str,
+    labels: Option<&FileContexts>,
+) -> Result<(), SnapperError> {
+    let mut bad = None;
+    apply(layer, tree, |dir, name, path, kind| {
+        let whole = Path::new("/").join(place).join(path);
+        match labels.map(|labels| labels.label(whole.as_os_str().as_encoded_bytes(), kind)) {
+            Some(Ok(Some(label))) => {
+                let label = [label.as_bytes(), b"\0"].concat();
+                Xattrs::set(dir, Path::new(name), LABEL.as_bytes(), &label)
+            }
+            Some(Err(error)) => {
+                bad = Some(error);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    })?;
+    bad.map_or(Ok(()), |error| Err(SnapperError::Labels(error.into())))
+}
+
+/// What of layers is another kernel, or would go of one: what it boots with would have to be made for it.
+fn of_kernels(layers: &Layers, tree: &Root) -> Result<Vec<PathBuf>, SnapperError> {
+    let Some(root) = &layers.root else { return Ok(Vec::new()) };
+    let entries = |place: &str| match root.open_dir(place) {
+        Err(error) if error.is_not_found() => Ok(Vec::new()),
+        other => other?.entries(),
+    };
+    let mut found = Vec::new();
+    for entry in entries(MODULES)? {
+        let path = Path::new(MODULES).join(&entry.name);
+        if !tree.exists(&path) || !root.is_dir(&path)? {
+            found.push(path);
+        }
+    }
+    let is_kernel =
+        |name: &OsStr| KERNELS.iter().any(|begin| name.as_encoded_bytes().starts_with(begin.as_bytes()));
+    for entry in entries("boot")?.into_iter().filter(|entry| is_kernel(&entry.name)) {
+        let path = Path::new("boot").join(&entry.name);
+        if root.lstat(&path)?.is_some_and(|stat| FileKind::of(&stat) != FileKind::Directory) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
