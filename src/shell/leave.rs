@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use super::guard::Guard;
 use super::noting::Noting;
@@ -10,6 +11,10 @@ use super::{Error, Outcome, Remains};
 use crate::event::{Event, Events};
 use crate::overlay::{self, Left, OverlayName, Presence};
 use crate::sys::{self, Forked, IoError, Listener, Lock, Namespace, Root, fork};
+
+/// How long those that the command left running may take to end by themselves before it is said that they stay. What
+/// package managers start for a moment, such as the gpg-agent of libzypp, has ended by then.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// What a session holds, to be given up at its end.
 pub(super) struct Started {
@@ -39,6 +44,10 @@ pub(super) fn leave(
         noting.finish();
     }
     let name = started.name.clone();
+    if let Some(listener) = &listener {
+        // Where this cannot be waited for, a keeper waits, who tells nobody.
+        let _ = attend(started.guard.as_ref(), listener, Some(Instant::now() + GRACE));
+    }
     let remains = match listener.filter(|listener| !listener.has_hung_up()) {
         Some(listener) => {
             events.tell(Event::StillRunning { name: name.to_string() });
@@ -94,16 +103,21 @@ fn stay(started: Started, listener: &Listener) -> Result<(), IoError> {
     sys::new_session()?;
     sys::restore_signals();
     sys::let_go_of_streams()?;
+    attend(started.guard.as_ref(), listener, None)?;
+    give_up(started).map(|_| ())
+}
+
+/// Answers for the signals of those that the command left running, until the last one has gone or the time has come.
+fn attend(guard: Option<&Guard>, listener: &Listener, until: Option<Instant>) -> Result<(), IoError> {
     while !listener.has_hung_up() {
-        match &started.guard {
-            Some(guard) => {
-                listener.wait(true)?;
-                if !listener.has_hung_up() {
-                    guard.serve(listener)?;
-                }
-            }
-            None => listener.wait(false)?,
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            break;
+        }
+        listener.wait(guard.is_some(), left)?;
+        if let Some(guard) = guard.filter(|_| listener.has_call()) {
+            guard.serve(listener)?;
         }
     }
-    give_up(started).map(|_| ())
+    Ok(())
 }

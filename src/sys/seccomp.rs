@@ -6,8 +6,9 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::call_names;
@@ -362,11 +363,17 @@ impl Listener {
         events_now(&self.fd, PollFlags::empty()).contains(PollFlags::HUP)
     }
 
-    /// Waits until it has hung up or, where asked for, until a call waits.
-    pub fn wait(&self, for_calls: bool) -> Result<(), IoError> {
+    /// Whether a call waits for an answer.
+    pub fn has_call(&self) -> bool {
+        events_now(&self.fd, PollFlags::IN).contains(PollFlags::IN)
+    }
+
+    /// Waits until it has hung up or, where asked for, until a call waits; no longer than the time that is given.
+    pub fn wait(&self, for_calls: bool, at_most: Option<Duration>) -> Result<(), IoError> {
         let flags = if for_calls { PollFlags::IN } else { PollFlags::empty() };
         let mut fds = [PollFd::new(&self.fd, flags)];
-        match poll(&mut fds, None) {
+        let at_most = at_most.and_then(|time| Timespec::try_from(time).ok());
+        match poll(&mut fds, at_most.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error).context("wait for", "the system call filter"),
         }

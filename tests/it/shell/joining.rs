@@ -152,6 +152,18 @@ fn processes_left_behind_keep_the_overlay_in_use() {
 }
 
 #[test]
+fn what_ends_a_moment_later_does_not_keep_the_overlay_in_use() {
+    let Some(lab) = Lab::open() else { return };
+    // It signals, so that somebody has to answer for it meanwhile.
+    let script = "(sleep 0.1; kill -0 $$; echo late >/etc/late) & true";
+    let left = lab.onlay(&["shell", "a", "--", "sh", "-c", script]).run();
+    left.ok();
+    assert!(!left.stderr.contains("still"), "{}", left.stderr);
+    assert_eq!(lab.shell("a", "cat /etc/late").ok(), "late\n");
+    lab.onlay(&["rm", "a"]).run().ok();
+}
+
+#[test]
 fn an_isolated_overlay_ends_with_its_command() {
     let Some(lab) = Lab::open() else { return };
     let script = "(while :; do sleep 1; done) & true";
