@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::{Mutex, Once};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::OpenptFlags;
@@ -18,17 +19,41 @@ pub fn is_terminal(fd: impl AsFd) -> bool {
     rustix::termios::isatty(fd)
 }
 
-/// Raw mode on a terminal; its former mode comes back on drop.
+/// Raw mode on a terminal; its former mode comes back on drop, and when anything panics.
 #[derive(Debug)]
 pub struct RawMode<'a> {
     terminal: BorrowedFd<'a>,
     former: Termios,
 }
 
+/// The mode that the terminal had before it became raw. Where a panic ends the process, nothing is dropped.
+static FORMER: Mutex<Option<(OwnedFd, Termios)>> = Mutex::new(None);
+
+/// Has a panic give the terminal its former mode before it is told of, so that it can be read.
+fn come_back_in_panic(terminal: BorrowedFd<'_>, former: &Termios) -> Result<(), IoError> {
+    let copy = terminal.try_clone_to_owned().context("duplicate", "the terminal")?;
+    if let Ok(mut known) = FORMER.lock() {
+        *known = Some((copy, former.clone()));
+    }
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let tell = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            // Whoever holds it may be who panics.
+            if let Some((terminal, former)) = FORMER.try_lock().ok().and_then(|mut known| known.take()) {
+                let _ = rustix::termios::tcsetattr(terminal, OptionalActions::Now, &former);
+            }
+            tell(panic);
+        }));
+    });
+    Ok(())
+}
+
 impl<'a> RawMode<'a> {
     /// Switches it on.
     pub fn enter(terminal: BorrowedFd<'a>) -> Result<RawMode<'a>, IoError> {
         let former = rustix::termios::tcgetattr(terminal).context("read the mode of", "the terminal")?;
+        come_back_in_panic(terminal, &former)?;
         let mut raw = former.clone();
         raw.make_raw();
         rustix::termios::tcsetattr(terminal, OptionalActions::Now, &raw)
@@ -39,6 +64,9 @@ impl<'a> RawMode<'a> {
 
 impl Drop for RawMode<'_> {
     fn drop(&mut self) {
+        if let Ok(mut known) = FORMER.lock() {
+            *known = None;
+        }
         // Nothing sensible is left to do where the terminal has gone.
         let _ = rustix::termios::tcsetattr(self.terminal, OptionalActions::Drain, &self.former);
     }
@@ -124,4 +152,28 @@ pub fn take_foreground(terminal: BorrowedFd<'_>) {
     // Writing to the terminal's settings from the background would stop us otherwise.
     super::signal::ignore(libc::SIGTTOU);
     let _ = rustix::termios::tcsetpgrp(terminal, rustix::process::getpgrp());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_gives_the_terminal_its_mode_back() {
+        let flags = OFlags::RDWR | OFlags::NOCTTY;
+        let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
+        rustix::pty::unlockpt(&master).expect("it is ours");
+        let name = rustix::pty::ptsname(&master, Vec::new()).expect("it has a name");
+        let terminal = rustix::fs::open(&*name, flags, Mode::empty()).expect("its other end");
+        let is_raw = || {
+            let mode = rustix::termios::tcgetattr(&terminal).expect("a terminal");
+            !mode.local_modes.contains(LocalModes::ICANON)
+        };
+        let raw = RawMode::enter(terminal.as_fd()).expect("a terminal");
+        assert!(is_raw());
+        std::thread::spawn(|| panic!("as a fault would")).join().expect_err("it panics");
+        assert!(!is_raw());
+        drop(raw);
+        assert!(!is_raw());
+    }
 }
