@@ -159,6 +159,14 @@ impl Lab {
         self.state.join("overlays").join(name)
     }
 
+    /// Waits until nobody is in the overlays of a root: the gpg-agent that zypper starts notices only now and then that it is needed no more.
+    pub(crate) fn wait_until_free(&self, root: &Path) {
+        wait_until("the overlays are free", || {
+            let rows = self.onlay(&["list", "--json"]).root(root).run().json();
+            rows.as_array().is_none_or(|rows| rows.iter().all(|row| row["state"] == "idle"))
+        });
+    }
+
     /// The program, over the lab's tree.
     pub(crate) fn onlay<'a>(&'a self, arguments: &[&'a str]) -> Onlay<'a> {
         Onlay {

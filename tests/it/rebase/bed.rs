@@ -161,6 +161,7 @@ impl Bed {
 
     /// Enters the overlay, which follows; what is said of it.
     pub(super) fn follow(&self) -> String {
+        self.lab.wait_until_free(&self.host);
         let ran = self.lab.onlay(&["shell", "a", "--", "true"]).root(&self.host).run();
         ran.ok();
         ran.stderr

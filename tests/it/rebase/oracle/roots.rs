@@ -209,6 +209,7 @@ impl Roots {
     pub(super) fn follow(&self) -> String {
         self.run("host", self.flavour.touch);
         let root = self.root("host");
+        self.lab.wait_until_free(&root);
         let ran = self.lab.onlay(&["shell", "a", "--", "true"]).root(&root).run();
         ran.ok();
         ran.stderr
