@@ -23,7 +23,9 @@ mod rebuild;
 pub mod serve;
 mod signing;
 mod sums;
+mod unpack;
 mod verify;
+mod verify_image;
 mod verify_lists;
 
 pub use best_before::{BestBefore, is_over};

@@ -37,10 +37,8 @@ impl ImageName {
     /// The same of an image that may be compressed as a whole, as systemd-sysupdate and importctl take them
     /// (`NAME_VERSION_ARCHITECTURE.raw.xz`), and the ending that says so; that is empty where it is not.
     pub fn parse_packed(file: &str) -> Option<(ImageName, &str)> {
-        let end = file.rfind(".raw")? + ".raw".len();
-        let (image, packing) = file.split_at(end);
-        let is_known = packing.is_empty() || PACKINGS.contains(&packing);
-        Some((ImageName::parse(image).filter(|_| is_known)?, packing))
+        let (image, packing) = without_packing(file)?;
+        Some((ImageName::parse(image)?, packing))
     }
 
     /// As microos-sysext names images. An extension's name may have a minus itself, so its version is what begins with a
@@ -68,6 +66,14 @@ impl ImageName {
     pub fn is_seen_by_all(&self) -> bool {
         !self.version.contains(['~', '^'])
     }
+}
+
+/// The file name of an image without the ending that says how it is compressed as a whole, and that ending, which is empty where
+/// it is not; `None` of what is no image's, whatever else is to be said of its name.
+pub(super) fn without_packing(file: &str) -> Option<(&str, &str)> {
+    let end = file.rfind(".raw")? + ".raw".len();
+    let (image, packing) = file.split_at(end);
+    (packing.is_empty() || PACKINGS.contains(&packing)).then_some((image, packing))
 }
 
 impl fmt::Display for ImageName {

@@ -1,25 +1,22 @@
 //! Whether a store is what it says: also one that somebody else made, who has no index.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
 use std::path::Path;
 use std::time::SystemTime;
 
 use super::Error;
 use super::best_before::PREFIX;
 use super::delta;
-use super::describe::{describe, lie};
 use super::directory::{LARGEST_INDEX, is_image, read_index, sums_of};
 use super::export::Pages;
 use super::index::{Entry, INDEX, Index};
-use super::name::ImageName;
 use super::openpgp::{Certificates, Refusal};
 use super::sums::{SUMS, Sums};
+use super::verify_image::{flaw_of, is_any_image};
 use super::verify_lists::{Checked, Trust};
-use crate::extension::ImageFiles;
 use crate::image::FileSource;
 use crate::package::Identity;
-use crate::sys::{Context, FileKind, Root, with_causes};
+use crate::sys::{FileKind, Root, with_causes};
 
 /// What was found of a store.
 #[derive(Debug, Default)]
@@ -226,7 +223,7 @@ fn verify_one(dir: &Root, given: Option<&Certificates>, now: SystemTime) -> Resu
     }
     for entry in dir.entries()? {
         let name = entry.name.to_string_lossy();
-        if is_image(&name) && !listed.0.contains_key(&*name) {
+        if is_any_image(&name) && !listed.0.contains_key(&*name) {
             report.flaws.push(Flaw::Unlisted(name.into_owned()));
         }
     }
@@ -291,12 +288,10 @@ fn look_at(
     report.bytes += u64::try_from(stat.st_size).unwrap_or_default();
     if Identity::of_file(&opened, &path)? != digest {
         report.flaws.push(Flaw::Changed(file.to_owned()));
-    } else if is_image(file) {
+    } else if is_any_image(file) {
         report.images += 1;
         let entry = index.and_then(|index| index.image(file));
-        if let Some(flaw) = flaw_of(&opened, file, &path, entry) {
-            report.flaws.push(flaw);
-        }
+        report.flaws.extend(flaw_of(&opened, file, &path, entry));
     }
     Ok(())
 }
@@ -330,25 +325,4 @@ fn look_beside(dir: &Root, entry: &Entry, known: &HashMap<&str, &Entry>, report:
             delta::check_patch(bytes, digest, &patch.from, old.as_ref())
         });
     }
-}
-
-/// What is wrong with an image that is the one that is listed.
-fn flaw_of(opened: &File, file: &str, path: &Path, entry: Option<&Entry>) -> Option<Flaw> {
-    let unfit = |problem: String| Some(Flaw::Unfit { file: file.to_owned(), problem });
-    let last = file.rsplit('/').next().unwrap_or(file);
-    let Some(name) = ImageName::parse(last) else {
-        return unfit("its name is none of NAME_VERSION_ARCHITECTURE.raw".to_owned());
-    };
-    let contents = match ImageFiles::of(opened, path) {
-        Ok(contents) => contents,
-        Err(error) => return unfit(with_causes(&error)),
-    };
-    let described = match describe(&contents, &name, last, path) {
-        Ok(described) => described.entry,
-        Err(error) => return unfit(with_causes(&error)),
-    };
-    let entry = entry?;
-    let size = opened.metadata().context("examine", path).ok()?.len();
-    let what = lie(entry, &described, size)?;
-    Some(Flaw::Lie { file: file.to_owned(), what })
 }

@@ -73,6 +73,12 @@ impl Bed {
         names
     }
 
+    /// Lists all files of a directory as others do.
+    fn sum(&self, directory: &str) {
+        let list = "rm -f SHA256SUMS; find * -type f -exec sha256sum {} + >../sums; mv ../sums SHA256SUMS";
+        expect_success(command("sh").args(["-c", list]).current_dir(self.at(directory)));
+    }
+
     /// What sha256sum says of the store.
     pub(crate) fn expect_sums(&self) {
         let mut sums = command("sha256sum");
@@ -210,9 +216,7 @@ fn a_store_of_others_is_looked_at_as_well() {
     let others = bed.at("others");
     fs::create_dir_all(others.join("gdb")).expect("ours");
     bed.image("others/gdb/gdb-16.3.x86-64.raw", "gdb-16.3.x86-64", "x", "ID=_any\n");
-    let mut sums = command("sh");
-    sums.args(["-c", "sha256sum gdb/*.raw >SHA256SUMS"]).current_dir(&others);
-    expect_success(&mut sums);
+    bed.sum("others");
     let said = bed.onlay(&["verify", "others"]);
     assert!(
         said.1.starts_with("1 image, ") && said.1.contains("all is as it is listed; it has no index"),
@@ -221,6 +225,74 @@ fn a_store_of_others_is_looked_at_as_well() {
     );
     fs::remove_file(others.join("SHA256SUMS")).expect("ours");
     assert!(bed.onlay(&["verify", "others"]).1.contains("there is no store in 'others'"));
+}
+
+/// As importctl and systemd-sysupdate take them, and clients of ours: what is in them counts, and no copy stays.
+#[test]
+fn images_that_are_compressed_as_a_whole_are_looked_into() {
+    let bed = Bed::make();
+    let others = bed.at("others");
+    fs::create_dir(&others).expect("ours");
+    let release = "ID=debian\nVERSION_ID=13\nARCHITECTURE=x86-64\n";
+    let mut random = fastrand::Rng::with_seed(1);
+    let large: String = std::iter::repeat_with(|| random.alphanumeric()).take(40_000).collect();
+    for (version, packer, ending) in [("1", "xz", "xz"), ("2", "gzip", "gz"), ("3", "bzip2", "bz2")] {
+        let file = format!("others/gdb_{version}_x86-64.raw");
+        // One of them is larger than the others.
+        let content = if version == "1" { &*large } else { version };
+        expect_success(command(packer).arg(bed.image(&file, "gdb", content, release)));
+        assert!(others.join(format!("gdb_{version}_x86-64.raw.{ending}")).exists());
+    }
+    let in_zstd = |name: &str, bytes: &[u8]| {
+        let packed = zstd::encode_all(bytes, 3).expect("in memory");
+        fs::write(others.join(name), &packed).expect("ours");
+        packed
+    };
+    let image = fs::read(bed.image("image", "gdb", "4", release)).expect("ours");
+    let whole = in_zstd("gdb-4.x86-64.raw.zst", &image);
+    bed.sum("others");
+    let said = bed.onlay(&["verify", "others"]);
+    assert!(said.0 == Some(0) && said.1.starts_with("4 images, "), "{}", said.1);
+
+    fs::write(others.join("gdb_5_x86-64.raw.zst"), &whole[..whole.len() - 9]).expect("ours");
+    in_zstd("gdb_6_x86-64.raw.zst", b"no image");
+    in_zstd("gdb_7_arm64.raw.zst", &image);
+    in_zstd("other_8_x86-64.raw.zst", &fs::read(bed.image("image", "gdb", "8", "")).expect("ours"));
+    in_zstd("gdb.raw.zst", &image);
+    fs::write(others.join("gdb_9_x86-64.raw.gz"), &whole).expect("ours");
+    bed.sum("others");
+    in_zstd("gdb_10_x86-64.raw.zst", &image);
+    fs::create_dir(bed.at("work")).expect("ours");
+    let verify = ["store", "verify", "others", "--json"];
+    let mut onlay = command(ONLAY);
+    onlay.args(verify).current_dir(bed.place.path()).env("TMPDIR", bed.at("work"));
+    let verified = onlay.output().expect("it was started");
+    assert_eq!(verified.status.code(), Some(1));
+    let flaws: Value = serde_json::from_slice(&verified.stdout).expect("it is JSON");
+    let flaws: Vec<&str> =
+        flaws["flaws"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    let expected = [
+        "gdb.raw.zst: its name is none of NAME_VERSION_ARCHITECTURE.raw.zst",
+        "gdb_5_x86-64.raw.zst: it cannot be unpacked: ends inside its compressed data",
+        "gdb_6_x86-64.raw.zst: ",
+        "gdb_7_arm64.raw.zst: 'others/gdb_7_arm64.raw.zst' is for x86-64, and its name says arm64",
+        "gdb_9_x86-64.raw.gz: it cannot be unpacked: bad gzip data: ",
+        "other_8_x86-64.raw.zst: 'others/other_8_x86-64.raw.zst' would be merged nowhere: ",
+        "gdb_10_x86-64.raw.zst is not listed",
+    ];
+    let is_told = flaws.iter().zip(expected).all(|(flaw, expected)| flaw.starts_with(expected));
+    assert!(is_told && flaws.len() == expected.len(), "{flaws:#?}");
+    assert!(!flaws[2].contains("unpacked"), "{}", flaws[2]);
+    assert_eq!(fs::read_dir(bed.at("work")).expect("it is there").count(), 0);
+
+    // Where there is no room for one, that is told of it, and the others are looked at all the same.
+    let full = "mount -t tmpfs -o size=8k none work; exec \"$0\" store verify others";
+    let mut onlay = command("unshare");
+    onlay.args(["--mount", "--propagation", "private", "sh", "-c", full, ONLAY]);
+    let said = words(&onlay.current_dir(bed.place.path()).env("TMPDIR", "work").output().expect("started"));
+    let no_room =
+        "gdb_1_x86-64.raw.xz: it cannot be unpacked: write a file in 'work': No space left on device";
+    assert!(said.contains(no_room) && said.contains(expected[1]), "{said}");
 }
 
 /// What is left undone where somebody was killed between the two lists is done next time; two do not write at once.

@@ -18,10 +18,11 @@ use crate::store::{Checked, Flaw, Report, verify};
 ///
 /// All files are read: their digests, whether images can be looked into and
 /// would be merged, and whether the index says of them what they are; whether
-/// the lists are signed, by whom, and whether they are still to be believed. A
-/// directory of such stores is looked at as well. Without --key, signatures are
-/// checked by the keys in the store itself. Exit status 1 where something is
-/// wrong.
+/// the lists are signed, by whom, and whether they are still to be believed.
+/// Images that are compressed as a whole are unpacked for that, one at a time,
+/// in /var/tmp. A directory of such stores is looked at as well. Without --key,
+/// signatures are checked by the keys in the store itself. Exit status 1 where
+/// something is wrong.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The store

@@ -1,22 +1,18 @@
 //! Having an image come: into a partial file, which is looked at before it becomes an image of the host's.
 
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::{Candidate, Error, StoreError};
 use crate::extension::ImageFiles;
 use crate::fetch::{Expected, Partial};
 use crate::package::Identity;
-use crate::package::archive::decompressed;
 use crate::store::delta::{self, Old};
 use crate::store::describe::{describe, lie};
 use crate::store::index::Entry;
 use crate::store::name::ImageName;
+use crate::store::unpack::{LARGEST, unpack};
 use crate::sys::Root;
-
-/// No image that anybody ships has so many bytes; of one whose size is told, that counts.
-const LARGEST: u64 = 64 << 30;
 
 /// How far a download is.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +63,7 @@ pub fn download(
             return Err(problem.of(store));
         }
     };
-    let partial = unpack(candidate, partial)?;
+    let partial = unpacked(candidate, partial)?;
     match look_at(candidate, &partial) {
         Ok(()) => Ok((partial, fetched)),
         Err(problem) => {
@@ -92,6 +88,7 @@ fn bring(
     }
     let had = partial.length();
     let size = catalog.is_told.then_some(entry.size);
+    // Of one whose size is told, that counts.
     let expected = Expected { size, limit: LARGEST };
     let mut tell = |done| progress(Progress { candidate, done });
     catalog.source.download(&entry.file, partial, expected, &mut tell)?;
@@ -121,7 +118,7 @@ fn build(
 }
 
 /// The image of one that came compressed as a whole, which goes.
-fn unpack(candidate: Candidate<'_>, packed: Partial) -> Result<Partial, Error> {
+fn unpacked(candidate: Candidate<'_>, packed: Partial) -> Result<Partial, Error> {
     let Candidate { catalog, entry } = candidate;
     let Some((_, packing)) =
         ImageName::parse_packed(last_of(entry)).filter(|(_, packing)| !packing.is_empty())
@@ -147,14 +144,7 @@ fn unpack(candidate: Candidate<'_>, packed: Partial) -> Result<Partial, Error> {
 
 fn pour(entry: &Entry, packed: &Partial, packing: &str, image: &mut Partial) -> Result<(), StoreError> {
     let bad = |problem: String| StoreError::Packed { file: entry.file.clone(), problem };
-    let mut from = decompressed(packed.file(), packing, LARGEST).map_err(|fault| bad(fault.to_string()))?;
-    let mut buffer = vec![0; 128 * 1024];
-    loop {
-        match from.read(&mut buffer).map_err(|error| bad(error.to_string()))? {
-            0 => return Ok(()),
-            read => image.append(&buffer[..read])?,
-        }
-    }
+    unpack(packed.file(), packing, LARGEST, bad, |bytes| Ok(image.append(bytes)?))
 }
 
 /// The name of its file, without directories of the store's.
