@@ -62,6 +62,19 @@ fn extensions_come_back_at_boot_where_they_fit() {
     assert_all_passed(&machine.boot_with("machine/active.sh", &["onlay.extensions=no"]));
 }
 
+/// The timer fires on the machine as it runs, and at its next boot: with an update, without one, with what must not be and with what
+/// cannot be.
+#[test]
+fn extensions_are_updated_by_a_timer() {
+    let Some(machine) = Machine::make() else { return };
+    if !crate::debian::has("mksquashfs") {
+        return;
+    }
+    machine.put_extensions();
+    assert_all_passed(&machine.boot("machine/timer.sh"));
+    assert_all_passed(&machine.boot("machine/timer.sh"));
+}
+
 /// The machine is switched off under an overlay in use, gets a package, and then another image of /usr.
 #[test]
 fn an_overlay_outlives_boots_and_changes_of_its_base() {

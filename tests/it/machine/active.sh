@@ -5,22 +5,6 @@
 
 images=/var/local/images
 
-# Loop devices come and go where the kernel makes them, here as well as at boot.
-devices() {
-    cat >/etc/systemd/system/loop-devices.service <<'EOF'
-[Unit]
-DefaultDependencies=no
-Before=systemd-sysext.service onlay-extensions.service
-[Service]
-Type=oneshot
-ExecStart=mount -t devtmpfs devtmpfs /dev
-[Install]
-WantedBy=sysinit.target
-EOF
-    systemctl enable loop-devices
-    mount -t devtmpfs devtmpfs /dev
-}
-
 # What an extension brings is made at once; its service is started, and another one that it changes is restarted.
 served() {
     local before

@@ -173,6 +173,22 @@ untouched() {
     fi
 }
 
+# Loop devices come and go where the kernel makes them, here as well as at boot.
+devices() {
+    cat >/etc/systemd/system/loop-devices.service <<'EOF'
+[Unit]
+DefaultDependencies=no
+Before=systemd-sysext.service onlay-extensions.service
+[Service]
+Type=oneshot
+ExecStart=mount -t devtmpfs devtmpfs /dev
+[Install]
+WantedBy=sysinit.target
+EOF
+    systemctl enable loop-devices
+    mount -t devtmpfs devtmpfs /dev
+}
+
 # The end of a script: the machine has got this far.
 finish() {
     echo finish >>/results/order
