@@ -1,8 +1,9 @@
 //! What an update costs from one version of an image to the next: bytes, requests and processor time, beside the whole image,
-//! `zstd --patch-from`, and zsync, all of one run over one web server. zsync comes last: it may wait in vain for that server, and
-//! is ended after a minute then.
+//! `zstd --patch-from`, and zsync, all of one run over one web server, which is nginx: what it has answered and sent counts, by
+//! its own log.
 //!
 //! `cargo bench --bench delta -- OLD.raw NEW.raw …`, with pairs of images; `benches/delta.sh` makes such of Debian's packages.
+//! `scripts/install-test-tools --bench` has nginx, zstd and zsync.
 
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, clippy::print_stdout)]
 
@@ -10,19 +11,16 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use nginx::Nginx;
 use onlay::fetch::{Address, Options, Source};
 use onlay::package::Identity;
 use onlay::store::Entry;
 use onlay::store::delta::{self, Image, Old};
-use server::{Reply, Request, Server, file};
 
-#[path = "../tests/it/fetch/server.rs"]
-#[allow(dead_code)]
-mod server;
+#[path = "delta/nginx.rs"]
+mod nginx;
 
 fn main() {
     let files: Vec<PathBuf> = std::env::args_os()
@@ -43,8 +41,7 @@ struct Comparison<'a> {
     old: &'a Path,
     new: &'a Path,
     place: tempfile::TempDir,
-    server: Server,
-    bytes: Arc<AtomicU64>,
+    server: Nginx,
 }
 
 /// What something cost.
@@ -59,21 +56,19 @@ struct Cost {
 impl Comparison<'_> {
     fn new<'a>(old: &'a Path, new: &'a Path) -> Comparison<'a> {
         let place = tempfile::tempdir_in("/var/tmp").expect("a temporary directory");
-        std::fs::copy(new, place.path().join("image.raw")).expect("there is room");
-        let (bytes, top) = (Arc::new(AtomicU64::new(0)), place.path().to_owned());
-        let counted = Arc::clone(&bytes);
-        let server = Server::start(move |request: &Request| {
-            let reply = file(&top, request);
-            counted.fetch_add(reply.body.len() as u64, Ordering::Relaxed);
-            // zsync waits for the end of the connection.
-            let is_last = request.header("connection").is_some_and(|word| word.eq_ignore_ascii_case("close"));
-            Reply { without_length: is_last, ..reply }
-        });
-        Comparison { old, new, place, server, bytes }
+        let served = place.path().join("served");
+        std::fs::create_dir(&served).expect("a directory of ours");
+        std::fs::copy(new, served.join("image.raw")).expect("there is room");
+        let server = Nginx::start(place.path(), &served);
+        Comparison { old, new, place, server }
     }
 
     fn at(&self, name: &str) -> PathBuf {
         self.place.path().join(name)
+    }
+
+    fn served(&self, name: &str) -> PathBuf {
+        self.place.path().join("served").join(name)
     }
 
     fn run(&self) {
@@ -83,11 +78,11 @@ impl Comparison<'_> {
         for level in ["3", "19"] {
             row(&format!("zstd -{level} --patch-from"), &self.patch_from(level));
         }
-        self.ours();
         match self.zsync() {
             Some(cost) => row("zsync", &cost),
             None => println!("  zsync is not there"),
         }
+        self.ours();
     }
 
     fn patch_from(&self, level: &str) -> Cost {
@@ -107,24 +102,24 @@ impl Comparison<'_> {
     /// What zsync fetches; `None` where it is not installed.
     fn zsync(&self) -> Option<Cost> {
         Command::new("zsyncmake").arg("-V").output().ok()?;
-        let (list, url) = (self.at("image.zsync"), self.server.url());
-        let image = self.at("image.raw");
-        let address = format!("{url}/image.raw");
+        let (list, image) = (self.served("image.zsync"), self.served("image.raw"));
+        let address = format!("{}/image.raw", self.server.url());
         let make = ["zsyncmake".as_ref(), "-o".as_ref(), list.as_os_str(), "-u".as_ref(), address.as_ref()];
         let publisher = run(&[&make[..], &[image.as_os_str()]].concat());
         let built = self.at("built-by-zsync");
-        let address = format!("{url}/image.zsync");
-        let fetch = [
-            "timeout".as_ref(),
-            "60".as_ref(),
-            "zsync".as_ref(),
-            "-q".as_ref(),
-            "-i".as_ref(),
-            self.old.as_os_str(),
-            "-o".as_ref(),
-        ];
-        let client = self.counted(|| run(&[&fetch[..], &[built.as_os_str(), address.as_ref()]].concat()));
+        let address = format!("{}/image.zsync", self.server.url());
+        // zsync may wait in vain.
+        let fetch = ["timeout", "60", "zsync", "-q", "-i"].map(OsStr::new);
+        let ends = [self.old.as_os_str(), "-o".as_ref(), built.as_os_str(), address.as_ref()];
+        let client = self.counted(|| run(&[&fetch[..], &ends].concat()));
+        self.expect_new(&built);
         Some(Cost { publisher, ..client })
+    }
+
+    /// What was built is the new image.
+    fn expect_new(&self, built: &Path) {
+        let [built, new] = [built, self.new].map(|path| std::fs::read(path).expect("an image"));
+        assert!(built == new, "another image was built");
     }
 
     fn ours(&self) {
@@ -139,9 +134,9 @@ impl Comparison<'_> {
         let old = image(self.old, identities[0]);
         let patch = delta::publish_patch("image.raw", &new, &old).expect("a patch");
         let patched = processor().saturating_sub(begin);
-        std::fs::write(self.at(&list.entry.file), &list.bytes).expect("there is room");
+        std::fs::write(self.served(&list.entry.file), &list.bytes).expect("there is room");
         if let Some(file) = &patch {
-            std::fs::write(self.at(&file.entry.file), &file.bytes).expect("there is room");
+            std::fs::write(self.served(&file.entry.file), &file.bytes).expect("there is room");
         }
         let mut entry = Entry {
             file: "image.raw".into(),
@@ -150,36 +145,40 @@ impl Comparison<'_> {
             blocks: Some(list.entry),
             ..Entry::default()
         };
-        row("onlay, blocks", &Cost { publisher: listed, ..self.build(&entry, identities[0]) });
+        let (url, singly) = (self.server.url(), self.server.url_of_single_ranges());
+        let built = |entry: &Entry, url: &str| self.build(entry, identities[0], url);
+        row("onlay, blocks", &Cost { publisher: listed, ..built(&entry, &url) });
+        row("the same, singly", &Cost { publisher: listed, ..built(&entry, &singly) });
         if let Some(patch) = patch {
             entry.patches.push(patch.entry);
-            row("onlay, patch", &Cost { publisher: patched, ..self.build(&entry, identities[0]) });
+            row("onlay, patch", &Cost { publisher: patched, ..built(&entry, &url) });
         }
         println!("  (of that, {} bytes are the list of blocks)", list.bytes.len());
     }
 
-    fn build(&self, entry: &Entry, sha256: Identity) -> Cost {
+    fn build(&self, entry: &Entry, sha256: Identity, url: &str) -> Cost {
         let (target, opened) = (self.at("built-by-onlay"), File::open(self.old).expect("an image"));
         let file = File::options().create(true).truncate(true).read(true).write(true).open(&target);
         let file = file.expect("there is room");
-        let address = Address::parse(&self.server.url()).expect("an address");
+        let address = Address::parse(url).expect("an address");
         let mut source = Source::new(vec![address], Options::default());
-        self.counted(|| {
+        let cost = self.counted(|| {
             let begin = processor();
             let known = Old { file: &opened, path: self.old, sha256 };
             let outcome = delta::build(entry, &[known], &mut source, &file, &target);
             assert!(outcome.attempts.is_empty() && outcome.built.is_some(), "{outcome:?}");
             processor().saturating_sub(begin)
-        })
+        });
+        self.expect_new(&target);
+        cost
     }
 
     /// What is fetched of the server meanwhile.
     fn counted(&self, client: impl FnOnce() -> Duration) -> Cost {
-        self.server.seen();
-        self.bytes.store(0, Ordering::Relaxed);
+        self.server.asked();
         let client = client();
-        let requests = self.server.seen().len();
-        Cost { bytes: self.bytes.load(Ordering::Relaxed), requests, client, publisher: Duration::ZERO }
+        let asked = self.server.asked();
+        Cost { bytes: asked.iter().sum(), requests: asked.len(), client, publisher: Duration::ZERO }
     }
 }
 
@@ -202,7 +201,7 @@ fn run(words: &[&OsStr]) -> Duration {
     Duration::from_secs_f64(seconds)
 }
 
-/// Processor time of this process, with what its server takes.
+/// Processor time of this process.
 fn processor() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
