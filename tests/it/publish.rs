@@ -373,6 +373,19 @@ fn to_an_object_store() {
     let head = String::from_utf8_lossy(&head).to_lowercase();
     assert!(head.contains("content-type: text/html; charset=utf-8"), "{head}");
 
+    // What it cannot take is refused before anything else is sent, and before its bytes are read.
+    bed.add("5");
+    bed.add("6");
+    let image = fs::File::options().write(true).open(bed.at("store/gdb_6_x86-64.raw")).expect("ours");
+    image.set_len((5 << 30) + 1).expect("it takes no room");
+    for how in ["--quiet", "--dry-run"] {
+        let (code, said) = bed.onlay(&[&["publish", "store", how], &target[..]].concat(), KEY);
+        let told = "onlay: 'gdb_6_x86-64.raw' has 5368709121 bytes, and an object store takes 5368709120 in one request";
+        assert!(code == Some(1) && said.starts_with(told), "{said}");
+        assert_eq!(fetch("gdb_5_x86-64.raw"), None);
+    }
+    bed.store(&["remove", "store", "gdb"]);
+
     // It knows who asks by the key's name, and does not look at signatures of today's kind.
     bed.add("3");
     let arguments = [&["publish", "store"], &target[..]].concat();

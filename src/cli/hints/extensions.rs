@@ -159,6 +159,9 @@ pub(super) fn publish_hint(error: &publish::Error) -> Option<String> {
         E::Refused { status: 401 | 403, .. } => {
             "say who publishes: --header-file for a web server, AWS_… for an object store, podman-login(1) for a registry"
         }
+        E::TooLarge { .. } => {
+            "a web server (https://…) or a registry (oci://…) may take it; nothing was sent"
+        }
         E::Unequal(_) => "'onlay store verify' tells what is wrong with it",
         E::Io(error) => return io_hint(error),
         _ => return None,

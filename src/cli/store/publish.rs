@@ -20,7 +20,8 @@ use crate::store::publish::{Changes, How, Item, Settings, open, publish};
 ///
 /// TARGET is a directory; http:// or https://, a web server that takes files
 /// (WebDAV); s3://BUCKET/PREFIX, an object store, whose place and keys are read
-/// from AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY;
+/// from AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,
+/// and which takes files of up to 5 GiB;
 /// or oci://REGISTRY/REPOSITORY, a registry of container images, with what
 /// podman-login(1) or docker-login(1) have noted.
 #[derive(Debug, Args)]

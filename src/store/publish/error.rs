@@ -29,6 +29,16 @@ pub enum Error {
         /// Its words.
         why: String,
     },
+    /// A file is larger than the server takes.
+    #[error("'{file}' has {size} bytes, and an object store takes {largest} in one request")]
+    TooLarge {
+        /// The file.
+        file: String,
+        /// Its size in bytes.
+        size: u64,
+        /// The most that there may be.
+        largest: u64,
+    },
     /// The address is none that can be published to.
     #[error("'{address}' is no address to publish to: {why}")]
     Address {

@@ -65,13 +65,20 @@ pub fn publish(
     let theirs = sums_of(target)?;
     let mut going = going(target, &ours, &theirs)?;
     let mut changes = Changes::default();
-    for item in &ours.files {
-        // What lists there name was there whole before they named it.
-        let is_known = !how.recheck && theirs.0.get(&item.file) == Some(&item.sha256);
-        if is_known || target.has(item)? {
-            continue;
+    // What lists there name was there whole before they named it.
+    let is_known = |item: &Item| !how.recheck && theirs.0.get(&item.file) == Some(&item.sha256);
+    let unknown = || ours.files.iter().filter(|item| !is_known(item));
+    for item in unknown() {
+        if let Err(refusal) = target.expect_to_take(item)
+            && !target.has(item)?
+        {
+            return Err(refusal);
         }
-        send(&ours, target, item, how, told, &mut changes)?;
+    }
+    for item in unknown() {
+        if !target.has(item)? {
+            send(&ours, target, item, how, told, &mut changes)?;
+        }
     }
     let lists = outdated_lists(&ours, target)?;
     if !lists.is_empty() {

@@ -101,12 +101,16 @@ impl Target for ObjectStore {
         })
     }
 
+    fn expect_to_take(&self, item: &Item) -> Result<(), Error> {
+        let Item { file, size, .. } = item;
+        if *size > LARGEST {
+            return Err(Error::TooLarge { file: file.clone(), size: *size, largest: LARGEST });
+        }
+        Ok(())
+    }
+
     fn put(&mut self, item: &Item, content: &Content<'_>) -> Result<(), Error> {
         let what = format!("'{}'", item.file);
-        if item.size > LARGEST {
-            let why = "larger than the 5 GiB that it takes at once".to_owned();
-            return Err(Error::Refused { what, status: 413, why });
-        }
         let (key, digest) = (self.key(&item.file), item.sha256.to_string());
         patiently(self.sender.options(), || {
             let mut action = self.bucket.put_object(Some(&self.credentials), &key);

@@ -18,6 +18,11 @@ pub trait Target {
     /// Whether a file is there, whole and with this content.
     fn has(&mut self, item: &Item) -> Result<bool, Error>;
 
+    /// Refuses a file that it could not take, whatever it is asked: that is known before anything is sent.
+    fn expect_to_take(&self, _item: &Item) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Puts a file there, in the place of one with its name.
     fn put(&mut self, item: &Item, content: &Content<'_>) -> Result<(), Error>;
 
