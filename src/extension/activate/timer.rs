@@ -47,14 +47,23 @@ pub fn set_timer(change: &Change<'_>, is_on: bool) -> Result<bool, Error> {
     if change.dry_run {
         return Ok(timer(host).timer != is_on);
     }
-    let changed = if is_on { install(host, &command, &program, change.state)? } else { uninstall(host)? };
-    if changed {
-        reload(host);
-        if host.runs_systemd()
-            && let Ok(systemctl) = Systemctl::find()
-        {
-            if is_on { systemctl.start(&[TIMER])? } else { systemctl.stop(&[TIMER])? }
+    let systemctl = if host.runs_systemd() { Systemctl::find().ok() } else { None };
+    if is_on {
+        let changed = install(host, &command, &program, change.state)?;
+        if let (true, Some(systemctl)) = (changed, &systemctl) {
+            reload(host);
+            systemctl.start(&[TIMER])?;
         }
+        return Ok(changed);
+    }
+    // A timer whose unit goes while it runs has failed.
+    if let Some(systemctl) = &systemctl {
+        systemctl.stop_wholly(&[TIMER])?;
+    }
+    let changed = uninstall(host)?;
+    if let (true, Some(systemctl)) = (changed, &systemctl) {
+        reload(host);
+        systemctl.reset_failed(&[TIMER, SERVICE])?;
     }
     Ok(changed)
 }

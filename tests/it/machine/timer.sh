@@ -152,6 +152,13 @@ at_boot() {
     test -z "$(systemctl list-units --failed --no-legend --plain | grep -v ^dev-)"
 }
 
+# systemd knows it neither as one that runs nor as one that has failed.
+not_known() {
+    refuse systemctl is-active onlay-update.timer
+    test -z "$(systemctl list-units --all --plain --no-legend 'onlay-update*' | grep -v ' not-found inactive ')"
+    test -z "$(systemctl list-timers --all --no-legend onlay-update.timer)"
+}
+
 # What an administrator has put beside it is his.
 switched_off() {
     local before
@@ -159,13 +166,22 @@ switched_off() {
     systemctl restart onlay-update.timer
     onlay ext timer off
     test "$(onlay ext timer)" = off
-    refuse systemctl is-active onlay-update.timer
-    test -z "$(systemctl list-timers --all --no-legend onlay-update.timer)"
+    not_known
     test -z "$(find $units -name 'onlay-update.*' ! -name '*.d')"
     test -e $units/onlay-update.timer.d/soon.conf
     sleep 3
     journalctl --sync
     test -z "$(journalctl --boot --unit=onlay-update --quiet --output=cat --cursor-file=/run/heard)"
+    # Once more without that, and after a failure, which is nobody's then.
+    rm -r $units/onlay-update.timer.d
+    onlay ext timer on
+    systemctl is-active onlay-update.timer
+    systemctl stop store
+    refuse systemctl start onlay-update
+    systemctl is-failed onlay-update
+    onlay ext timer off
+    not_known
+    onlay ext timer off 2>&1 | grep 'are not updated by themselves$'
 }
 
 gone() {
