@@ -249,10 +249,12 @@ fn images_that_are_compressed_as_a_whole_are_looked_into() {
         packed
     };
     let image = fs::read(bed.image("image", "gdb", "4", release)).expect("ours");
-    let whole = in_zstd("gdb-4.x86-64.raw.zst", &image);
+    let whole = in_zstd("gdb_4_x86-64.raw.zst", &image);
+    let named = bed.image("image", "gdb-4.x86-64", "4", release);
+    in_zstd("gdb-4.x86-64.raw.zst", &fs::read(named).expect("ours"));
     bed.sum("others");
     let said = bed.onlay(&["verify", "others"]);
-    assert!(said.0 == Some(0) && said.1.starts_with("4 images, "), "{}", said.1);
+    assert!(said.0 == Some(0) && said.1.starts_with("5 images, "), "{}", said.1);
 
     fs::write(others.join("gdb_5_x86-64.raw.zst"), &whole[..whole.len() - 9]).expect("ours");
     in_zstd("gdb_6_x86-64.raw.zst", b"no image");
@@ -291,7 +293,7 @@ fn images_that_are_compressed_as_a_whole_are_looked_into() {
     onlay.args(["--mount", "--propagation", "private", "sh", "-c", full, ONLAY]);
     let said = words(&onlay.current_dir(bed.place.path()).env("TMPDIR", "work").output().expect("started"));
     let no_room =
-        "gdb_1_x86-64.raw.xz: it cannot be unpacked: write a file in 'work': No space left on device";
+        "gdb_1_x86-64.raw.xz: it cannot be unpacked: cannot write a file in 'work': No space left on device";
     assert!(said.contains(no_room) && said.contains(expected[1]), "{said}");
 }
 
