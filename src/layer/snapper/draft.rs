@@ -91,7 +91,7 @@ impl Draft for Drafted<'_> {
         tool.set_read_only(self.number, &place)?;
         // Whoever keeps to no lock may have changed that.
         self.snapshots.expect_next(self.from)?;
-        tool.set_default(self.number, &place)?;
+        self.snapshots.boot_next(self.number)?;
         self.is_done = true;
         tool.note(self.number, &[(IN_PROGRESS, "")])?;
         Ok(self.number.to_string())

@@ -8,7 +8,7 @@ use super::fit;
 use super::lock::Locked;
 use crate::host::{BaseKind, Host, OsRelease};
 use crate::layer::{Backend, BaseNote, Bases, Cleanup, Deployment, Draft, Error, Lower, Manifest};
-use crate::sys::{MountTable, Root};
+use crate::sys::{MountTable, Root, sync_file_system};
 use crate::tool::btrfs::Btrfs;
 use crate::tool::snapper::{Snapper, Snapshot};
 
@@ -108,6 +108,14 @@ impl Snapshots {
         Ok(locked)
     }
 
+    /// Makes a snapshot the one that is booted next, also where the power is cut at once. snapper syncs its notes, but leaves that to the next time that
+    /// the file system writes by itself.
+    pub(super) fn boot_next(&self, number: u64) -> Result<(), Error> {
+        let place = self.place(number);
+        self.tool.set_default(number, &place)?;
+        Ok(sync_file_system(&Root::open(place)?)?)
+    }
+
     fn find_number(&self, id: &str) -> Result<Snapshot, Error> {
         let found = self.tool.list()?.into_iter().find(|snapshot| snapshot.number.to_string() == id);
         found.ok_or_else(|| Error::NoDeployment { id: id.to_owned() })
@@ -175,8 +183,7 @@ impl Backend for Snapshots {
 
     fn make_next(&self, id: &str) -> Result<(), Error> {
         let _locked = self.lock()?;
-        let number = self.find_number(id)?.number;
-        Ok(self.tool.set_default(number, &self.place(number))?)
+        self.boot_next(self.find_number(id)?.number)
     }
 
     fn pin(&self, id: &str, is_pinned_now: bool) -> Result<(), Error> {
@@ -202,7 +209,7 @@ impl Backend for Snapshots {
         }
         for deployment in deployments.iter().filter(|one| what.removes(one)) {
             if let (true, Some(booted)) = (deployment.is_next, self.booted()) {
-                self.tool.set_default(booted, &self.place(booted))?;
+                self.boot_next(booted)?;
             }
             self.tool.delete(self.find_number(&deployment.id)?.number)?;
         }
