@@ -1,4 +1,4 @@
-//! Onlay in emulated machines: on a host that boots by OSTree, and on kernels older than ours, which name an overlay's layers in ways of their own: Debian's 6.1 and 6.12, in
+//! Onlay in emulated machines: on a host that boots by OSTree, on one whose root is a snapshot, and on kernels older than ours, which name an overlay's layers in ways of their own: Debian's 6.1 and 6.12, in
 //! an emulated machine. There they are real, where the tests of faults only inject what they answer. So is dm-verity, for images that are signed.
 //!
 //! An emulator without help of the processor is some ten times slower than the machine below, so one boot has many steps, and
@@ -28,6 +28,20 @@ fn ostree() {
     for checks in ["vm/ostree.sh", "vm/ostree_next.sh", "vm/ostree_back.sh"] {
         assert_all_passed(&machine.boot(checks));
     }
+}
+
+/// A host whose root is a snapshot of snapper's: with packages that were layered in it, after a change that a power cut has ended, and without them again.
+#[test]
+fn snapper() {
+    let Some(machine) = Machine::make_with_snapper() else { return };
+    for checks in ["vm/snapper.sh", "vm/snapper_next.sh", "vm/snapper_cut.sh", "vm/snapper_back.sh"] {
+        assert_all_passed(&machine.boot(checks));
+    }
+    let found = machine.examine_kept("vm/snapper_kept.sh");
+    let is_done = |name: &str| name == "done";
+    assert!(found.iter().any(|(_, word)| word == "begun"), "{found:?}");
+    // What was said to be done, with nothing that took time in between.
+    assert!(found.iter().any(|(name, word)| is_done(name) && is_done(word)), "{found:?}");
 }
 
 /// Boots so often, and then what cuts of these names have left.

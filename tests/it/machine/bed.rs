@@ -56,7 +56,18 @@ impl Machine {
 
     /// Makes one that an emulator boots into a deployment of OSTree's; `None` after saying loudly why it cannot be made.
     pub(crate) fn make_with_ostree() -> Option<Machine> {
-        let (tree, kernel) = (debian::tree("ostree")?, debian::tree("linux-6.12")?);
+        Machine::make_of_disk("ostree", "prepare-ostree")
+    }
+
+    /// Makes one that an emulator boots into a snapshot of snapper's; `None` after saying loudly why it cannot be made.
+    pub(crate) fn make_with_snapper() -> Option<Machine> {
+        let has_tools = debian::has("snapper") && debian::has("btrfs");
+        if has_tools { Machine::make_of_disk("snapper", "prepare-snapper") } else { None }
+    }
+
+    /// Makes one whose disk is that of a tree, with packages on it.
+    fn make_of_disk(tree: &str, verb: &str) -> Option<Machine> {
+        let (tree, kernel) = (debian::tree(tree)?, debian::tree("linux-6.12")?);
         let trixie = debian::tree("trixie")?;
         if !debian::has("qemu-system-x86_64") {
             return None;
@@ -64,8 +75,9 @@ impl Machine {
         let machine = Machine { place: debian::place(), engine: Engine::Emulator { kernel: kernel.clone() } };
         let packages = machine.path().join("packages");
         debian::make_repository(&packages, &trixie);
-        let mut prepare = machine.run("vm/boot.sh", "prepare-ostree");
-        expect_success(prepare.arg(kernel).arg(tree).arg(debian::ONLAY).arg(packages));
+        expect_success(
+            machine.run("vm/boot.sh", verb).arg(kernel).arg(tree).arg(debian::ONLAY).arg(packages),
+        );
         Some(machine)
     }
 
@@ -90,6 +102,17 @@ impl Machine {
     /// Boots, as a container, what a power cut would have left at a moment of an emulator's last boot.
     pub(crate) fn boot_kept(&self, name: &str, checks: &str) -> Vec<Step> {
         boot(&self.path().join("kept").join(name), &Engine::Container, checks, &[])
+    }
+
+    /// What a script says of each disk that was kept in an emulator's boots, by the names that they were kept under.
+    pub(crate) fn examine_kept(&self, checks: &str) -> Vec<(String, String)> {
+        let kept = std::fs::read_dir(self.path().join("kept")).expect("some were kept");
+        let examine = |place: PathBuf| {
+            let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let output = expect_success(&mut run(&place, "200", checks, debian::ONLAY));
+            (name, String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        };
+        kept.map(|entry| examine(entry.expect("nobody removes any").path())).collect()
     }
 
     /// Puts images into it, with the kernel's modules that it takes to check them.

@@ -5,11 +5,13 @@
 #   boot.sh prepare-ostree DIR KERNEL TREE ONLAY PACKAGES
 #                                            the same for a host of OSTree's, whose disk is a copy of the tree's; the PACKAGES
 #                                            are in its /var/packages
+#   boot.sh prepare-snapper DIR KERNEL TREE ONLAY PACKAGES
+#                                            the same for a host with snapshots; the PACKAGES are in what is booted
 #   boot.sh put-images DIR KERNEL IMAGES     what is in IMAGES goes to /var/local/images, with what it takes to check it
 #   boot.sh boot DIR KERNEL [WORD…]          runs DIR/share/checks.sh, until the machine is off or asks that its power
 #                                            be cut; the WORDs are more of what the kernel is told. Where the machine asks
-#                                            that its disk be kept, DIR/kept/NAME is a machine of machine/bed.sh with what
-#                                            a cut at that moment would have left
+#                                            that its disk be kept, DIR/kept/NAME has what a cut at that moment would have
+#                                            left: a machine of machine/bed.sh, or the disk of a host with snapshots
 #
 # The kernels have no way to share a directory: what is in DIR/share goes in and comes out on a disk.
 set -eu
@@ -32,13 +34,14 @@ copy_modules() {
     done >"$place/order"
 }
 
-# What needs nothing but the kernel: a shell, the modules for disks and overlays, and the way to the machine's own init.
+# What needs nothing but the kernel: a shell, the modules for disks, overlays and more MODULEs, and the way to the machine's own init.
+# make_initramfs [MODULE…]
 make_initramfs() {
     local root=$dir/initramfs
     mkdir -p "$root/modules" "$root/bin"
     cp "$here/init" "$root/init"
     cp "$(command -v busybox)" "$root/bin/"
-    copy_modules "$root/modules" virtio_pci virtio_blk overlay
+    copy_modules "$root/modules" virtio_pci virtio_blk overlay "$@"
     (cd "$root" && find . | cpio --quiet --create --format=newc) >"$dir/initramfs.cpio"
 }
 
@@ -80,11 +83,16 @@ keep() {
     local place=$dir/kept/$1 pid
     pid=$(cat "$dir/pid")
     mkdir -p "$place"
-    ln -s "$dir/root.ext4" "$dir/usr.ext4" "$place/"
     kill -STOP "$pid"
     while kill -0 "$pid" && ! grep -q '^State:.T' "/proc/$pid/status"; do sleep 0.01; done
-    cp --sparse=always "$dir/var.ext4" "$place/"
+    if [ -e "$dir/disk.btrfs" ]; then
+        cp --sparse=always "$dir/disk.btrfs" "$place/"
+    else
+        cp --sparse=always "$dir/var.ext4" "$place/"
+    fi
     kill -CONT "$pid"
+    [ ! -e "$dir/disk.btrfs" ] || return 0
+    ln -s "$dir/root.ext4" "$dir/usr.ext4" "$place/"
     touch "$place/sealed"
 }
 
@@ -97,8 +105,8 @@ run_until_off() {
     local machine=(-accel tcg -m 1024 -nodefaults -display none -no-reboot)
     # An old processor is emulated faster than a new one. QEMU 7.2 has a cmpxchg16b on which Linux 6.12 dies.
     machine+=(-cpu "qemu64,-cx16")
-    for disk in $(cat "$dir/disks") results; do
-        machine+=(-drive "file=$dir/$disk.ext4,format=raw,if=virtio,cache=unsafe")
+    for disk in $(cat "$dir/disks") results.ext4; do
+        machine+=(-drive "file=$dir/$disk,format=raw,if=virtio,cache=unsafe")
     done
     rm -f "$dir/wishes" "$dir/pid"
     timeout --foreground 500 qemu-system-x86_64 "${machine[@]}" -pidfile "$dir/pid" -serial stdio \
@@ -131,24 +139,36 @@ put_images() {
     copy_modules "$place/modules" loop dm-verity squashfs erofs
 }
 
+# The unit that runs the checks, with more LINEs about it: checks_unit [LINE…].
+checks_unit() {
+    printf '%s\n' '[Unit]' 'SuccessAction=poweroff' 'FailureAction=poweroff' "$@" \
+        '[Service]' 'Type=exec' 'ExecStart=/bin/bash /results/checks.sh' 'RuntimeMaxSec=330'
+}
+
 # What is needed of machine/bed.sh's machine.
 set_up_ostree() {
     local disk=$dir/disk etc
     mkdir -p "$disk"
     mount -o loop,noatime "$dir/ostree.ext4" "$disk"
     etc=$(echo "$disk"/ostree/deploy/debian/deploy/*.0/etc)
-    cat >"$etc/systemd/system/onlay-checks.service" <<'END'
-[Unit]
-SuccessAction=poweroff
-FailureAction=poweroff
-[Service]
-Type=exec
-ExecStart=/bin/bash /results/checks.sh
-RuntimeMaxSec=330
-END
+    checks_unit >"$etc/systemd/system/onlay-checks.service"
     install "$1" "$here/../machine/steps.sh" "$disk/ostree/deploy/debian/var/usrlocal/bin/"
     cp --recursive "$2" "$disk/ostree/deploy/debian/var/packages"
     umount "$disk"
+}
+
+# The same in the first snapshot and beside it. snapper is asked by the message bus.
+set_up_snapper() {
+    local root=$dir/root device
+    "$here/../layer/prepare_snapper.sh" "$dir" "$1" "$3"
+    mount -o loop,noatime "$dir/disk.btrfs" "$root"
+    device=$(findmnt --noheadings --output SOURCE "$root" | sed 's/\[.*//')
+    mount -o noatime,subvol=/@/usr/local "$device" "$root/usr/local"
+    btrfs property set -ts "$root" ro false
+    checks_unit Wants=dbus.service After=dbus.service >"$root/etc/systemd/system/onlay-checks.service"
+    btrfs property set -ts "$root" ro true
+    install "$2" "$here/../machine/steps.sh" "$here/snapper_steps.sh" "$root/usr/local/bin/"
+    umount "$root/usr/local" "$root"
 }
 
 # As a boot loader would: the entry of the highest version.
@@ -163,7 +183,7 @@ read_entry() {
 
 case $verb in
 prepare)
-    echo root usr var >"$dir/disks"
+    echo root.ext4 usr.ext4 var.ext4 >"$dir/disks"
     touch "$dir/words"
     make_initramfs
     lighten
@@ -171,12 +191,18 @@ prepare)
     tune2fs -O has_journal "$dir/var.ext4" >/dev/null
     ;;
 prepare-ostree)
-    echo ostree >"$dir/disks"
+    echo ostree.ext4 >"$dir/disks"
     cp --sparse=always --reflink=auto "$4/disk.ext4" "$dir/ostree.ext4"
     set_up_ostree "$5" "$6"
     mkdir "$dir/initramfs"
     cp --archive "$4/prepare-root/." "$dir/initramfs/"
     make_initramfs
+    ;;
+prepare-snapper)
+    echo disk.btrfs >"$dir/disks"
+    echo "${needless[@]/#/systemd.mask=}" >"$dir/words"
+    set_up_snapper "$4/disk.btrfs" "$5" "$6"
+    make_initramfs btrfs
     ;;
 put-images)
     put_images "$4"
