@@ -31,11 +31,11 @@ static FORMER: Mutex<Option<(OwnedFd, Termios)>> = Mutex::new(None);
 
 /// Has a panic give the terminal its former mode before it is told of, so that it can be read.
 fn come_back_in_panic(terminal: BorrowedFd<'_>, former: &Termios) -> Result<(), IoError> {
+    static HOOK: Once = Once::new();
     let copy = terminal.try_clone_to_owned().context("duplicate", "the terminal")?;
     if let Ok(mut known) = FORMER.lock() {
         *known = Some((copy, former.clone()));
     }
-    static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let tell = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
