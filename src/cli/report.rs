@@ -129,7 +129,6 @@ fn code(error: &Error) -> u8 {
                 | layer::snapper::Error::Writable { .. }
                 | layer::snapper::Error::EtcOverlay
                 | layer::snapper::Error::VarInside
-                | layer::snapper::Error::Manager { .. }
                 | layer::snapper::Error::Tool(tool::Error::Missing { .. }),
             ),
         )

@@ -76,8 +76,11 @@ impl Changed {
             let is_layered = |name: &str| {
                 [&old, &self.manifest].iter().any(|of| of.packages.iter().any(|one| one.name == name))
             };
-            let others = self.plan.installed().filter(|planned| !is_layered(&planned.name));
-            lines.extend(others.filter_map(Planned::change));
+            let is_of_base =
+                |name: &String| [&old, &self.manifest].iter().any(|of| of.without.contains(name));
+            let is_told = |name: &String| is_layered(name) || is_of_base(name);
+            let others = self.plan.packages.iter().filter(|planned| !is_told(&planned.name));
+            lines.extend(others.filter_map(Planned::in_words));
         }
         lines
     }
@@ -156,9 +159,6 @@ pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Re
     let lower = backend.lower(&base)?;
     let wanted =
         Wanted { upon: bases.is_none().then_some(&old), ..wanted(&requests, &base, &lower, change)? };
-    if bases.is_none() && wanted.manager != Manager::Apt {
-        return Err(super::snapper::Error::Manager { name: wanted.manager.name() }.into());
-    }
     let resolved = resolve(workshop, &lower, &wanted)
         .map_err(|error| blamed(error, workshop, &lower, &wanted, change.upgrade))?;
     // What was downloaded for it is there by now.

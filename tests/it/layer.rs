@@ -16,5 +16,7 @@ mod repositories;
 mod requests;
 mod rpm;
 mod running;
+mod snapshot_disk;
 mod snapshots;
+mod snapshots_rpm;
 mod trying;

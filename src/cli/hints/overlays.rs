@@ -218,7 +218,7 @@ fn snapshots_hint(error: &layer::snapper::Error) -> Option<String> {
         ),
         E::Moved { .. } | E::Busy { .. } => Some("nothing was changed; try again when others are done".into()),
         E::OfOthers { number } => Some(format!("'snapper delete {number}' removes it")),
-        E::NoDefault | E::Writable { .. } | E::EtcOverlay | E::VarInside | E::Manager { .. } => Some(format!(
+        E::NoDefault | E::Writable { .. } | E::EtcOverlay | E::VarInside => Some(format!(
             "'{onlay} shell' tries packages on any host, and '{onlay} ext' keeps them as extensions"
         )),
         E::Io(error) => io_hint(error),

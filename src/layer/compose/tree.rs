@@ -71,7 +71,7 @@ pub fn resolve(workshop: &Workshop, lower: &Lower, wanted: &Wanted<'_>) -> Resul
     let back: Vec<String> = plan
         .packages
         .iter()
-        .filter(|planned| !is_asked_for(wanted.requests, planned))
+        .filter(|planned| !wanted.may_go_back(planned))
         .filter_map(|planned| goes_back(wanted.manager, planned))
         .collect();
     if !back.is_empty() {
@@ -121,10 +121,25 @@ fn without_initramfs(error: Error) -> Error {
 }
 
 impl Wanted<'_> {
-    /// Whether a package may be removed: somebody wants it gone, or it is of a layer that nobody asks for any more.
+    /// Whether what is there becomes as the distribution has it today, which may have other packages in the place of some, or older ones. Where apt
+    /// brings all up to date, it has what is there go only for others' sake, which nobody may have wanted.
+    pub(super) fn follows_distribution(&self) -> bool {
+        self.upgrade && self.upon.is_some() && self.manager != Manager::Apt
+    }
+
+    /// Whether a package may go back to an older version.
+    fn may_go_back(&self, planned: &Planned) -> bool {
+        let is_reset = |old| succession::is_reset(&planned.name, self.requests, old);
+        self.follows_distribution() || is_asked_for(self.requests, planned) || self.upon.is_some_and(is_reset)
+    }
+
+    /// Whether a package may be removed: somebody wants it gone, or it is of a layer that nobody asks for any more, or of the distribution.
     fn may_go(&self, name: &str) -> bool {
         let mut layers = self.upon.iter().flat_map(|old| &old.packages);
+        let is_layered =
+            || self.upon.is_some_and(|old| old.packages.iter().any(|package| package.name == name));
         self.requests.removed.contains(name)
+            || self.follows_distribution() && !self.requests.asks_for(name) && !is_layered()
             || layers.any(|package| package.name == name && succession::may_go(package, self.requests))
     }
 
@@ -192,19 +207,21 @@ fn goes_back(manager: Manager, planned: &Planned) -> Option<String> {
 }
 
 /// By its name, with `=`, or as rpm names packages exactly: `NAME-VERSION`, `NAME-VERSION-RELEASE`, and each with `.ARCHITECTURE`.
-fn is_asked_for(requests: &Requests, planned: &Planned) -> bool {
-    let evr = planned.new.as_deref().unwrap_or_default();
+pub(super) fn is_asked_for(requests: &Requests, planned: &Planned) -> bool {
+    let version = planned.new.as_deref().unwrap_or_default();
+    let exactly = |word: &String| is_exactly(word, &planned.name, version, &planned.architecture);
+    requests.asks_for(&planned.name) || requests.packages.iter().any(exactly)
+}
+
+/// Whether a word is rpm's for one package in this version.
+pub(super) fn is_exactly(word: &str, name: &str, evr: &str, architecture: &str) -> bool {
     let without_epoch = evr.split_once(':').map_or(evr, |(_, rest)| rest);
     let without_release = |evr: &str| evr.rsplit_once('-').map_or(evr, |(version, _)| version).to_owned();
     let versions =
         [evr.to_owned(), without_epoch.to_owned(), without_release(evr), without_release(without_epoch)];
-    let exactly = |word: &String| {
-        let Some(rest) = word.strip_prefix(&planned.name) else { return false };
-        let rest = rest.strip_suffix(&format!(".{}", planned.architecture)).unwrap_or(rest);
-        rest.strip_prefix('-')
-            .map_or(rest.is_empty(), |version| versions.iter().any(|known| known == version))
-    };
-    requests.asks_for(&planned.name) || requests.packages.iter().any(exactly)
+    let Some(rest) = word.strip_prefix(name) else { return false };
+    let rest = rest.strip_suffix(&format!(".{architecture}")).unwrap_or(rest);
+    rest.strip_prefix('-').map_or(rest.is_empty(), |version| versions.iter().any(|known| known == version))
 }
 
 /// `NAME=VERSION` and `NAME:ARCHITECTURE` name a package more exactly.

@@ -43,12 +43,6 @@ pub enum Error {
         /// Files and directories of another kernel.
         paths: Vec<PathBuf>,
     },
-    /// Which packages of layers nobody needs any more can be asked of apt alone so far.
-    #[error("layers in snapshots are put in by apt alone so far, and this host has {name}")]
-    Manager {
-        /// Whom it has.
-        name: &'static str,
-    },
     /// It is not ours to remove.
     #[error("snapshot {number} was not made by onlay")]
     OfOthers {

@@ -25,7 +25,7 @@ trap off EXIT
 layer() { "$ONLAY" --root "$PWD/root" --state "$PWD/root/var/lib/onlay" layer "$@"; }
 snapper() { command snapper --no-dbus --root "$PWD/root" "$@"; }
 number() { snapper --csvout list --columns default,number | sed -n 's/^yes,//p'; }
-next() { echo "root/.snapshots/$(number)/snapshot"; }
+next() { echo "root/.snapshots/${default:-$(number)}/snapshot"; }
 dpkg_in() {
     local root
     root=$(next)
@@ -48,4 +48,28 @@ in_default() {
     btrfs property set -ts "$root" ro false
     (cd "$root" && "$@")
     btrfs property set -ts "$root" ro true
+}
+# in_next COMMAND…: in the next snapshot, with an empty /var.
+in_next() {
+    local root view=$PWD/view code=0
+    root=$(next)
+    mkdir -p "$view"
+    mount --bind "$root" "$view"
+    mount -t tmpfs -o mode=755 var "$view/var"
+    mount -t tmpfs -o mode=755 run "$view/run"
+    mount -t tmpfs -o mode=1777 tmp "$view/tmp"
+    mount -t proc proc "$view/proc"
+    mount --rbind /dev "$view/dev"
+    mkdir -p "$view"/var/{cache,lib,log,tmp}
+    ln -s ../../usr/lib/sysimage/rpm "$view/var/lib/rpm"
+    chroot "$view" env -i LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin HOME=/tmp "$@" || code=$?
+    umount --recursive --lazy "$view"
+    return $code
+}
+# What rpm finds otherwise than it was in the first snapshot, where nobody has put anything into it; what is beside the snapshots it cannot see.
+rpm_verified() {
+    local first
+    in_next rpmdb --verifydb
+    first=$(default=1 in_next rpm --verify --all --nomtime 2>&1 || true)
+    in_next rpm --verify --all --nomtime 2>&1 | grep -vxFe "$first" | grep -v ' /var/\| /usr/local/\| /opt\| /etc/zypp\| /etc/yum' || true
 }

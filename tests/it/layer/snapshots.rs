@@ -1,102 +1,13 @@
 //! `onlay layer` on a disk with snapshots of a real Debian, by its real package manager; snapper, btrfs and dpkg are the judges. What boots of it
 //! is for vm.rs.
 
-use std::path::PathBuf;
-use std::process::Output;
-
 use serde_json::Value;
 
-use crate::debian::{self, command, expect_success, words};
-
-/// A disk, with a state beside it.
-struct Disk {
-    place: tempfile::TempDir,
-}
-
-/// What every script begins with. The file systems are off again when it ends, whoever of those that it started is still there.
-const PREAMBLE: &str = include_str!("snapper_preamble.sh");
-
-impl Disk {
-    fn make() -> Option<Disk> {
-        let (tree, trixie) = (debian::tree("snapper")?, debian::tree("trixie")?);
-        if !debian::has("snapper") || !debian::has("btrfs") {
-            return None;
-        }
-        let disk = Disk { place: debian::place() };
-        let packages = disk.place.path().join("packages");
-        debian::make_repository(&packages, &trixie);
-        let mut prepare = command("unshare");
-        prepare.args(["--mount", "--propagation", "private"]).arg(debian::script("layer/prepare_snapper.sh"));
-        expect_success(prepare.arg(disk.place.path()).arg(tree.join("disk.btrfs")).arg(&packages));
-        Some(disk)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.place.path().join(name)
-    }
-
-    fn run(&self, script: &str) -> Output {
-        let mut command = command("unshare");
-        command
-            .args(["--mount", "--propagation", "private", "bash", "-c"])
-            .arg(format!("{PREAMBLE}\n{script}"));
-        command.env("ONLAY", debian::ONLAY).current_dir(self.place.path());
-        command.output().expect("unshare(1) is everywhere")
-    }
-
-    /// What a script says that must succeed.
-    fn expect(&self, script: &str) -> String {
-        let output = self.run(script);
-        assert!(output.status.success(), "{script}: {}\n{}", output.status, words(&output));
-        words(&output)
-    }
-
-    /// What a script says that must fail.
-    fn refuse(&self, code: i32, script: &str) -> String {
-        let output = self.run(script);
-        assert_eq!(output.status.code(), Some(code), "{script}: {}", words(&output));
-        words(&output)
-    }
-
-    /// All snapshots, the next first.
-    fn status(&self) -> Value {
-        let output = self.run("layer status --json");
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", words(&output)))
-    }
-
-    /// The numbers of all snapshots, the next first, whether they are whole or not.
-    fn numbers(&self) -> Vec<String> {
-        let output = self.run("number; snapper --csvout list --columns number | grep -vx 'number\\|0'");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        text.lines().map(str::to_owned).collect()
-    }
-
-    /// What the next snapshot has of layers, by name.
-    fn layered(&self) -> Vec<String> {
-        let status = self.status();
-        let packages = status[0]["layers"]["packages"].as_array().cloned().unwrap_or_default();
-        packages.iter().map(|package| package["name"].as_str().unwrap_or_default().to_owned()).collect()
-    }
-
-    /// The next snapshot is whole, where somebody may have been killed just after it was.
-    fn assert_sound_after(&self, what: &str) {
-        let output = self.run("dpkg_in --audit; test \"$(btrfs property get -ts \"$(next)\" ro)\" = ro=true");
-        assert!(output.status.success() && words(&output).trim().is_empty(), "{what}: {}", words(&output));
-    }
-
-    /// dpkg finds nothing wrong in the next snapshot, which cannot be written to, and nobody is at work on any.
-    fn assert_sound(&self) {
-        let text = self.expect(
-            "dpkg_in --audit; test \"$(btrfs property get -ts \"$(next)\" ro)\" = ro=true\n\
-             ! snapper --csvout list --columns userdata | grep in-progress",
-        );
-        assert!(text.trim().is_empty(), "{text}");
-    }
-}
+use super::snapshot_disk::Disk;
 
 #[test]
 fn what_was_asked_for_is_in_the_next_snapshot() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     let said = disk.expect("layer add onlay-tool onlay-probe --dry-run");
     assert!(said.contains("added onlay-tool 1.0") && said.contains("nothing was changed"), "{said}");
     assert_eq!(disk.numbers(), ["1", "1"]);
@@ -142,7 +53,7 @@ fn what_was_asked_for_is_in_the_next_snapshot() {
 
 #[test]
 fn requests_change_and_are_not_lost() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     // Each from the one that is booted next.
     disk.expect("layer add onlay-needy; layer add onlay-tool; layer add onlay-probe --remove onlay-tool");
     assert_eq!(disk.layered(), ["onlay-base", "onlay-needy", "onlay-probe"]);
@@ -190,7 +101,7 @@ fn requests_change_and_are_not_lost() {
 
 #[test]
 fn all_is_brought_up_to_date_and_stays_as_people_have_it() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     // Somebody has disabled a service, edited a file of settings, and removed by other means what was asked for.
     disk.expect(
         "in_default sh -c 'rm etc/systemd/system/multi-user.target.wants/cron.service; echo EDITED=yes >>etc/default/cron'\n\
@@ -222,7 +133,7 @@ fn all_is_brought_up_to_date_and_stays_as_people_have_it() {
 
 #[test]
 fn who_is_killed_leaves_what_boots_as_it_was() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     let (mut marked, mut whole) = (0, 0);
     // Before there is a snapshot of its own, and then at moments after it has appeared. Who was started to the end goes on, and is waited for.
     for wait in [
@@ -266,7 +177,7 @@ fn who_is_killed_leaves_what_boots_as_it_was() {
 
 #[test]
 fn what_fails_changes_nothing() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     let before = disk.numbers();
     let said = disk.refuse(1, "package failing 'echo it says why; exit 3'; layer add ./failing.deb");
     assert!(said.contains("it says why") && said.contains("nothing was changed"), "{said}");
@@ -304,7 +215,7 @@ fn what_fails_changes_nothing() {
 
 #[test]
 fn other_hosts_are_refused() {
-    let Some(disk) = Disk::make() else { return };
+    let Some(disk) = Disk::debian() else { return };
     let before = disk.numbers();
     for (change, back, word) in [
         (

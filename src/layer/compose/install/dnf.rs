@@ -10,43 +10,89 @@ use crate::shell::SHARED;
 /// alone: so what needs it shows. Of packages of which several versions may be there at once (`installonlypkgs`), as those of kernels
 /// may, the base's must not stay beside another: a deployment has one.
 pub(super) fn script(manager: Manager, steps: &Steps, is_install: bool) -> String {
-    let program = manager.name();
     let cache_only = if steps.offline || is_install { "--cacheonly" } else { "" };
-    let refresh = if steps.refresh && !steps.offline && !is_install { "--refresh" } else { "" };
-    let removed: Vec<String> = steps.removed.iter().map(|name| format!("'{name}'")).collect();
+    let removed = rpm::quoted(&steps.removed);
     let remove = if removed.is_empty() {
         String::new()
     } else {
         format!(
-            "{program} $common --setopt=clean_requirements_on_remove=False remove -- {removed} >removed\n\
+            "$program $common --setopt=clean_requirements_on_remove=False remove -- {removed} >removed\n\
              code=$?\n\
              cat removed >>plan\n\
              [ $code = 0 ] || exit $code\n",
-            removed = removed.join(" "),
         )
-    };
-    let is_nothing_more = steps.packages.is_empty() && steps.files.is_empty();
-    let install = match (is_install, is_nothing_more) {
-        (_, true) => String::new(),
-        (false, false) => format!("{program} $common {refresh} install --downloadonly -- \"$@\" >>plan\n"),
-        (true, false) => format!("{program} $common install -- \"$@\"\n"),
     };
     let begin = if is_install {
         super::primed()
     } else {
         format!(
             "rpm --query --all --queryformat '{KNOWN} %{{NAME}} %{{ARCH}} %{{EVR}}\\n' >plan || exit\n{}",
-            rpm::satisfied(&steps.removed)
+            rpm::satisfied(steps)
         )
+    };
+    // What comes back is wanted itself, and not what may be in its place.
+    let more = match &steps.upon {
+        None => "--setopt=installonlypkgs=",
+        Some(upon) if upon.restores => "--setopt=obsoletes=False",
+        Some(_) => "",
     };
     format!(
         "{first}\
+         program={program}\n\
          common='-y {cache_only} --setopt=cachedir={SHARED}/dnf --setopt=keepcache=1 --setopt=install_weak_deps=False \
-         --setopt=installonlypkgs= --setopt=protect_running_kernel=False'\n\
-         {begin}{remove}{install}",
+         {more} --setopt=protect_running_kernel=False'\n\
+         {take}\
+         {begin}{remove}{change}",
         first = super::preamble(),
+        program = manager.name(),
+        take = take(steps, is_install),
+        change = change(steps, is_install),
     )
 }
+
+/// Functions of a script: `take`, one run of dnf's with this command and these words, whose status says whether all is done, and `fail`, for where it is
+/// not. In the first step, where more is to come, rpm's database, which is in RAM there, is then told of what the run would have done.
+fn take(steps: &Steps, is_install: bool) -> String {
+    let refresh = if steps.refresh && !steps.offline && !is_install { "--refresh" } else { "" };
+    let (run, told) = match (is_install, &steps.upon) {
+        (true, _) => ("$program $common $verb \"$@\"\n".to_owned(), ""),
+        (false, None) => (format!("$program $common {refresh} $verb --downloadonly \"$@\" >run\n"), ""),
+        (false, Some(_)) => (
+            format!("$program $common {refresh} $verb --downloadonly \"$@\" >run\n"),
+            "$program $common --cacheonly --setopt=tsflags=justdb,noscripts,notriggers $verb \"$@\" >/dev/null || exit\n",
+        ),
+    };
+    let planned = if is_install { "" } else { "cat run >>plan\n" };
+    format!(
+        "take() {{\n\
+         verb=$1\n\
+         shift\n\
+         {run}\
+         code=$?\n\
+         [ $code = 0 ] || return $code\n\
+         {planned}{told}\
+         }}\n\
+         fail() {{ {fail}exit $code; }}\n",
+        fail = if is_install { "" } else { "cat run >>plan; " },
+    )
+}
+
+/// What is done: a base gets packages, or what was there before is changed.
+fn change(steps: &Steps, is_install: bool) -> String {
+    let install = "take install -- \"$@\"";
+    let Some(upon) = &steps.upon else {
+        let is_nothing_more = steps.packages.is_empty() && steps.files.is_empty();
+        return if is_nothing_more { String::new() } else { format!("{install} || fail\n") };
+    };
+    let kept: Vec<String> = upon.kept.iter().map(|name| format!("--exclude={name}")).collect();
+    let upgrade = format!("take upgrade {}", rpm::quoted(&kept));
+    let change = rpm::change(upon, is_install, &upgrade, install, GOES);
+    let tidied = if is_install { super::tidied(steps) } else { String::new() };
+    format!("{change}{tidied}")
+}
+
+/// How a package that nobody needs stands in a plan: as dnf itself says it of one that goes.
+const GOES: &str = "Removing:\\n %{NAME} %{ARCH} %{EVR}\\n\\nTransaction Summary\\n";
 
 /// What stands in a plan before what the base has: `@ NAME ARCHITECTURE VERSION`.
 const KNOWN: &str = "@";
@@ -74,7 +120,9 @@ pub(super) fn plan(text: &str) -> Plan {
                 [_] => waiting = words.pop(),
                 ["replacing", ..] => replaced(&words[1..], &mut packages),
                 [name, architecture, version, ..] => {
-                    let old = known.get(&(name, architecture)).copied();
+                    // Another architecture may take its place.
+                    let of_name = || known.iter().find(|((known, _), _)| *known == name).map(|(_, old)| old);
+                    let old = known.get(&(name, architecture)).or_else(of_name).copied();
                     let (old, new) = match verb {
                         Verb::Installs => (None, Some(version)),
                         Verb::Replaces => (old, Some(version)),

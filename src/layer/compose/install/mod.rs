@@ -42,8 +42,14 @@ pub(super) struct Upon {
     pub automatic: Vec<String>,
     /// Whether some of these have just come to be so, and may go.
     pub drops: bool,
+    /// Whether packages come back in whose place others are.
+    pub restores: bool,
     /// Take the newest versions of all packages.
     pub upgrade: bool,
+    /// The words for packages that are asked for.
+    pub asked: Vec<String>,
+    /// Packages that are there in a version that was asked for, or from files that were given, and keep it.
+    pub kept: Vec<String>,
 }
 
 /// Which of the two.
@@ -67,9 +73,10 @@ pub(in crate::layer) const FILES: &str = "files";
 
 /// In the cache: words for packages that the base has by itself.
 pub(super) use rpm::SATISFIED;
-/// What packages keep in /var of themselves, by paths from there: which of their services were enabled or masked once, and which versions of
-/// their settings people were asked about. Where /var is the machine's own, it is kept in each snapshot, so that it is what the packages there know.
+/// What packages keep in /var of themselves, by paths from there: which of their services were enabled or masked once, which versions of
+/// their settings people were asked about, and (with RPMs) of which programs there are several. Where /var is the machine's own, it is kept in each snapshot, so that it is what the packages there know.
 pub(super) const CARRIED: &[&str] = &[
+    "lib/alternatives",
     "lib/systemd/deb-systemd-helper-enabled",
     "lib/systemd/deb-systemd-helper-masked",
     "lib/systemd/deb-systemd-user-helper-enabled",
@@ -116,9 +123,14 @@ impl Plan {
 }
 
 impl Planned {
-    /// What changes where one version takes the place of another, in words; nothing where it comes or goes.
-    pub fn change(&self) -> Option<String> {
-        Some(format!("changed {} {} to {}", self.name, self.old.as_ref()?, self.new.as_ref()?))
+    /// What changes, in words; nothing where neither version is known.
+    pub fn in_words(&self) -> Option<String> {
+        Some(match (&self.old, &self.new) {
+            (Some(old), Some(new)) => format!("changed {} {old} to {new}", self.name),
+            (None, Some(new)) => format!("added {} {new}", self.name),
+            (Some(old), None) => format!("removed {} {old}", self.name),
+            (None, None) => return None,
+        })
     }
 }
 

@@ -1,11 +1,14 @@
 //! What dnf and zypper have in common: rpm.
 
+use super::{Steps, Upon};
+
 /// Lines of a script that find out which of its arguments the base has by itself, by name, exactly (`NAME-VERSION.ARCHITECTURE`) or by
-/// what a package provides, and keep them in [`SATISFIED`]; what is to be removed provides nothing.
-pub(super) fn satisfied(removed: &[String]) -> String {
-    let removed: Vec<String> = removed.iter().map(|name| format!("'{name}'")).collect();
+/// what a package provides, and keep them in [`SATISFIED`]; what is to be removed, or may go, provides nothing.
+pub(super) fn satisfied(steps: &Steps) -> String {
+    let going: Vec<String> =
+        steps.removed.iter().chain(steps.upon.iter().flat_map(|upon| &upon.automatic)).cloned().collect();
     format!(
-        "printf '%s\\n' '' {removed} >going\n\
+        "printf '%s\\n' '' {going} >going\n\
          by_base() {{\n\
          case $1 in -* | */*.rpm) return 1 ;; esac\n\
          for how in '' --whatprovides; do\n\
@@ -16,9 +19,109 @@ pub(super) fn satisfied(removed: &[String]) -> String {
          }}\n\
          : >{SATISFIED}\n\
          for word; do ! by_base \"$word\" || printf '%s\\n' \"$word\" >>{SATISFIED}; done\n",
-        removed = removed.join(" "),
+        going = quoted(&going),
     )
 }
+
+/// Words of a script, of which each is one whatever is in it.
+pub(super) fn quoted(words: &[String]) -> String {
+    let words = words.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''")));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// A function `needless` of a script: it finds out which packages of layers nobody needs any more, by what rpm says that would be missing without
+/// them, and keeps their names in [`NEEDLESS`].
+///
+/// Who marks packages as there for others' sake (zypp in `/var/lib/zypp/AutoInstalled`, dnf 4 in its history) does so in /var, which is the
+/// machine's own, and another one than the snapshot that is changed knows; and takes what is only recommended for needed. What has been asked
+/// for stays, also by a version or by what a package provides. Where one of several would do, those that are tried first go.
+fn needless(upon: &Upon) -> String {
+    format!(
+        "without() {{ rpm --erase --test --allmatches -- \"$@\" >needed 2>&1; }}\n\
+         needless() {{\n\
+         for word in {asked}; do\n\
+         for how in '' --whatprovides; do\n\
+         rpm --query $how --queryformat '%{{NAME}}\\n' -- \"$word\"\n\
+         done\n\
+         done >asked 2>/dev/null\n\
+         set --\n\
+         for name in {automatic}; do\n\
+         ! rpm --query --quiet -- \"$name\" || grep -qxFe \"$name\" asked || set -- \"$@\" \"$name\"\n\
+         done\n\
+         printf '%s\\n' \"$@\" >candidates\n\
+         while [ $# -gt 0 ] && ! without \"$@\"; do\n\
+         sed -n 's/^[[:blank:]]*\\(.*\\) is needed by .*/\\1/p' needed | tr ' ' '\\n' | sed 'p; s/^(*//; s/)*$//' | sort -u |\n\
+         while read -r word; do rpm --query --whatprovides --queryformat '%{{NAME}}\\n' -- \"$word\"; done >kept 2>/dev/null\n\
+         count=$#\n\
+         for name; do\n\
+         shift\n\
+         grep -qxFe \"$name\" kept || set -- \"$@\" \"$name\"\n\
+         done\n\
+         [ $# -lt $count ] || set --\n\
+         done\n\
+         for name in $(cat candidates); do\n\
+         ! printf '%s\\n' \"$@\" | grep -qxFe \"$name\" || continue\n\
+         ! without \"$@\" \"$name\" || set -- \"$@\" \"$name\"\n\
+         done\n\
+         for name; do printf '%s\\n' \"$name\"; done >{NEEDLESS}\n\
+         }}\n",
+        asked = quoted(&upon.asked),
+        automatic = quoted(&upon.automatic),
+    )
+}
+
+/// The file in which the names of packages are that nobody needs, and that in which those are that go before others come.
+const NEEDLESS: &str = "needless";
+const FIRST: &str = "first";
+
+/// The lines of a script that change what is there: it is brought up to date where that is wanted, gets packages, and loses those that nobody
+/// needs. `upgrade` and `install` are runs of a package manager (`take …`), of which the second is for the script's arguments.
+///
+/// What is needless may stand in the way of what comes, or the other way round need not be so when that is there: so it goes last, and first where
+/// nothing can come otherwise. The second step does as the first one found. `goes` is how a plan says of a package that it goes, in rpm's words for that.
+pub(super) fn change(upon: &Upon, is_install: bool, upgrade: &str, install: &str, goes: &str) -> String {
+    let needless = needless(upon);
+    let upgrade = if upon.upgrade { format!("{upgrade} || fail\n") } else { String::new() };
+    if is_install {
+        return format!(
+            "{needless}\
+             go() {{ [ ! -s {NEEDLESS} ] || xargs rpm --erase --verbose --allmatches -- <{NEEDLESS} || exit; }}\n\
+             cp {FIRST} {NEEDLESS} && go || exit\n\
+             {upgrade}\
+             [ $# = 0 ] || {install} || fail\n\
+             needless\n\
+             go\n"
+        );
+    }
+    let goes_first = format!("cp {NEEDLESS} {FIRST} && go || exit");
+    let (first, otherwise) = match (upon.drops, upon.upgrade || upon.restores) {
+        (true, true) => (format!("needless\n{goes_first}\n"), "fail".to_owned()),
+        (true, false) => {
+            let repeated =
+                format!("{{ needless; [ -s {NEEDLESS} ] || fail; {goes_first}; {install} || fail; }}");
+            (String::new(), repeated)
+        }
+        (false, _) => (String::new(), "fail".to_owned()),
+    };
+    format!(
+        "{needless}\
+         go() {{\n\
+         [ -s {NEEDLESS} ] || return 0\n\
+         xargs rpm --query --queryformat '{goes}' -- <{NEEDLESS} >>plan\n\
+         xargs rpm --erase --allmatches {IN_NAME_ONLY} -- <{NEEDLESS} || exit\n\
+         }}\n\
+         : >{FIRST}\n\
+         {first}\
+         {upgrade}\
+         [ $# = 0 ] || {install} || {otherwise}\n\
+         needless\n\
+         go\n\
+         exit 0\n"
+    )
+}
+
+/// The words for rpm of whoever has only its database know of what is done.
+pub(super) const IN_NAME_ONLY: &str = "--justdb --noscripts --notriggers --nodeps";
 
 /// The file in which arguments are that the base has by itself.
 pub(in crate::layer::compose) const SATISFIED: &str = "satisfied";

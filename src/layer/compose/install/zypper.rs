@@ -1,6 +1,6 @@
 //! zypper(8): its words as XML (`--xmlout`).
 
-use super::{Plan, Planned, Steps, rpm};
+use super::{FILES, Plan, Planned, Steps, Upon, rpm};
 use crate::resolve::zypper::attribute;
 use crate::shell::SHARED;
 
@@ -13,23 +13,12 @@ use crate::shell::SHARED;
 pub(super) fn script(steps: &Steps, is_install: bool) -> String {
     let refresh = if steps.refresh && !is_install { "zypper $common refresh --force || exit\n" } else { "" };
     let no_refresh = if steps.offline || is_install { "--no-refresh" } else { "" };
-    let run = if is_install {
-        format!(
-            "{primed}\
-             rm -rf {ONCE} && mkdir -p {CACHE}/packages && cp -Rl {CACHE}/packages {ONCE} || exit\n\
-             zypper $common --pkg-cache-dir {SHARED}/{ONCE} install $options -- \"$@\"\n",
-            primed = super::primed(),
-        )
-    } else {
-        "zypper --xmlout $common install --download-only $options -- \"$@\" >plan\n".to_owned()
-    };
     format!(
         "{first}\
          common='--non-interactive {no_refresh} --cache-dir {SHARED}/{CACHE}'\n\
-         options='--auto-agree-with-licenses --no-recommends --no-force-resolution --oldpackage'\n\
-         (cat /usr/etc/zypp/zypp.conf || cat /etc/zypp/zypp.conf || echo '[main]') 2>/dev/null | grep -v '^ *multiversion' >zypp.conf\n\
-         printf '%s\\n' 'multiversion =' 'multiversiondir = /var/empty' >>zypp.conf\n\
-         export ZYPP_CONF={SHARED}/zypp.conf\n\
+         options='--auto-agree-with-licenses --no-recommends --no-force-resolution'\n\
+         {settings}\
+         {take}\
          {refresh}\
          : >plan\n\
          {satisfied}\
@@ -38,15 +27,112 @@ pub(super) fn script(steps: &Steps, is_install: bool) -> String {
          case $word in -*) rpm --query --quiet -- \"${{word#-}}\" || continue ;; esac\n\
          grep -qxFe \"$word\" {known} || set -- \"$@\" \"$word\"\n\
          done\n\
-         [ $# -gt 0 ] || exit 0\n\
-         {run}\
-         code=$?\n\
-         case $code in {FINE}) exit 0 ;; *) exit $code ;; esac\n",
+         {change}",
         first = super::preamble(),
-        satisfied = rpm::satisfied(&steps.removed),
+        settings = settings(steps.upon.as_ref()),
+        take = take(steps, is_install),
+        satisfied = rpm::satisfied(steps),
         known = rpm::SATISFIED,
+        change = change(steps, is_install),
     )
 }
+
+/// Its settings, besides the host's own. Packages that are to stay as they are it takes for locked.
+fn settings(upon: Option<&Upon>) -> String {
+    let ours = match upon {
+        None => "printf '%s\\n' 'multiversion =' 'multiversiondir = /var/empty' >>zypp.conf\n".to_owned(),
+        Some(Upon { kept, upgrade, .. }) => format!(
+            "printf '%s\\n' 'solver.cleandepsOnRemove = false' 'locksfile.path = {SHARED}/locks' >>zypp.conf\n\
+             cat /etc/zypp/locks >locks 2>/dev/null\n\
+             for name in {kept}; do\n\
+             ! rpm --query --quiet -- \"$name\" ||\n\
+             printf '\\ntype: package\\nmatch_type: glob\\ncase_sensitive: on\\nsolvable_name: %s\\n' \"$name\" >>locks\n\
+             done\n",
+            kept = if *upgrade { rpm::quoted(kept) } else { String::new() },
+        ),
+    };
+    let theirs = if upon.is_none() { "multiversion" } else { "solver.cleandepsOnRemove\\|locksfile.path" };
+    format!(
+        "(cat /etc/zypp/zypp.conf || cat /usr/etc/zypp/zypp.conf || echo '[main]') 2>/dev/null | grep -v '^ *\\({theirs}\\)' >zypp.conf\n\
+         {ours}\
+         export ZYPP_CONF={SHARED}/zypp.conf\n"
+    )
+}
+
+/// Functions of a script: `take`, one run of zypper's with these words, whose status says whether all is done, and `fail`, for where it is not. In the
+/// first step, where more is to come, rpm's database is then told of what the run would have done.
+fn take(steps: &Steps, is_install: bool) -> String {
+    let is_done = format!("case $code in {FINE}) ;; *) return $code ;; esac\n");
+    if is_install {
+        return format!(
+            "take() {{\n\
+             rm -rf {ONCE} && mkdir -p {CACHE}/packages && cp -Rl {CACHE}/packages {ONCE} || exit\n\
+             zypper $common --pkg-cache-dir {SHARED}/{ONCE} \"$@\"\n\
+             code=$?\n\
+             {is_done}\
+             }}\n\
+             fail() {{ exit $code; }}\n"
+        );
+    }
+    let believed = if steps.upon.is_some() { believed() } else { String::new() };
+    format!(
+        "take() {{\n\
+         zypper --xmlout $common \"$@\" >run\n\
+         code=$?\n\
+         {is_done}\
+         cat run >>plan\n\
+         {believed}\
+         }}\n\
+         fail() {{ cat run >>plan; exit $code; }}\n"
+    )
+}
+
+/// Lines of a script that have rpm's database, which is in RAM there, know of what a run would have done: of what goes, and what comes by the
+/// packages that were downloaded. Which these are their headers say.
+fn believed() -> String {
+    format!(
+        "tag='<solvable type=\"package\" name=\"\\([^\"]*\\)\" edition=\"\\([^\"]*\\)\" arch=\"\\([^\"]*\\)\" repository='\n\
+         sed -n \"s/^$tag\\\"@System\\\".*/\\1/p\" run | xargs -r rpm --erase --allmatches {quietly} -- || exit\n\
+         sed -n \"/@System/d; s/^$tag.*/\\1|\\2|\\3/p\" run | sort -u >wanted\n\
+         [ -s wanted ] || return 0\n\
+         find {CACHE}/packages {FILES} -name '*.rpm' -print 2>/dev/null >there\n\
+         tr '\\n' '\\0' <there |\n\
+         xargs -0 -r rpm --query --package --nosignature --nodigest --queryformat '%{{NAME}}|%{{EVR}}|%{{ARCH}}\\n' -- |\n\
+         sed 's/|0:/|/' | paste -d ' ' - there | sort | join wanted - | cut -d ' ' -f 2- | tr '\\n' '\\0' |\n\
+         xargs -0 -r rpm --upgrade --force --nosignature --nodigest {quietly} -- || exit\n",
+        quietly = rpm::IN_NAME_ONLY,
+    )
+}
+
+/// What is done: a base gets packages, or what was there before is changed.
+fn change(steps: &Steps, is_install: bool) -> String {
+    let only = if is_install { "" } else { "--download-only" };
+    let primed = if is_install { super::primed() } else { String::new() };
+    let install = format!("take install {only} $options --oldpackage -- \"$@\"");
+    let Some(upon) = &steps.upon else {
+        return format!("[ $# -gt 0 ] || exit 0\n{primed}{install} || fail\n");
+    };
+    let upgrade = format!("take $method {only} $options");
+    format!(
+        "{method}{primed}{change}{tidied}",
+        method = if upon.upgrade { METHOD } else { "" },
+        change = rpm::change(upon, is_install, &upgrade, &install, GOES),
+        tidied = if is_install { super::tidied(steps) } else { String::new() },
+    )
+}
+
+/// Lines of a script that look how a host wants to be brought up to date: as transactional-update does it, by what its settings say, and as it does
+/// where they say nothing. What rolls, as openSUSE MicroOS does, is only ever whole by `dup`.
+const METHOD: &str = "method=dup\n\
+     for settings in /usr/etc/transactional-update.conf /etc/transactional-update.conf; do\n\
+     case $(sed -n 's/^ *UPDATE_METHOD=[\"]*\\([a-z]*\\).*/\\1/p' $settings 2>/dev/null | tail -n 1) in\n\
+     dup) method=dup ;;\n\
+     up) method=update ;;\n\
+     esac\n\
+     done\n";
+
+/// How a package that nobody needs stands in a plan: as zypper itself says it of one that goes.
+const GOES: &str = "<to-remove><solvable type=\"package\" name=\"%{NAME}\" edition=\"%{EVR}\" arch=\"%{ARCH}\"/></to-remove>\\n";
 
 /// Its cache, and that of one run.
 const CACHE: &str = "zypp";
@@ -65,7 +151,7 @@ pub(super) fn words(steps: &Steps) -> Vec<String> {
 /// `<to-install>`, `<to-upgrade>` and the like, with `<solvable type="package" name="…" edition="…" edition-old="…" arch="…"/>` in
 /// them.
 pub(super) fn plan(text: &str) -> Plan {
-    let mut packages = Vec::new();
+    let mut packages: Vec<Planned> = Vec::new();
     for part in text.split("<to-").skip(1) {
         let Some((verb, rest)) = part.split_once('>') else { continue };
         let list = rest.split(&format!("</to-{verb}>")).next().unwrap_or(rest);
@@ -77,7 +163,19 @@ pub(super) fn plan(text: &str) -> Plan {
                 "remove" => (edition, None),
                 _ => (attribute("edition-old"), edition),
             };
-            packages.push(Planned { name, architecture: attribute("arch").unwrap_or_default(), old, new });
+            let architecture = attribute("arch").unwrap_or_default();
+            let planned = Planned { name, architecture, old, new };
+            let is_before = |known: &Planned| {
+                planned.old.is_some() && known.name == planned.name && known.new == planned.old
+            };
+            match packages.iter().position(is_before) {
+                // What one run has changed, another one may change again, or back.
+                Some(at) if packages[at].old == planned.new => drop(packages.remove(at)),
+                Some(at) => packages[at] = Planned { old: packages[at].old.take(), ..planned },
+                // An architecture that changes is told twice.
+                None if packages.contains(&planned) => {}
+                None => packages.push(planned),
+            }
         }
     }
     Plan { packages, satisfied: None }
@@ -100,5 +198,28 @@ mod tests {
             rows,
             [("a", None, Some("1-1")), ("b", Some("1-1"), Some("2-1")), ("c", Some("3-1"), None)]
         );
+    }
+
+    #[test]
+    fn what_several_runs_do_is_told_as_one() {
+        let tag = |name: &str, old: Option<&str>, new: &str| {
+            let old = old.map(|old| format!(" edition-old=\"{old}\"")).unwrap_or_default();
+            format!("<solvable type=\"package\" name=\"{name}\" edition=\"{new}\" arch=\"x\"{old}/>")
+        };
+        let text = format!(
+            "<to-upgrade>{}{}{}</to-upgrade><to-change-arch>{}</to-change-arch><to-install>{}</to-install>\
+             <to-downgrade>{}</to-downgrade><to-upgrade>{}</to-upgrade><to-remove>{}</to-remove>",
+            tag("back", Some("1"), "3"),
+            tag("on", Some("1"), "2"),
+            tag("arch", Some("1"), "2"),
+            tag("arch", Some("1"), "2"),
+            tag("gone", None, "1"),
+            tag("back", Some("3"), "1"),
+            tag("on", Some("2"), "3"),
+            tag("gone", None, "1"),
+        );
+        let rows: Vec<_> = plan(&text).packages.into_iter().map(|one| (one.name, one.old, one.new)).collect();
+        let row = |name: &str, new: &str| (name.to_owned(), Some("1".to_owned()), Some(new.to_owned()));
+        assert_eq!(rows, [row("on", "3"), row("arch", "2")]);
     }
 }
