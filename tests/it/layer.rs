@@ -19,4 +19,5 @@ mod running;
 mod snapshot_disk;
 mod snapshots;
 mod snapshots_rpm;
+mod stage;
 mod trying;

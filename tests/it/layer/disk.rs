@@ -1,18 +1,14 @@
 //! A disk with deployments of a real distribution, for `onlay layer` to change by its real package manager. ostree and the package
 //! system itself are the judges.
 
-use std::path::PathBuf;
-use std::process::Output;
+use std::ops::Deref;
 
-use serde_json::Value;
-
-use crate::debian::{self, command, expect_success, words};
+use super::stage::Stage;
+use crate::debian;
 
 /// A disk, with a state beside it.
 pub(super) struct Disk {
-    place: tempfile::TempDir,
-    /// Its stateroot, which is also the name of the branch that it follows.
-    os: &'static str,
+    stage: Stage,
 }
 
 /// What every script begins with. Mounts go with the mount namespace.
@@ -25,7 +21,7 @@ impl Disk {
         if !debian::has("ostree") {
             return None;
         }
-        let disk = Disk { place: debian::place(), os: "debian" };
+        let disk = Disk::of("debian");
         let packages = disk.path("packages");
         debian::make_repository(&packages, &trixie);
         disk.prepare("layer/prepare.sh", &[&tree.join("disk.ext4"), &packages]);
@@ -39,9 +35,14 @@ impl Disk {
         if !debian::has("ostree") {
             return None;
         }
-        let disk = Disk { place: debian::place(), os: "lab" };
+        let disk = Disk::of("lab");
         disk.prepare("layer/prepare_rpm.sh", &[&tree, manager.as_ref()]);
         Some(disk)
+    }
+
+    /// An empty one. Its stateroot is also the name of the branch that it follows.
+    fn of(os: &str) -> Disk {
+        Disk { stage: Stage::new(format!("export OS={os}\n{PREAMBLE}")) }
     }
 
     /// The repository is whole, and so is what dpkg knows.
@@ -50,50 +51,12 @@ impl Disk {
         let text = self.expect("dpkg_in --audit");
         assert!(text.trim().is_empty(), "{text}");
     }
+}
 
-    fn prepare(&self, script: &str, arguments: &[&std::path::Path]) {
-        let mut prepare = command("unshare");
-        prepare.args(["--mount", "--propagation", "private"]).arg(debian::script(script));
-        expect_success(prepare.arg(self.place.path()).args(arguments));
-    }
+impl Deref for Disk {
+    type Target = Stage;
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.place.path().join(name)
-    }
-
-    pub(super) fn run(&self, script: &str) -> Output {
-        let mut command = command("unshare");
-        command
-            .args(["--mount", "--propagation", "private", "bash", "-c"])
-            .arg(format!("{PREAMBLE}\n{script}"));
-        command.env("ONLAY", debian::ONLAY).env("OS", self.os).current_dir(self.place.path());
-        command.output().expect("unshare(1) is everywhere")
-    }
-
-    /// What a script says that must succeed.
-    pub(super) fn expect(&self, script: &str) -> String {
-        let output = self.run(script);
-        assert!(output.status.success(), "{script}: {}\n{}", output.status, words(&output));
-        words(&output)
-    }
-
-    /// What a script says that must fail.
-    pub(super) fn refuse(&self, script: &str) -> String {
-        let output = self.run(script);
-        assert_eq!(output.status.code(), Some(1), "{script}: {}", words(&output));
-        words(&output)
-    }
-
-    /// All deployments, the next first.
-    pub(super) fn status(&self) -> Value {
-        let output = self.run("layer status --json");
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", words(&output)))
-    }
-
-    /// What the next deployment has of layers, by name.
-    pub(super) fn layered(&self) -> Vec<String> {
-        let status = self.status();
-        let packages = status[0]["layers"]["packages"].as_array().cloned().unwrap_or_default();
-        packages.iter().map(|package| package["name"].as_str().unwrap_or_default().to_owned()).collect()
+    fn deref(&self) -> &Stage {
+        &self.stage
     }
 }

@@ -2,6 +2,7 @@
 //! rpm, the package manager and ostree are the judges.
 
 use super::disk::Disk;
+use super::stage::scenes_of;
 
 /// The repository, the database and the dependencies are whole, and rpm finds its files as the base has them, but for these lines of
 /// `rpm --verify --all`; all where nothing can be written.
@@ -135,20 +136,6 @@ fn goes_with_a_newer_base(manager: &str) {
     );
     assert_eq!(disk.layered(), ["lab-tool", "layer-files"]);
     assert_sound(&disk, manager, &[]);
-}
-
-/// The scenes of one package manager.
-macro_rules! scenes_of {
-    ($manager:ident => $($scene:ident),*) => {
-        mod $manager {
-            $(
-                #[test]
-                fn $scene() {
-                    super::$scene(stringify!($manager));
-                }
-            )*
-        }
-    };
 }
 
 scenes_of!(dnf => brings_what_was_asked_for, refuses_what_cannot_be, takes_the_place_of_the_base, goes_with_a_newer_base);

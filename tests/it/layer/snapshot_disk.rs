@@ -1,16 +1,14 @@
 //! A disk with snapshots of a real distribution, for `onlay layer` to change by its real package manager. snapper, btrfs and the package system
 //! itself are the judges.
 
-use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::ops::Deref;
 
-use serde_json::Value;
-
-use crate::debian::{self, command, expect_success, words};
+use super::stage::Stage;
+use crate::debian::{self, words};
 
 /// A disk, with a state beside it.
 pub(super) struct Disk {
-    place: tempfile::TempDir,
+    stage: Stage,
     /// The lines of a script that find nothing where the packages of the next snapshot are whole.
     judge: &'static str,
 }
@@ -44,46 +42,8 @@ impl Disk {
     }
 
     fn empty(judge: &'static str) -> Option<Disk> {
-        (debian::has("snapper") && debian::has("btrfs")).then(|| Disk { place: debian::place(), judge })
-    }
-
-    fn prepare(&self, script: &str, arguments: &[&Path]) {
-        let mut prepare = command("unshare");
-        prepare.args(["--mount", "--propagation", "private"]).arg(debian::script(script));
-        expect_success(prepare.arg(self.place.path()).args(arguments));
-    }
-
-    pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.place.path().join(name)
-    }
-
-    pub(super) fn run(&self, script: &str) -> Output {
-        let mut command = command("unshare");
-        command
-            .args(["--mount", "--propagation", "private", "bash", "-c"])
-            .arg(format!("{PREAMBLE}\n{script}"));
-        command.env("ONLAY", debian::ONLAY).current_dir(self.place.path());
-        command.output().expect("unshare(1) is everywhere")
-    }
-
-    /// What a script says that must succeed.
-    pub(super) fn expect(&self, script: &str) -> String {
-        let output = self.run(script);
-        assert!(output.status.success(), "{script}: {}\n{}", output.status, words(&output));
-        words(&output)
-    }
-
-    /// What a script says that must fail.
-    pub(super) fn refuse(&self, code: i32, script: &str) -> String {
-        let output = self.run(script);
-        assert_eq!(output.status.code(), Some(code), "{script}: {}", words(&output));
-        words(&output)
-    }
-
-    /// All snapshots, the next first.
-    pub(super) fn status(&self) -> Value {
-        let output = self.run("layer status --json");
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", words(&output)))
+        (debian::has("snapper") && debian::has("btrfs"))
+            .then(|| Disk { stage: Stage::new(PREAMBLE.to_owned()), judge })
     }
 
     /// The numbers of all snapshots, the next first, whether they are whole or not.
@@ -91,13 +51,6 @@ impl Disk {
         let output = self.run("number; snapper --csvout list --columns number | grep -vx 'number\\|0'");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.lines().map(str::to_owned).collect()
-    }
-
-    /// What the next snapshot has of layers, by name.
-    pub(super) fn layered(&self) -> Vec<String> {
-        let status = self.status();
-        let packages = status[0]["layers"]["packages"].as_array().cloned().unwrap_or_default();
-        packages.iter().map(|package| package["name"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
     /// The next snapshot is whole, where somebody may have been killed just after it was.
@@ -115,5 +68,13 @@ impl Disk {
             self.judge
         ));
         assert!(text.trim().is_empty(), "{text}");
+    }
+}
+
+impl Deref for Disk {
+    type Target = Stage;
+
+    fn deref(&self) -> &Stage {
+        &self.stage
     }
 }

@@ -58,14 +58,14 @@ fn requests_change_and_are_not_lost() {
     disk.expect("layer add onlay-needy; layer add onlay-tool; layer add onlay-probe --remove onlay-tool");
     assert_eq!(disk.layered(), ["onlay-base", "onlay-needy", "onlay-probe"]);
     disk.assert_sound();
-    let said = disk.refuse(1, "layer remove onlay-base");
+    let said = disk.refuse("layer remove onlay-base");
     assert!(said.contains("onlay-base was not asked for: other layers need it"), "{said}");
-    let said = disk.refuse(1, "layer remove cron");
+    let said = disk.refuse("layer remove cron");
     assert!(
         said.contains("cron is a package of the base") && said.contains("override remove cron"),
         "{said}"
     );
-    let said = disk.refuse(1, "layer add nothere onlay-tool nothere2");
+    let said = disk.refuse("layer add nothere onlay-tool nothere2");
     assert!(said.contains("nothere (Unable to locate package nothere); nothere2 ("), "{said}");
     // What others need is there when it is not asked for any more, and goes with them.
     disk.expect("layer add onlay-base; layer remove onlay-base");
@@ -179,30 +179,28 @@ fn who_is_killed_leaves_what_boots_as_it_was() {
 fn what_fails_changes_nothing() {
     let Some(disk) = Disk::debian() else { return };
     let before = disk.numbers();
-    let said = disk.refuse(1, "package failing 'echo it says why; exit 3'; layer add ./failing.deb");
+    let said = disk.refuse("package failing 'echo it says why; exit 3'; layer add ./failing.deb");
     assert!(said.contains("it says why") && said.contains("nothing was changed"), "{said}");
-    let said = disk.refuse(1, "package endless 'sleep 1000'; layer add ./endless.deb --timeout 3");
+    let said = disk.refuse("package endless 'sleep 1000'; layer add ./endless.deb --timeout 3");
     assert!(said.contains("have not ended after 3 s"), "{said}");
     // Two at once: the second one is told.
-    let said = disk.refuse(1, "layer add ./endless.deb --timeout 5 >/dev/null 2>&1 & sleep 1; code=0; layer add onlay-tool || code=$?; wait; exit $code");
+    let said = disk.refuse("layer add ./endless.deb --timeout 5 >/dev/null 2>&1 & sleep 1; code=0; layer add onlay-tool || code=$?; wait; exit $code");
     assert!(said.contains("another onlay is working on layers"), "{said}");
     // What would go with a package that stands in the way is not ours to remove.
-    let said = disk.refuse(1, "package against true 'Conflicts: cron'; layer add ./against.deb");
+    let said = disk.refuse("package against true 'Conflicts: cron'; layer add ./against.deb");
     assert!(said.contains("cron") && said.contains("would have to go"), "{said}");
     let said = disk
-        .refuse(1, "mkdir -p kernel/usr/lib/modules/9.9/kernel; package kernel true; layer add ./kernel.deb");
+        .refuse("mkdir -p kernel/usr/lib/modules/9.9/kernel; package kernel true; layer add ./kernel.deb");
     assert!(said.contains("what the kernel boots with") && said.contains("usr/lib/modules/9.9"), "{said}");
     // No room.
-    let said = disk.refuse(1, "package large 'head -c 4G /dev/zero >/usr/large'; layer add ./large.deb");
+    let said = disk.refuse("package large 'head -c 4G /dev/zero >/usr/large'; layer add ./large.deb");
     assert!(said.contains("could not install") && said.contains("nothing was changed"), "{said}");
     // Where nothing can be written, not even a snapshot may be deleted; with the next change, or this, it goes.
     disk.expect("layer cleanup");
     assert_eq!(disk.numbers(), before);
     disk.assert_sound();
     // Somebody else goes on to another one meanwhile.
-    let said = disk.refuse(
-        1,
-        "package slow 'sleep 4'; snapper create --from 1 --description others; layer add ./slow.deb & sleep 2\n\
+    let said = disk.refuse("package slow 'sleep 4'; snapper create --from 1 --description others; layer add ./slow.deb & sleep 2\n\
          btrfs subvolume set-default root/.snapshots/2/snapshot; code=0; wait $! || code=$?; exit $code",
     );
     assert!(said.contains("snapshot 2 is booted next now, and was 1"), "{said}");
@@ -230,15 +228,15 @@ fn other_hosts_are_refused() {
         ),
         ("mv etc/snapper/configs/root x", "mv x etc/snapper/configs/root", "snapper has no configuration"),
     ] {
-        let said = disk.refuse(3, &format!("in_default sh -c \"{change}\"; layer add onlay-tool"));
+        let said = disk.expect_code(3, &format!("in_default sh -c \"{change}\"; layer add onlay-tool"));
         assert!(said.contains(word) && said.contains("hint: "), "{said}");
         disk.expect(&format!("next() {{ echo root/.snapshots/1/snapshot; }}; in_default sh -c \"{back}\""));
     }
-    let said =
-        disk.refuse(3, "btrfs property set -ts root/.snapshots/1/snapshot ro false; layer add onlay-tool");
+    let said = disk
+        .expect_code(3, "btrfs property set -ts root/.snapshots/1/snapshot ro false; layer add onlay-tool");
     assert!(said.contains("can be written to"), "{said}");
     disk.expect("btrfs property set -ts root/.snapshots/1/snapshot ro true");
-    let said = disk.refuse(3, "\"$ONLAY\" --root / --state \"$PWD/state\" layer status");
+    let said = disk.expect_code(3, "\"$ONLAY\" --root / --state \"$PWD/state\" layer status");
     assert!(said.contains("no snapshot of snapper's"), "{said}");
     assert_eq!(disk.numbers(), before);
     assert!(!disk.path("state/layers").exists());

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::snapshot_disk::Disk;
+use super::stage::scenes_of;
 
 fn brings_what_was_asked_for(manager: &str) {
     let Some(disk) = Disk::rpm(manager) else { return };
@@ -49,9 +50,9 @@ fn takes_away_what_nobody_needs(manager: &str) {
     let layered = disk.layered();
     assert_eq!(layered.len(), 2, "{layered:?}");
     let needed = layered.iter().find(|name| *name != "lab-rich").expect("it needs one").clone();
-    let said = disk.refuse(1, &format!("layer remove {needed}"));
+    let said = disk.refuse(&format!("layer remove {needed}"));
     assert!(said.contains("was not asked for: other layers need it"), "{said}");
-    let said = disk.refuse(1, "layer remove strace");
+    let said = disk.refuse("layer remove strace");
     assert!(said.contains("strace is a package of the base"), "{said}");
     let said = disk.expect("layer remove lab-rich --dry-run");
     assert!(said.contains("removed lab-rich") && said.contains(&format!("removed {needed}")), "{said}");
@@ -122,19 +123,19 @@ fn is_brought_up_to_date(manager: &str) {
 fn changes_nothing_where_it_fails(manager: &str) {
     let Some(disk) = Disk::rpm(manager) else { return };
     let before = disk.numbers();
-    let said = disk.refuse(1, "layer add nothere layer-unsigned lab-broken");
+    let said = disk.refuse("layer add nothere layer-unsigned lab-broken");
     for word in ["nothere (", "layer-unsigned (", "not", "signed", "lab-broken (", "nobody-has-this"] {
         assert!(said.contains(word), "no '{word}': {said}");
     }
-    let said = disk.refuse(1, "layer add lab-fails");
+    let said = disk.refuse("layer add lab-fails");
     assert!(said.contains("%prein(lab-fails-3.0-1.noarch) scriptlet failed"), "{said}");
-    let said = disk.refuse(1, "layer add layer-fails");
+    let said = disk.refuse("layer add layer-fails");
     assert!(said.contains("layer-fails says why") && said.contains("nothing was changed"), "{said}");
-    let said = disk.refuse(1, "layer add layer-endless --timeout 6");
+    let said = disk.refuse("layer add layer-endless --timeout 6");
     assert!(said.contains("have not ended after 6 s"), "{said}");
-    let said = disk.refuse(1, "layer add lab-new");
+    let said = disk.refuse("layer add lab-new");
     assert!(said.contains("lab-old would have to go"), "{said}");
-    let said = disk.refuse(1, "layer add layer-kernel-other");
+    let said = disk.refuse("layer add layer-kernel-other");
     assert!(said.contains("what the kernel boots with") && said.contains("2.0-other"), "{said}");
     assert_eq!(disk.numbers(), before);
     // Who is killed while a snapshot is made leaves one that the next change deletes.
@@ -157,20 +158,6 @@ fn a_host_is_brought_up_to_date_as_its_settings_say() {
     let said = disk.expect("in_default rm etc/transactional-update.conf; layer upgrade");
     assert!(said.contains("changed lab-config 3.0-1 to 1.0-1"), "{said}");
     disk.assert_sound();
-}
-
-/// The scenes of one package manager.
-macro_rules! scenes_of {
-    ($manager:ident => $($scene:ident),*) => {
-        mod $manager {
-            $(
-                #[test]
-                fn $scene() {
-                    super::$scene(stringify!($manager));
-                }
-            )*
-        }
-    };
 }
 
 scenes_of!(dnf => brings_what_was_asked_for, takes_away_what_nobody_needs, is_brought_up_to_date, changes_nothing_where_it_fails);
