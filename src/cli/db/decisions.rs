@@ -1,5 +1,7 @@
 //! What a merge of three databases decides: `onlay db diff` shows it, `onlay db merge` does it.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::cli::output;
@@ -88,7 +90,7 @@ fn of_rpm(base: &rpm::Database, ours: &rpm::Database, theirs: &rpm::Database) ->
     let plan =
         rpm_merge::plan(&known, (ours, &our), (theirs, &their), &Choice::default(), &Aliases::default())?;
     let was = |key: &rpm_merge::Key| {
-        let is_it = |known: &&rpm_merge::Known| {
+        let is_it = |known: &&Arc<rpm_merge::Known>| {
             let version = key.version.as_ref().is_none_or(|version| *version == known.evr.to_string());
             known.name == key.name && known.arch == key.arch && version
         };

@@ -108,7 +108,7 @@ fn choose<'a>(
 fn replaced(plan: &Plan, chosen: &BTreeMap<Key, Chosen<'_>>) -> Vec<Remark> {
     let kept = plan.packages.iter().filter(|decided| decided.outcome.decision == Decision::KeepOurs);
     let remark = |decided: &Decided| {
-        let key = (decided.key.name.clone(), decided.key.arch.clone(), decided.key.version.clone());
+        let key = (decided.key.name.to_string(), decided.key.arch.to_string(), decided.key.version.clone());
         let base = decided.theirs.as_ref()?.known.evr.to_string();
         let chosen = chosen.get(&key)?;
         Some(Remark::Replaces {

@@ -1,6 +1,7 @@
 //! The packages of a database, as a merge has to know them: found at a glance at each header.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::at_once::ask_all;
 use super::database::Store;
@@ -14,9 +15,9 @@ use crate::pkgdb::Error;
 #[derive(Debug, Clone)]
 pub struct Known {
     /// Name.
-    pub name: String,
+    pub name: Arc<str>,
     /// Architecture.
-    pub arch: String,
+    pub arch: Arc<str>,
     /// Version.
     pub evr: Evr<'static>,
     /// Whether several versions may be there at once.
@@ -30,8 +31,8 @@ pub struct Known {
 /// A package in a database.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// What is known of it.
-    pub known: Known,
+    /// What is known of it, in whatever database it is.
+    pub known: Arc<Known>,
     /// The number of its header.
     pub number: Hnum,
     /// When it was installed, in seconds since 1970.
@@ -51,8 +52,8 @@ pub struct Catalog {
 impl Known {
     fn of(header: &Glance<'_>) -> Known {
         Known {
-            name: header.text(tag::NAME).unwrap_or_default().into_owned(),
-            arch: header.text(tag::ARCH).unwrap_or_default().into_owned(),
+            name: header.text(tag::NAME).unwrap_or_default().into(),
+            arch: header.text(tag::ARCH).unwrap_or_default().into(),
             evr: header.evr().into_owned(),
             is_multiple: may_be_there_twice(header),
             identity: header.package_identity(),
@@ -62,7 +63,7 @@ impl Known {
 }
 
 impl Entry {
-    fn of(number: Hnum, header: &Glance<'_>, known: Known) -> Entry {
+    fn of(number: Hnum, header: &Glance<'_>, known: Arc<Known>) -> Entry {
         let states = header.entry(tag::FILE_STATES).map_or(&[][..], |entry| entry.data);
         let installed = header.number(tag::INSTALL_TIME).unwrap_or_default();
         Entry { known, number, installed, states: Identity::of(states) }
@@ -78,7 +79,11 @@ impl Catalog {
 
     /// The same of two at once, where these packages are known from elsewhere: what their headers say they are is not
     /// found out again.
-    pub fn of_both(known: &[Known], ours: &Database, theirs: &Database) -> Result<(Catalog, Catalog), Error> {
+    pub fn of_both(
+        known: &[Arc<Known>],
+        ours: &Database,
+        theirs: &Database,
+    ) -> Result<(Catalog, Catalog), Error> {
         let elsewhere = Elsewhere::of(known);
         let both = ask_all(&[ours, theirs], |store| {
             // Where names will be looked up, they are seen on the way.
@@ -105,7 +110,7 @@ impl Catalog {
     /// the same package, that is what comes of it, whatever was there before; where they have not, the header itself is
     /// looked at. For one to be passed over, the tables of both digests and that of names must all tell of it what they
     /// would of another package, which both have.
-    pub fn known(database: &Database, catalogs: [&Catalog; 2]) -> Result<Vec<Known>, Error> {
+    pub fn known(database: &Database, catalogs: [&Catalog; 2]) -> Result<Vec<Arc<Known>>, Error> {
         let entries = catalogs.into_iter().flat_map(Catalog::entries);
         let elsewhere = Elsewhere::of(entries.map(|entry| &entry.known));
         let disputed = disputed(catalogs);
@@ -116,11 +121,11 @@ impl Catalog {
             if let Some(known) =
                 known.filter(|known| !named.contains(&number) && !disputed.contains(&*known.name))
             {
-                found.push((*known).clone());
+                found.push(Arc::clone(known));
                 continue;
             }
             let blob = database.blob(number)?.unwrap_or_default();
-            found.extend(readable(&blob).ok().map(|header| Known::of(&header)));
+            found.extend(readable(&blob).ok().map(|header| Arc::new(Known::of(&header))));
         }
         Ok(found)
     }
@@ -180,17 +185,17 @@ fn readable(blob: &[u8]) -> Result<Glance<'_>, Malformed> {
 }
 
 /// Packages that are known from elsewhere, by their fingerprints.
-struct Elsewhere<'a>(HashMap<Fingerprint, &'a Known>);
+struct Elsewhere<'a>(HashMap<Fingerprint, &'a Arc<Known>>);
 
 impl<'a> Elsewhere<'a> {
-    fn of(known: impl IntoIterator<Item = &'a Known>) -> Elsewhere<'a> {
+    fn of(known: impl IntoIterator<Item = &'a Arc<Known>>) -> Elsewhere<'a> {
         Elsewhere(known.into_iter().filter_map(|known| Some((known.fingerprint?, known))).collect())
     }
 
     /// What a header says it is, which is not found out again where it is known.
-    fn know(&self, header: &Glance<'_>) -> Known {
+    fn know(&self, header: &Glance<'_>) -> Arc<Known> {
         let found = Fingerprint::of(header).and_then(|fingerprint| self.0.get(&fingerprint));
-        found.map_or_else(|| Known::of(header), |known| (*known).clone())
+        found.map_or_else(|| Arc::new(Known::of(header)), |known| Arc::clone(known))
     }
 
     fn catalog(&self, store: &Store, look: Look, mut keys: Option<&mut Keys>) -> Result<Catalog, Error> {

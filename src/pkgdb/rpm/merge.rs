@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
 pub use super::catalog::{Catalog, Entry, Known};
 pub use super::states::States;
@@ -21,9 +22,9 @@ use crate::pkgdb::merge::{self, Decision, Fact, Outcome, Side, Wishes};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// Name.
-    pub name: String,
+    pub name: Arc<str>,
     /// Architecture.
-    pub arch: String,
+    pub arch: Arc<str>,
     /// Version, where several may be there at once.
     pub version: Option<String>,
 }
@@ -72,7 +73,7 @@ impl Key {
     fn of(known: &Known, multiple: &Multiple<'_>) -> Key {
         let is_multiple = multiple.contains(&(&*known.name, &*known.arch));
         let version = is_multiple.then(|| known.evr.to_string());
-        Key { name: known.name.clone(), arch: known.arch.clone(), version }
+        Key { name: Arc::clone(&known.name), arch: Arc::clone(&known.arch), version }
     }
 }
 
@@ -108,7 +109,7 @@ pub struct Choice {
 /// Merges two databases that came from one base, of which this is known. `aliases` are those of the root that they are
 /// about, where that is known.
 pub fn plan(
-    base: &[Known],
+    base: &[Arc<Known>],
     (ours, our): (&Database, &Catalog),
     (theirs, their): (&Database, &Catalog),
     choice: &Choice,
@@ -131,7 +132,7 @@ pub fn unite(
 
 /// All of a plan but what it breaks.
 fn decided(
-    base: &[Known],
+    base: &[Arc<Known>],
     (ours, our): (&Database, &Catalog),
     (theirs, their): (&Database, &Catalog),
     choice: &Choice,
@@ -174,7 +175,7 @@ fn wishes<'a>(choice: &Choice, keys: impl Iterator<Item = &'a Key>) -> Wishes<Ke
     let keys: BTreeSet<&Key> = keys.collect();
     let mut packages = BTreeMap::new();
     for (wanted, side) in &choice.packages {
-        let is_meant = |key: &&&Key| key.name == *wanted || key.to_string() == *wanted;
+        let is_meant = |key: &&&Key| *key.name == **wanted || key.to_string() == *wanted;
         packages.extend(keys.iter().filter(is_meant).map(|key| ((*key).clone(), *side)));
     }
     Wishes { conflicts: choice.all, packages, ..Wishes::default() }

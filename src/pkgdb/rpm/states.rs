@@ -10,13 +10,14 @@
 //! is kept, or while nobody has the path any more.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::catalog::{Catalog, Entry};
 use super::merge::Decided;
 use super::{Database, Hnum};
 use crate::package::Header;
-use crate::package::header::{File, FileFlags, FileState, Value, tag};
+use crate::package::header::{File, FileFlags, FileState, Glance, Tags, Value, tag};
 use crate::pkgdb::Error;
 use crate::pkgdb::dpkg::Aliases;
 use crate::pkgdb::merge::{Decision, Side};
@@ -195,21 +196,28 @@ impl Merging<'_> {
         }
         let headers: Vec<(Hnum, Header<'_>)> =
             blobs.iter().filter_map(|(number, blob)| Some((*number, Header::parse(blob).ok()?))).collect();
+        let basenames = headers.iter().flat_map(|(_, header)| header.strings(tag::BASENAMES)).collect();
+        let (rivals, shared) = self.rivals(&basenames)?;
+        if rivals.is_empty() {
+            return Ok(());
+        }
+        let is_shared = |file: &File<'_>| shared.contains(file.basename.as_bytes());
         let mut files: HashMap<PathBuf, Vec<(usize, File<'_>)>> = HashMap::new();
         for (place, (_, header)) in headers.iter().enumerate() {
             // Another's or nobody's file takes no place, nor does what is on a shared file system.
-            for file in header.files().filter(|file| file.state == Some(FileState::Normal)) {
+            let is_there = |file: &File<'_>| file.state == Some(FileState::Normal);
+            for file in header.files().filter(is_shared).filter(is_there) {
                 for name in self.aliases.names(&file.path()) {
                     files.entry(name).or_default().push((place, file.clone()));
                 }
             }
         }
-        for number in &self.came {
+        for number in &rivals {
             let blob = blob(self.theirs, *number)?;
             let Ok(header) = Header::parse(&blob) else { continue };
             let is_gone =
                 |file: &File<'_>| matches!(file.state, Some(FileState::Replaced | FileState::NotInstalled));
-            for file in header.files().filter(|file| !is_gone(file)) {
+            for file in header.files().filter(is_shared).filter(|file| !is_gone(file)) {
                 for (place, own) in files.get(&file.path()).into_iter().flatten() {
                     let (kept, own_header) = &headers[*place];
                     match judge(own_header, own, &file) {
@@ -226,6 +234,20 @@ impl Merging<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Which of the headers that came with the host have files of these names, in whatever directory, and which names those are. Paths are
+    /// only put together for them: all names that a path has end alike.
+    fn rivals<'n>(&self, basenames: &HashSet<&'n [u8]>) -> Result<(Vec<Hnum>, HashSet<&'n [u8]>), Error> {
+        let (mut rivals, mut shared) = (Vec::new(), HashSet::new());
+        for number in &self.came {
+            let blob = blob(self.theirs, *number)?;
+            let Ok(header) = Glance::of(&blob) else { continue };
+            let mut found = header.strings(tag::BASENAMES).filter_map(|name| basenames.get(name)).peekable();
+            rivals.extend(found.peek().is_some().then_some(*number));
+            shared.extend(found);
+        }
+        Ok((rivals, shared))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use onlay::pkgdb::dpkg::Aliases;
 use onlay::pkgdb::merge::Side;
@@ -37,7 +38,7 @@ fn merge(lab: &Lab, choice: &Choice) -> Plan {
     let [base, ours, theirs] = ["base", "ours", "theirs"].map(|name| lab.database(name));
     let [was, our, their] =
         [&base, &ours, &theirs].map(|database| Catalog::of(database).expect("it can be read"));
-    let known: Vec<Known> = was.entries().iter().map(|entry| entry.known.clone()).collect();
+    let known: Vec<Arc<Known>> = was.entries().iter().map(|entry| Arc::clone(&entry.known)).collect();
     let plan = plan(&known, (&ours, &our), (&theirs, &their), choice, &Aliases::default());
     let plan = plan.expect("it can be merged");
     let from = if plan.from == Side::Ours { &ours } else { &theirs };

@@ -113,7 +113,7 @@ fn merge(base: &Database, ours: &Database, theirs: &Database) -> Plan {
 }
 
 fn decision(plan: &Plan, name: &str) -> Decision {
-    let decided = plan.packages.iter().find(|decided| decided.key.name == name);
+    let decided = plan.packages.iter().find(|decided| &*decided.key.name == name);
     decided.expect("it is there").outcome.decision
 }
 

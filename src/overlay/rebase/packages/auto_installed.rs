@@ -177,10 +177,10 @@ fn copy(root: &Root, target: &Path) -> Result<bool, IoError> {
 fn installed(known: &Known) -> history::Installed {
     let epoch = known.evr.epoch.as_deref().and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
     history::Installed {
-        name: known.name.clone(),
+        name: known.name.to_string(),
         epoch,
         version: known.evr.version.clone().into_owned(),
         release: known.evr.release.clone().unwrap_or_default().into_owned(),
-        arch: known.arch.clone(),
+        arch: known.arch.to_string(),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{
@@ -61,7 +62,7 @@ pub(super) fn plan(
         let is_known = |name: &str| {
             let mut entries = our.entries().iter().chain(their.entries());
             entries.any(|Entry { known, .. }| {
-                known.name == name || format!("{}.{}", known.name, known.arch) == name
+                &*known.name == name || format!("{}.{}", known.name, known.arch) == name
             })
         };
         refuse_unknown(wishes, is_known)?;
@@ -115,7 +116,7 @@ fn beside<'a>(
     their: &'a Catalog,
     bare: &'a Catalog,
     passing: &HashSet<Identity>,
-) -> Vec<&'a Known> {
+) -> Vec<&'a Arc<Known>> {
     let is_theirs = |entry: &Entry| passing.contains(&entry.known.identity);
     let kept = plan.packages.iter().filter(|decided| {
         decided.outcome.decision == Decision::KeepOurs && decided.theirs.as_ref().is_some_and(is_theirs)
@@ -127,9 +128,9 @@ fn beside<'a>(
 }
 
 /// What the base had, as it was noted.
-fn noted_base(layers: &Root, record: &Record) -> Result<Option<Vec<Known>>, Error> {
+fn noted_base(layers: &Root, record: &Record) -> Result<Option<Vec<Arc<Known>>>, Error> {
     let Some(noted) = seen::packages(layers, &record.base)? else { return Ok(None) };
-    Ok(Some(parse(&noted.read(MANIFEST, LARGEST)?)))
+    Ok(Some(parse(&noted.read(MANIFEST, LARGEST)?).into_iter().map(Arc::new).collect()))
 }
 
 /// The packages that were noted in a directory; `None` where none of rpm's were.
@@ -138,13 +139,13 @@ pub(super) fn noted(directory: &Root) -> Result<Option<Vec<NotedPackage>>, Error
         Err(error) if error.is_not_found() => return Ok(None),
         other => other?,
     };
-    let named = |known: Known| (known.name, known.arch, known.evr.to_string());
+    let named = |known: Known| (known.name.to_string(), known.arch.to_string(), known.evr.to_string());
     Ok(Some(parse(&text).into_iter().map(named).collect()))
 }
 
 /// What the base had, where nobody noted it: what was installed before the overlay was made. What the overlay has no
 /// more was removed there if files of it are whiteouts, or if the base has had it all the time.
-fn guessed_base(record: &Record, our: &Catalog, their: &Catalog, hidden: &HashSet<Hnum>) -> Vec<Known> {
+fn guessed_base(record: &Record, our: &Catalog, their: &Catalog, hidden: &HashSet<Hnum>) -> Vec<Arc<Known>> {
     let made = humantime::parse_rfc3339(&record.created)
         .ok()
         .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok())
@@ -157,7 +158,7 @@ fn guessed_base(record: &Record, our: &Catalog, their: &Catalog, hidden: &HashSe
         is_gone && (is_older(entry) || hidden.contains(&entry.number))
     };
     let own = our.entries().iter().filter(|entry| is_older(entry));
-    own.chain(their.entries().iter().filter(is_missed)).map(|entry| entry.known.clone()).collect()
+    own.chain(their.entries().iter().filter(is_missed)).map(|entry| Arc::clone(&entry.known)).collect()
 }
 
 /// The headers of which files are whiteouts in the overlay.
@@ -363,7 +364,7 @@ pub(super) fn note(host: &Root, scratch: &Path, target: &Root, known: Option<&st
     Ok(true)
 }
 
-fn manifest<'a>(packages: impl Iterator<Item = &'a Known>) -> String {
+fn manifest<'a>(packages: impl Iterator<Item = &'a Arc<Known>>) -> String {
     let mut text = String::new();
     for known in packages {
         let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
@@ -383,8 +384,8 @@ fn parse(text: &[u8]) -> Vec<Known> {
             let mut words = line.split(' ');
             Some(Known {
                 identity: Identity::parse(words.next()?)?,
-                name: or_empty(words.next()?),
-                arch: or_empty(words.next()?),
+                name: or_empty(words.next()?).into(),
+                arch: or_empty(words.next()?).into(),
                 evr: Evr::parse(&or_empty(words.next()?)).into_owned(),
                 is_multiple: words.next()? == "multiple",
                 fingerprint: words.next().and_then(Fingerprint::parse),
