@@ -145,12 +145,18 @@ pub(super) fn problem_of(error: ureq::Error, timeout: Duration) -> Problem {
             ErrorKind::UnexpectedEof => Problem::Connection("the server ended the connection".to_owned()),
             _ => Problem::Connection(without_number(&error.to_string())),
         },
-        ureq::Error::ConnectProxyFailed(why) => {
-            Problem::Connection(format!("the proxy does not connect: {why}"))
-        }
+        ureq::Error::ConnectProxyFailed(why) => match status_in(&why) {
+            Some(status) => Problem::Status(status),
+            None => Problem::Connection("it ended the connection".to_owned()),
+        },
         ureq::Error::ConnectionFailed => Problem::Connection("there is no connection".to_owned()),
         other => Problem::Protocol(other.to_string()),
     }
+}
+
+/// The status that a proxy has answered with.
+fn status_in(text: &str) -> Option<u16> {
+    text.split(|letter: char| !letter.is_ascii_digit()).find(|word| word.len() == 3)?.parse().ok()
 }
 
 /// The system's words without the "(os error 111)" that the standard library adds.

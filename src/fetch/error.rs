@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Proxy;
 use crate::event::counted;
 use crate::package::Identity;
 use crate::sys::IoError;
@@ -45,6 +46,14 @@ pub enum Problem {
     /// The server is not who it should be, or says nothing that makes sense.
     #[error("{0}")]
     Protocol(String),
+    /// The proxy does not let through (RFC 9110, 15.5.8).
+    #[error("{}", refused_by(proxy, *status))]
+    Proxy {
+        /// Which proxy.
+        proxy: String,
+        /// What it says.
+        status: u16,
+    },
     /// The server says nothing more.
     #[error("the server said nothing for {} s", .0.as_secs())]
     Idle(Duration),
@@ -104,10 +113,29 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// What went wrong before there was any answer of the server, by way of a proxy.
+    pub(super) fn through(self, proxy: &Proxy) -> Problem {
+        match self {
+            Problem::Status(status) => Problem::Proxy { proxy: proxy.to_string(), status },
+            Problem::Host(why) => {
+                Problem::Connection(format!("no address of the proxy {proxy} is known{why}"))
+            }
+            Problem::Idle(time) => Problem::Connection(format!(
+                "nobody said anything for {} s (through the proxy {proxy})",
+                time.as_secs()
+            )),
+            Problem::Connection(why) => Problem::Connection(format!("{why} (through the proxy {proxy})")),
+            Problem::Protocol(why) => Problem::Protocol(format!("{why} (through the proxy {proxy})")),
+            other => other,
+        }
+    }
+
     /// Whether it may be gone when the same is asked for again.
     pub(super) fn may_pass(&self) -> bool {
         match self {
-            Problem::Status(status) => matches!(status, 408 | 425 | 429 | 500..),
+            Problem::Status(status) | Problem::Proxy { status, .. } => {
+                matches!(status, 408 | 425 | 429 | 500..)
+            }
             Problem::Host(_)
             | Problem::Connection(_)
             | Problem::Idle(_)
@@ -115,6 +143,14 @@ impl Problem {
             | Problem::CutOff { .. } => true,
             _ => false,
         }
+    }
+}
+
+/// What it means that a proxy does not connect.
+fn refused_by(proxy: &str, status: u16) -> String {
+    match status {
+        407 => format!("the proxy {proxy} wants a name and a password that it knows (407)"),
+        _ => format!("the proxy {proxy} does not lead there: it says {status}"),
     }
 }
 
@@ -131,5 +167,10 @@ impl Error {
     /// Whether the network, or the server, was to blame, and what came so far may be a part of what is wanted.
     pub fn may_pass(&self) -> bool {
         matches!(self, Error::Failed { problem, .. } if problem.may_pass())
+    }
+
+    /// Whether a proxy is in the way, so that nothing is known of what is behind it.
+    pub fn is_of_proxy(&self) -> bool {
+        matches!(self, Error::Failed { problem: Problem::Proxy { .. }, .. })
     }
 }

@@ -1,19 +1,20 @@
-//! Asking web servers: who is trusted, which proxy, where an answer leads.
+//! Asking web servers: who is trusted, by which way, where an answer leads.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ureq::Agent;
 use ureq::http::Request;
 use ureq::http::header::LOCATION;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::unversioned::transport::DefaultConnector;
-use ureq::{Agent, Proxy};
+use ureq::unversioned::transport::{Connector as _, DefaultConnector, TcpConnector};
 
 use super::address::Web;
 use super::answer::{Answer, problem_of};
-use super::options::proxy_of_environment;
+use super::forward::Forward;
+use super::proxy::of_environment;
 use super::resolver::ByGetent;
 use super::send::Body;
-use super::{Address, Header, Options, Problem};
+use super::{Address, Header, Options, Problem, Proxy, ProxyChoice};
 
 /// Who leads on more often leads nowhere.
 const MOST_REDIRECTS: usize = 8;
@@ -24,8 +25,14 @@ const LARGEST_HEAD: usize = 64 << 10;
 /// A header of a request: its name, and what it says.
 pub(super) type Field = (&'static str, String);
 
-/// Which agent is for what: whether it speaks TLS, and through which proxy.
-type Kind = (bool, Option<String>);
+/// How one gets to a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Way {
+    /// Whether one speaks TLS with it.
+    is_secure: bool,
+    /// Who is asked to go between.
+    proxy: Option<Proxy>,
+}
 
 /// Asks web servers.
 pub(super) struct Http {
@@ -33,7 +40,7 @@ pub(super) struct Http {
     /// The address whose host the header is for.
     home: Address,
     /// They keep connections, and are made when they are needed: to read all authorities takes time.
-    agents: Mutex<Vec<(Kind, Agent)>>,
+    agents: Mutex<Vec<(Way, Agent)>>,
 }
 
 impl Http {
@@ -62,16 +69,12 @@ impl Http {
     }
 
     fn get_one(&self, web: &Web, fields: &[Field]) -> Result<Answer, Problem> {
-        let agent = self.agent(web)?;
-        let mut request = agent.get(web.url());
-        for (name, value) in fields {
-            request = request.header(*name, value);
+        let way = self.way(web)?;
+        let mut request = self.agent(&way)?.get(web.url());
+        for (name, value) in self.headers(web, &way, fields) {
+            request = request.header(name, value);
         }
-        if let Some(header) = self.header_for(web) {
-            request = request.header(&header.name, &header.value);
-        }
-        let response = request.call().map_err(|error| problem_of(error, self.options.timeout))?;
-        Ok(Answer::of(response, &self.options))
+        self.answered(&way, request.call())
     }
 
     /// Sends something, and follows nowhere: what leads on elsewhere is an answer like another.
@@ -82,13 +85,11 @@ impl Http {
         fields: &[Field],
         body: Body<'_>,
     ) -> Result<Answer, Problem> {
-        let agent = self.agent(web)?;
+        let way = self.way(web)?;
+        let agent = self.agent(&way)?;
         let mut request = Request::builder().method(method).uri(web.url());
-        for (name, value) in fields {
-            request = request.header(*name, value);
-        }
-        if let Some(header) = self.header_for(web) {
-            request = request.header(&header.name, &header.value);
+        for (name, value) in self.headers(web, &way, fields) {
+            request = request.header(name, value);
         }
         let unusable = |error: ureq::http::Error| Problem::Protocol(error.to_string());
         let sent = match body {
@@ -96,8 +97,37 @@ impl Http {
             Body::Bytes(bytes) => agent.run(request.body(bytes).map_err(unusable)?),
             Body::File(file) => agent.run(request.body(file).map_err(unusable)?),
         };
-        let response = sent.map_err(|error| problem_of(error, self.options.timeout))?;
-        Ok(Answer::of(response, &self.options))
+        self.answered(&way, sent)
+    }
+
+    /// What came of a request, or what is wrong: where somebody goes between, with who that is.
+    fn answered(
+        &self,
+        way: &Way,
+        sent: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Answer, Problem> {
+        let problem = match sent {
+            // Only a proxy asks so for a name.
+            Ok(response) if way.forwards().is_some() && response.status() == 407 => Problem::Status(407),
+            Ok(response) => return Ok(Answer::of(response, &self.options)),
+            Err(error) => problem_of(error, self.options.timeout),
+        };
+        Err(match &way.proxy {
+            Some(proxy) => problem.through(proxy),
+            None => problem,
+        })
+    }
+
+    /// All that a request says besides what it is for.
+    fn headers<'a>(
+        &'a self,
+        web: &Web,
+        way: &Way,
+        fields: &'a [Field],
+    ) -> impl Iterator<Item = (&'a str, String)> {
+        let secret = self.header_for(web).map(|header| (&*header.name, header.value.clone()));
+        let of_proxy = way.forwards().and_then(Proxy::authorization);
+        fields.iter().cloned().chain(of_proxy).chain(secret)
     }
 
     /// The secret, where it is for this server.
@@ -106,34 +136,35 @@ impl Http {
         self.home.has_host_of(&Address::Web(web.clone())).then_some(header)
     }
 
-    fn agents(&self) -> MutexGuard<'_, Vec<(Kind, Agent)>> {
+    fn agents(&self) -> MutexGuard<'_, Vec<(Way, Agent)>> {
         self.agents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn agent(&self, web: &Web) -> Result<Agent, Problem> {
+    fn way(&self, web: &Web) -> Result<Way, Problem> {
         let proxy = match &self.options.proxy {
-            Some(proxy) => Some(proxy.clone()).filter(|proxy| !proxy.is_empty()),
-            None => proxy_of_environment(web.authority().0, web.is_secure),
+            ProxyChoice::Given(proxy) => Some(proxy.clone()),
+            ProxyChoice::Direct => None,
+            ProxyChoice::Environment => of_environment(web.authority().0, web.is_secure)?,
         };
-        let is_tls = web.is_secure || proxy.as_ref().is_some_and(|proxy| proxy.starts_with("https:"));
-        let kind = (is_tls, proxy);
-        if let Some((_, agent)) = self.agents().iter().find(|(known, _)| *known == kind) {
+        Ok(Way { is_secure: web.is_secure, proxy })
+    }
+
+    fn agent(&self, way: &Way) -> Result<Agent, Problem> {
+        if let Some((_, agent)) = self.agents().iter().find(|(known, _)| known == way) {
             return Ok(agent.clone());
         }
-        let agent = self.make_agent(&kind)?;
-        self.agents().push((kind, agent.clone()));
+        let agent = self.make_agent(way)?;
+        self.agents().push((way.clone(), agent.clone()));
         Ok(agent)
     }
 
-    fn make_agent(&self, (is_tls, proxy): &Kind) -> Result<Agent, Problem> {
+    fn make_agent(&self, way: &Way) -> Result<Agent, Problem> {
         let timeout = Some(self.options.timeout);
-        let unusable = |_| Problem::Protocol("the proxy that is given is no address of one".to_owned());
-        let proxy = proxy.as_deref().map(Proxy::new).transpose().map_err(unusable)?;
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .proxy(proxy)
+            .proxy(None)
             .user_agent(USER_AGENT)
             .accept_encoding("identity")
             .max_response_header_size(LARGEST_HEAD)
@@ -144,11 +175,25 @@ impl Http {
             .timeout_per_write(timeout)
             // WebDAV has its own.
             .allow_non_standard_methods(true);
-        if *is_tls {
+        let mut resolver = ByGetent { patience: self.options.timeout, instead: None };
+        if let Some(proxy) = way.forwards() {
+            resolver.instead = Some(proxy.uri().clone());
+            let config = config.max_idle_connections(0).build();
+            return Ok(Agent::with_parts(config, ().chain(TcpConnector::default()).chain(Forward), resolver));
+        }
+        let proxy = way.proxy.as_ref();
+        config = config.proxy(proxy.map(|proxy| proxy.inner().clone()));
+        if way.is_secure || proxy.is_some_and(Proxy::is_secure) {
             config = config.tls_config(trust()?);
         }
-        let resolver = ByGetent { patience: self.options.timeout };
         Ok(Agent::with_parts(config.build(), DefaultConnector::default(), resolver))
+    }
+}
+
+impl Way {
+    /// The proxy that asks by itself, instead of connecting with the server.
+    fn forwards(&self) -> Option<&Proxy> {
+        self.proxy.as_ref().filter(|proxy| !self.is_secure && !proxy.is_secure())
     }
 }
 

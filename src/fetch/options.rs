@@ -3,11 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::ProxyChoice;
+
 /// How a source is asked.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The proxy; none where `Some` is empty, and the environment's where nothing is said.
-    pub proxy: Option<String>,
+    /// Who is asked to ask.
+    pub proxy: ProxyChoice,
     /// A header that goes with each request to the host of the first address.
     pub header: Option<Header>,
     /// So many bytes in a second, at most.
@@ -23,7 +25,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
-            proxy: None,
+            proxy: ProxyChoice::Environment,
             header: None,
             limit_rate: None,
             timeout: Duration::from_secs(30),
@@ -62,26 +64,6 @@ impl fmt::Debug for Header {
     }
 }
 
-/// The proxy for a host, by the environment, as curl(1) reads it; `is_secure` is whether the address is one of https.
-pub(super) fn proxy_of_environment(host: &str, is_secure: bool) -> Option<String> {
-    let read = |names: &[&str]| {
-        names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-    };
-    // Upper case HTTP_PROXY is what a client sends as `Proxy:` to who runs CGI scripts.
-    let named: &[&str] = if is_secure { &["https_proxy", "HTTPS_PROXY"] } else { &["http_proxy"] };
-    let proxy = read(named).or_else(|| read(&["all_proxy", "ALL_PROXY"]))?;
-    let exceptions = read(&["no_proxy", "NO_PROXY"]).unwrap_or_default();
-    (!is_exempt(host, &exceptions)).then_some(proxy)
-}
-
-/// Whether a host is one of a list of names with commas between them, or below one, or `*` is.
-fn is_exempt(host: &str, exceptions: &str) -> bool {
-    exceptions.split([',', ' ']).filter(|word| !word.is_empty()).any(|word| {
-        let word = word.trim_start_matches("*.").trim_start_matches('.').to_ascii_lowercase();
-        word == "*" || host == word || host.strip_suffix(&*word).is_some_and(|before| before.ends_with('.'))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,20 +75,6 @@ mod tests {
         assert_eq!(format!("{header:?}"), "Authorization: (hidden)");
         for text in ["", "Bearer", "A b: c", "A:", "A: b\nC: d", ": x"] {
             assert_eq!(Header::parse(text), None, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn some_hosts_are_exempt_from_proxies() {
-        for (host, list, is) in [
-            ("a.example.org", "example.org", true),
-            ("a.example.org", ".example.org", true),
-            ("example.org", "x, example.org", true),
-            ("badexample.org", "example.org", false),
-            ("x", "*", true),
-            ("x", "", false),
-        ] {
-            assert_eq!(is_exempt(host, list), is, "{host} {list}");
         }
     }
 }

@@ -18,10 +18,13 @@ const MOST: usize = 16;
 #[derive(Debug)]
 pub(super) struct ByGetent {
     pub(super) patience: Duration,
+    /// Whose address is wanted, whoever is asked for.
+    pub(super) instead: Option<Uri>,
 }
 
 impl Resolver for ByGetent {
     fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let uri = self.instead.as_ref().unwrap_or(uri);
         let host = uri.host().unwrap_or_default();
         let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
         let port = uri.port_u16().unwrap_or(usual);

@@ -262,27 +262,39 @@ fn make_certificates(at: &Path) {
     );
 }
 
-/// Serves `stores` of a directory, notes in `requests` what was asked for, and cuts answers as `cut` says: a part of a path,
-/// and after how many bytes.
-fn serve(share: &Path) -> Server {
-    let share = share.to_owned();
-    Server::start(move |request: &Request| {
-        let reply = file(&share.join("stores"), request);
-        let range = request.header("range").unwrap_or("-");
-        let mut log =
-            fs::File::options().create(true).append(true).open(share.join("requests")).expect("ours");
-        writeln!(log, "{} {} {range}", reply.status, request.path).expect("ours");
-        let cut = fs::read_to_string(share.join("cut")).ok();
-        let cut = cut.as_deref().and_then(|text| text.trim().split_once(' '));
-        let cut =
-            cut.filter(|(part, _)| request.path.contains(part)).and_then(|(_, bytes)| bytes.parse().ok());
-        Reply { cut, ..reply }
-    })
+/// Answers with files of `stores` of a directory, notes in `requests` what was asked for, and cuts answers as `cut` says: a part of
+/// a path, and after how many bytes.
+fn answer(share: &Path, request: &Request) -> Reply {
+    let reply = file(&share.join("stores"), request);
+    let range = request.header("range").unwrap_or("-");
+    let mut log = fs::File::options().create(true).append(true).open(share.join("requests")).expect("ours");
+    writeln!(log, "{} {} {range}", reply.status, request.path).expect("ours");
+    let cut = fs::read_to_string(share.join("cut")).ok();
+    let cut = cut.as_deref().and_then(|text| text.trim().split_once(' '));
+    let cut = cut.filter(|(part, _)| request.path.contains(part)).and_then(|(_, bytes)| bytes.parse().ok());
+    Reply { cut, ..reply }
+}
+
+/// Two servers of the stores of a directory, without TLS and with it; where they are is in `url` and `secure`.
+fn serve(share: &Path) -> [Server; 2] {
+    let at = share.to_owned();
+    let plain = Server::start(move |request| answer(&at, request));
+    fs::write(share.join("url"), plain.url()).expect("ours");
+    make_certificates(share);
+    let (at, away) = (share.to_owned(), format!("{}/2", plain.url()));
+    let [certificate, key] = ["server.pem", "server.key"].map(|name| share.join(name));
+    let secure =
+        Server::start_secure(&certificate, &key, move |request| match request.path.strip_prefix("/plain") {
+            Some(rest) => Reply::to(&format!("{away}{rest}")),
+            None => answer(&at, request),
+        });
+    fs::write(share.join("secure"), format!("https://localhost:{}", secure.port())).expect("ours");
+    [plain, secure]
 }
 
 #[test]
 fn extensions_come_from_stores_that_are_believed_and_from_no_others() {
-    if !debian::has("mksquashfs") {
+    if ["mksquashfs", "tinyproxy"].iter().any(|tool| !debian::has(tool)) {
         return;
     }
     let mut servers = Vec::new();
@@ -293,19 +305,10 @@ fn extensions_come_from_stores_that_are_believed_and_from_no_others() {
         stores.make_bad_ones();
         stores.make_growing(&share);
         stores.make_others(&share.join("images"));
-        let started = serve(&share);
-        fs::write(share.join("url"), started.url()).expect("ours");
-        make_certificates(&share);
-        let (top, plain) = (share.join("stores"), format!("{}/2", started.url()));
-        let secure =
-            Server::start_secure(&share.join("server.pem"), &share.join("server.key"), move |request| {
-                match request.path.strip_prefix("/plain") {
-                    Some(rest) => Reply::to(&format!("{plain}{rest}")),
-                    None => file(&top, request),
-                }
-            });
-        fs::write(share.join("secure"), format!("https://localhost:{}", secure.port())).expect("ours");
-        servers.extend([started, secure]);
+        // It needs nothing but the C library.
+        fs::copy("/usr/bin/tinyproxy", share.join("tinyproxy")).expect("Debian has it there");
+        fs::copy(debian::script("client/proxies.sh"), share.join("proxies.sh")).expect("ours");
+        servers.extend(serve(&share));
     });
     drop(servers);
 }

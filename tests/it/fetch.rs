@@ -2,6 +2,7 @@
 
 mod hostile;
 mod parts;
+mod proxies;
 pub(crate) mod server;
 
 use std::time::Duration;
@@ -168,16 +169,6 @@ fn a_header_goes_to_its_own_host_and_is_never_shown() {
     assert!(seen.len() == 2 && seen.iter().all(|request| request.header("x-token").is_none()), "{seen:?}");
     let Err(Error::Failed { address, problem }) = source.read("x", 0, None) else { panic!("too long") };
     assert!(!format!("{address} {problem} {problem:?}").contains("s3cret"));
-}
-
-#[test]
-fn a_proxy_is_asked_to_connect() {
-    let proxy = Server::start(|_| Reply::of(403));
-    let source =
-        source(&["http://example.invalid/s".to_owned()], Options { proxy: Some(proxy.url()), ..options() });
-    let words = with_causes(&source.read("x", 9, None).map(drop).expect_err("it does not connect"));
-    assert!(words.contains("the proxy does not connect"), "{words}");
-    assert_eq!(proxy.seen()[0].path, "example.invalid:80");
 }
 
 #[test]

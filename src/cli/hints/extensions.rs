@@ -127,6 +127,14 @@ fn of_store_hint(problem: &client::StoreError) -> Option<&'static str> {
             "what is there is not what was signed: whoever publishes it may be at it, or somebody has changed it; \
              try again later, and tell who publishes it if it stays so",
         ),
+        S::Fetch(fetch::Error::Failed { problem: fetch::Problem::Proxy { status, .. }, .. }) => {
+            Some(match status {
+                407 => {
+                    "say them in onlay.toml(5), as proxy = \"http://NAME:PASSWORD@HOST:PORT\", or in the environment"
+                }
+                _ => "'no_proxy' of the environment, or proxy = \"\" in onlay.toml(5), goes around it",
+            })
+        }
         S::Lie { .. } | S::Image { .. } => Some("tell who publishes it; nothing was installed"),
         S::Key { .. } => Some("put the certificate of whoever signs it into /etc/onlay/keys, as NAME.asc"),
         S::Older { .. } => Some(

@@ -9,7 +9,7 @@ use std::time::Duration;
 use glob::Pattern;
 
 use super::Error;
-use crate::fetch::{Address, Header, Options};
+use crate::fetch::{Address, Header, Options, Proxy, ProxyChoice};
 use crate::store::index::INDEX;
 use crate::store::sums::SUMS;
 use crate::sys::{FileKind, Root};
@@ -172,11 +172,11 @@ impl Configured {
 fn options(table: &mut Table, defaults: &Options) -> Result<Options, Error> {
     let mut options = defaults.clone();
     if let Some((proxy, place)) = table.word("proxy")? {
-        let is_proxy = proxy.is_empty() || proxy.starts_with("http://") || proxy.starts_with("https://");
-        if !is_proxy {
-            return Err(place.wrong("proxy is a URL of http or https, or \"\" for none".to_owned()));
-        }
-        options.proxy = Some(proxy);
+        let wrong = |_| place.wrong("proxy is a URL of http or https, or \"\" for none".to_owned());
+        options.proxy = match &*proxy {
+            "" => ProxyChoice::Direct,
+            url => ProxyChoice::Given(Proxy::parse(url).map_err(wrong)?),
+        };
     }
     if let Some((word, place)) = table.word("limit-rate")? {
         let rate = rate(&word).ok_or_else(|| {

@@ -138,7 +138,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether it only cannot be reached at the moment.
     pub(super) fn may_pass(&self) -> bool {
-        matches!(self, StoreError::Fetch(error) if error.may_pass())
+        matches!(self, StoreError::Fetch(error) if error.may_pass() || error.is_of_proxy())
     }
 
     /// Whether what it lists is not there.

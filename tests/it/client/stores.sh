@@ -3,6 +3,8 @@
 # shellcheck shell=bash
 # shellcheck source=tests/it/machine/steps.sh
 . /usr/local/bin/steps.sh
+# shellcheck source=tests/it/client/proxies.sh
+. /results/proxies.sh
 
 url=$(cat /results/url)
 images=/var/lib/onlay/images
@@ -720,6 +722,9 @@ step from-older from_older
 step several several
 step of-others of_others
 step encrypted encrypted
+step proxied proxied
+step proxy-refuses proxy_refuses
+step proxy-dies proxy_dies
 step by-parts by_parts
 step kept kept
 step of-a-snapshot of_a_snapshot
