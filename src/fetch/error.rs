@@ -149,7 +149,8 @@ impl Problem {
 /// What it means that a proxy does not connect.
 fn refused_by(proxy: &str, status: u16) -> String {
     match status {
-        407 => format!("the proxy {proxy} wants a name and a password that it knows (407)"),
+        // Of some, the first is for whoever says none, and the second for whoever says wrong ones.
+        407 | 401 => format!("the proxy {proxy} wants a name and a password that it knows ({status})"),
         _ => format!("the proxy {proxy} does not lead there: it says {status}"),
     }
 }

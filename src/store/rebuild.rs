@@ -7,7 +7,7 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Error;
 use super::best_before::PREFIX;
@@ -43,6 +43,9 @@ pub struct Rebuilt {
     pub left: Vec<(String, Left)>,
     /// Whether it is not known any more for how many days from each signature the store is to be believed.
     pub lost_days: bool,
+    /// When the list was signed by which images are known, where it was. That it is the last one which was signed, nothing says: who can
+    /// write the directory can put an older one back.
+    pub signed_at: Option<SystemTime>,
 }
 
 /// Why an image is not in the index again.
@@ -71,6 +74,7 @@ struct Listed {
     sums: Sums,
     /// Whether what it does not have is nobody's.
     is_signed: bool,
+    signed_at: Option<SystemTime>,
 }
 
 impl Store {
@@ -94,7 +98,7 @@ impl Store {
     pub fn rebuild(&mut self, signers: Vec<Box<dyn Signer>>, voucher: Voucher) -> Result<Rebuilt, Error> {
         let listed = self.find_list(signers, voucher)?;
         let lost_days = self.find_head(&listed);
-        let mut rebuilt = Rebuilt { lost_days, ..Rebuilt::default() };
+        let mut rebuilt = Rebuilt { lost_days, signed_at: listed.signed_at, ..Rebuilt::default() };
         let mut names: Vec<String> = Vec::new();
         for entry in self.dir.entries()? {
             names.extend(entry.name.into_string().ok());
@@ -132,7 +136,7 @@ impl Store {
             other => Some(other?),
         };
         let parsed = read.as_deref().and_then(|text| Sums::parse(text).ok());
-        let unsigned = Listed { sums: parsed.unwrap_or_default(), is_signed: false };
+        let unsigned = Listed { sums: parsed.unwrap_or_default(), is_signed: false, signed_at: None };
         if voucher == Voucher::Caller {
             if !signers.is_empty() {
                 self.set_signers(signers);
@@ -151,14 +155,15 @@ impl Store {
         }
         // An index that is the store's own says the same, and last of all.
         if let Some(signed) = read_index(&self.dir).ok().filter(|signed| self.is_own(signed)) {
-            return Ok(Listed { sums: sums_of(&signed.index), is_signed: true });
+            let made = UNIX_EPOCH.checked_add(Duration::from_secs(signed.index.made));
+            return Ok(Listed { sums: sums_of(&signed.index), is_signed: true, signed_at: made });
         }
         let nobody = |refused| Error::Unproven { path: self.dir.path().to_owned(), refused };
         let text = read.ok_or_else(|| nobody(None))?;
-        self.expect_own_list(&text).map_err(|refused| nobody(refused.map(Box::new)))?;
+        let signed_at = self.expect_own_list(&text).map_err(|refused| nobody(refused.map(Box::new)))?;
         let sums = Sums::parse(&text);
         let sums = sums.map_err(|problem| Error::Sums { path: self.dir.join(SUMS), problem })?;
-        Ok(Listed { sums, is_signed: true })
+        Ok(Listed { sums, is_signed: true, signed_at })
     }
 
     /// What the index says besides images: of an index that can be read and is the store's own, the same; else what is still known. Whether

@@ -117,15 +117,16 @@ impl Store {
         self.expect_signed(signed).is_ok()
     }
 
-    /// A list of digests is one's own only where one of the keys that are at hand has signed it; why none of its signatures counts, if
-    /// there is one.
-    pub(super) fn expect_own_list(&self, text: &[u8]) -> Result<(), Option<Refusal>> {
+    /// When one of the keys that are at hand has signed a list of digests, which is one's own only then; why none of its signatures
+    /// counts, if there is one.
+    pub(super) fn expect_own_list(&self, text: &[u8]) -> Result<Option<SystemTime>, Option<Refusal>> {
+        let now = SystemTime::now();
         let own = self.own_certificates();
         let mut refused = None;
         for (name, _) in SIGNATURES {
             let Ok(signature) = self.dir.read(name, LARGEST_KEY) else { continue };
-            match own.verify(&signature, text, SystemTime::now()) {
-                Ok(_) => return Ok(()),
+            match own.verify(&signature, text, now) {
+                Ok(_) => return Ok(own.signed_at(&signature, text, now)),
                 Err(refusal) => refused = Some(refusal),
             }
         }

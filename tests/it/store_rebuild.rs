@@ -108,6 +108,47 @@ fn an_index_that_was_lost_is_made_anew_of_what_is_there() {
     assert_eq!(bed.onlay(&["rebuild", "keys"]).0, Some(1));
 }
 
+/// When the list that it went by was signed, as it is told.
+fn signed_at(said: &str) -> &str {
+    let (_, at) = said.split_once("the list that was signed at ").expect("it is told");
+    at.split_once(" UTC; if the store was changed after that, an old list was put back")
+        .expect("and what it means")
+        .0
+}
+
+/// What somebody puts back who can write there was signed, too; so it is told when that was.
+#[test]
+fn an_old_list_is_told_by_its_day() {
+    let bed = Bed::make();
+    let key = bed.key("A Store");
+    let (code, said) = bed.onlay(&["sign", "store", "--key", &format!("keys/{key}.key")]);
+    assert_eq!(code, Some(0), "{said}");
+    bed.fill(&[]);
+    let (store, old) = (bed.at("store"), bed.at("old"));
+    expect_success(command("cp").arg("-a").arg(&store).arg(&old));
+    // Signatures have whole seconds.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let newer = bed.good("3");
+    assert_eq!(bed.onlay(&["add", "store", &newer]).0, Some(0));
+    bed.lose_index();
+    let last = bed.onlay(&["rebuild", "store", "--dry-run"]).1;
+    for entry in fs::read_dir(&old).expect("ours") {
+        let name = entry.expect("ours").file_name();
+        if name.to_string_lossy().starts_with("SHA256SUMS") {
+            fs::copy(old.join(&name), store.join(&name)).expect("ours");
+        }
+    }
+    let (code, said) = bed.onlay(&["rebuild", "store"]);
+    assert!(
+        code == Some(0) && said.contains(&format!("{newer} is not in it: it is not in the list")),
+        "{said}"
+    );
+    assert!(signed_at(&said) < signed_at(&last), "{said}{last}");
+    // Nor is one believed again whose day is over.
+    let (code, said) = bed.onlay(&["sign", "store", "--best-before", "2020-01-01"]);
+    assert!(code == Some(1) && said.contains("2020-01-01"), "{said}");
+}
+
 /// What is damaged, or cannot be in a store, is told, and the rest is there.
 #[test]
 fn what_cannot_be_taken_back_is_told() {

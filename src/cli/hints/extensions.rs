@@ -129,7 +129,7 @@ fn of_store_hint(problem: &client::StoreError) -> Option<&'static str> {
         ),
         S::Fetch(fetch::Error::Failed { problem: fetch::Problem::Proxy { status, .. }, .. }) => {
             Some(match status {
-                407 => {
+                407 | 401 => {
                     "say them in onlay.toml(5), as proxy = \"http://NAME:PASSWORD@HOST:PORT\", or in the environment"
                 }
                 _ => "'no_proxy' of the environment, or proxy = \"\" in onlay.toml(5), goes around it",

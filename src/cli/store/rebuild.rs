@@ -44,6 +44,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         let taken = rebuilt.taken.iter().map(|file| format!("would list {}\n", output::visible(file)));
         output::print(&taken.collect::<String>())?;
         rebuilt.left.iter().for_each(tell_left);
+        tell_age(&rebuilt);
         return Ok(ExitCode::SUCCESS);
     }
     arguments.freshness.apply(&mut store);
@@ -56,6 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         counted(rebuilt.taken.len() as u64, "image")
     ));
     rebuilt.left.iter().for_each(tell_left);
+    tell_age(&rebuilt);
     tell_days(arguments, &rebuilt);
     Ok(ExitCode::SUCCESS)
 }
@@ -76,6 +78,17 @@ fn tell_left((file, left): &(String, Left)) {
         output::visible(file),
         output::visible(&with_causes(left))
     ));
+}
+
+/// An old list is as good as the last one, as far as the store itself can tell: a person may know better.
+fn tell_age(rebuilt: &Rebuilt) {
+    if let Some(at) = rebuilt.signed_at {
+        let at = humantime::format_rfc3339_seconds(at).to_string();
+        output::say(&format!(
+            "onlay: these images are of the list that was signed at {}; if the store was changed after that, an old list was put back",
+            at.replace('T', " ").replace('Z', " UTC")
+        ));
+    }
 }
 
 /// Where a store was to be believed for some days from each signature, that has to be said again.

@@ -37,6 +37,13 @@ impl Certificates {
         Err(nearest.unwrap_or(Refusal::Stranger { by: strangers }))
     }
 
+    /// When somebody who is trusted has signed data so: the last time, where it was several times.
+    pub fn signed_at(&self, signature: &[u8], data: &[u8], now: SystemTime) -> Option<SystemTime> {
+        let found = signatures(signature).ok()?;
+        let good = found.iter().filter(|signature| self.verify_one(signature, data, now).is_ok());
+        good.filter_map(Signature::created).map(policy::time_of).max()
+    }
+
     fn verify_one(
         &self,
         signature: &Signature,
