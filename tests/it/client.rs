@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use onlay::store::openpgp::{Made, NewKey, SecretKey, Signer as _, armoured};
 use serde_json::Value;
@@ -23,7 +23,9 @@ struct Stores {
 
 fn key(user: &str) -> (Made, SecretKey) {
     let now = SystemTime::now();
-    let made = NewKey { user, lasts: None, passphrase: None }.make(now).expect("a key");
+    // It has signed before today.
+    let then = now - Duration::from_secs(86_400);
+    let made = NewKey { user, lasts: None, passphrase: None }.make(then).expect("a key");
     let secret = SecretKey::parse(made.secret.as_bytes(), now, || unreachable!("it has no passphrase"));
     (made, secret.expect("it was just made"))
 }
@@ -209,6 +211,15 @@ impl Stores {
             fs::write(self.at(store).join("SHA256SUMS.gpg"), signature).expect("ours");
         }
         self.make_packed(images);
+        // As it was an hour ago, with one image less.
+        self.copy("others", "others-older");
+        let older = self.at("others-older");
+        let sums = fs::read_to_string(older.join("SHA256SUMS")).expect("ours");
+        let sums: String = sums.split_inclusive('\n').filter(|line| !line.contains("four")).collect();
+        let then = SystemTime::now() - Duration::from_secs(3600);
+        let signature = self.key.sign(sums.as_bytes(), then).expect("it can");
+        fs::write(older.join("SHA256SUMS"), sums).expect("ours");
+        fs::write(older.join("SHA256SUMS.gpg"), signature).expect("ours");
         self.copy("others", "others-unsigned");
         fs::remove_file(self.at("others-unsigned").join("SHA256SUMS.gpg")).expect("ours");
         self.copy("others", "others-altered");
@@ -292,23 +303,36 @@ fn serve(share: &Path) -> [Server; 2] {
     [plain, secure]
 }
 
-#[test]
-fn extensions_come_from_stores_that_are_believed_and_from_no_others() {
+/// Runs a script of checks beside the stores of `make`, which are served meanwhile.
+fn check(checks: &str, make: impl FnOnce(&Stores, &Path)) {
     if ["mksquashfs", "tinyproxy"].iter().any(|tool| !debian::has(tool)) {
         return;
     }
     let mut servers = Vec::new();
-    alone::check("trixie", "client/stores.sh", |place, tree| {
+    alone::check("trixie", checks, |place, tree| {
         let share = place.join("share");
         make_images(&share, tree);
-        let stores = Stores::make(&share);
-        stores.make_bad_ones();
-        stores.make_growing(&share);
-        stores.make_others(&share.join("images"));
-        // It needs nothing but the C library.
-        fs::copy("/usr/bin/tinyproxy", share.join("tinyproxy")).expect("Debian has it there");
-        fs::copy(debian::script("client/proxies.sh"), share.join("proxies.sh")).expect("ours");
+        make(&Stores::make(&share), &share);
+        for part in ["host.sh", "proxies.sh"] {
+            fs::copy(debian::script(&format!("client/{part}")), share.join(part)).expect("ours");
+        }
         servers.extend(serve(&share));
     });
     drop(servers);
+}
+
+#[test]
+fn extensions_come_from_stores_that_are_believed_and_from_no_others() {
+    check("client/stores.sh", |stores, share| {
+        stores.make_bad_ones();
+        stores.make_growing(share);
+        stores.make_others(&share.join("images"));
+        // It needs nothing but the C library.
+        fs::copy("/usr/bin/tinyproxy", share.join("tinyproxy")).expect("Debian has it there");
+    });
+}
+
+#[test]
+fn who_is_killed_or_finds_no_room_has_one_state_or_the_other() {
+    check("client/interrupted.sh", |_, _| ());
 }

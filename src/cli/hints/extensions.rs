@@ -137,7 +137,7 @@ fn of_store_hint(problem: &client::StoreError) -> Option<&'static str> {
         }
         S::Lie { .. } | S::Image { .. } => Some("tell who publishes it; nothing was installed"),
         S::Key { .. } => Some("put the certificate of whoever signs it into /etc/onlay/keys, as NAME.asc"),
-        S::Older { .. } => Some(
+        S::Older { .. } | S::OlderList { .. } => Some(
             "somebody may show you an old copy of it; where it was made anew, configure it by another name",
         ),
         _ => None,

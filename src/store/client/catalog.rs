@@ -74,6 +74,8 @@ pub(super) struct Checked {
     pub(super) signer: Option<String>,
     pub(super) best_before: Option<String>,
     pub(super) serial: u64,
+    /// When it was signed, in seconds since 1970, where that tells an older one from a newer one.
+    pub(super) signed: Option<u64>,
 }
 
 /// One store that is asked.
@@ -185,7 +187,7 @@ impl<'a> Asking<'a> {
                 .is_some_and(|name| name.name.as_str() == entry.name && name.version == entry.version)
         };
         let entries = index.images.into_iter().filter(is_named).collect();
-        Ok(Checked { entries, signer, best_before: index.best_before, serial: index.serial })
+        Ok(Checked { entries, signer, best_before: index.best_before, serial: index.serial, signed: None })
     }
 
     /// Whether one of some signatures is good; by whose key. Nobody's where none is needed.
@@ -207,6 +209,12 @@ impl<'a> Asking<'a> {
             None => StoreError::Unsigned(file.to_owned()),
             Some(refusal) => StoreError::Signature { file: file.to_owned(), refusal },
         })
+    }
+
+    /// When somebody who is believed has signed something, in seconds since 1970; nothing where nobody needs to.
+    pub(super) fn signed_at(&self, data: &[u8], signature: &[u8]) -> Option<u64> {
+        let at = self.certificates.as_ref()?.signed_at(signature, data, self.now)?;
+        at.duration_since(UNIX_EPOCH).ok().map(|time| time.as_secs())
     }
 
     /// Whether today is no later than a day.

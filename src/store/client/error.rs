@@ -91,6 +91,16 @@ pub enum StoreError {
         /// What was seen.
         seen: u64,
     },
+    /// Somebody shows an old list.
+    #[error(
+        "its SHA256SUMS is older than one that was seen before: it was signed at {signed}, and one of {seen} was seen"
+    )]
+    OlderList {
+        /// When this one was signed.
+        signed: String,
+        /// When the other was.
+        seen: String,
+    },
     /// It is not to be believed any more.
     #[error("what it lists was to be believed until {0}, and has expired")]
     Expired(String),

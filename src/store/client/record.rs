@@ -34,6 +34,8 @@ pub(super) struct Record {
     pub(super) validator: Option<Validator>,
     /// The highest serial of an index that was seen.
     pub(super) serial: u64,
+    /// When the newest `SHA256SUMS` that was seen was signed, in seconds since 1970: such a list has no serial.
+    pub(super) signed: Option<u64>,
 }
 
 impl Kept {

@@ -1,6 +1,8 @@
 //! Stores of others, who list only digests (`SHA256SUMS`): names tell the extension, its version and its architecture, all
 //! else is known when an image has come.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use super::StoreError;
 use super::catalog::{Asking, Checked};
 use super::record::Record;
@@ -32,10 +34,16 @@ pub(super) fn ask(asking: &Asking<'_>, record: &Record) -> Result<Checked, Store
     };
     let signature = signature(asking)?;
     let checked = check(asking, &bytes, signature.as_deref())?;
+    if let (Some(signed), Some(seen)) = (checked.signed, record.signed)
+        && signed < seen
+    {
+        return Err(StoreError::OlderList { signed: moment(signed), seen: moment(seen) });
+    }
     if let Some(signature) = &signature {
         asking.kept.put(KEPT_SIGNATURE, signature)?;
     }
-    asking.keep(SUMS, &bytes, validator, 0, record)?;
+    let record = Record { signed: checked.signed.max(record.signed), ..record.clone() };
+    asking.keep(SUMS, &bytes, validator, 0, &record)?;
     Ok(checked)
 }
 
@@ -70,7 +78,15 @@ pub(super) fn check(
         asking.check_day(day)?;
     }
     let entries = sums.0.iter().filter_map(|(file, digest)| entry(file, *digest)).collect();
-    Ok(Checked { entries, signer, best_before, serial: 0 })
+    let signed = signature.and_then(|signature| asking.signed_at(bytes, signature));
+    Ok(Checked { entries, signer, best_before, serial: 0, signed })
+}
+
+/// A moment in seconds since 1970, as people read it.
+fn moment(seconds: u64) -> String {
+    // The crate knows no days after 9999.
+    let moment = UNIX_EPOCH + Duration::from_secs(seconds.min(253_402_300_799));
+    humantime::format_rfc3339_seconds(moment).to_string().replace('T', " ").replace('Z', " UTC")
 }
 
 /// What the name of an image tells; nothing of other files.
