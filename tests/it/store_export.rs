@@ -53,6 +53,8 @@ fn pages_are_well_formed_and_show_what_there_is() {
     assert_eq!(said.0, Some(0), "{}", said.1);
     let shown = check("pages");
     assert!(shown.contains("importctl pull-raw --class=sysext --verify=signature https://example.org/~me/sysext/gdb_10.0-1_x86-64.raw gdb"), "{shown}");
+    let wanted = format!("[store.example-org]\nurl = \"{url}\"\nkeys = [\"{key}\"]");
+    assert!(shown.contains(&wanted), "{shown}");
     for bad in ["ftp://x", "https://", "https://x/\"><script>", "x"] {
         assert_eq!(bed.onlay(&["export", "html", "store", "pages", "--url", bad]).0, Some(2), "{bad}");
     }

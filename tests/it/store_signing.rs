@@ -412,43 +412,62 @@ fn an_agent_signs() {
     }
 }
 
-/// Whoever is killed at any step leaves an index that is signed, whose files are there; and the next change mends the rest.
+/// Who is killed at any step, or finds no room there, leaves an index that is signed, whose files are there; and the next change mends
+/// the rest.
 #[test]
-fn who_is_killed_leaves_a_signed_store() {
+fn who_is_killed_or_finds_no_room_leaves_a_signed_store() {
     let bed = Bed::make();
     let key = bed.key("A Store");
     let (one, two) = (bed.good("1"), bed.good("2"));
     bed.expect(&["add", "store", &one, "--key", &key_file(&key), "--best-before", "30"]);
     expect_success(command("cp").arg("-a").arg(bed.at("store")).arg(bed.at("before")));
-    for step in 1.. {
-        expect_success(command("rm").arg("-r").arg(bed.at("store")));
-        expect_success(command("cp").arg("-a").arg(bed.at("before")).arg(bed.at("store")));
-        let mut strace = command("strace");
-        strace.args([
-            "--quiet=all",
-            "--output=/dev/null",
-            "--trace=renameat,renameat2,linkat,unlinkat,fsync",
-        ]);
-        strace.arg(format!("--inject=renameat,renameat2,linkat,unlinkat,fsync:signal=KILL:when={step}"));
-        strace.args([ONLAY, "store", "add", "store", &two, "--best-before", "60"]).current_dir(bed.at("."));
-        strace.env("ONLAY_STORE_KEYS", bed.at("keys"));
-        let ended = strace.output().expect("strace is there");
-        if ended.status.success() {
-            assert!(step > 12, "only {step} steps");
-            break;
+    let naming = ["renameat", "renameat2", "linkat", "unlinkat", "fsync"];
+    let steps: usize = naming.iter().map(|call| bed.interrupt(call, "signal=KILL", &two)).sum();
+    assert!(steps > 20, "only {steps} steps");
+    let filling = ["write", "pwrite64", "copy_file_range", "fallocate", "ftruncate", "linkat", "renameat"];
+    let steps: usize = filling.iter().map(|call| bed.interrupt(call, "error=ENOSPC", &two)).sum();
+    assert!(steps > 20, "only {steps} steps");
+}
+
+impl Bed {
+    /// Adds an image to the store as it was before, with something that happens to each call of a kind in turn; how many those are.
+    fn interrupt(&self, call: &str, what: &str, image: &str) -> usize {
+        for step in 1.. {
+            expect_success(command("rm").arg("-r").arg(self.at("store")));
+            expect_success(command("cp").arg("-a").arg(self.at("before")).arg(self.at("store")));
+            let mut strace = command("strace");
+            strace.arg("--quiet=all").arg("--output").arg(self.at("calls"));
+            strace.arg(format!("--trace={call}")).arg(format!("--inject={call}:{what}:when={step}"));
+            strace.args([ONLAY, "store", "add", "store", image, "--best-before", "60"]);
+            strace.current_dir(self.at(".")).env("ONLAY_STORE_KEYS", self.at("keys"));
+            let ended = strace.output().expect("strace is there");
+            let calls = fs::read_to_string(self.at("calls")).expect("strace writes it");
+            let said = words(&ended);
+            if ended.status.code() == Some(0) && !calls.contains("INJECTED") {
+                return step - 1;
+            }
+            let is_told = ended.status.success()
+                || ended.status.code().is_none()
+                || said.contains("No space left on device");
+            assert!(is_told, "{call} {step}: {said}");
+            self.expect_signed_and_mended(image, &format!("{call} {step}"));
         }
-        assert_eq!(bed.signers_of_index().len(), 1, "step {step}");
+        unreachable!("a program ends")
+    }
+
+    fn expect_signed_and_mended(&self, image: &str, at: &str) {
+        assert_eq!(self.signers_of_index().len(), 1, "{at}");
         let flaws =
-            onlay::store::verify(&bed.at("store"), None, SystemTime::now()).expect("it can be read").flaws;
+            onlay::store::verify(&self.at("store"), None, SystemTime::now()).expect("it can be read").flaws;
         let is_of_lists = |flaw: &onlay::store::Flaw| {
             let said = flaw.to_string();
             // Between two renames: a list and a signature that do not go together yet; or the new index with the old list.
             said.contains("SHA256SUMS") || said.contains("is not listed")
         };
-        assert!(flaws.iter().all(is_of_lists), "step {step}: {flaws:?}");
-        bed.expect(&["add", "store", &two]);
-        assert_eq!(bed.verify(&[])["flaws"].to_string(), "[]", "step {step}");
-        assert_eq!(bed.gpgv(&bed.at("store/key.gpg")), [true; 4], "step {step}");
-        assert!(bed.files().iter().all(|name| !name.starts_with('.')), "step {step}: {:?}", bed.files());
+        assert!(flaws.iter().all(is_of_lists), "{at}: {flaws:?}");
+        self.expect(&["add", "store", image]);
+        assert_eq!(self.verify(&[])["flaws"].to_string(), "[]", "{at}");
+        assert_eq!(self.gpgv(&self.at("store/key.gpg")), [true; 4], "{at}");
+        assert!(self.files().iter().all(|name| !name.starts_with('.')), "{at}: {:?}", self.files());
     }
 }

@@ -105,6 +105,7 @@ fn of_all(
         body.push_str("<p>There is nothing in it yet.</p>\n");
     }
     body.push_str(&trust(index, site));
+    body.push_str(&configuration(index, site));
     body.push_str(&footer(index, ""));
     page(site.title, "", &site.notes(index), &body)
 }
@@ -119,6 +120,20 @@ fn trust(index: &Index, site: &Site<'_>) -> String {
     format!(
         "<h2>Trust</h2>\n<p>This store is signed with OpenPGP. Compare the fingerprint of <a href=\"{address}\">its key</a> with what you know \
          by another way:</p>\n{keys}"
+    )
+}
+
+/// What a host needs to have of it, where it is known where the store is and whose it is.
+fn configuration(index: &Index, site: &Site<'_>) -> String {
+    let Some(url) = site.url.filter(|_| !index.keys.is_empty()) else { return String::new() };
+    let host = url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next()).unwrap_or_default();
+    let name: String =
+        host.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
+    let keys: Vec<String> = index.keys.iter().map(|key| format!("\"{key}\"")).collect();
+    let text = format!("[store.{}]\nurl = \"{url}\"\nkeys = [{}]", name.trim_matches('-'), keys.join(", "));
+    format!(
+        "<h2>Use it</h2>\n<p>With that key in <code>/etc/onlay/keys</code>, in <code>/etc/onlay/onlay.toml</code>:</p>\n<pre>{}</pre>\n",
+        escape(&text)
     )
 }
 
