@@ -211,6 +211,14 @@ impl Stores {
             fs::write(self.at(store).join("SHA256SUMS.gpg"), signature).expect("ours");
         }
         self.make_packed(images);
+        // A directory of one extension, with a list of its own; the image is named for its file, as microos-sysext has it.
+        let image = fs::read(images.join("seed_1_any.raw")).expect("ours");
+        let sums = format!("{}  seed-1.x86-64.raw\n", onlay::package::Identity::of(&image));
+        fs::create_dir(at.join("seed")).expect("ours");
+        fs::write(at.join("seed/seed-1.x86-64.raw"), image).expect("ours");
+        let signature = self.key.sign_armoured(sums.as_bytes(), SystemTime::now()).expect("it can");
+        fs::write(at.join("seed/SHA256SUMS"), sums).expect("ours");
+        fs::write(at.join("seed/SHA256SUMS.asc"), signature).expect("ours");
         // As it was an hour ago, with one image less.
         self.copy("others", "others-older");
         let older = self.at("others-older");

@@ -473,6 +473,13 @@ of_others() {
     # As it was, for the steps that follow.
     onlay ext rollback two
     rm $images/two_2_any.raw
+    # Each extension in a directory of its own, and images that are named for their files.
+    use others/seed
+    tell onlay ext add seed
+    test "$code" = 0
+    says "'seed' 1 added and enabled"
+    test "$(seed)" = 'seed 1'
+    onlay ext remove seed
     # Who shows an old list is not believed, once a newer one was seen.
     show others-older
     use now

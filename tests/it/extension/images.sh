@@ -27,6 +27,7 @@ image one 2
 image one 2 'echo more >usr/bin/other' other_2.raw
 image two 1 'mkdir -p opt/two; echo x >opt/two/file'
 image three 1
+image seed 1 'cd usr/lib/extension-release.d; mv extension-release.seed extension-release.seed-1.x86-64'
 image nameless 1 'rm -r usr/lib/extension-release.d'
 image foreign 1 'echo ID=fedora >usr/lib/extension-release.d/extension-release.foreign'
 image clash 1 'mkdir -p opt; echo x >opt/two'
