@@ -1,6 +1,7 @@
 //! How far downloads are, on a terminal.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::cli::output;
@@ -9,6 +10,27 @@ use crate::store::client::Progress;
 /// What is soon done needs no progress.
 const SILENCE: Duration = Duration::from_millis(250);
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Says what is waited for while something is at work for longer.
+pub(super) fn waiting<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    if !std::io::stderr().is_terminal() || output::is_quiet() {
+        return work();
+    }
+    std::thread::scope(|scope| {
+        let (done, wait) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            // Nobody sends anything: it ends with the other end.
+            if wait.recv_timeout(SILENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let _ = write!(std::io::stderr(), "\r{}\x1b[K", output::visible(what));
+                let _ = wait.recv();
+                let _ = write!(std::io::stderr(), "\r\x1b[K");
+            }
+        });
+        let result = work();
+        drop(done);
+        result
+    })
+}
 
 /// One line that is written anew as bytes come.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Place;
+use super::progress::waiting;
 use crate::cli::arguments::DEFAULT_STATE;
 use crate::cli::output;
 use crate::cli::report::{Error, FAILED};
@@ -57,7 +58,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
     if config.stores.is_empty() && config.disabled.is_empty() {
         return Err(none(place));
     }
-    let (catalogs, failed) = catalogs(&config, &Root::open(&place.root)?, &kept(place)?, arguments.offline)?;
+    let (catalogs, failed) = ask(&config, place, arguments.offline)?;
     let rows = config.stores.iter().map(|store| row(store, &catalogs, &failed));
     let disabled = config.disabled.iter().map(|store| Row { enabled: false, ..row(store, &[], &[]) });
     let rows: Vec<Row<'_>> = rows.chain(disabled).collect();
@@ -167,9 +168,20 @@ pub(super) struct Opened<'a> {
     pub(super) is_stale: bool,
 }
 
+fn ask<'a>(
+    config: &'a Config,
+    place: &Place,
+    offline: bool,
+) -> Result<(Vec<Catalog<'a>>, Vec<client::Error>), Error> {
+    let (root, state) = (Root::open(&place.root)?, kept(place)?);
+    let names: Vec<String> = config.stores.iter().map(|store| format!("'{}'", store.name)).collect();
+    let what = format!("onlay: waiting for {} to answer", names.join(", "));
+    Ok(waiting(&what, || catalogs(config, &root, &state, offline))?)
+}
+
 /// What stores have. Refuses where none can be used.
 pub(super) fn open<'a>(config: &'a Config, place: &Place, offline: bool) -> Result<Opened<'a>, Error> {
-    let (found, mut failed) = catalogs(config, &Root::open(&place.root)?, &kept(place)?, offline)?;
+    let (found, mut failed) = ask(config, place, offline)?;
     for catalog in &found {
         let name = &catalog.store.name;
         if catalog.store.signature == Signature::None {

@@ -128,6 +128,12 @@ impl Configured {
             }
             addresses.push(Address::parse(&url).map_err(|why| place.wrong(format!("url '{url}': {why}")))?);
         }
+        if let Some((channel, place)) = table.word("channel")? {
+            if !is_name(&channel) {
+                return Err(place.wrong(format!("channel '{channel}': it is the name of a directory there")));
+            }
+            addresses = addresses.iter().map(|address| address.join(&channel)).collect();
+        }
         let keys: Vec<String> = table.words("keys")?.into_iter().map(|(word, _)| word).collect();
         let signature = match table.word("signature")? {
             None => Signature::Required,

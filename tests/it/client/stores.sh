@@ -68,6 +68,11 @@ found() {
     says "loaderless 1: it needs the loader /lib64/ld-alien-x86-64.so.2, which is not there"
     says 'settings 1: it extends /etc (systemd-confext), and only what extends /usr and /opt is added'
     test "$(onlay ext search tw)" = "$(onlay ext search two)"
+    # What a drop-in says of a channel is below what is said of the store.
+    mkdir -p /etc/onlay/onlay.toml.d
+    printf "[store.main]\nurl = '%s'\nchannel = '1'\n" "$url" >/etc/onlay/onlay.toml.d/10-channel.toml
+    onlay ext search one | grep -E '^one +1 '
+    rm /etc/onlay/onlay.toml.d/10-channel.toml
     onlay ext search nothing-like-that 2>&1 | grep 'nothing of that is in the stores'
     diff <(onlay ext list --available) <(onlay ext search)
     tell onlay ext update

@@ -76,6 +76,11 @@ fn what_is_wrong_is_told_with_its_line() {
         ("[store.a]\nsignature = 'maybe'\n", 2, "signature is \"required\" or \"none\", not \"maybe\""),
         ("[store.a]\nlimit-rate = 'fast'\n", 2, "limit-rate is bytes in a second"),
         ("[store.a]\nproxy = 'socks5://x'\n", 2, "proxy is a URL of http or https"),
+        (
+            "[store.a]\nurl = '/x'\nchannel = '../b'\n",
+            3,
+            "channel '../b': it is the name of a directory there",
+        ),
         ("[store.a]\nheader = 'secret'\n", 2, "header is no header: NAME: VALUE"),
         ("[store.a]\nenabled = 'no'\n", 2, "enabled is true or false"),
         ("[store.a]\nonly = '[a'\n", 2, "only '[a': "),
