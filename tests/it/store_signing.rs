@@ -412,6 +412,38 @@ fn an_agent_signs() {
     }
 }
 
+/// Whoever reads while a store is changed finds an index that is signed, and all that it lists.
+#[test]
+fn who_reads_meanwhile_finds_a_whole_store() {
+    let bed = Bed::make();
+    let key = bed.key("A Store");
+    bed.expect(&["sign", "store", "--key", &key_file(&key)]);
+    let images: Vec<String> = (1..=12).map(|version| bed.good(&version.to_string())).collect();
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    let looks = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let (mut looks, mut serials) = (0, std::collections::BTreeSet::new());
+            while !is_done.load(std::sync::atomic::Ordering::SeqCst) {
+                assert_eq!(bed.signers_of_index().len(), 1);
+                let index = read(&bed.at("store")).expect("a store").index;
+                for image in &index.images {
+                    let bytes = fs::read(bed.at("store").join(&image.file)).expect("what is listed is there");
+                    assert_eq!(onlay::package::Identity::of(&bytes).to_string(), image.sha256);
+                }
+                looks += 1;
+                serials.insert(index.serial);
+            }
+            (looks, serials.len())
+        });
+        for image in &images {
+            bed.expect(&["add", "store", image]);
+        }
+        is_done.store(true, std::sync::atomic::Ordering::SeqCst);
+        reader.join().expect("it saw nothing wrong")
+    });
+    assert!(looks.0 > 20 && looks.1 > 5, "{looks:?}");
+}
+
 /// Who is killed at any step, or finds no room there, leaves an index that is signed, whose files are there; and the next change mends
 /// the rest.
 #[test]

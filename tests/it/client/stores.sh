@@ -423,6 +423,35 @@ from_older() {
     onlay ext remove grown
 }
 
+# Wherever the network dies on the way from an older version to the next: one of them is there, and the next update makes it the newer one.
+dying() {
+    local cut
+    use grown-1
+    onlay ext add grown
+    # Of a patch, of the list of blocks, and of parts of the image itself.
+    for cut in 2:.patch:0 2:.patch:90 2:.patch:5000 3:.blocks:20 3:.blocks:400 3:2_any.raw:90 3:2_any.raw:40000 3:2_any.raw:400000; do
+        use "grown-${cut%%:*}" 'retries = 0'
+        cut=${cut#*:}
+        echo "${cut%:*} ${cut#*:}" >/results/cut
+        tell onlay ext update grown
+        if [ "$code" = 0 ]; then
+            cmp $images/grown_2_any.raw /results/images/grown_2_any.raw
+        else
+            says 'ended'
+            test "$(readlink /etc/onlay/extensions/grown.raw)" = $images/grown_1_any.raw
+            test ! -e $images/grown_2_any.raw
+            rm /results/cut
+            onlay ext update grown
+            cmp $images/grown_2_any.raw /results/images/grown_2_any.raw
+        fi
+        test -z "$(find $images -name '.*' -type f)"
+        onlay ext rollback grown
+        onlay ext unpin grown
+        rm $images/grown_2_any.raw*
+    done
+    onlay ext remove grown
+}
+
 # Several stores: the lower number counts first; names can be left to one of them; a path is as good as a URL.
 several() {
     show 2
@@ -637,6 +666,7 @@ step hostile hostile
 step replayed replayed
 step broken-off broken_off
 step from-older from_older
+step dying dying
 step several several
 step of-others of_others
 step encrypted encrypted
