@@ -6,7 +6,7 @@ use super::Workshop;
 use super::install::{CARRIED, KEPT};
 use crate::host::PackageSystem;
 use crate::layer::Error;
-use crate::overlay::copy_tree;
+use crate::overlay::{copy_attributes, copy_tree};
 use crate::sys::{
     Features, MountFlags, Namespaces, OverlaySpec, Propagation, RecordLock, Root, attach, clone_tree,
     leave_for_new, mount_overlay, set_flags, set_propagation, without_dots,
@@ -82,6 +82,8 @@ pub(super) fn show(workshop: &Workshop, lower: &Lower) -> Result<(), Error> {
         Some(above) => {
             let (upper, work) = (workshop.empty("base-upper")?, workshop.empty("base-work")?);
             let (upper, work, above) = (reached(&upper)?, reached(&work)?, reached(above)?);
+            // The root that is seen is the upper's own: closed to others, it would be so in the deployment, too.
+            copy_attributes(&above, &upper)?;
             mount_overlay(&OverlaySpec {
                 lower: &[&above, &tree],
                 upper: &upper,

@@ -14,6 +14,9 @@ pub(super) struct Disk {
 /// What every script begins with. Mounts go with the mount namespace.
 const PREAMBLE: &str = include_str!("preamble.sh");
 
+/// A script that fails where the root that boots next is not as a root is: others than its owner must get into it.
+pub(super) const OPEN: &str = r#"test "$(stat --format %a:%u:%g "$(next)")" = 755:0:0"#;
+
 impl Disk {
     /// A Debian with dpkg's database in /usr, and with packages of machine/repository.sh beside it and in itself.
     pub(super) fn debian() -> Option<Disk> {
@@ -45,9 +48,9 @@ impl Disk {
         Disk { stage: Stage::new(format!("export OS={os}\n{PREAMBLE}")) }
     }
 
-    /// The repository is whole, and so is what dpkg knows.
+    /// The repository is whole, and so is what dpkg knows; and all users see what is booted next.
     pub(super) fn assert_sound(&self) {
-        self.expect("ostree fsck --repo=$repo --quiet");
+        self.expect(&format!("ostree fsck --repo=$repo --quiet; {OPEN}"));
         let text = self.expect("dpkg_in --audit");
         assert!(text.trim().is_empty(), "{text}");
     }

@@ -1,7 +1,7 @@
 //! `onlay layer` on hosts whose packages are RPMs, as Fedora has them (dnf, a database in SQLite's format) and as SUSE has them (zypper, ndb).
 //! rpm, the package manager and ostree are the judges.
 
-use super::disk::Disk;
+use super::disk::{Disk, OPEN};
 use super::stage::scenes_of;
 
 /// The repository, the database and the dependencies are whole, and rpm finds its files as the base has them, but for these lines of
@@ -12,7 +12,7 @@ fn assert_sound(disk: &Disk, manager: &str, more: &[&str]) {
         _ => "in_next zypper --non-interactive verify --dry-run | grep 'are satisfied'",
     };
     disk.expect(&format!(
-        "ostree fsck --repo=$repo --quiet; {check}\n\
+        "ostree fsck --repo=$repo --quiet; {check}; {OPEN}\n\
          test -z \"$(ls $(next)/usr/lib/sysimage/rpm | grep -e -wal -e -shm)\"\n\
          in_next rpmdb --verifydb"
     ));
