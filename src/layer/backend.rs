@@ -55,6 +55,11 @@ pub trait Backend: std::fmt::Debug {
     /// All deployments, the one that is booted next first.
     fn deployments(&self) -> Result<Vec<Deployment>, Error>;
 
+    /// Takes back what an earlier change has said of a deployment that never came, since the power went.
+    fn recover(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Bases without layers, from which each deployment is made anew. Nothing where each is made from the one before, layers and all.
     fn bases(&self) -> Option<&dyn Bases>;
 

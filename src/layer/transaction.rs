@@ -53,6 +53,8 @@ pub struct Changed {
     pub manifest: Manifest,
     /// Its name; nothing where it was only planned, or there was nothing to do.
     pub id: Option<String>,
+    /// Whether it is only finished when the system that runs is shut down in order.
+    pub is_staged: bool,
     /// Files of packages that are not in it, since /var and /boot are the machine's own.
     pub left_out: Vec<std::path::PathBuf>,
     /// Its kernel and initramfs.
@@ -114,6 +116,9 @@ const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// Carries a change out.
 pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Result<Changed, Error> {
+    if change.until == Until::Deployed {
+        backend.recover()?;
+    }
     let from = next(backend)?;
     refuse_strangers(backend, change, &from)?;
     let old = from.manifest.clone().unwrap_or_default();
@@ -132,6 +137,7 @@ pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Re
         manifest,
         plan: Plan::default(),
         id: None,
+        is_staged: false,
         left_out: Vec::new(),
         boot: Boot::default(),
         words: String::new(),
@@ -154,7 +160,8 @@ pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Re
         if from.manifest.is_none() && base == from.base {
             return Ok(Changed { now, ..unchanged(from, base, old) });
         }
-        return Ok(Changed { now, ..without_layers(bases, change, from, base)? });
+        let changed = without_layers(bases, change, from, base)?;
+        return Ok(Changed { now, is_staged: next(backend)?.is_staged, ..changed });
     }
     let lower = backend.lower(&base)?;
     let wanted =
@@ -177,8 +184,8 @@ pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Re
     let composed = compose(workshop, draft.lower(), &wanted, resolved)?;
     let id = draft.deploy(&composed)?;
     let Composed { manifest, left_out, boot, words, .. } = composed;
-    let (id, is_needed, is_upon) = (Some(id), true, bases.is_none());
-    Ok(Changed { from, base, plan, manifest, id, left_out, boot, words, is_needed, now, is_upon })
+    let (id, is_needed, is_upon, is_staged) = (Some(id), true, bases.is_none(), next(backend)?.is_staged);
+    Ok(Changed { from, base, plan, manifest, id, is_staged, left_out, boot, words, is_needed, now, is_upon })
 }
 
 /// Refuses where what others have put there would be lost, or what is put there would be.
@@ -212,8 +219,8 @@ fn without_layers(
     let manifest = Manifest { base: base.clone(), ..Manifest::default() };
     let (plan, left_out, words) = (Plan::default(), Vec::new(), String::new());
     let boot = Boot::default();
-    let (is_needed, is_upon, now) = (true, false, None);
-    Ok(Changed { from, base, plan, manifest, id, left_out, boot, words, is_needed, now, is_upon })
+    let (is_needed, is_upon, is_staged, now) = (true, false, false, None);
+    Ok(Changed { from, base, plan, manifest, id, is_staged, left_out, boot, words, is_needed, now, is_upon })
 }
 
 fn wanted<'a>(

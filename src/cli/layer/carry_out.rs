@@ -271,7 +271,8 @@ fn tell(way: &Way, changed: &Changed) {
     } else if changed.id.is_none() {
         output::say("onlay: nothing was changed");
     } else {
-        output::say(&format!("onlay: the next boot has that; back to what runs: {onlay} layer rollback"));
+        let when = if changed.is_staged { ", once this system was shut down in order" } else { "" };
+        output::say(&format!("onlay: the next boot has that{when}; back to what runs: {onlay} layer rollback"));
     }
 }
 

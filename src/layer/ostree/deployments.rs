@@ -100,7 +100,12 @@ impl Deployments {
             return Ok(());
         }
         let trees = self.trees()?;
-        waiting::settle(&disk::to_write()?, &trees, wait.unwrap_or_else(|| waiting::wait(&trees)))
+        let origins = waiting::origins(&trees, wait.unwrap_or_else(|| waiting::wait(&trees)));
+        if origins.is_empty() {
+            return Ok(());
+        }
+        let disk = disk::to_write()?;
+        origins.iter().try_for_each(|(tree, origin)| disk::write_origin(&disk, tree, origin))
     }
 
     /// The commit that a deployment's base is: its own, but where rpm-ostree has made it of another one, its parent.
@@ -199,6 +204,11 @@ impl Backend for Deployments {
             });
         }
         Ok(found)
+    }
+
+    /// What was only to be finished at shutdown is gone with the power, and what was said for its sake would keep ostree from upgrading for good.
+    fn recover(&self) -> Result<(), Error> {
+        self.settle(None)
     }
 
     fn bases(&self) -> Option<&dyn Bases> {

@@ -5,10 +5,8 @@
 //! (`unconfigured-state`), and ostree refuses with these words. What is booted later is judged anew at each change.
 
 use super::deployments::LAYERED;
-use super::disk::write_origin;
+use super::origin::Origin;
 use super::sysroot::{Deployment, Standing};
-use crate::layer::Error;
-use crate::sys::Root;
 
 /// What `ostree admin upgrade` says then.
 pub(super) const WORDS: &str =
@@ -17,19 +15,19 @@ pub(super) const WORDS: &str =
 /// What tells our words from those of whoever made the system, also where another version of ours wrote them.
 const MARK: &str = "'onlay layer ";
 
-/// Writes the origins of a running system's deployments, as far as they say another thing than they should; `wait` says whether layers wait.
-pub(super) fn settle(disk: &Root, trees: &[Deployment], wait: bool) -> Result<(), Error> {
-    for tree in trees.iter().filter(|tree| !is_layered(tree)) {
+/// What origins of a running system's deployments are to be, where they say another thing than they should; `wait` says whether layers wait.
+pub(super) fn origins(trees: &[Deployment], wait: bool) -> Vec<(&Deployment, Origin)> {
+    let plain = trees.iter().filter(|tree| !is_layered(tree));
+    let changed = plain.filter_map(|tree| {
         let said = tree.origin.unconfigured();
         let is_wanted = wait && tree.standing == Standing::Booted && tree.origin.refspec().is_some();
-        let origin = match (&said, is_wanted) {
-            (None, true) => tree.origin.saying(Some(WORDS)),
-            (Some(words), false) if words.contains(MARK) => tree.origin.saying(None),
-            _ => continue,
-        };
-        write_origin(disk, tree, &origin)?;
-    }
-    Ok(())
+        match (&said, is_wanted) {
+            (None, true) => Some((tree, tree.origin.saying(Some(WORDS)))),
+            (Some(words), false) if words.contains(MARK) => Some((tree, tree.origin.saying(None))),
+            _ => None,
+        }
+    });
+    changed.collect()
 }
 
 /// Whether what boots next has layers.
@@ -44,10 +42,8 @@ fn is_layered(tree: &Deployment) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
-    use crate::layer::ostree::{Checksum, Origin};
+    use crate::layer::ostree::Checksum;
 
     fn tree(name: &str, standing: Standing, origin: &str) -> Deployment {
         Deployment {
@@ -66,8 +62,6 @@ mod tests {
 
     #[test]
     fn only_what_runs_without_layers_before_some_says_so() {
-        let place = tempfile::tempdir().expect("a directory");
-        let disk = Root::open(place.path()).expect("it opens");
         let layered =
             "[origin]\nrefspec=onlay/layered/debian\nunconfigured-state='onlay layer upgrade' does\n";
         let trees = [
@@ -77,17 +71,17 @@ mod tests {
             tree("maker", Standing::Other, "[origin]\nrefspec=a:b\nunconfigured-state=subscribe\n"),
         ];
         assert!(wait(&trees) && !wait(&trees[1..]));
-        settle(&disk, &trees, true).expect("there is room");
-        let read = |name: &str| fs::read_to_string(place.path().join(name)).ok();
-        assert_eq!(
-            read("base.origin").as_deref(),
-            Some(&*format!("[origin]\nrefspec=a:b\nunconfigured-state={WORDS}\n"))
-        );
-        assert_eq!(read("older.origin").as_deref(), Some("[origin]\nrefspec=a:b\n"));
-        assert_eq!((read("next.origin"), read("maker.origin")), (None, None));
-        // Taken back, also from one that is the next again.
-        let marked = tree("base", Standing::Booted, &read("base.origin").expect("it was written"));
-        settle(&disk, &[marked], false).expect("there is room");
-        assert_eq!(read("base.origin").as_deref(), Some("[origin]\nrefspec=a:b\n"));
+        let said = |trees: &[Deployment], wait: bool| -> Vec<(String, String)> {
+            let name = |tree: &Deployment| tree.path.display().to_string();
+            origins(trees, wait).iter().map(|(tree, origin)| (name(tree), origin.to_string())).collect()
+        };
+        let marked = format!("[origin]\nrefspec=a:b\nunconfigured-state={WORDS}\n");
+        let (base, plain) = ("base".to_owned(), "[origin]\nrefspec=a:b\n".to_owned());
+        let older = ("older".to_owned(), plain.clone());
+        assert_eq!(said(&trees, true), [(base.clone(), marked.clone()), older]);
+        // Taken back, also from one that is the next again, or where nothing waits any more.
+        let marked = tree("base", Standing::Booted, &marked);
+        assert_eq!(said(&[marked], false), [(base, plain)]);
+        assert_eq!(said(&trees[1..2], false), []);
     }
 }

@@ -66,6 +66,24 @@ waiting() {
     refuse origin
 }
 
+# What was only to be finished at shutdown is gone after a power cut, and keeps nobody from upgrading.
+cut() {
+    onlay layer add --cached onlay-tool 2>$said
+    says 'the next boot has that, once this system was shut down in order'
+    origin
+    rm /run/ostree/staged-deployment
+    refuse has_next
+    tell ostree admin upgrade --pull-only
+    test "$code" = 1
+    onlay layer remove --all --dry-run
+    origin
+    tell onlay layer remove --all
+    says 'nothing to do'
+    refuse origin
+    tell ostree admin upgrade --pull-only
+    test "$code" = 0
+}
+
 # With the newer base, the layers come along.
 upgraded() {
     onlay layer add onlay-tool
@@ -138,6 +156,7 @@ tried() {
 
 step runs runs
 step waiting waiting
+step cut cut
 step upgraded upgraded
 step at-once at_once
 step more more
