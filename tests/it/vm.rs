@@ -28,6 +28,21 @@ fn ostree() {
     for checks in ["vm/ostree.sh", "vm/ostree_next.sh", "vm/ostree_back.sh"] {
         assert_all_passed(&machine.boot(checks));
     }
+    // What is only finished at shutdown is not there before: what ran is.
+    let found = machine.examine_kept("vm/ostree_kept.sh");
+    assert!(found.len() > 2 && found.iter().all(|(_, next)| next == "-"), "{found:?}");
+}
+
+/// The same, whose packages are RPMs: from a kernel and an initramfs of a layer to other layers, over a newer base, and back.
+#[test]
+fn ostree_rpm() {
+    let Some(machine) = Machine::make_with_ostree_rpm() else { return };
+    for checks in ["vm/ostree_rpm.sh", "vm/ostree_rpm_next.sh", "vm/ostree_rpm_back.sh"] {
+        assert_all_passed(&machine.boot(checks));
+    }
+    // What was said to be booted next is, though the power was cut.
+    let next = machine.examine("vm/ostree_kept.sh");
+    assert_eq!(next, "1.1 lab-daemon lab-tilde lab-tool layer-needs layer-places layer-users");
 }
 
 /// A host whose root is a snapshot of snapper's: with packages that were layered in it, after a change that a power cut has ended, and without them again.

@@ -59,6 +59,14 @@ impl Machine {
         Machine::make_of_disk("ostree", "prepare-ostree")
     }
 
+    /// The same, whose packages are RPMs, and whose kernel is one of a layer; `None` after saying loudly why it cannot be made.
+    pub(crate) fn make_with_ostree_rpm() -> Option<Machine> {
+        if !debian::has("ostree") {
+            return None;
+        }
+        Machine::make_of_disk("ostree-rpm", "prepare-ostree-rpm")
+    }
+
     /// Makes one that an emulator boots into a snapshot of snapper's; `None` after saying loudly why it cannot be made.
     pub(crate) fn make_with_snapper() -> Option<Machine> {
         let has_tools = debian::has("snapper") && debian::has("btrfs");
@@ -107,12 +115,16 @@ impl Machine {
     /// What a script says of each disk that was kept in an emulator's boots, by the names that they were kept under.
     pub(crate) fn examine_kept(&self, checks: &str) -> Vec<(String, String)> {
         let kept = std::fs::read_dir(self.path().join("kept")).expect("some were kept");
-        let examine = |place: PathBuf| {
+        let named = |place: PathBuf| {
             let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let output = expect_success(&mut run(&place, "200", checks, debian::ONLAY));
-            (name, String::from_utf8_lossy(&output.stdout).trim().to_owned())
+            (name, examine(&place, checks))
         };
-        kept.map(|entry| examine(entry.expect("nobody removes any").path())).collect()
+        kept.map(|entry| named(entry.expect("nobody removes any").path())).collect()
+    }
+
+    /// What a script says of its disk.
+    pub(crate) fn examine(&self, checks: &str) -> String {
+        examine(self.path(), checks)
     }
 
     /// Puts images into it, with the kernel's modules that it takes to check them.
@@ -176,6 +188,11 @@ fn boot(machine: &Path, engine: &Engine, checks: &str, words: &[&str]) -> Vec<St
     assert!(finished, "{failed}the machine ended early: {}\n{times}\n{console}\n{words}", output.status);
     steps
 }
+fn examine(place: &Path, checks: &str) -> String {
+    let output = expect_success(&mut run(place, "200", checks, debian::ONLAY));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
 /// A script in a mount namespace, with which its mounts go whatever ends it. What takes longer than so many seconds hangs,
 /// and is ended.
 fn run(machine: &Path, seconds: &str, name: &str, verb: &str) -> Command {

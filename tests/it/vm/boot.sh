@@ -5,13 +5,15 @@
 #   boot.sh prepare-ostree DIR KERNEL TREE ONLAY PACKAGES
 #                                            the same for a host of OSTree's, whose disk is a copy of the tree's; the PACKAGES
 #                                            are in its /var/packages
+#   boot.sh prepare-ostree-rpm DIR KERNEL TREE ONLAY
+#                                            the same for one whose packages are RPMs, with a layer that has the kernel
 #   boot.sh prepare-snapper DIR KERNEL TREE ONLAY PACKAGES
 #                                            the same for a host with snapshots; the PACKAGES are in what is booted
 #   boot.sh put-images DIR KERNEL IMAGES     what is in IMAGES goes to /var/local/images, with what it takes to check it
 #   boot.sh boot DIR KERNEL [WORD…]          runs DIR/share/checks.sh, until the machine is off or asks that its power
 #                                            be cut; the WORDs are more of what the kernel is told. Where the machine asks
 #                                            that its disk be kept, DIR/kept/NAME has what a cut at that moment would have
-#                                            left: a machine of machine/bed.sh, or the disk of a host with snapshots
+#                                            left: a machine of machine/bed.sh, or the disk of a host of OSTree's or with snapshots
 #
 # The kernels have no way to share a directory: what is in DIR/share goes in and comes out on a disk.
 set -eu
@@ -80,18 +82,17 @@ lighten() {
 
 # keep NAME: what the disk that is written has at this moment. No process of the emulator's goes on meanwhile.
 keep() {
-    local place=$dir/kept/$1 pid
+    local place=$dir/kept/$1 pid disk
     pid=$(cat "$dir/pid")
+    for disk in "$dir"/disk.btrfs "$dir"/ostree.ext4 "$dir"/var.ext4; do
+        [ ! -e "$disk" ] || break
+    done
     mkdir -p "$place"
     kill -STOP "$pid"
     while kill -0 "$pid" && ! grep -q '^State:.T' "/proc/$pid/status"; do sleep 0.01; done
-    if [ -e "$dir/disk.btrfs" ]; then
-        cp --sparse=always "$dir/disk.btrfs" "$place/"
-    else
-        cp --sparse=always "$dir/var.ext4" "$place/"
-    fi
+    cp --sparse=always "$disk" "$place/"
     kill -CONT "$pid"
-    [ ! -e "$dir/disk.btrfs" ] || return 0
+    [ "$disk" = "$dir/var.ext4" ] || return 0
     ln -s "$dir/root.ext4" "$dir/usr.ext4" "$place/"
     touch "$place/sealed"
 }
@@ -100,6 +101,8 @@ keep() {
 # serial port that its power is to be cut: then nobody in it, nor its kernel,
 # hears of the end. What it gave to its disks is kept; what it only had in memory is lost.
 run_until_off() {
+    local linux=$kernel/vmlinuz initrd=$dir/initramfs.cpio
+    if [ -e "$dir/linux" ]; then linux=$dir/linux initrd=$dir/initrd; fi
     local disk words=(console=ttyS0 quiet panic=-1 mitigations=off no_timer_check onlay.test.checks) emulator wish name heard=0
     words+=(systemd.unit=onlay-checks.service systemd.show_status=no $(cat "$dir/words") "${more[@]}")
     local machine=(-accel tcg -m 1024 -nodefaults -display none -no-reboot)
@@ -110,7 +113,7 @@ run_until_off() {
     done
     rm -f "$dir/wishes" "$dir/pid"
     timeout --foreground 500 qemu-system-x86_64 "${machine[@]}" -pidfile "$dir/pid" -serial stdio \
-        -serial "file:$dir/wishes" -kernel "$kernel/vmlinuz" -initrd "$dir/initramfs.cpio" -append "${words[*]}" &
+        -serial "file:$dir/wishes" -kernel "$linux" -initrd "$initrd" -append "${words[*]}" &
     emulator=$!
     while kill -0 "$emulator" 2>/dev/null; do
         while read -r wish name; do
@@ -145,15 +148,21 @@ checks_unit() {
         '[Service]' 'Type=exec' 'ExecStart=/bin/bash /results/checks.sh' 'RuntimeMaxSec=330'
 }
 
-# What is needed of machine/bed.sh's machine.
+# What is needed of machine/bed.sh's machine, on the disk of a host of OSTree's with one system, and what more its checks take: set_up_ostree ONLAY [FILE…].
 set_up_ostree() {
-    local disk=$dir/disk etc
+    local disk=$dir/disk etc unit var
     mkdir -p "$disk"
     mount -o loop,noatime "$dir/ostree.ext4" "$disk"
-    etc=$(echo "$disk"/ostree/deploy/debian/deploy/*.0/etc)
-    checks_unit >"$etc/systemd/system/onlay-checks.service"
-    install "$1" "$here/../machine/steps.sh" "$disk/ostree/deploy/debian/var/usrlocal/bin/"
-    cp --recursive "$2" "$disk/ostree/deploy/debian/var/packages"
+    for etc in "$disk"/ostree/deploy/*/deploy/*.0/etc; do
+        # The disk's own initramfs leaves that to whoever needs it, and has to find disks by what is needless later.
+        checks_unit >"$etc/systemd/system/onlay-checks.service"
+        echo "ExecStartPre=/bin/sh -c 'mountpoint --quiet /results || mount -t ext4 -o noatime /dev/vdb /results'" \
+            >>"$etc/systemd/system/onlay-checks.service"
+        for unit in "${needless[@]}"; do ln -sfn /dev/null "$etc/systemd/system/$unit"; done
+    done
+    var=$(echo "$disk"/ostree/deploy/*/var)
+    mkdir -p "$var/usrlocal/bin"
+    install "$@" "$here/../machine/steps.sh" "$var/usrlocal/bin/"
     umount "$disk"
 }
 
@@ -171,13 +180,20 @@ set_up_snapper() {
     umount "$root/usr/local" "$root"
 }
 
-# As a boot loader would: the entry of the highest version.
+# As a boot loader would: the entry of the highest version, with its kernel and initramfs. Where a file is in the place of a kernel, the emulator brings both.
 read_entry() {
+    local entry linux
     mount -o loop,ro "$dir/ostree.ext4" "$dir/disk"
-    local entry
     entry=$(awk '$1 == "version" { print $2, FILENAME }' "$dir"/disk/boot/loader/entries/*.conf | sort --reverse --numeric-sort | head -n 1)
-    sed -n 's/^options //p' "${entry#* }" | tr ' ' '\n' | grep -v '^init=' >"$dir/words"
-    echo "${needless[@]/#/systemd.mask=}" >>"$dir/words"
+    entry=${entry#* }
+    sed -n 's/^options //p' "$entry" | tr ' ' '\n' | grep -v '^init=' >"$dir/words"
+    rm -f "$dir/linux" "$dir/initrd"
+    linux=$dir/disk/boot$(sed -n 's/^linux //p' "$entry")
+    # Documentation/arch/x86/boot.rst
+    if [ "$(tail --bytes=+515 "$linux" | head --bytes=4)" = HdrS ]; then
+        cp "$linux" "$dir/linux"
+        cp "$dir/disk/boot$(sed -n 's/^initrd //p' "$entry")" "$dir/initrd"
+    fi
     umount "$dir/disk"
 }
 
@@ -193,9 +209,19 @@ prepare)
 prepare-ostree)
     echo ostree.ext4 >"$dir/disks"
     cp --sparse=always --reflink=auto "$4/disk.ext4" "$dir/ostree.ext4"
-    set_up_ostree "$5" "$6"
+    set_up_ostree "$5"
     mkdir "$dir/initramfs"
     cp --archive "$4/prepare-root/." "$dir/initramfs/"
+    # For extensions, whose modules udev would load.
+    make_initramfs loop squashfs
+    mount -o loop,noatime "$dir/ostree.ext4" "$dir/disk"
+    cp --recursive "$6" "$dir/disk/ostree/deploy/debian/var/packages"
+    umount "$dir/disk"
+    ;;
+prepare-ostree-rpm)
+    echo ostree.ext4 >"$dir/disks"
+    "$here/prepare_ostree_rpm.sh" "$dir" "$kernel" "$4" "$5"
+    set_up_ostree "$5" "$here/ostree_rpm_steps.sh"
     make_initramfs
     ;;
 prepare-snapper)

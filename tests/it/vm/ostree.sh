@@ -116,21 +116,45 @@ tried() {
     onlay rm try
 }
 
-# What it takes is here; nothing is asked of a network.
+# What it takes is here; nothing is asked of a network. It is there at once, too, as an extension; the next boot has it by itself.
 layered() {
     onlay layer status | tee /results/said
     grep '^[0-9a-f]* .* runs' /results/said
-    onlay layer add --cached /var/packages/onlay-tool_*.deb /var/packages/onlay-probe_*.deb 2>&1 | tee /results/said
+    onlay layer add --cached --apply-now /var/packages/onlay-tool_*.deb 2>&1 | tee /results/said
     says 'added onlay-tool 1.0'
-    test ! -e /usr/bin/onlay-strace
+    says 'the next boot has that, once this system was shut down in order'
+    says 'is there at once, until the reboot: onlay-tool 1.0'
+    onlay-strace -V | grep version
+    dpkg-query --show onlay-tool
+    onlay ext list | grep '^layers-until-reboot: active: until the reboot$'
     onlay layer status | tee /results/said
     says 'next, finished at shutdown'
-    says 'layered from files: onlay-probe onlay-tool'
-    # From what is next, not from what runs: nothing is lost by a second change.
-    onlay layer add --cached /var/packages/onlay-base_*.deb
+    says 'layered from files: onlay-tool'
+}
+
+# From what is next, not from what runs: nothing is lost by a second change. What is on the disk is kept before, at moments of it, when it has just been said to be done,
+# and when what is only done at shutdown was done.
+more() {
+    local adding count=1
+    onlay layer add --cached /var/packages/onlay-base_*.deb /var/packages/onlay-probe_*.deb >/results/added 2>&1 &
+    adding=$!
+    while [ -e "/proc/$adding" ]; do
+        echo "keep moment-$((count++))" >/dev/ttyS1
+        sleep 9
+    done
+    wait "$adding"
+    echo "keep said" >/dev/ttyS1
+    cat /results/added
+    grep 'added onlay-probe 1.0' /results/added
     onlay layer list | tee /results/said
-    says 'onlay-tool'
-    says 'onlay-base'
+    for name in onlay-base onlay-probe onlay-tool; do says "$name"; done
+    ostree admin status
+}
+
+finished() {
+    systemctl stop ostree-finalize-staged.service
+    ostree admin status | tee /results/said
+    refuse says staged
 }
 
 step booted booted
@@ -141,6 +165,7 @@ step theirs-over-ours theirs_over_ours
 step ours-over-theirs ours_over_theirs
 step hotfix hotfix
 step layered layered
-finish
-# In order: what is staged is finished at shutdown.
-systemctl poweroff
+step more more
+step finished finished
+# What was finished is booted, whatever happens.
+power_cut

@@ -1,10 +1,14 @@
 #!/bin/bash
-# The boot after one in which packages were layered: all is there, and one command goes back.
+# The boot after one in which packages were layered, and the power was cut: all is there, and one command goes back.
 # shellcheck source=tests/it/machine/steps.sh
 . /usr/local/bin/steps.sh
 
 there() {
     onlay-strace -V | grep version
+    # Of the deployment itself: what had it at once is gone.
+    refuse grep ' /usr overlay ' /proc/mounts
+    onlay ext list | tee /results/said
+    refuse says layers-until-reboot
     onlay-probe | grep 'probe 42'
     test "$(dpkg-query --show --showformat '${Version}' onlay-probe)" = 1.0
     test -z "$(dpkg --audit)"
