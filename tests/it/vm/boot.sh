@@ -180,10 +180,11 @@ set_up_snapper() {
     umount "$root/usr/local" "$root"
 }
 
-# As a boot loader would: the entry of the highest version, with its kernel and initramfs. Where a file is in the place of a kernel, the emulator brings both.
+# As a boot loader would, which reads no journal of what a power cut has left: the entry of the highest version, with its kernel and initramfs. Where a file is in the place of
+# a kernel, the emulator brings both.
 read_entry() {
     local entry linux
-    mount -o loop,ro "$dir/ostree.ext4" "$dir/disk"
+    mount -o loop,ro,noload "$dir/ostree.ext4" "$dir/disk"
     entry=$(awk '$1 == "version" { print $2, FILENAME }' "$dir"/disk/boot/loader/entries/*.conf | sort --reverse --numeric-sort | head -n 1)
     entry=${entry#* }
     sed -n 's/^options //p' "$entry" | tr ' ' '\n' | grep -v '^init=' >"$dir/words"
