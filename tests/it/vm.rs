@@ -42,7 +42,7 @@ fn ostree_rpm() {
     }
     // What was said to be booted next is, though the power was cut.
     let next = machine.examine("vm/ostree_kept.sh");
-    assert_eq!(next, "1.1 lab-daemon lab-tilde lab-tool layer-needs layer-places layer-users");
+    assert_eq!(next, "1.1 lab-daemon lab-new lab-tilde lab-tool layer-needs layer-places");
 }
 
 /// A host whose root is a snapshot of snapper's: with packages that were layered in it, after a change that a power cut has ended, and without them again.

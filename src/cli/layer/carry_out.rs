@@ -272,7 +272,9 @@ fn tell(way: &Way, changed: &Changed) {
         output::say("onlay: nothing was changed");
     } else {
         let when = if changed.is_staged { ", once this system was shut down in order" } else { "" };
-        output::say(&format!("onlay: the next boot has that{when}; back to what runs: {onlay} layer rollback"));
+        output::say(&format!(
+            "onlay: the next boot has that{when}; back to what runs: {onlay} layer rollback"
+        ));
     }
 }
 

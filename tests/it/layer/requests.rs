@@ -1,9 +1,6 @@
 //! `onlay layer` on a disk with deployments of a real Debian, by its real package manager; ostree and dpkg are the judges. What
 //! boots of it is for vm.rs.
 
-use std::fs;
-use std::path::Path;
-
 use serde_json::Value;
 
 use super::disk::Disk;
@@ -158,35 +155,9 @@ fn packages_of_the_base_go_and_come_back() {
 #[test]
 fn who_is_killed_leaves_what_boots_as_it_was() {
     let Some(disk) = Disk::debian() else { return };
-    let before = disk.status();
-    let mut killed = 0;
-    for seconds in ["0.02", "0.1", "0.3", "0.6", "0.9", "1.2", "1.6", "2", "2.5", "3"] {
-        // The program itself, which a function of the shell would hide behind a process of its own.
-        let output = disk.run(&format!(
-            "\"$ONLAY\" --root \"$PWD/sysroot\" --state \"$PWD/state\" layer add onlay-probe >said 2>&1 & sleep {seconds}\n\
-             if kill -KILL $!; then echo killed; fi; wait; ! fsfreeze --unfreeze sysroot 2>/dev/null || true"
-        ));
-        killed += usize::from(words(&output).contains("killed"));
-        let said = fs::read_to_string(disk.path("said")).unwrap_or_default();
-        assert!(!said.contains("another onlay"), "{seconds}: {said}");
-        if disk.status() != before {
-            assert_eq!(disk.layered(), ["onlay-probe"], "{seconds}");
-            break;
-        }
-        disk.expect("ostree fsck --repo=$repo --quiet");
-    }
-    assert!(killed > 2, "{killed} were killed at work");
-    disk.expect("layer add onlay-probe");
-    assert_eq!(disk.layered(), ["onlay-probe"]);
+    let moments = ["0.02", "0.1", "0.3", "0.6", "0.9", "1.2", "1.6", "2", "2.5", "3"];
+    disk.kill_while_adding("onlay-probe", &moments);
     disk.assert_sound();
-    // Nothing of it lies about.
-    assert!(!disk.path("state/layers/overlay").exists() && !disk.path("state/layers/var").exists());
-    let left: Vec<_> = fs::read_dir(disk.path("state/layers"))
-        .expect("ours")
-        .flatten()
-        .map(|entry| entry.file_name())
-        .collect();
-    assert!(left.iter().all(|name| !Path::new(name).starts_with("base-")), "{left:?}");
 }
 
 #[test]

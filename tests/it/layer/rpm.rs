@@ -138,5 +138,16 @@ fn goes_with_a_newer_base(manager: &str) {
     assert_sound(&disk, manager, &[]);
 }
 
-scenes_of!(dnf => brings_what_was_asked_for, refuses_what_cannot_be, takes_the_place_of_the_base, goes_with_a_newer_base);
-scenes_of!(zypper => brings_what_was_asked_for, refuses_what_cannot_be, takes_the_place_of_the_base, goes_with_a_newer_base);
+fn who_is_killed_leaves_what_boots_as_it_was(manager: &str) {
+    let Some(disk) = Disk::rpm(manager) else { return };
+    // While it plans, while rpm writes its database, and while the commit is made.
+    let moments: &[&str] = match manager {
+        "dnf" => &["0.4", "1.5", "2.4", "3", "3.6", "4.2"],
+        _ => &["0.3", "0.8", "1.2", "1.6", "2", "2.4"],
+    };
+    disk.kill_while_adding("lab-daemon", moments);
+    assert_sound(&disk, manager, &[]);
+}
+
+scenes_of!(dnf => brings_what_was_asked_for, refuses_what_cannot_be, takes_the_place_of_the_base, goes_with_a_newer_base, who_is_killed_leaves_what_boots_as_it_was);
+scenes_of!(zypper => brings_what_was_asked_for, refuses_what_cannot_be, takes_the_place_of_the_base, goes_with_a_newer_base, who_is_killed_leaves_what_boots_as_it_was);

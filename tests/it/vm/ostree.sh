@@ -140,7 +140,7 @@ more() {
     adding=$!
     while [ -e "/proc/$adding" ]; do
         echo "keep moment-$((count++))" >/dev/ttyS1
-        sleep 9
+        sleep 11
     done
     wait "$adding"
     echo "keep said" >/dev/ttyS1

@@ -15,11 +15,13 @@ booted() {
     rpm --verify --nomtime layer-kernel
 }
 
+# In one change: a layer goes, packages of the base do, and others come.
 added() {
-    onlay layer remove layer-kernel --add lab-tool --add lab-daemon --add lab-pair --add lab-tilde --add layer-needs --add layer-places --add layer-users 2>&1 | tee /results/said
+    onlay layer override remove lab-old strace --remove layer-kernel \
+        --add lab-new --add lab-tool --add lab-daemon --add lab-tilde --add layer-needs --add layer-places 2>&1 | tee /results/said
     says 'added lab-daemon 3.0-1'
     says 'removed layer-kernel 3.0-1'
-    says 'the base has that by itself: lab-pair'
+    says 'removed strace of the base'
     says 'left out 3 files'
     test ! -e /usr/bin/lab-strace
 }
@@ -29,6 +31,7 @@ waits() {
     says 'next, finished at shutdown'
     ostree admin status | tee /results/said
     says '(staged)'
+    strace -V | grep version
 }
 
 step booted booted

@@ -14,13 +14,27 @@ sound() {
     diff /results/verified <(printf '%s\n' "$@" | sed '/^$/d')
 }
 
-# runs CHECKSUM-OF-KERNEL…: what kernels the deployment has.
+# has_kernel VERSION: the deployment has this one alone.
 has_kernel() {
     test "$(ls /usr/lib/modules)" = "$1"
 }
 
-# The names of the requests in what is booted next, and of those that its base satisfies.
-asked() { onlay layer status --json | tr -d ' \n' | grep -o '"inactive":\[[^]]*\]' | head -n 1; }
-
 # versions NAME…: as rpm says.
 versions() { rpm --query --queryformat '%{NAME} %{VERSION}\n' "$@"; }
+
+# What was taken out of the base is not there.
+without_overridden() {
+    for name in lab-old strace; do refuse rpm --query "$name"; done
+    refuse command -v strace
+    lab-strace -V | grep version
+}
+
+# A service of a layer runs, as a user of its own, for whom the root must be open.
+serves() {
+    systemctl start lab-daemon.service
+    sleep 2
+    test "$(stat --format %U "/proc/$(systemctl show --property MainPID --value lab-daemon.service)")" = lab-daemon
+    test "$(stat --format %U:%a /var/lib/lab-daemon)" = lab-daemon:700
+    test "$(stat --format %U:%G /run/lab-daemon)" = lab-daemon:lab-daemon
+    test "$(stat --format %a:%U /)" = 755:root
+}
