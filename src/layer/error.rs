@@ -104,6 +104,12 @@ pub enum Error {
         /// Why, in its maker's words.
         reason: String,
     },
+    /// Package files that were given are there no more.
+    #[error("the files that these packages were given as are not kept any more: {}", names.join(", "))]
+    FilesGone {
+        /// The packages.
+        names: Vec<String>,
+    },
     /// What was not asked for cannot be taken back.
     #[error("{}", not_requested(needed, of_base, unknown))]
     NotRequested {

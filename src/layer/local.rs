@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 
 use super::compose::FILES;
-use super::{Error, LocalFile, Workshop};
+use super::{Error, LocalFile, Requests, Workshop};
 use crate::package::Identity;
 use crate::package::archive::{Format, PackageFile};
 use crate::sys::{Context, NewFile, Root, copy_content};
@@ -36,6 +36,15 @@ pub fn take(workshop: &Workshop, path: &Path) -> Result<(String, LocalFile), Err
         copy.place(0o644)?;
     }
     Ok((package.name().into_owned(), known))
+}
+
+/// The packages, of those that are asked for, whose files are there no more: whoever has cleared the state has cleared them.
+pub fn gone(workshop: &Workshop, requests: &Requests) -> Result<Vec<String>, Error> {
+    let files = files(workshop)?;
+    let is_gone =
+        |file: &LocalFile| !["deb", "rpm"].iter().any(|end| files.exists(format!("{}.{end}", file.sha256)));
+    let given = requests.files.iter().chain(&requests.replaced);
+    Ok(given.filter(|(_, file)| is_gone(file)).map(|(name, _)| name.clone()).collect())
 }
 
 /// The directory in which they are.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     Backend, BaseNote, Bases, Boot, Composed, Deployment, Edit, Error, Installed, Lower, Manifest, Now, Plan,
-    Planned, Requests, Resolved, Wanted, Workshop, compose, plan_now, resolve,
+    Planned, Requests, Resolved, Wanted, Workshop, compose, local, plan_now, resolve,
 };
 use crate::host::Host;
 use crate::pkgdb::Place;
@@ -162,6 +162,11 @@ pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Re
         }
         let changed = without_layers(bases, change, from, base)?;
         return Ok(Changed { now, is_staged: next(backend)?.is_staged, ..changed });
+    }
+    // Who makes all anew needs them all.
+    let gone = if bases.is_some() { local::gone(workshop, &requests)? } else { Vec::new() };
+    if !gone.is_empty() {
+        return Err(Error::FilesGone { names: gone });
     }
     let lower = backend.lower(&base)?;
     let wanted =

@@ -192,6 +192,9 @@ pub(super) fn layers_hint(error: &layer::Error) -> Option<String> {
         E::Kernels { .. } => Some(format!(
             "'{onlay} layer override reset PACKAGE --remove PACKAGE' has the base's again in the same step"
         )),
+        E::FilesGone { .. } => Some(format!(
+            "give them again, as before: '{onlay} layer add FILE', '{onlay} layer override replace FILE'"
+        )),
         E::NotRequested { of_base, .. } if !of_base.is_empty() => Some(format!(
             "'{onlay} layer override remove {}' takes packages of the base out",
             of_base.join(" ")

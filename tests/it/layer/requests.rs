@@ -148,6 +148,15 @@ fn packages_of_the_base_go_and_come_back() {
     assert!(said.contains("in the place of the base's: strace "), "{said}");
     // What was downloaded goes, and what was given and is asked for stays.
     disk.expect("layer cleanup; test ! -e state/layers/cache/archives; test -n \"$(ls state/layers/cache/files)\"; layer add onlay-probe");
+    // Where somebody has cleared that, it is said, and given again it is there again.
+    let said = disk.refuse("rm state/layers/cache/files/*; layer add onlay-base");
+    assert!(
+        said.contains("not kept any more: onlay-tool, strace") && said.contains("layer add FILE"),
+        "{said}"
+    );
+    disk.expect(
+        "layer override replace ./strace.deb; layer add packages/onlay-tool_*.deb; layer add onlay-base",
+    );
     disk.expect("layer override reset strace; test -e \"$(next)\"/usr/bin/strace");
     disk.assert_sound();
 }
