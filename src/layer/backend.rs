@@ -1,5 +1,7 @@
 //! What a kind of host has to offer for layers.
 
+use std::time::Duration;
+
 use crate::host::Host;
 
 use super::{BaseNote, Composed, Error, Import, Lower, Manifest};
@@ -51,7 +53,7 @@ impl Cleanup {
 }
 
 /// A kind of host.
-pub trait Backend: std::fmt::Debug {
+pub trait Backend: std::fmt::Debug + Sync {
     /// All deployments, the one that is booted next first.
     fn deployments(&self) -> Result<Vec<Deployment>, Error>;
 
@@ -95,8 +97,19 @@ pub trait Draft: std::fmt::Debug {
     /// What packages are put into.
     fn lower(&self) -> &Lower;
 
-    /// Puts layers into it and makes it the one that is booted next; its name.
-    fn deploy(self: Box<Self>, composed: &Composed) -> Result<String, Error>;
+    /// Puts layers into it and makes it the one that is booted next.
+    fn deploy(self: Box<Self>, composed: &Composed) -> Result<Made, Error>;
+}
+
+/// A deployment that was made.
+#[derive(Debug)]
+pub struct Made {
+    /// Its name.
+    pub id: String,
+    /// What it took to write what is in it.
+    pub writing: Duration,
+    /// What it took to make it the one that is booted next.
+    pub deploying: Duration,
 }
 
 /// Where bases come from, and how they are by themselves.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Changed, Error, Requests};
+use super::{Changed, Error, Milliseconds, Requests};
 use crate::sys::{Context, Root, write_new_unsynced};
 
 /// Below the directory of layers.
@@ -37,6 +37,8 @@ pub struct Entry {
     pub after: Requests,
     /// Packages that came, went or changed, each in words.
     pub packages: Vec<String>,
+    /// How long its parts took; zeros of a change of earlier versions.
+    pub milliseconds: Milliseconds,
 }
 
 /// All changes, the oldest first. A line that was cut off by a power cut is passed over.
@@ -66,6 +68,7 @@ pub fn note(layers: &Root, command: &str, time: u64, changed: &Changed) -> Resul
         before: changed.from.manifest.clone().unwrap_or_default().requests,
         after: changed.manifest.requests.clone(),
         packages: changed.differences(),
+        milliseconds: changed.milliseconds,
     };
     let mut line = serde_json::to_vec(&entry).expect("strings and numbers");
     line.push(b'\n');

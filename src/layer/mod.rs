@@ -15,10 +15,11 @@ mod now;
 pub mod ostree;
 mod requests;
 pub mod snapper;
+mod times;
 mod transaction;
 mod tried;
 
-pub use backend::{Backend, Bases, Cleanup, Deployment, Draft, backend_of};
+pub use backend::{Backend, Bases, Cleanup, Deployment, Draft, Made, backend_of};
 pub use compose::{
     Boot, Composed, Initramfs, Layers, Lower, PLACE as LAYERS, Plan, Planned, Resolved, Shape, Wanted,
     Workshop, compose, resolve,
@@ -29,5 +30,6 @@ pub use import::{GivenFiles, Import, WantedFile};
 pub use manifest::{BaseNote, Installed, Manifest, PLACE};
 pub use now::{NAME as EXTENSION_NOW, Now, apply_now, plan_now};
 pub use requests::{Edit, LocalFile, Requests};
+pub use times::Milliseconds;
 pub use transaction::{Change, Changed, Until, change, differences, next};
 pub use tried::{Look, Tried, look};

@@ -1,11 +1,11 @@
 //! A change of what is asked for, or of the base below it, from the first look to the deployment that is booted next.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{
-    Backend, BaseNote, Bases, Boot, Composed, Deployment, Edit, Error, Installed, Lower, Manifest, Now, Plan,
-    Planned, Requests, Resolved, Wanted, Workshop, compose, local, plan_now, resolve,
+    Backend, BaseNote, Bases, Boot, Composed, Deployment, Edit, Error, Installed, Lower, Made, Manifest,
+    Milliseconds, Now, Plan, Planned, Requests, Resolved, Wanted, Workshop, compose, local, plan_now, resolve,
 };
 use crate::host::Host;
 use crate::pkgdb::Place;
@@ -67,6 +67,8 @@ pub struct Changed {
     pub now: Option<Now>,
     /// Whether layers were changed where they are, and with them what else a package manager changed.
     pub is_upon: bool,
+    /// How long its parts took.
+    pub milliseconds: Milliseconds,
 }
 
 impl Changed {
@@ -116,6 +118,11 @@ const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// Carries a change out.
 pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Result<Changed, Error> {
+    // What is there at once is merged where the host is.
+    compose::and_back(|| carry_out(backend, workshop, change))
+}
+
+fn carry_out(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Result<Changed, Error> {
     if change.until == Until::Deployed {
         backend.recover()?;
     }
@@ -144,6 +151,7 @@ pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Re
         is_needed: false,
         is_upon: bases.is_none(),
         now: None,
+        milliseconds: Milliseconds::default(),
     };
     let now = |base: &BaseNote, next: &Manifest| {
         change.at_once.then(|| plan_now(backend, workshop, base, next)).transpose()
@@ -168,6 +176,7 @@ pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Re
     if !gone.is_empty() {
         return Err(Error::FilesGone { names: gone });
     }
+    let begun = Instant::now();
     let lower = backend.lower(&base)?;
     let wanted =
         Wanted { upon: bases.is_none().then_some(&old), ..wanted(&requests, &base, &lower, change)? };
@@ -181,16 +190,28 @@ pub fn change(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Re
         return Ok(Changed { now, ..unchanged(from, base, old) });
     }
     if change.until == Until::Planned {
-        let Resolved { plan, manifest } = resolved;
-        return Ok(Changed { plan, is_needed: true, now, ..unchanged(from, base, manifest) });
+        let Resolved { plan, manifest, solving } = resolved;
+        let milliseconds = Milliseconds { solve: solving.as_millis() as u64, ..Milliseconds::default() };
+        return Ok(Changed { plan, is_needed: true, now, milliseconds, ..unchanged(from, base, manifest) });
     }
-    let plan = resolved.plan.clone();
     let draft = backend.begin(&from, &base, lower)?;
-    let composed = compose(workshop, draft.lower(), &wanted, resolved)?;
-    let id = draft.deploy(&composed)?;
+    let composed = compose(workshop, draft.lower(), &wanted, &resolved)?;
+    let composing = begun.elapsed().saturating_sub(resolved.solving + composed.installing);
+    let Made { id, writing, deploying } = draft.deploy(&composed)?;
+    let parts = [resolved.solving, composed.installing, composing, writing, deploying];
     let Composed { manifest, left_out, boot, words, .. } = composed;
-    let (id, is_needed, is_upon, is_staged) = (Some(id), true, bases.is_none(), next(backend)?.is_staged);
-    Ok(Changed { from, base, plan, manifest, id, is_staged, left_out, boot, words, is_needed, now, is_upon })
+    Ok(Changed {
+        plan: resolved.plan,
+        id: Some(id),
+        left_out,
+        boot,
+        words,
+        is_needed: true,
+        is_staged: next(backend)?.is_staged,
+        now,
+        milliseconds: Milliseconds::of(parts),
+        ..unchanged(from, base, manifest)
+    })
 }
 
 /// Refuses where what others have put there would be lost, or what is put there would be.
@@ -225,7 +246,22 @@ fn without_layers(
     let (plan, left_out, words) = (Plan::default(), Vec::new(), String::new());
     let boot = Boot::default();
     let (is_needed, is_upon, is_staged, now) = (true, false, false, None);
-    Ok(Changed { from, base, plan, manifest, id, is_staged, left_out, boot, words, is_needed, now, is_upon })
+    let milliseconds = Milliseconds::default();
+    Ok(Changed {
+        from,
+        base,
+        plan,
+        manifest,
+        id,
+        is_staged,
+        left_out,
+        boot,
+        words,
+        is_needed,
+        now,
+        is_upon,
+        milliseconds,
+    })
 }
 
 fn wanted<'a>(

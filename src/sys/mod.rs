@@ -47,7 +47,7 @@ pub use mountinfo::{Mount, MountTable};
 pub use namespace::{Namespace, Namespaces, bring_up_loopback, join, leave_for_new};
 pub use new_file::{NewFile, give_name, open_unnamed, unnamed_file};
 pub use overlayfs::{Features, MountError, OVERLAYFS_MAGIC, OverlaySpec, mount_overlay, unsuitable_upper};
-pub use poll::events_now;
+pub use poll::{events_now, events_within};
 pub use process::{
     Ended, Forked, Pid, Pidfd, allow_many_files, capability_names, close_all_but, command_line,
     die_with_parent, drop_capabilities, exec, exit_now, fork, fork_sibling, has_capability,

@@ -1,15 +1,24 @@
-//! Looking at a descriptor without waiting for it (poll(2)).
+//! Looking at a descriptor, and waiting for it (poll(2)).
 
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Which of the events a descriptor has at this moment, and of those that nobody has to ask for
 /// (hang-up, error); none where it cannot be told.
 pub fn events_now(fd: impl AsFd, events: PollFlags) -> PollFlags {
+    events_within(fd, events, Duration::ZERO)
+}
+
+/// The same, as soon as it has any; none after so long, or where somebody has sent a signal.
+pub fn events_within(fd: impl AsFd, events: PollFlags, patience: Duration) -> PollFlags {
     let mut fds = [PollFd::new(&fd, events)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    match poll(&mut fds, Some(&now)) {
+    let patience = Timespec {
+        tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: patience.subsec_nanos().into(),
+    };
+    match poll(&mut fds, Some(&patience)) {
         Ok(_) => fds[0].revents(),
         Err(_) => PollFlags::empty(),
     }

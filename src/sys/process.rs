@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -13,7 +14,7 @@ use rustix::process::{PidfdFlags, Signal, WaitIdOptions, WaitIdStatus, WaitOptio
 use rustix::thread::CapabilitySet;
 
 use super::mount::{MountFlags, clone_tree, set_flags};
-use super::{Context, IoError, Root, events_now};
+use super::{Context, IoError, Root, events_now, events_within};
 
 /// A process id, as this process's namespace counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -239,6 +240,11 @@ impl Pidfd {
     /// Whether the process has ended (also when nobody has waited for it yet).
     pub fn has_ended(&self) -> bool {
         events_now(&self.fd, PollFlags::IN).contains(PollFlags::IN)
+    }
+
+    /// The same, as soon as it is so, or after so long.
+    pub fn has_ended_within(&self, patience: Duration) -> bool {
+        events_within(&self.fd, PollFlags::IN, patience).contains(PollFlags::IN)
     }
 
     /// Sends it a signal.

@@ -14,7 +14,9 @@ use crate::cli::output;
 use crate::cli::report::Error;
 use crate::event::counted;
 use crate::host::Host;
-use crate::layer::{self, BaseNote, Change, Changed, Edit, Initramfs, Planned, Requests, Until, Workshop};
+use crate::layer::{
+    self, BaseNote, Change, Changed, Edit, Initramfs, Milliseconds, Planned, Requests, Until, Workshop,
+};
 use crate::resolve::Manager;
 use crate::tool::systemctl::Systemctl;
 
@@ -91,6 +93,8 @@ struct Told<'a> {
     /// Packages that the system that runs has at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     at_once: Option<&'a [String]>,
+    /// How long its parts took.
+    milliseconds: Milliseconds,
     /// What of an overlay was not asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left_behind: Vec<String>,
@@ -225,6 +229,7 @@ fn as_json(changed: &Changed, left: &[PathBuf]) -> Result<(), Error> {
             Initramfs::Stale => "stale",
         },
         at_once: changed.now.as_ref().map(|now| &*now.packages),
+        milliseconds: changed.milliseconds,
         left_behind: left.iter().map(|path| output::path(path)).collect(),
     })
 }

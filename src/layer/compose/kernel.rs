@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::run::BEGUN;
 use super::{Layers, Plan};
 use crate::layer::Error;
 use crate::overlay::changes::marks::Prefix;
@@ -150,6 +151,7 @@ pub(super) fn script(is_sure: bool) -> String {
     let how = if is_sure { "sure" } else { "perhaps" };
     format!(
         "cd {SHARED} || exit\n\
+         : >{BEGUN}\n\
          exec </dev/null >words 2>&1\n\
          export LC_ALL=C DRACUT_NO_XATTR=1\n\
          umask 022\n\

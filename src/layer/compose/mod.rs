@@ -7,6 +7,7 @@
 mod base;
 mod install;
 mod kernel;
+mod ram;
 mod run;
 mod seal;
 mod succession;
@@ -19,6 +20,7 @@ pub use base::{Lower, Shape};
 pub(super) use install::FILES;
 pub use install::{Plan, Planned};
 pub use kernel::{Boot, Initramfs};
+pub(super) use ram::and_back;
 use run::run;
 pub use tree::{Composed, Resolved, Wanted, compose, resolve};
 pub use workshop::{Layers, PLACE, Workshop};

@@ -1,7 +1,7 @@
 //! Running a step in the overlay.
 
 use std::ffi::OsString;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::install::{self, Plan, Step, Steps};
 use super::workshop::OVERLAY;
@@ -10,7 +10,7 @@ use crate::layer::Error;
 use crate::overlay::Mode;
 use crate::resolve::Manager;
 use crate::shell;
-use crate::sys::{Ended, Forked, Pidfd, die_with_parent, exit_now, fork, replace_volatile, with_causes};
+use crate::sys::{Ended, Forked, Pidfd, Root, die_with_parent, exit_now, fork, replace_volatile, with_causes};
 
 /// What a step came to.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Ran {
     pub(super) plan: Plan,
     /// All that was said.
     pub(super) words: String,
+    /// How long it ran itself, without what it takes to show it the base.
+    pub(super) took: Duration,
 }
 
 /// The files in the cache in which a step leaves its words, its plan, and why it could not be run.
@@ -32,8 +34,8 @@ pub(super) const PRIMED: &str = "primed";
 /// How much of a package manager's words is read, in bytes.
 const LIMIT: u64 = 64 << 20;
 
-/// Between two looks whether it has ended.
-const MOMENT: Duration = Duration::from_millis(5);
+/// A file there that it writes as the first thing.
+pub(super) const BEGUN: &str = "begun";
 
 /// Runs a step over a base, for so long at most.
 pub(super) fn run(
@@ -47,10 +49,11 @@ pub(super) fn run(
     let script = ["/bin/sh", "-c", &steps.script(manager, step), "sh"].map(OsString::from);
     let command = script.into_iter().chain(steps.words(manager).into_iter().map(OsString::from)).collect();
     let cache = workshop.cache()?;
-    for name in [WORDS, FAILURE] {
+    for name in [WORDS, FAILURE, BEGUN] {
         replace_volatile(&cache, name, b"")?;
     }
     let ended = in_child(workshop, lower, command, (step, steps.offline), patience)?;
+    let took = since_begun(&cache)?;
     let text = |name: &str| match cache.read(name, LIMIT) {
         Err(error) if error.is_not_found() => Ok(String::new()),
         bytes => bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
@@ -63,13 +66,21 @@ pub(super) fn run(
     let failed = if step == Step::Install { install::failed_script(manager, &words) } else { None };
     if ended.shell_code() == 0 && failed.is_none() {
         let satisfied = install::satisfied(manager, &text(install::SATISFIED)?);
-        return Ok(Ran { plan: Plan { satisfied, ..install::plan(manager, &plan_text) }, words });
+        return Ok(Ran { plan: Plan { satisfied, ..install::plan(manager, &plan_text) }, words, took });
     }
     let reason = match install::reason(manager, step, &words, &plan_text) {
         nothing if nothing.trim().is_empty() => format!("it ended with {}", ended.shell_code()),
         reason => reason,
     };
     Err(Error::Refused { manager, is_install: step != Step::Download, reason, words })
+}
+
+/// How long it is since a step has begun.
+fn since_begun(cache: &Root) -> Result<Duration, Error> {
+    let Some(stat) = cache.lstat_exact(BEGUN)? else { return Ok(Duration::ZERO) };
+    let since_epoch = Duration::new(stat.st_mtime as u64, stat.st_mtime_nsec as u32);
+    // Somebody may have set the clock meanwhile.
+    Ok((SystemTime::UNIX_EPOCH + since_epoch).elapsed().unwrap_or_default())
 }
 
 /// In a process of its own, which has the base in a mount namespace of its own, and with which all ends.
@@ -99,13 +110,12 @@ fn in_child(
 
 fn wait_for(child: &Pidfd, patience: Duration) -> Result<Ended, Error> {
     let end = Instant::now() + patience;
-    while !child.has_ended() {
+    while !child.has_ended_within(end.saturating_duration_since(Instant::now())) {
         if Instant::now() >= end {
             child.signal(libc::SIGKILL)?;
             child.wait()?;
             return Err(Error::TooSlow { seconds: patience.as_secs() });
         }
-        std::thread::sleep(MOMENT);
     }
     Ok(child.wait()?)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::install::{Plan, Planned, Step, Steps};
-use super::{Boot, Layers, Lower, Shape, Workshop, kernel, run, seal, succession};
+use super::{Boot, Layers, Lower, Shape, Workshop, kernel, ram, run, seal, succession};
 use crate::layer::{BaseNote, Error, Installed, Manifest, Requests};
 use crate::package::{DebianVersion, Evr};
 use crate::resolve::Manager;
@@ -38,6 +38,8 @@ pub struct Resolved {
     pub plan: Plan,
     /// What the deployment will say of itself.
     pub manifest: Manifest,
+    /// How long its package manager took for it.
+    pub solving: Duration,
 }
 
 /// What was made.
@@ -53,15 +55,18 @@ pub struct Composed {
     pub boot: Boot,
     /// All that the package manager and the packages' scripts said.
     pub words: String,
+    /// How long these took.
+    pub installing: Duration,
 }
 
 /// Plans, and downloads what is missing.
 pub fn resolve(workshop: &Workshop, lower: &Lower, wanted: &Wanted<'_>) -> Result<Resolved, Error> {
     let steps = wanted.steps();
-    let plan = if steps.is_empty() {
-        Plan::default()
+    let (plan, solving) = if steps.is_empty() {
+        (Plan::default(), Duration::ZERO)
     } else {
-        run(workshop, lower, wanted.manager, &steps, Step::Download, wanted.patience)?.plan
+        let ran = run(workshop, lower, wanted.manager, &steps, Step::Download, wanted.patience)?;
+        (ran.plan, ran.took)
     };
     let unasked: Vec<String> =
         plan.removed().filter(|name| !wanted.may_go(name)).map(str::to_owned).collect();
@@ -77,20 +82,42 @@ pub fn resolve(workshop: &Workshop, lower: &Lower, wanted: &Wanted<'_>) -> Resul
     if !back.is_empty() {
         return Err(Error::Downgrades { packages: back });
     }
-    Ok(Resolved { manifest: wanted.manifest(&plan), plan })
+    Ok(Resolved { manifest: wanted.manifest(&plan), plan, solving })
 }
 
-/// Installs what was resolved, and makes it fit to be committed.
+/// Installs what was resolved, and makes it fit to be committed. Who asks may be in another mount namespace afterwards, in which the layers are to be
+/// found.
 pub fn compose(
     workshop: &Workshop,
     lower: &Lower,
     wanted: &Wanted<'_>,
-    resolved: Resolved,
+    resolved: &Resolved,
+) -> Result<Composed, Error> {
+    let limit = ram::limit(workshop, &resolved.plan)?;
+    if let Some(limit) = limit {
+        workshop.to_ram(limit)?;
+    }
+    match compose_here(workshop, lower, wanted, resolved) {
+        // Packages may write more than anybody can know before.
+        Err(error) if limit.is_some() && ram::is_full(&error) => {
+            workshop.to_disk()?;
+            compose_here(workshop, lower, wanted, resolved)
+        }
+        done => done,
+    }
+}
+
+fn compose_here(
+    workshop: &Workshop,
+    lower: &Lower,
+    wanted: &Wanted<'_>,
+    resolved: &Resolved,
 ) -> Result<Composed, Error> {
     let steps = wanted.steps();
-    let mut words = String::new();
+    let (mut words, mut installing) = (String::new(), Duration::ZERO);
     if !resolved.plan.packages.is_empty() {
-        words = run(workshop, lower, wanted.manager, &steps, Step::Install, wanted.patience)?.words;
+        let ran = run(workshop, lower, wanted.manager, &steps, Step::Install, wanted.patience)?;
+        (words, installing) = (ran.words, ran.took);
     }
     // A snapshot's kernel is in /boot, with all that its packages make for it.
     let inputs = match lower.shape {
@@ -101,16 +128,17 @@ pub fn compose(
     if let Some(inputs) = inputs {
         inputs.leave(&workshop.cache()?)?;
         let step = Step::Kernel { is_sure: inputs.is_sure() };
-        words += &run(workshop, lower, wanted.manager, &steps, step, wanted.patience)
-            .map_err(without_initramfs)?
-            .words;
+        let ran = run(workshop, lower, wanted.manager, &steps, step, wanted.patience)
+            .map_err(without_initramfs)?;
+        words += &ran.words;
+        installing += ran.took;
         boot = kernel::found(&workshop.cache()?)?;
     }
     let left_out = seal::prepare(workshop, lower, &resolved.manifest)?;
     run(workshop, lower, wanted.manager, &steps, Step::Seal, wanted.patience)?;
     let layers = workshop.layers()?;
     seal::tidy(&layers, lower)?;
-    Ok(Composed { manifest: resolved.manifest, layers, left_out, boot, words })
+    Ok(Composed { manifest: resolved.manifest.clone(), layers, left_out, boot, words, installing })
 }
 
 fn without_initramfs(error: Error) -> Error {

@@ -5,10 +5,11 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::install::FILES;
+use super::ram;
 use crate::event::{Event, Events};
 use crate::layer::Error;
 use crate::overlay::{Overlays, clear_tree};
-use crate::sys::{Lock, Root};
+use crate::sys::{Lock, MountFlags, Root, attach, detach_path, new_filesystem};
 
 /// Below the state directory.
 pub const PLACE: &str = "layers";
@@ -84,6 +85,23 @@ impl Workshop {
     /// The state of the overlay.
     pub(super) fn state(&self) -> PathBuf {
         self.dir.join(STATE)
+    }
+
+    /// Has the overlay be in RAM, of so many bytes at most: for this process and those that it starts from now on, until it goes back to the mount
+    /// namespace that it came from.
+    pub(super) fn to_ram(&self, limit: u64) -> Result<(), Error> {
+        ram::leave()?;
+        self.dir.make_dir(STATE, 0o700)?;
+        let options = [("mode", "0700"), ("size", &limit.to_string())];
+        let ram = new_filesystem("tmpfs", &options, MountFlags::default())?;
+        // By its path, so that it is reached through mounts of this namespace.
+        Ok(attach(&ram, Root::open(self.state())?, &self.state())?)
+    }
+
+    /// Has the overlay be on disk again, and nothing in it.
+    pub(super) fn to_disk(&self) -> Result<(), Error> {
+        detach_path(&self.state())?;
+        self.clear(STATE)
     }
 
     /// Where lists and packages of package managers are.

@@ -6,7 +6,7 @@
 //! | `onlay/base/CHECKSUM` | a base that some deployment has layers on, and that no deployment is by itself |
 
 use std::ffi::OsStr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::checksum::Checksum;
 use super::disk;
@@ -19,8 +19,8 @@ use super::view::lay;
 use super::waiting;
 use crate::host::Host;
 use crate::layer::{
-    Backend, BaseNote, Bases, Cleanup, Composed, Deployment, Draft, Error, Import, Lower, Manifest, Shape,
-    image_name,
+    Backend, BaseNote, Bases, Cleanup, Composed, Deployment, Draft, Error, Import, Lower, Made, Manifest,
+    Shape, image_name,
 };
 use crate::overlay::clear_tree;
 use crate::sys::replace_volatile;
@@ -139,8 +139,9 @@ impl Deployments {
         Ok(name(&self.next()?))
     }
 
-    /// Makes a deployment of a base and layers the one that is booted next; its name.
-    fn deploy_layers(&self, base: &BaseNote, composed: &Composed) -> Result<String, Error> {
+    /// Makes a deployment of a base and layers the one that is booted next.
+    fn deploy_layers(&self, base: &BaseNote, composed: &Composed) -> Result<Made, Error> {
+        let begun = Instant::now();
         let repository = self.repository_to_write()?;
         let before = self.next()?;
         let id = checksum(&base.id)?;
@@ -157,10 +158,11 @@ impl Deployments {
         let commit = Commit::upon((id, &of_base), root, &subject, now(), metadata);
         let commit = transaction.write_commit(commit, &local)?;
         transaction.finish(&local, commit)?;
-        let named = self.deploy_commit(commit, &before.origin.layered(&local, WORDS))?;
+        let writing = begun.elapsed();
+        let id = self.deploy_commit(commit, &before.origin.layered(&local, WORDS))?;
         self.forget_bases(&repository)?;
         clear_view(&repository)?;
-        Ok(named)
+        Ok(Made { id, writing, deploying: begun.elapsed() - writing })
     }
 
     /// Removes refs of bases that no deployment has layers on.
@@ -334,7 +336,7 @@ impl Draft for Beginning<'_> {
         &self.lower
     }
 
-    fn deploy(self: Box<Self>, composed: &Composed) -> Result<String, Error> {
+    fn deploy(self: Box<Self>, composed: &Composed) -> Result<Made, Error> {
         let Beginning { deployments, base, lower } = *self;
         // Who deploys prunes what nobody needs, which the base's keeper would not let happen.
         drop(lower);

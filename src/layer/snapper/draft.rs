@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_NOW};
 
@@ -9,7 +10,7 @@ use super::error::Error as SnapperError;
 use super::lock::Locked;
 use super::snapshots::{BY_NUMBER, FROM, IN_PROGRESS, MADE_HERE, Snapshots};
 use crate::host::selinux::{self, FileContexts, LABEL};
-use crate::layer::{Composed, Draft, Error, Layers, Lower};
+use crate::layer::{Composed, Draft, Error, Layers, Lower, Made};
 use crate::overlay::apply;
 use crate::sys::{Context as _, FileKind, Root, Xattrs, sync_file_system};
 use crate::tool::snapper::{New, Snapshot};
@@ -82,8 +83,10 @@ impl Draft for Drafted<'_> {
         &self.lower
     }
 
-    fn deploy(mut self: Box<Self>, composed: &Composed) -> Result<String, Error> {
+    fn deploy(mut self: Box<Self>, composed: &Composed) -> Result<Made, Error> {
+        let begun = Instant::now();
         self.put(&composed.layers)?;
+        let writing = begun.elapsed();
         let (tool, place) = (self.snapshots.tool(), self.snapshots.place(self.number));
         let requests = composed.manifest.requests.in_words();
         let what = if requests.is_empty() { "no layers".to_owned() } else { requests };
@@ -94,7 +97,7 @@ impl Draft for Drafted<'_> {
         self.snapshots.boot_next(self.number)?;
         self.is_done = true;
         tool.note(self.number, &[(IN_PROGRESS, "")])?;
-        Ok(self.number.to_string())
+        Ok(Made { id: self.number.to_string(), writing, deploying: begun.elapsed() - writing })
     }
 }
 

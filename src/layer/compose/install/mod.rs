@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::kernel;
-use super::run::PRIMED;
+use super::run::{BEGUN, PRIMED};
 use super::seal::{BEFORE, MOVED, PARKED, SEAL};
 use super::var::OPT;
 use crate::layer::PLACE;
@@ -188,7 +188,7 @@ fn primed() -> String {
 
 /// The first lines of a script: where it works, and that all its words go to one file, in the language that is read here.
 fn preamble() -> String {
-    format!("cd {SHARED} || exit\nexec </dev/null >words 2>&1\nexport LC_ALL=C\n")
+    format!("cd {SHARED} || exit\n: >{BEGUN}\nexec </dev/null >words 2>&1\nexport LC_ALL=C\n")
 }
 
 /// What SQLite has beside a database that was made one file is in the way of who can only read.

@@ -1,0 +1,105 @@
+//! Where packages are put in: in RAM, where that is large enough, since nothing of it is to last.
+//!
+//! On a disk, package managers would sync what a crash takes away in any case, and wait for it (dpkg does so several times for each package, also with
+//! `--force-unsafe-io`). What is kept of it is written once, as objects of a repository or into a snapshot.
+
+use std::path::Path;
+
+use super::{Plan, Workshop};
+use crate::layer::Error;
+use crate::sys::{
+    Context, Namespace, Namespaces, Propagation, Root, available_memory, join, leave_for_new, set_propagation,
+};
+
+/// How much larger packages are when they are installed than their files are, at most as a rule.
+const EXPANSION: u64 = 4;
+
+/// What is taken besides: databases, caches, an initramfs.
+const BESIDES: u64 = 256 << 20;
+
+/// How much RAM may be taken for a plan, in bytes; nothing where it is better done on disk.
+pub(super) fn limit(workshop: &Workshop, plan: &Plan) -> Result<Option<u64>, Error> {
+    let limit = available_memory()? / 2;
+    let needed = size_of_files(&workshop.cache()?, plan)?.saturating_mul(EXPANSION).saturating_add(BESIDES);
+    Ok((needed <= limit).then_some(limit))
+}
+
+/// What the files of a plan's packages take that lie below a directory, in bytes; of several versions of one package, all.
+fn size_of_files(dir: &Root, plan: &Plan) -> Result<u64, Error> {
+    let (mut size, mut ahead) = (0, vec![dir.try_clone()?]);
+    while let Some(dir) = ahead.pop() {
+        for entry in dir.entries()? {
+            let path = Path::new(&entry.name);
+            if dir.is_dir(path)? {
+                ahead.push(dir.open_child(&entry.name)?);
+                continue;
+            }
+            let name = entry.name.to_string_lossy();
+            let is_package = path.extension().is_some_and(|end| end == "deb" || end == "rpm");
+            // Files that were given have their digests as their names.
+            let is_given = dir.path().ends_with(super::FILES);
+            if is_package && (is_given || plan.installed().any(|planned| is_of(&name, &planned.name))) {
+                size += dir.lstat_exact(path)?.map_or(0, |stat| stat.st_size as u64);
+            }
+        }
+    }
+    Ok(size)
+}
+
+/// `NAME_VERSION_ARCHITECTURE.deb` or `NAME-VERSION-RELEASE.ARCHITECTURE.rpm`.
+fn is_of(file: &str, package: &str) -> bool {
+    file.strip_prefix(package).is_some_and(|rest| rest.starts_with(['_', '-']))
+}
+
+/// Whether something could not be done since there was no room.
+pub(super) fn is_full(error: &Error) -> bool {
+    // As strerror(3) has it for ENOSPC, in the language that everything is run in.
+    matches!(error, Error::Refused { words, .. } if words.contains("No space left on device"))
+}
+
+/// Goes to a mount namespace of this process's own, where what is mounted on the host later is seen, too.
+pub(super) fn leave() -> Result<(), Error> {
+    leave_for_new(Namespaces::MOUNT)?;
+    Ok(set_propagation(Path::new("/"), Propagation::Slave)?)
+}
+
+/// Does what may go to a mount namespace of its own, and comes back.
+pub(in crate::layer) fn and_back<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    let (home, directory) = (Namespace::mount_of_thread()?, Root::open(".")?);
+    let done = work();
+    join(&home)?;
+    rustix::process::fchdir(&directory).context("go back to", directory.path())?;
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::layer::compose::Planned;
+
+    #[test]
+    fn files_of_the_plan_are_counted() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let put = |path: &str, size: usize| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().expect("below")).expect("ours");
+            fs::write(path, vec![0; size]).expect("ours");
+        };
+        put("archives/gdb_16.3-1_amd64.deb", 1000);
+        put("archives/gdbserver_16.3-1_amd64.deb", 10_000);
+        put("zypp/packages/repo/x86_64/gdb-16.3-1.x86_64.rpm", 100);
+        put("archives/partial/gdb_17.deb.part", 20_000);
+        put("files/0a1b.deb", 7);
+        let planned = |name: &str, new: Option<&str>| Planned {
+            name: name.to_owned(),
+            architecture: String::new(),
+            old: Some("1".to_owned()),
+            new: new.map(str::to_owned),
+        };
+        let plan = Plan { packages: vec![planned("gdb", Some("16")), planned("gdbserver", None)], satisfied: None };
+        let size = size_of_files(&Root::open(dir.path()).expect("it opens"), &plan).expect("it can be read");
+        assert_eq!(size, 1107);
+    }
+}
