@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Workshop;
 use super::install::{CARRIED, KEPT};
+use super::workshop::OVER_BASE;
 use crate::host::PackageSystem;
 use crate::layer::Error;
 use crate::overlay::{copy_attributes, copy_tree};
@@ -80,8 +81,8 @@ pub(super) fn show(workshop: &Workshop, lower: &Lower) -> Result<(), Error> {
             mounted
         }
         Some(above) => {
-            let (upper, work) = (workshop.empty("base-upper")?, workshop.empty("base-work")?);
-            let (upper, work, above) = (reached(&upper)?, reached(&work)?, reached(above)?);
+            let [upper, work] = OVER_BASE.map(|name| workshop.empty(name));
+            let (upper, work, above) = (reached(&upper?)?, reached(&work?)?, reached(above)?);
             // The root that is seen is the upper's own: closed to others, it would be so in the deployment, too.
             copy_attributes(&above, &upper)?;
             mount_overlay(&OverlaySpec {

@@ -19,6 +19,9 @@ const BASE: &str = "base";
 const VAR: &str = "var";
 const STATE: &str = "overlay";
 
+/// What is written over a base that is laid together, which is nothing.
+pub(super) const OVER_BASE: [&str; 2] = ["base-upper", "base-work"];
+
 /// What stays for the next time: lists and packages of package managers.
 const CACHE: &str = "cache";
 
@@ -55,7 +58,7 @@ impl Workshop {
             return Err(Error::Busy { path: dir.path().to_owned() });
         };
         let workshop = Workshop { dir, _lock: lock };
-        for name in [VAR, STATE] {
+        for name in [VAR, STATE].into_iter().chain(OVER_BASE) {
             if workshop.dir.exists(name) {
                 workshop.clear(name)?;
                 events.tell(Event::Cleared { what: workshop.dir.join(name) });
@@ -153,7 +156,7 @@ impl Workshop {
 
 impl Drop for Workshop {
     fn drop(&mut self) {
-        for name in [VAR, STATE] {
+        for name in [VAR, STATE].into_iter().chain(OVER_BASE) {
             // What resists is cleared by the next one.
             let _ = self.clear(name);
         }

@@ -106,17 +106,16 @@ impl Composer<'_, '_> {
         if node.whiteout {
             return Ok(None);
         }
-        let item = match (node.status.kind, old) {
-            (FileKind::Directory, old) => {
+        let item = match node.status.kind {
+            FileKind::Directory => {
                 let below = match old {
                     Some(Item::Directory(below)) if node.marks.opaque != Some(Opaque::Wholly) => Some(below),
                     _ => None,
                 };
                 Item::Directory(self.directory(node, &dir.open_child(&node.name)?, below)?)
             }
-            (FileKind::Symlink, _) => Item::File(self.link(node, dir)?),
-            (_, Some(Item::File(old))) => Item::File(self.file(node, dir, Some(old))?),
-            _ => Item::File(self.file(node, dir, None)?),
+            FileKind::Symlink => Item::File(self.link(node, dir)?),
+            _ => Item::File(self.file(node, dir)?),
         };
         Ok(Some(item))
     }
@@ -138,70 +137,64 @@ impl Composer<'_, '_> {
         Ok(checksum)
     }
 
-    fn file(&mut self, node: &Node, dir: &Root, old: Option<Checksum>) -> Result<Checksum, Error> {
+    fn file(&mut self, node: &Node, dir: &Root) -> Result<Checksum, Error> {
         let file = dir.open_child_file(&node.name)?;
         let status = file.metadata().context("examine", dir.join(&node.name))?;
         let inode = (status.dev(), status.ino());
         if let Some(done) = self.links.get(&inode).filter(|_| status.nlink() > 1) {
             return Ok(*done);
         }
-        let checksum = self.content(node, dir, &file, old)?;
+        let checksum = self.content(node, dir, &file)?;
         if status.nlink() > 1 {
             self.links.insert(inode, checksum);
         }
         Ok(checksum)
     }
 
-    fn content(
-        &mut self,
-        node: &Node,
-        dir: &Root,
-        file: &File,
-        old: Option<Checksum>,
-    ) -> Result<Checksum, Error> {
+    fn content(&mut self, node: &Node, dir: &Root, file: &File) -> Result<Checksum, Error> {
         let path = || dir.join(&node.name);
-        // What was only opened for writing, or touched, is there as it is, and need not be written to know it.
-        if old.is_some() && self.has_size(old, node.status.size)? {
-            let checksum = self.read(node, file, None).context("read", path())?;
-            if self.transaction.has(checksum.as_object(ObjectKind::File))? {
-                return Ok(checksum);
-            }
-            (&mut &*file).seek(SeekFrom::Start(0)).context("read", path())?;
+        // Mostly it is there: of this package in another base, or of the base, where it was only opened for writing.
+        let (checksum, is_in_buffer) = self.read(node, file, None).context("read", path())?;
+        if self.transaction.has(checksum.as_object(ObjectKind::File))? {
+            return Ok(checksum);
         }
-        let staging = self.transaction.staging.try_clone()?;
-        remove(&staging, OsStr::new(ASIDE))?;
-        let copy = File::from(staging.make_file(ASIDE, 0o600)?);
-        let checksum = self.read(node, file, Some(&copy)).context("copy", path())?;
+        remove(&self.transaction.staging, OsStr::new(ASIDE))?;
+        let copy = File::from(self.transaction.staging.make_file(ASIDE, 0o600)?);
+        let checksum = if is_in_buffer {
+            let length = usize::try_from(node.status.size).unwrap_or(BLOCK).min(BLOCK);
+            (&copy).write_all(&self.buffer[..length]).context("copy", path())?;
+            checksum
+        } else {
+            (&mut &*file).seek(SeekFrom::Start(0)).context("read", path())?;
+            self.read(node, file, Some(&copy)).context("copy", path())?.0
+        };
         let object = checksum.as_object(ObjectKind::File);
         if !self.transaction.has(object)? {
-            attributes::give(&staging, OsStr::new(ASIDE), &metadata(node))?;
-            rustix::fs::renameat(&staging, ASIDE, &staging, object.to_string())
+            let staging = &self.transaction.staging;
+            attributes::give(staging, OsStr::new(ASIDE), &metadata(node))?;
+            rustix::fs::renameat(staging, ASIDE, staging, object.to_string())
                 .context("rename", staging.join(ASIDE))?;
             self.transaction.add(object, node.status.size);
         }
         Ok(checksum)
     }
 
-    fn has_size(&self, old: Option<Checksum>, size: u64) -> Result<bool, Error> {
-        let Some(old) = old else { return Ok(false) };
-        let root = self.transaction.repository.root();
-        let path = super::Repository::file(old);
-        Ok(root.lstat(path)?.is_some_and(|stat| stat.st_size as u64 == size))
-    }
-
-    /// Reads all of a file for its checksum, and writes it to another one, holes as holes.
-    fn read(&mut self, node: &Node, mut file: &File, copy: Option<&File>) -> std::io::Result<Checksum> {
+    /// Reads all of a file for its checksum, and writes it to another one, holes as holes. Whether all of it is in the buffer now, is told, too.
+    fn read(
+        &mut self,
+        node: &Node,
+        mut file: &File,
+        copy: Option<&File>,
+    ) -> std::io::Result<(Checksum, bool)> {
         let mut digest = Sha256::new_with_prefix(metadata(node).file_header(""));
         let status = file.metadata()?;
         let is_sparse = status.blocks() * 512 < status.len();
         let mut length = 0;
         loop {
-            let count = match file.read(&mut self.buffer) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
+            let count = fill(&mut file, &mut self.buffer)?;
+            if count == 0 {
+                break;
+            }
             let block = &self.buffer[..count];
             digest.update(block);
             length += count as u64;
@@ -216,8 +209,22 @@ impl Composer<'_, '_> {
         if let Some(copy) = copy.filter(|_| is_sparse) {
             copy.set_len(length)?;
         }
-        Ok(Checksum(digest.finalize().into()))
+        Ok((Checksum(digest.finalize().into()), length <= BLOCK as u64 && length == node.status.size))
     }
+}
+
+/// Reads until a buffer is full, or there is no more.
+fn fill(file: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 fn metadata(node: &Node) -> Metadata {

@@ -5,7 +5,7 @@ use crate::shell::SHARED;
 
 /// `--print-uris` and the like would leave out what is there; `-s` says all, in the order of the installation. What scripts ask
 /// nobody answers; of configuration files the packages' own are taken where they are defaults, and those that are there where people may have
-/// edited them.
+/// edited them. What asks or warns people before packages come (`DPkg::Pre-Install-Pkgs`: dpkg-preconfigure, apt-listbugs) has nobody to do so, and no network.
 pub(super) fn script(steps: &Steps, is_install: bool) -> String {
     let How { verb, options, conffiles } = How::of(steps);
     let refresh = if steps.refresh { "yes" } else { "" };
@@ -28,7 +28,8 @@ pub(super) fn script(steps: &Steps, is_install: bool) -> String {
          APT::Keep-Downloaded-Packages \"true\";\n\
          APT::Cmd::Pattern-Only \"true\";\n\
          END\n\
-         [ -x {COPY} ] && echo 'Dir::Bin::Methods::file \"{COPY}\";' >>apt.conf\n",
+         [ -x {COPY} ] && echo 'Dir::Bin::Methods::file \"{COPY}\";' >>apt.conf\n\
+         echo '#clear DPkg::Pre-Install-Pkgs;' >last.conf\n",
         first = super::preamble(),
     );
     if !is_install {
@@ -54,7 +55,7 @@ pub(super) fn script(steps: &Steps, is_install: bool) -> String {
         "{preamble}\
          {primed}\
          {mark}\
-         apt-get -q -y {options} --no-download -o Dpkg::Options::=--force-unsafe-io {conffiles} \
+         apt-get -q -y -c last.conf {options} --no-download -o Dpkg::Options::=--force-unsafe-io {conffiles} \
          -o Dpkg::Use-Pty=false {verb} -- \"$@\" || exit\n\
          {tidied}",
         tidied = super::tidied(steps),
