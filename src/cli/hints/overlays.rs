@@ -2,7 +2,7 @@
 
 use super::extensions::{activate_hint, build_hint};
 use super::{io_hint, layer_hint, mount_hint, packages_hint};
-use crate::cli::output::{self, program};
+use crate::cli::output::{self, program, size};
 use crate::event::counted;
 use crate::sys::MountError;
 use crate::{hooks, layer, live, overlay, pkgdb, shell, tool};
@@ -150,7 +150,7 @@ pub(super) fn overlay_hint(error: &overlay::Error) -> Option<String> {
 }
 
 fn room(room: overlay::Room) -> String {
-    let size = output::size(room.bytes);
+    let size = size(room.bytes);
     room.files.map_or_else(|| size.clone(), |files| format!("{size} and {}", counted(files, "file")))
 }
 
@@ -200,7 +200,17 @@ pub(super) fn layers_hint(error: &layer::Error) -> Option<String> {
             of_base.join(" ")
         )),
         E::NotRequested { .. } => Some(format!("'{onlay} layer list' shows what was asked for")),
+        E::Ostree(layer::ostree::Error::NoRoom { needed, free, reserved, .. }) => Some(format!(
+            "nothing was changed; it takes {}, and {} is free besides {} that is to stay so (min-free-space in the repository's config); \
+             '{onlay} layer cleanup --rollback' removes what was booted before",
+            size(*needed),
+            size(*free),
+            size(*reserved)
+        )),
         E::NoDeployment { .. } | E::Ambiguous { .. } => Some(format!("'{onlay} layer status' lists them")),
+        E::Refused { is_install: true, words, .. } if words.contains("No space left on device") => {
+            Some("nothing was changed; packages are put in below the state directory (--state), whose disk is full".into())
+        }
         E::Refused { is_install: true, .. } => {
             Some("nothing was changed; what its scripts need may not be there without network".into())
         }

@@ -158,6 +158,10 @@ impl Composer<'_, '_> {
         if self.transaction.has(checksum.as_object(ObjectKind::File))? {
             return Ok(checksum);
         }
+        if !self.transaction.room.take(node.status.size) {
+            // The rest is counted, and nothing more written of it, before it is refused.
+            return Ok(checksum);
+        }
         remove(&self.transaction.staging, OsStr::new(ASIDE))?;
         let copy = File::from(self.transaction.staging.make_file(ASIDE, 0o600)?);
         let checksum = if is_in_buffer {

@@ -157,12 +157,26 @@ impl Deployments {
         let metadata = kernel.chain([("onlay.base".to_owned(), Value::text(&base.id))]);
         let commit = Commit::upon((id, &of_base), root, &subject, now(), metadata);
         let commit = transaction.write_commit(commit, &local)?;
+        let last = repository.resolve(&local).ok();
         transaction.finish(&local, commit)?;
         let writing = begun.elapsed();
-        let id = self.deploy_commit(commit, &before.origin.layered(&local, WORDS))?;
+        let deployed = self.deploy_commit(commit, &before.origin.layered(&local, WORDS));
+        let id = deployed.inspect_err(|_| self.forget_commit(&repository, commit, &local, last))?;
         self.forget_bases(&repository)?;
         clear_view(&repository)?;
         Ok(Made { id, writing, deploying: begun.elapsed() - writing })
+    }
+
+    /// Has nothing stay of a commit that could not be deployed, as on a full disk; unless it is the next one all the same. The first error is the one to
+    /// tell, and what resists here goes with the next change.
+    fn forget_commit(&self, repository: &Repository, commit: Checksum, name: &str, last: Option<Checksum>) {
+        if self.next().is_ok_and(|next| next.checksum == commit) {
+            return;
+        }
+        // In this order, since there may be no room for anything before.
+        let _ = repository.remove_ref(name);
+        let _ = self.tool().map(|tool| tool.cleanup());
+        let _ = last.map(|last| repository.set_ref(name, last));
     }
 
     /// Removes refs of bases that no deployment has layers on.

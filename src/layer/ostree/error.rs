@@ -86,6 +86,18 @@ pub enum Error {
         /// All of it.
         Vec<Unfit>,
     ),
+    /// Less would stay free than is to.
+    #[error("there is not enough room for that on the disk of repository '{}'", path.display())]
+    NoRoom {
+        /// The repository.
+        path: PathBuf,
+        /// What files take that are not there yet, in bytes.
+        needed: u64,
+        /// What is free for them.
+        free: u64,
+        /// What is to stay free besides, as the repository's settings have it.
+        reserved: u64,
+    },
     /// A file of settings, or a description of deployments, makes no sense.
     #[error("'{}' makes no sense: {what}", path.display())]
     Nonsense {

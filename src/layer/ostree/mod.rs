@@ -20,6 +20,7 @@ mod layers;
 mod object;
 mod origin;
 mod repo;
+mod room;
 mod sysroot;
 mod transaction;
 mod variant;

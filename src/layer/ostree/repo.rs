@@ -15,6 +15,7 @@ use super::checksum::{Checksum, ObjectKind, ObjectName};
 use super::error::Error;
 use super::keyfile::KeyFile;
 use super::object::{Commit, DirTree, LARGEST, Metadata, Parsed};
+use super::room::Reserve;
 use crate::sys::{Context, RecordLock, Root};
 
 /// An open repository.
@@ -33,6 +34,8 @@ pub(super) struct Settings {
     locking: bool,
     /// How long to wait for one; `None` for ever.
     patience: Option<Duration>,
+    /// What is to stay free on its disk.
+    pub(super) reserve: Reserve,
     /// The collection that its refs belong to.
     pub(super) collection: Option<String>,
 }
@@ -269,6 +272,7 @@ impl Settings {
             fsync: file.flag("core", "fsync").unwrap_or(true),
             locking: file.flag("core", "locking").unwrap_or(true),
             patience,
+            reserve: Reserve::of(file),
             collection: file.get("core", "collection-id"),
         }
     }

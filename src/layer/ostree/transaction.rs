@@ -14,6 +14,7 @@ use super::checksum::{Checksum, ObjectKind, ObjectName};
 use super::error::Error;
 use super::object::{Commit, DirTree, Metadata, Value};
 use super::repo::Repository;
+use super::room::Room;
 use crate::sys::{self, Context, IoError, Lock, RecordLock, Root};
 
 /// Objects that are being written. Whatever is not finished is gone.
@@ -24,6 +25,7 @@ pub struct Transaction<'r> {
     staged: Vec<ObjectName>,
     known: HashSet<ObjectName>,
     written: Written,
+    pub(super) room: Room,
     /// Nobody prunes meanwhile.
     _shared: Option<RecordLock>,
     /// Nobody else of us writes meanwhile.
@@ -59,6 +61,7 @@ impl Repository {
             staged: Vec::new(),
             known: HashSet::new(),
             written: Written::default(),
+            room: Room::on(self.root(), self.settings().reserve)?,
             _shared: shared,
             _own: own,
         })
@@ -131,6 +134,7 @@ impl Transaction<'_> {
 
     /// Puts all into the repository, and lets a ref name a commit.
     pub fn finish(mut self, name: &str, commit: Checksum) -> Result<(), Error> {
+        self.room.check(self.repository.root())?;
         let (commits, others) = std::mem::take(&mut self.staged)
             .into_iter()
             .partition::<Vec<_>, _>(|object| object.kind == ObjectKind::Commit);
