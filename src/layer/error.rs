@@ -77,7 +77,7 @@ pub enum Error {
         packages: Vec<String>,
     },
     /// Requests stand in the way, each by itself.
-    #[error("{}", blocked_in_words(blocked))]
+    #[error("{}", blocked_in_words(blocked, *is_upgrade))]
     Blocked {
         /// Their names, and why.
         blocked: Vec<(String, String)>,
@@ -227,9 +227,13 @@ fn kernels_in_words(kernels: &[String]) -> String {
     }
 }
 
-fn blocked_in_words(blocked: &[(String, String)]) -> String {
-    let begin = if blocked.len() == 1 { "this request stands" } else { "these requests stand" };
-    format!("{begin} in the way: {}", in_brackets(blocked))
+fn blocked_in_words(blocked: &[(String, String)], is_upgrade: bool) -> String {
+    let begin = match blocked.len() {
+        _ if !is_upgrade => "that cannot be had",
+        1 => "this request stands in the way",
+        _ => "these requests stand in the way",
+    };
+    format!("{begin}: {}", in_brackets(blocked))
 }
 
 fn in_brackets(each: &[(String, String)]) -> String {

@@ -86,6 +86,11 @@ impl Manifest {
         Ok(Some(manifest))
     }
 
+    /// The package of that name beyond the base.
+    pub fn package(&self, name: &str) -> Option<&Installed> {
+        self.packages.iter().find(|package| package.name == name)
+    }
+
     /// Whether a deployment of this one and one of the other have the same in them.
     pub fn is_as(&self, other: &Manifest) -> bool {
         let comparable = |manifest: &Manifest| Manifest { format: FORMAT, ..manifest.clone() };

@@ -90,27 +90,37 @@ impl Changed {
     }
 }
 
-/// What the layers of one deployment have otherwise than those of another, each in words.
+/// What the layers of one deployment have otherwise than those of another, each in words: `added`, `changed`, `removed` or `restored`, and what.
 pub fn differences(old: &Manifest, new: &Manifest) -> Vec<String> {
-    let find = |manifest: &Manifest, name: &str| {
-        manifest.packages.iter().find(|package| package.name == name).map(|package| package.version.clone())
-    };
-    let mut lines = Vec::new();
-    for Installed { name, version, .. } in &new.packages {
-        match find(old, name) {
-            None => lines.push(format!("added {name} {version}")),
-            Some(known) if known != *version => lines.push(format!("changed {name} {known} to {version}")),
-            Some(_) => {}
-        }
-    }
-    let gone = old.packages.iter().filter(|package| find(new, &package.name).is_none());
-    lines.extend(gone.map(|package| format!("removed {} {}", package.name, package.version)));
+    let mut lines: Vec<String> =
+        new.packages.iter().filter_map(|package| come(old.package(&package.name), package)).collect();
     let lacks = |manifest: &Manifest, name: &String| manifest.without.contains(name);
+    let gone = old.packages.iter().filter(|package| new.package(&package.name).is_none());
+    // Of a snapshot that is brought up to date, nobody knows what it had without layers.
+    let is_one_base = !new.base.id.is_empty() && old.base == new.base;
+    for Installed { name, version, instead_of, .. } in gone.filter(|package| !lacks(new, &package.name)) {
+        lines.push(match instead_of {
+            Some(base) if is_one_base => format!("changed {name} {version} back to the base's {base}"),
+            Some(_) => format!("changed {name} {version} back to the base's"),
+            None => format!("removed {name} {version}"),
+        });
+    }
     let removed = new.without.iter().filter(|name| !lacks(old, name));
     lines.extend(removed.map(|name| format!("removed {name} of the base")));
-    let restored = old.without.iter().filter(|name| !lacks(new, name));
+    let restored = old.without.iter().filter(|name| !lacks(new, name) && new.package(name).is_none());
     lines.extend(restored.map(|name| format!("restored {name} of the base")));
     lines
+}
+
+/// A package that is layered, in words; nothing where it was layered before.
+fn come(known: Option<&Installed>, package: &Installed) -> Option<String> {
+    let Installed { name, version, instead_of, .. } = package;
+    match (known, instead_of) {
+        (Some(known), _) if known.version == *version => None,
+        (Some(known), _) => Some(format!("changed {name} {} to {version}", known.version)),
+        (None, Some(base)) => Some(format!("changed {name} of the base {base} to {version}")),
+        (None, None) => Some(format!("added {name} {version}")),
+    }
 }
 
 /// How long packages may take to install, unless said otherwise.

@@ -7,6 +7,7 @@ mod commits;
 mod deployments;
 mod disk;
 mod faults;
+mod full;
 mod image_host;
 mod importing;
 mod kernel;

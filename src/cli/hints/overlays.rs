@@ -2,7 +2,7 @@
 
 use super::extensions::{activate_hint, build_hint};
 use super::{io_hint, layer_hint, mount_hint, packages_hint};
-use crate::cli::output::{self, program, size};
+use crate::cli::output::{program, size};
 use crate::event::counted;
 use crate::sys::MountError;
 use crate::{hooks, layer, live, overlay, pkgdb, shell, tool};
@@ -176,7 +176,7 @@ pub(super) fn layers_hint(error: &layer::Error) -> Option<String> {
         }
         E::NothingTried { name } => Some(format!("'{onlay} diff {name}' lists what it changes")),
         E::Blocked { is_upgrade: false, .. } => {
-            Some("nothing was changed; leave them out, by '--without NAME' where they were not named".into())
+            Some("nothing was changed; the rest can be had without ('--without NAME' of 'save --layer' and 'layer import')".into())
         }
         E::Blocked { blocked, .. } => {
             let drops: Vec<String> = blocked.iter().map(|(name, _)| format!(" --drop {name}")).collect();
@@ -207,6 +207,9 @@ pub(super) fn layers_hint(error: &layer::Error) -> Option<String> {
             size(*free),
             size(*reserved)
         )),
+        E::Ostree(layer::ostree::Error::Tool(_)) | E::Tool(_) => {
+            Some(format!("'{onlay} layer status' shows what is booted next, which is as it was where that is not in it"))
+        }
         E::NoDeployment { .. } | E::Ambiguous { .. } => Some(format!("'{onlay} layer status' lists them")),
         E::Refused { is_install: true, words, .. } if words.contains("No space left on device") => {
             Some("nothing was changed; packages are put in below the state directory (--state), whose disk is full".into())

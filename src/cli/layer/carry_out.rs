@@ -15,7 +15,7 @@ use crate::cli::report::Error;
 use crate::event::counted;
 use crate::host::Host;
 use crate::layer::{
-    self, BaseNote, Change, Changed, Edit, Initramfs, Milliseconds, Planned, Requests, Until, Workshop,
+    self, BaseNote, Change, Changed, Edit, Initramfs, Milliseconds, Requests, Until, Workshop,
 };
 use crate::resolve::Manager;
 use crate::tool::systemctl::Systemctl;
@@ -149,7 +149,7 @@ pub(in crate::cli) fn change(
     };
     let changed = layer::change(&*backend, &workshop, &change)?;
     if changed.id.is_some() {
-        let words = format!("{words}{}", asked(&change.edit));
+        let words = format!("{words}{}", asked(words, &change.edit));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         layer::history::note(workshop.dir(), &words, now, &changed)?;
     }
@@ -199,18 +199,27 @@ fn show_containerfile(place: &Place, way: &Way, image: &str, edit: &Edit) -> Res
     output::print(&containerfile)
 }
 
-/// What was asked for, as the command line has it.
-fn asked(edit: &Edit) -> String {
-    let (mut plain, mut taken): (Vec<&String>, Vec<&String>) =
-        (edit.add.iter().chain(edit.add_files.keys()).collect(), edit.remove.iter().collect());
-    // By themselves they are those of 'override remove'.
-    let is_override = plain.is_empty() && taken.is_empty();
-    if is_override { &mut plain } else { &mut taken }.extend(&edit.override_remove);
-    plain.extend(edit.override_replace.keys().chain(&edit.override_reset));
-    let plain = plain.into_iter();
-    let taken = taken.into_iter().map(|name| format!(" -{name}"));
-    let all = edit.remove_all.then(|| " --all".to_owned());
-    plain.map(|name| format!(" {name}")).chain(taken).chain(all).collect()
+/// What was asked for, as the command line of a verb has it.
+fn asked(verb: &str, edit: &Edit) -> String {
+    let with = |option: &str, names: Vec<&String>| -> String {
+        names.into_iter().map(|name| format!(" {option}{name}")).collect()
+    };
+    let added = edit.add.iter().chain(edit.add_files.keys()).collect();
+    let (add, remove) = match verb {
+        "remove" => ("--add ", ""),
+        "upgrade" => ("", "--drop "),
+        _ if verb.starts_with("override") => ("--add ", "--remove "),
+        _ => ("", "--remove "),
+    };
+    let overridden = edit.override_remove.iter().chain(edit.override_replace.keys()).chain(&edit.override_reset);
+    let all = if edit.remove_all { " --all" } else { "" };
+    // What was meant comes first, and then what else was done in the same step.
+    let [first, then] = if verb == "remove" {
+        [with(remove, edit.remove.iter().collect()), with(add, added)]
+    } else {
+        [with(add, added), with(remove, edit.remove.iter().collect())]
+    };
+    format!("{}{all}{first}{then}", with("", overridden.collect()))
 }
 
 fn as_json(changed: &Changed, left: &[PathBuf]) -> Result<(), Error> {
@@ -239,22 +248,16 @@ fn tell(way: &Way, changed: &Changed) {
         output::say("onlay: nothing to do: the next boot has that already");
         return;
     }
+    let is_planned = changed.id.is_none();
     if changed.base != changed.from.base {
         let (old, new) = (changed.from.base.label(), changed.base.label());
-        output::say(&format!("onlay: base {old} to {new}"));
+        say(is_planned, &format!("changed base {old} to {new}"));
     }
-    for line in changed.differences() {
-        output::say(&format!("onlay: {line}"));
-    }
-    let replaced: Vec<String> = changed.plan.installed().filter_map(replaced).collect();
-    if !replaced.is_empty() && !changed.is_upon {
-        output::say(&format!("onlay: in the place of the base's: {}", replaced.join(", ")));
-    }
-    if !changed.manifest.inactive.is_empty() {
-        let names: Vec<&str> = changed.manifest.inactive.iter().map(String::as_str).collect();
-        output::say(&format!("onlay: the base has that by itself: {}", names.join(", ")));
-    }
-    if !changed.left_out.is_empty() {
+    let differences = changed.differences();
+    differences.iter().for_each(|line| say(is_planned, line));
+    tell_requests(changed, &differences);
+    let comes = |line: &String| line.starts_with("added ") || line.starts_with("changed ");
+    if !changed.left_out.is_empty() && differences.iter().any(comes) {
         let few: Vec<String> = changed.left_out.iter().take(5).map(|path| output::path(path)).collect();
         let place = if changed.is_upon {
             "other file systems are there"
@@ -273,12 +276,53 @@ fn tell(way: &Way, changed: &Changed) {
         output::say(
             "onlay: all that takes is downloaded, and nothing was changed: with --cached it needs no network",
         );
-    } else if changed.id.is_none() {
+    } else if is_planned {
         output::say("onlay: nothing was changed");
     } else {
         let when = if changed.is_staged { ", once this system was shut down in order" } else { "" };
         output::say(&format!(
             "onlay: the next boot has that{when}; back to what runs: {onlay} layer rollback"
+        ));
+    }
+}
+
+fn say(is_planned: bool, difference: &str) {
+    let line = if is_planned { planned(difference) } else { difference.to_owned() };
+    output::say(&format!("onlay: {line}"));
+}
+
+/// A difference that is not there yet: `added x` would be to add it.
+fn planned(line: &str) -> String {
+    let (done, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let verb = match done {
+        "added" => "add",
+        "changed" => "change",
+        "removed" => "remove",
+        "restored" => "restore",
+        _ => return line.to_owned(),
+    };
+    format!("would {verb} {rest}")
+}
+
+/// What is asked for, as far as packages do not show it.
+fn tell_requests(changed: &Changed, differences: &[String]) {
+    let old = changed.from.manifest.clone().unwrap_or_default();
+    let idle = &changed.manifest.inactive;
+    let new_idle: Vec<&str> = idle.difference(&old.inactive).map(String::as_str).collect();
+    if !new_idle.is_empty() {
+        output::say(&format!("onlay: the base has that by itself: {}", new_idle.join(", ")));
+    } else if differences.is_empty() && changed.base == changed.from.base {
+        output::say("onlay: no package changes, only what is asked for");
+    }
+    let requests = &changed.manifest.requests;
+    let kept: Vec<&str> = requests.removed.iter().chain(requests.replaced.keys()).map(String::as_str).collect();
+    let ends = requests.packages.is_empty() && requests.files.is_empty();
+    let had = !old.requests.packages.is_empty() || !old.requests.files.is_empty();
+    if ends && had && !kept.is_empty() {
+        output::say(&format!(
+            "onlay: packages of the base stay as they were overridden: '{} layer override reset {}' has them back",
+            output::program(),
+            kept.join(" ")
         ));
     }
 }
@@ -315,7 +359,30 @@ fn tell_now(way: &Way, changed: &Changed) {
     }
 }
 
-fn replaced(planned: &Planned) -> Option<String> {
-    let old = planned.old.as_ref()?;
-    Some(format!("{} {old} to {}", planned.name, planned.new.as_ref()?))
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn names(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn what_was_asked_for_is_noted_as_it_was_typed() {
+        let edit = Edit { add: names(&["a"]), remove: names(&["b"]), ..Edit::default() };
+        assert_eq!(asked("add", &edit), " a --remove b");
+        assert_eq!(asked("remove", &edit), " b --add a");
+        assert_eq!(asked("override remove", &Edit { override_remove: names(&["c"]), ..edit }), " c --add a --remove b");
+        let edit = Edit { remove: names(&["b"]), ..Edit::default() };
+        assert_eq!(asked("upgrade", &edit), " --drop b");
+        assert_eq!(asked("remove", &Edit { remove_all: true, ..Edit::default() }), " --all");
+    }
+
+    #[test]
+    fn what_is_planned_is_not_told_as_done() {
+        assert_eq!(planned("added x 1"), "would add x 1");
+        assert_eq!(planned("changed x 2 back to the base's 1"), "would change x 2 back to the base's 1");
+    }
 }

@@ -136,7 +136,7 @@ pub(super) fn rollback(place: &Place, arguments: &Rollback) -> Result<ExitCode, 
     backend.make_next(&target.id)?;
     let what = target.manifest.as_ref().map_or_else(Vec::new, requests);
     let what = if what.is_empty() { "no layers".to_owned() } else { what.join("; ") };
-    output::say(&format!("onlay: {} is booted next: {what}", short(&target.id)));
+    output::say(&format!("onlay: {} is booted next, with {what}", short(&target.id)));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -174,7 +174,7 @@ pub(super) fn diff(place: &Place, arguments: &Diff) -> Result<ExitCode, Error> {
         output::print(&format!("{line}\n"))?;
     }
     if lines.is_empty() && from.base == to.base {
-        output::say("onlay: they have the same");
+        output::say(&format!("onlay: {} and {} have the same", short(&from.id), short(&to.id)));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -46,9 +46,13 @@ pub(super) fn history(place: &Place, arguments: &History) -> Result<ExitCode, Er
         return Ok(ExitCode::SUCCESS);
     };
     if let Some(number) = arguments.number {
-        let words = history::words(&layers, number)?;
-        let words = words.ok_or_else(|| Error::Words(format!("change {number} has installed nothing")))?;
-        output::print(&words)?;
+        if !history::read(&layers)?.iter().any(|entry| entry.number == number) {
+            return Err(Error::Words(format!("there is no change {number}")));
+        }
+        match history::words(&layers, number)? {
+            Some(words) => output::print(&words)?,
+            None => output::say(&format!("onlay: change {number} has installed nothing")),
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let entries = history::read(&layers)?;
@@ -59,7 +63,7 @@ pub(super) fn history(place: &Place, arguments: &History) -> Result<ExitCode, Er
     for entry in &entries {
         let when = output::ago(UNIX_EPOCH + Duration::from_secs(entry.time));
         let what =
-            if entry.packages.is_empty() { "no package".to_owned() } else { entry.packages.join(", ") };
+            if entry.packages.is_empty() { "no package changes".to_owned() } else { entry.packages.join(", ") };
         output::print(&format!("{}  {when}  {}  {what}\n", entry.number, entry.command))?;
     }
     Ok(ExitCode::SUCCESS)

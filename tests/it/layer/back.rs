@@ -13,7 +13,7 @@ fn what_was_asked_for_last_is_undone() {
     disk.expect("layer add onlay-tool; layer add onlay-needy --remove onlay-tool");
     let before = disk.status();
     let said = disk.expect("layer undo --dry-run");
-    assert!(said.contains("added onlay-tool 1.0") && said.contains("removed onlay-needy 1.0"), "{said}");
+    assert!(said.contains("would add onlay-tool 1.0") && said.contains("would remove onlay-needy 1.0"), "{said}");
     assert!(said.contains("nothing was changed"), "{said}");
     assert_eq!(disk.status(), before);
     disk.expect("layer undo");

@@ -38,8 +38,8 @@ END");
     for line in [
         "not taken over: an initramfs made on this host",
         "not taken over: onlay-probe-1.0.amd64, which came from a file",
-        "added onlay-tool 1.0",
-        "removed strace of the base",
+        "would add onlay-tool 1.0",
+        "would remove strace of the base",
         "--package-file FILE gives one",
         "nothing was changed",
     ] {

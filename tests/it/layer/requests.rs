@@ -12,7 +12,7 @@ use crate::debian::words;
 fn what_was_asked_for_is_in_the_next_deployment() {
     let Some(disk) = Disk::debian() else { return };
     let said = disk.expect("layer add onlay-tool onlay-probe --dry-run");
-    assert!(said.contains("added onlay-tool 1.0") && said.contains("nothing was changed"), "{said}");
+    assert!(said.contains("would add onlay-tool 1.0") && said.contains("nothing was changed"), "{said}");
     assert!(disk.layered().is_empty());
     disk.expect("layer add onlay-tool onlay-probe");
     assert_eq!(disk.layered(), ["onlay-probe", "onlay-tool"]);
@@ -147,7 +147,7 @@ fn packages_of_the_base_go_and_come_back() {
     assert!(status[0]["layers"]["requests"]["files"]["onlay-tool"]["sha256"].is_string(), "{status}");
     let said =
         disk.expect("layer override replace ./strace.deb; dpkg_in --status strace | grep 'Version: 99'");
-    assert!(said.contains("in the place of the base's: strace "), "{said}");
+    assert!(said.contains("changed strace of the base ") && said.contains(" to 99"), "{said}");
     // What was downloaded goes, and what was given and is asked for stays.
     disk.expect("layer cleanup; test ! -e state/layers/cache/archives; test -n \"$(ls state/layers/cache/files)\"; layer add onlay-probe");
     // Where somebody has cleared that, it is said, and given again it is there again.
@@ -159,7 +159,8 @@ fn packages_of_the_base_go_and_come_back() {
     disk.expect(
         "layer override replace ./strace.deb; layer add packages/onlay-tool_*.deb; layer add onlay-base",
     );
-    disk.expect("layer override reset strace; test -e \"$(next)\"/usr/bin/strace");
+    let said = disk.expect("layer override reset strace; test -e \"$(next)\"/usr/bin/strace");
+    assert!(said.contains("changed strace 99 back to the base's 6."), "{said}");
     disk.assert_sound();
 }
 

@@ -9,7 +9,7 @@ use super::snapshot_disk::Disk;
 fn what_was_asked_for_is_in_the_next_snapshot() {
     let Some(disk) = Disk::debian() else { return };
     let said = disk.expect("layer add onlay-tool onlay-probe --dry-run");
-    assert!(said.contains("added onlay-tool 1.0") && said.contains("nothing was changed"), "{said}");
+    assert!(said.contains("would add onlay-tool 1.0") && said.contains("nothing was changed"), "{said}");
     assert_eq!(disk.numbers(), ["1", "1"]);
     let said = disk.expect("layer add onlay-tool onlay-probe");
     assert!(said.contains("since other file systems are there: "), "{said}");
@@ -109,7 +109,7 @@ fn all_is_brought_up_to_date_and_stays_as_people_have_it() {
          in_default sh -c 'chroot . dpkg --admindir=/usr/lib/sysimage/dpkg --purge onlay-tool'",
     );
     let said = disk.expect("layer upgrade --dry-run");
-    assert!(said.contains("changed cron 3.0pl1-"), "{said}");
+    assert!(said.contains("would change cron 3.0pl1-"), "{said}");
     let said = disk.expect("layer upgrade");
     assert!(said.contains("changed cron 3.0pl1-") && !said.contains("in the place of"), "{said}");
     disk.expect(

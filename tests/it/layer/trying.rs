@@ -41,9 +41,9 @@ fn what_was_tried_is_asked_for_and_made_anew() {
     let before = disk.status();
     let said = expect(&disk, "over save x --layer --dry-run");
     for line in [
-        "added onlay-needy 1.0",
-        "added onlay-tool 1.0",
-        "removed strace of the base",
+        "would add onlay-needy 1.0",
+        "would add onlay-tool 1.0",
+        "would remove strace of the base",
         "not in  /etc/mine.conf",
         "not in  /etc/bash.bashrc",
         "nothing was changed",
@@ -97,7 +97,7 @@ fn what_no_repository_has_takes_a_file_or_is_left() {
     let said = refuse(&disk, "over save x --layer --without strace --package-file strace_0.1.deb");
     assert!(said.contains("not among what is to be asked for: strace"), "{said}");
     let said = expect(&disk, "over save x --layer --package-file own_7.deb --package-file strace_0.1.deb");
-    assert!(said.contains("added own 7") && said.contains("in the place of the base's: strace "), "{said}");
+    assert!(said.contains("added own 7") && said.contains("changed strace of the base "), "{said}");
     let requests = disk.status()[0]["layers"]["requests"].clone();
     assert_eq!(requests["files"]["own"]["version"], "7", "{requests}");
     assert_eq!(requests["replaced"]["strace"]["version"], "0.1", "{requests}");
@@ -130,7 +130,7 @@ fn another_version_than_was_tried_is_told() {
     let said = expect(&disk, "over save x --layer");
     assert!(said.contains("onlay-tool 0.5 was tried; what can be had now is 1.0"), "{said}");
     assert!(
-        said.contains("in the place of the base's: strace ") && !said.contains("strace 99 was tried"),
+        said.contains("changed strace of the base ") && !said.contains("strace 99 was tried"),
         "{said}"
     );
     let requests = disk.status()[0]["layers"]["requests"].clone();

@@ -112,7 +112,7 @@ waiting() {
 tried() {
     onlay shell try -- dpkg --install /var/packages/onlay-base_*.deb
     onlay save try --layer --dry-run --cached --package-file /var/packages/onlay-base_*.deb 2>&1 | tee /results/said
-    says 'added onlay-base 1.0'
+    says 'would add onlay-base 1.0'
     onlay rm try
 }
 

@@ -37,7 +37,7 @@ back() {
     onlay layer rollback 2>&1 | tee /results/said
     says '4 is booted next'
     onlay layer rollback 1 2>&1 | tee /results/said
-    says '1 is booted next: no layers'
+    says '1 is booted next, with no layers'
 }
 
 step as-before as_before

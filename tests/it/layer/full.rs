@@ -1,0 +1,90 @@
+//! Disks that are too small for what is asked for: nothing of it stays, and what boots next is as it was.
+
+use serde_json::json;
+
+use super::{disk, snapshot_disk};
+
+/// Lines of a script that make `big.deb`, of some 8 MB.
+const BIG: &str = "mkdir -p big/DEBIAN big/usr/share/big
+for part in 1 2 3 4 5 6 7 8; do head -c 1000000 /dev/urandom >big/usr/share/big/$part; done
+printf 'Package: big\\nVersion: 1\\nArchitecture: all\\nMaintainer: x <x@y>\\nDescription: x\\n' >big/DEBIAN/control
+dpkg-deb --root-owner-group --build -Znone big >/dev/null
+";
+
+/// A function of a script: `leave BYTES`, so many free for root of the file system of a directory, `$at`, and for what is to stay free, `$reserved` percent.
+const LEAVE: &str = "leave() {
+local block all free
+read -r block all free < <(stat --file-system --format '%S %b %f' $at)
+fallocate --length $((block * free - block * all * reserved / 100 - $1)) $at/filler
+}
+";
+
+#[test]
+fn what_is_to_stay_free_stays_free() {
+    let Some(disk) = disk::Disk::debian() else { return };
+    disk.expect(&format!("{BIG}layer add onlay-tool"));
+    let before = disk.status();
+    // As ostree itself refuses to write to this repository.
+    let said = disk.refuse(
+        "ostree config --repo=$repo set core.min-free-space-size 100GB\n\
+         ostree commit --repo=$repo --branch=x --tree=dir=big 2>&1 | grep 'min-free-space-size .* would be exceeded' || exit 9\n\
+         layer add ./big.deb",
+    );
+    assert!(said.contains("not enough room") && said.contains("0 B is free besides 107 GB"), "{said}");
+    let said = disk.refuse(&format!(
+        "{LEAVE}ostree config --repo=$repo unset core.min-free-space-size; at=sysroot reserved=3; leave 4000000\n\
+         ostree commit --repo=$repo --branch=x --tree=dir=big 2>&1 | grep \"min-free-space-percent '3%' would be exceeded\" || exit 9\n\
+         layer add ./big.deb",
+    ));
+    assert!(said.contains("not enough room") && said.contains("it takes 8.1 MB, and 3.9 MB is free"), "{said}");
+    assert_eq!(disk.status(), before);
+    disk.assert_sound();
+    // What fits is put in all the same.
+    disk.expect("layer add onlay-needy; layer rollback; rm sysroot/filler; layer add ./big.deb");
+    assert_eq!(disk.layered(), ["big", "onlay-tool"]);
+    disk.assert_sound();
+}
+
+#[test]
+fn a_deployment_that_does_not_fit_leaves_nothing() {
+    let Some(disk) = disk::Disk::debian() else { return };
+    disk.expect(&format!("{BIG}layer add onlay-tool"));
+    let before = disk.status();
+    // A commit with it fits just so, and the deployment's directories do not.
+    let said = disk.refuse(&format!(
+        "{LEAVE}ostree config --repo=$repo set core.min-free-space-percent 0; at=sysroot reserved=0; leave 9500000\n\
+         stat --file-system --format %f sysroot >free; layer add ./big.deb"
+    ));
+    assert!(said.contains("No space left on device") && said.contains("layer status"), "{said}");
+    assert_eq!(disk.status(), before);
+    disk.expect(
+        "test $(stat --file-system --format %f sysroot) -ge $(($(cat free) - 100))\n\
+         test \"$(ostree rev-parse --repo=$repo onlay/layered/debian)\" = \"$(basename \"$(next)\" .0)\"\n\
+         test $(ls -d sysroot/ostree/deploy/debian/deploy/*.0 | wc -l) = 2; rm sysroot/filler",
+    );
+    disk.assert_sound();
+    disk.expect("layer add ./big.deb");
+    assert_eq!(disk.layered(), ["big", "onlay-tool"]);
+    disk.assert_sound();
+}
+
+#[test]
+fn a_snapshot_that_does_not_fit_leaves_nothing() {
+    let Some(disk) = snapshot_disk::Disk::debian() else { return };
+    disk.expect(&format!("{BIG}layer add onlay-tool"));
+    let (before, numbers) = (disk.status(), disk.numbers());
+    let said = disk.refuse(
+        "mkdir full; mount -o noatime,subvolid=5 \"$device\" full\n\
+         dd if=/dev/zero of=full/filler bs=1M 2>/dev/null || true; sync; ls -l full/filler\n\
+         truncate --size=-5M full/filler; sync; umount full; rmdir full; layer add ./big.deb",
+    );
+    assert!(said.contains("No space left on device"), "{said}");
+    assert_eq!((disk.status(), disk.numbers()), (before, numbers));
+    assert_eq!(disk.status()[0]["layers"]["requests"]["packages"], json!(["onlay-tool"]));
+    disk.expect(
+        "mkdir full; mount -o noatime,subvolid=5 \"$device\" full; rm full/filler; umount full; rmdir full\n\
+         layer add ./big.deb",
+    );
+    assert_eq!(disk.layered(), ["big", "onlay-tool"]);
+    disk.assert_sound();
+}
