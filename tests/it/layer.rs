@@ -12,6 +12,7 @@ mod image_host;
 mod importing;
 mod kernel;
 mod objects;
+mod overrides;
 mod random;
 mod repositories;
 mod requests;

@@ -211,7 +211,9 @@ fn asked(verb: &str, edit: &Edit) -> String {
         _ if verb.starts_with("override") => ("--add ", "--remove "),
         _ => ("", "--remove "),
     };
-    let overridden = edit.override_remove.iter().chain(edit.override_replace.keys()).chain(&edit.override_reset);
+    let without = if verb.starts_with("override") { "" } else { "-" };
+    let removed = with(without, edit.override_remove.iter().collect());
+    let others = with("", edit.override_replace.keys().chain(&edit.override_reset).collect());
     let all = if edit.remove_all { " --all" } else { "" };
     // What was meant comes first, and then what else was done in the same step.
     let [first, then] = if verb == "remove" {
@@ -219,7 +221,10 @@ fn asked(verb: &str, edit: &Edit) -> String {
     } else {
         [with(add, added), with(remove, edit.remove.iter().collect())]
     };
-    format!("{}{all}{first}{then}", with("", overridden.collect()))
+    match without {
+        "" => format!("{removed}{others}{all}{first}{then}"),
+        _ => format!("{all}{first}{then}{others}{removed}"),
+    }
 }
 
 fn as_json(changed: &Changed, left: &[PathBuf]) -> Result<(), Error> {
@@ -307,15 +312,21 @@ fn planned(line: &str) -> String {
 /// What is asked for, as far as packages do not show it.
 fn tell_requests(changed: &Changed, differences: &[String]) {
     let old = changed.from.manifest.clone().unwrap_or_default();
-    let idle = &changed.manifest.inactive;
-    let new_idle: Vec<&str> = idle.difference(&old.inactive).map(String::as_str).collect();
-    if !new_idle.is_empty() {
-        output::say(&format!("onlay: the base has that by itself: {}", new_idle.join(", ")));
-    } else if differences.is_empty() && changed.base == changed.from.base {
+    let requests = &changed.manifest.requests;
+    let (lacks, has): (Vec<&String>, Vec<&String>) = changed
+        .manifest
+        .inactive
+        .difference(&old.inactive)
+        .partition(|name| requests.removed.contains(*name));
+    for (idle, verb) in [(&has, "has"), (&lacks, "lacks")].into_iter().filter(|(idle, _)| !idle.is_empty()) {
+        let names: Vec<&str> = idle.iter().map(|name| name.as_str()).collect();
+        output::say(&format!("onlay: the base {verb} that by itself: {}", names.join(", ")));
+    }
+    if has.is_empty() && lacks.is_empty() && differences.is_empty() && changed.base == changed.from.base {
         output::say("onlay: no package changes, only what is asked for");
     }
-    let requests = &changed.manifest.requests;
-    let kept: Vec<&str> = requests.removed.iter().chain(requests.replaced.keys()).map(String::as_str).collect();
+    let kept: Vec<&str> =
+        requests.removed.iter().chain(requests.replaced.keys()).map(String::as_str).collect();
     let ends = requests.packages.is_empty() && requests.files.is_empty();
     let had = !old.requests.packages.is_empty() || !old.requests.files.is_empty();
     if ends && had && !kept.is_empty() {
@@ -374,7 +385,12 @@ mod tests {
         let edit = Edit { add: names(&["a"]), remove: names(&["b"]), ..Edit::default() };
         assert_eq!(asked("add", &edit), " a --remove b");
         assert_eq!(asked("remove", &edit), " b --add a");
-        assert_eq!(asked("override remove", &Edit { override_remove: names(&["c"]), ..edit }), " c --add a --remove b");
+        let tried = Edit { override_remove: names(&["c"]), ..edit.clone() };
+        assert_eq!(asked("save x --layer", &tried), " a --remove b -c");
+        assert_eq!(
+            asked("override remove", &Edit { override_remove: names(&["c"]), ..edit }),
+            " c --add a --remove b"
+        );
         let edit = Edit { remove: names(&["b"]), ..Edit::default() };
         assert_eq!(asked("upgrade", &edit), " --drop b");
         assert_eq!(asked("remove", &Edit { remove_all: true, ..Edit::default() }), " --all");

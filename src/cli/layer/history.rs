@@ -62,8 +62,11 @@ pub(super) fn history(place: &Place, arguments: &History) -> Result<ExitCode, Er
     }
     for entry in &entries {
         let when = output::ago(UNIX_EPOCH + Duration::from_secs(entry.time));
-        let what =
-            if entry.packages.is_empty() { "no package changes".to_owned() } else { entry.packages.join(", ") };
+        let what = if entry.packages.is_empty() {
+            "no package changes".to_owned()
+        } else {
+            entry.packages.join(", ")
+        };
         output::print(&format!("{}  {when}  {}  {what}\n", entry.number, entry.command))?;
     }
     Ok(ExitCode::SUCCESS)

@@ -35,7 +35,13 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Erro
         text.push_str(&format!("{name}  -  removed from the base\n"));
     }
     for name in &manifest.inactive {
-        text.push_str(&format!("{name}  -  asked for; the base has it by itself\n"));
+        let is_removed = manifest.requests.removed.contains(name);
+        let what = if is_removed {
+            "not wanted; the base lacks it by itself"
+        } else {
+            "asked for; the base has it by itself"
+        };
+        text.push_str(&format!("{name}  -  {what}\n"));
     }
     if text.is_empty() {
         output::say("onlay: nothing is layered");

@@ -98,7 +98,8 @@ mod tests {
             old: Some("1".to_owned()),
             new: new.map(str::to_owned),
         };
-        let plan = Plan { packages: vec![planned("gdb", Some("16")), planned("gdbserver", None)], satisfied: None };
+        let plan =
+            Plan { packages: vec![planned("gdb", Some("16")), planned("gdbserver", None)], satisfied: None };
         let size = size_of_files(&Root::open(dir.path()).expect("it opens"), &plan).expect("it can be read");
         assert_eq!(size, 1107);
     }

@@ -10,7 +10,9 @@ use crate::layer::Error;
 use crate::overlay::Mode;
 use crate::resolve::Manager;
 use crate::shell;
-use crate::sys::{Ended, Forked, Pidfd, Root, die_with_parent, exit_now, fork, replace_volatile, with_causes};
+use crate::sys::{
+    Ended, Forked, Pidfd, Root, die_with_parent, exit_now, fork, replace_volatile, with_causes,
+};
 
 /// What a step came to.
 #[derive(Debug)]

@@ -128,8 +128,8 @@ fn compose_here(
     if let Some(inputs) = inputs {
         inputs.leave(&workshop.cache()?)?;
         let step = Step::Kernel { is_sure: inputs.is_sure() };
-        let ran = run(workshop, lower, wanted.manager, &steps, step, wanted.patience)
-            .map_err(without_initramfs)?;
+        let ran =
+            run(workshop, lower, wanted.manager, &steps, step, wanted.patience).map_err(without_initramfs)?;
         words += &ran.words;
         installing += ran.took;
         boot = kernel::found(&workshop.cache()?)?;
@@ -196,7 +196,7 @@ impl Wanted<'_> {
         }
         let planned: BTreeSet<&str> = plan.installed().map(|planned| &*planned.name).collect();
         let removed: BTreeSet<&str> = plan.removed().collect();
-        let asked = requests.packages.iter().chain(requests.files.keys());
+        let asked = requests.packages.iter().chain(requests.files.keys()).chain(requests.replaced.keys());
         let idle = asked.filter(|name| match &plan.satisfied {
             Some(words) if requests.packages.contains(*name) => words.contains(*name),
             _ => !planned.contains(without_version(name)),

@@ -13,7 +13,10 @@ fn what_was_asked_for_last_is_undone() {
     disk.expect("layer add onlay-tool; layer add onlay-needy --remove onlay-tool");
     let before = disk.status();
     let said = disk.expect("layer undo --dry-run");
-    assert!(said.contains("would add onlay-tool 1.0") && said.contains("would remove onlay-needy 1.0"), "{said}");
+    assert!(
+        said.contains("would add onlay-tool 1.0") && said.contains("would remove onlay-needy 1.0"),
+        "{said}"
+    );
     assert!(said.contains("nothing was changed"), "{said}");
     assert_eq!(disk.status(), before);
     disk.expect("layer undo");
@@ -75,7 +78,7 @@ fn what_is_downloaded_needs_no_network_then() {
     let before = disk.status();
     let said = disk.expect("layer add onlay-needy --download-only");
     assert!(
-        said.contains("added onlay-needy 1.0") && said.contains("all that takes is downloaded"),
+        said.contains("would add onlay-needy 1.0") && said.contains("all that takes is downloaded"),
         "{said}"
     );
     assert_eq!(disk.status(), before);

@@ -11,11 +11,11 @@ printf 'Package: big\\nVersion: 1\\nArchitecture: all\\nMaintainer: x <x@y>\\nDe
 dpkg-deb --root-owner-group --build -Znone big >/dev/null
 ";
 
-/// A function of a script: `leave BYTES`, so many free for root of the file system of a directory, `$at`, and for what is to stay free, `$reserved` percent.
+/// A function of a script: `leave BYTES FREE RESERVED` leaves so many of what is free, as stat(1) has it (`%f`, `%a`), besides so many percent.
 const LEAVE: &str = "leave() {
 local block all free
-read -r block all free < <(stat --file-system --format '%S %b %f' $at)
-fallocate --length $((block * free - block * all * reserved / 100 - $1)) $at/filler
+read -r block all free < <(stat --file-system --format \"%S %b $2\" sysroot)
+fallocate --length $((block * free - block * all * $3 / 100 - $1)) sysroot/filler
 }
 ";
 
@@ -32,11 +32,14 @@ fn what_is_to_stay_free_stays_free() {
     );
     assert!(said.contains("not enough room") && said.contains("0 B is free besides 107 GB"), "{said}");
     let said = disk.refuse(&format!(
-        "{LEAVE}ostree config --repo=$repo unset core.min-free-space-size; at=sysroot reserved=3; leave 4000000\n\
+        "{LEAVE}ostree config --repo=$repo unset core.min-free-space-size; leave 4000000 %f 3\n\
          ostree commit --repo=$repo --branch=x --tree=dir=big 2>&1 | grep \"min-free-space-percent '3%' would be exceeded\" || exit 9\n\
          layer add ./big.deb",
     ));
-    assert!(said.contains("not enough room") && said.contains("it takes 8.1 MB, and 3.9 MB is free"), "{said}");
+    assert!(
+        said.contains("not enough room") && said.contains("it takes 8.1 MB, and 3.9 MB is free"),
+        "{said}"
+    );
     assert_eq!(disk.status(), before);
     disk.assert_sound();
     // What fits is put in all the same.
@@ -52,7 +55,7 @@ fn a_deployment_that_does_not_fit_leaves_nothing() {
     let before = disk.status();
     // A commit with it fits just so, and the deployment's directories do not.
     let said = disk.refuse(&format!(
-        "{LEAVE}ostree config --repo=$repo set core.min-free-space-percent 0; at=sysroot reserved=0; leave 9500000\n\
+        "{LEAVE}ostree config --repo=$repo set core.min-free-space-percent 0; leave 9000000 %a 0\n\
          stat --file-system --format %f sysroot >free; layer add ./big.deb"
     ));
     assert!(said.contains("No space left on device") && said.contains("layer status"), "{said}");

@@ -55,7 +55,10 @@ fn takes_away_what_nobody_needs(manager: &str) {
     let said = disk.refuse("layer remove strace");
     assert!(said.contains("strace is a package of the base"), "{said}");
     let said = disk.expect("layer remove lab-rich --dry-run");
-    assert!(said.contains("would remove lab-rich") && said.contains(&format!("would remove {needed}")), "{said}");
+    assert!(
+        said.contains("would remove lab-rich") && said.contains(&format!("would remove {needed}")),
+        "{said}"
+    );
     disk.expect(
         "layer remove lab-rich; ! in_next rpm --query lab-rich lab-tool lab-daemon | grep -v 'not installed'",
     );
@@ -98,7 +101,9 @@ fn is_brought_up_to_date(manager: &str) {
          in_default sh -c 'chroot . rpm --erase layer-users'",
     );
     let said = disk.expect("layer upgrade --dry-run");
-    for word in ["would change lab-pair 1.0-1 to 3.0-1", "would remove lab-old 1.0-1", "would add lab-new 3.0-1"] {
+    for word in
+        ["would change lab-pair 1.0-1 to 3.0-1", "would remove lab-old 1.0-1", "would add lab-new 3.0-1"]
+    {
         assert!(said.contains(word), "no '{word}': {said}");
     }
     assert_eq!(disk.numbers()[0], "2");

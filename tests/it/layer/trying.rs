@@ -129,10 +129,7 @@ fn another_version_than_was_tried_is_told() {
     );
     let said = expect(&disk, "over save x --layer");
     assert!(said.contains("onlay-tool 0.5 was tried; what can be had now is 1.0"), "{said}");
-    assert!(
-        said.contains("changed strace of the base ") && !said.contains("strace 99 was tried"),
-        "{said}"
-    );
+    assert!(said.contains("changed strace of the base ") && !said.contains("strace 99 was tried"), "{said}");
     let requests = disk.status()[0]["layers"]["requests"].clone();
     assert_eq!(requests["packages"], json!(["onlay-tool", "strace"]), "{requests}");
     disk.assert_sound();

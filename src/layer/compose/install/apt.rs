@@ -31,7 +31,7 @@ pub(super) fn script(steps: &Steps, is_install: bool) -> String {
          [ -x {COPY} ] && echo 'Dir::Bin::Methods::file \"{COPY}\";' >>apt.conf\n\
          echo '#clear DPkg::Pre-Install-Pkgs;' >last.conf\n",
         first = super::preamble(),
-    );
+    ) + PRESENT;
     if !is_install {
         return format!(
             "{preamble}\
@@ -63,6 +63,15 @@ pub(super) fn script(steps: &Steps, is_install: bool) -> String {
         mark = mark(steps, "exit"),
     )
 }
+
+/// What is to go is left out where it is not there: apt may not know its name at all.
+const PRESENT: &str = "for word; do\n\
+    shift\n\
+    case $word in\n\
+    *-) dpkg-query --show --showformat='${db:Status-Status}\\n' \"${word%-}\" 2>/dev/null | grep -qx installed || continue ;;\n\
+    esac\n\
+    set -- \"$@\" \"$word\"\n\
+    done\n";
 
 /// The words that tell one kind of base from another.
 struct How {
