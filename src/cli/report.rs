@@ -123,7 +123,10 @@ fn code(error: &Error) -> u8 {
             | layer::Error::NoManager
             | layer::Error::DatabaseInVar { .. }
             | layer::Error::Tool(tool::Error::Missing { .. })
-            | layer::Error::Ostree(layer::ostree::Error::Tool(tool::Error::Missing { .. }))
+            | layer::Error::Ostree(
+                layer::ostree::Error::Demanding { .. }
+                | layer::ostree::Error::Tool(tool::Error::Missing { .. }),
+            )
             | layer::Error::Snapper(
                 layer::snapper::Error::NoDefault
                 | layer::snapper::Error::Writable { .. }

@@ -68,6 +68,11 @@ pub trait Backend: std::fmt::Debug + Sync {
     /// What a change is planned on. It is seen as long as nobody asks for another.
     fn lower(&self, base: &BaseNote) -> Result<Lower, Error>;
 
+    /// Refuses where a base with layers in it would not boot.
+    fn check(&self, _: &Lower) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Begins a deployment that is to come after another one. `planned` is what it was planned on.
     fn begin(&self, from: &Deployment, base: &BaseNote, planned: Lower)
     -> Result<Box<dyn Draft + '_>, Error>;

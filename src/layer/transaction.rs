@@ -188,6 +188,7 @@ fn carry_out(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Res
     }
     let begun = Instant::now();
     let lower = backend.lower(&base)?;
+    backend.check(&lower)?;
     let wanted =
         Wanted { upon: bases.is_none().then_some(&old), ..wanted(&requests, &base, &lower, change)? };
     let resolved = resolve(workshop, &lower, &wanted)

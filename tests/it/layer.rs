@@ -18,6 +18,7 @@ mod repositories;
 mod requests;
 mod rpm;
 mod running;
+mod sealed;
 mod snapshot_disk;
 mod snapshots;
 mod snapshots_rpm;

@@ -159,7 +159,7 @@ pub(super) fn layers_hint(error: &layer::Error) -> Option<String> {
     let onlay = program();
     match error {
         E::Busy { .. } => Some("wait until it is done".into()),
-        E::NoManager | E::NoBackend { .. } => Some(format!(
+        E::NoManager | E::NoBackend { .. } | E::Ostree(layer::ostree::Error::Demanding { .. }) => Some(format!(
             "'{onlay} shell' tries packages on any host, and '{onlay} ext' keeps them as extensions"
         )),
         E::OfImage { .. } => Some(format!(

@@ -11,6 +11,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use super::checksum::Checksum;
 use super::disk;
 use super::error::Error as OstreeError;
+use super::integrity;
 use super::object::{Commit, Value};
 use super::origin::Origin;
 use super::repo::Repository;
@@ -249,6 +250,10 @@ impl Backend for Deployments {
         let above = place.open_child(OsStr::new(VIEW))?;
         lay(&repository, before, after, &above)?;
         Ok(Lower { tree: open(near)?, above: Some(above), keeper, shape: Shape::Deployment })
+    }
+
+    fn check(&self, lower: &Lower) -> Result<(), Error> {
+        Ok(integrity::check(&self.sysroot.repository()?, lower)?)
     }
 
     fn begin(&self, _: &Deployment, base: &BaseNote, planned: Lower) -> Result<Box<dyn Draft + '_>, Error> {

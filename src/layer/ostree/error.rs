@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::checksum::ObjectName;
+use super::integrity::Demand;
 use crate::sys::{FileKind, IoError};
 use crate::tool;
 
@@ -86,6 +87,12 @@ pub enum Error {
         /// All of it.
         Vec<Unfit>,
     ),
+    /// Files of layers do not have what the system demands of what it boots.
+    #[error("this system cannot have layers: {}", demanded(*demand))]
+    Demanding {
+        /// What that is.
+        demand: Demand,
+    },
     /// Less would stay free than is to.
     #[error("there is not enough room for that on the disk of repository '{}'", path.display())]
     NoRoom {
@@ -142,6 +149,20 @@ pub enum Why {
     Elsewhere,
     /// It is in more directories than ostree follows.
     Depth,
+}
+
+fn demanded(demand: Demand) -> &'static str {
+    match demand {
+        Demand::Signature => {
+            "its base boots only what is signed by its maker (prepare-root.conf: composefs 'enabled=signed')"
+        }
+        Demand::Verity => {
+            "its base boots only files with fs-verity, which those of layers have not (prepare-root.conf: composefs 'enabled=verity')"
+        }
+        Demand::VerityOfObjects => {
+            "its repository has only files with fs-verity, which those of layers have not (config: ex-integrity 'fsverity=yes')"
+        }
+    }
 }
 
 fn listed(unfit: &[Unfit]) -> String {

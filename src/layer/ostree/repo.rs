@@ -34,6 +34,8 @@ pub(super) struct Settings {
     locking: bool,
     /// How long to wait for one; `None` for ever.
     patience: Option<Duration>,
+    /// Whether all objects are to have fs-verity.
+    pub(super) verity: bool,
     /// What is to stay free on its disk.
     pub(super) reserve: Reserve,
     /// The collection that its refs belong to.
@@ -272,6 +274,8 @@ impl Settings {
             fsync: file.flag("core", "fsync").unwrap_or(true),
             locking: file.flag("core", "locking").unwrap_or(true),
             patience,
+            verity: matches!(file.get("ex-integrity", "fsverity").as_deref(), Some("yes" | "true" | "1"))
+                || file.flag("ex-fsverity", "required").unwrap_or(false),
             reserve: Reserve::of(file),
             collection: file.get("core", "collection-id"),
         }
