@@ -14,11 +14,9 @@ pub fn events_now(fd: impl AsFd, events: PollFlags) -> PollFlags {
 /// The same, as soon as it has any; none after so long, or where somebody has sent a signal.
 pub fn events_within(fd: impl AsFd, events: PollFlags, patience: Duration) -> PollFlags {
     let mut fds = [PollFd::new(&fd, events)];
-    let patience = Timespec {
-        tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: patience.subsec_nanos().into(),
-    };
-    match poll(&mut fds, Some(&patience)) {
+    // Longer than the kernel can count is for ever.
+    let patience = Timespec::try_from(patience).ok();
+    match poll(&mut fds, patience.as_ref()) {
         Ok(_) => fds[0].revents(),
         Err(_) => PollFlags::empty(),
     }

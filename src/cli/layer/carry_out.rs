@@ -202,7 +202,7 @@ fn show_containerfile(place: &Place, way: &Way, image: &str, edit: &Edit) -> Res
 /// What was asked for, as the command line of a verb has it.
 fn asked(verb: &str, edit: &Edit) -> String {
     let with = |option: &str, names: Vec<&String>| -> String {
-        names.into_iter().map(|name| format!(" {option}{name}")).collect()
+        names.into_iter().flat_map(|name| [" ", option, name]).collect()
     };
     let added = edit.add.iter().chain(edit.add_files.keys()).collect();
     let (add, remove) = match verb {
@@ -259,7 +259,9 @@ fn tell(way: &Way, changed: &Changed) {
         say(is_planned, &format!("changed base {old} to {new}"));
     }
     let differences = changed.differences();
-    differences.iter().for_each(|line| say(is_planned, line));
+    for line in &differences {
+        say(is_planned, line);
+    }
     tell_requests(changed, &differences);
     let comes = |line: &String| line.starts_with("added ") || line.starts_with("changed ");
     if !changed.left_out.is_empty() && differences.iter().any(comes) {

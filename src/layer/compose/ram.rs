@@ -51,10 +51,12 @@ fn is_of(file: &str, package: &str) -> bool {
     file.strip_prefix(package).is_some_and(|rest| rest.starts_with(['_', '-']))
 }
 
+/// What is said where there is no room, in the language that everything is run in: by strerror(3) for ENOSPC, by rpm, which counts before, and by dnf.
+const FULL: [&str; 3] = ["No space left on device", "more space on the ", "more space needed on the "];
+
 /// Whether something could not be done since there was no room.
 pub(super) fn is_full(error: &Error) -> bool {
-    // As strerror(3) has it for ENOSPC, in the language that everything is run in.
-    matches!(error, Error::Refused { words, .. } if words.contains("No space left on device"))
+    matches!(error, Error::Refused { words, .. } if FULL.iter().any(|full| words.contains(full)))
 }
 
 /// Goes to a mount namespace of this process's own, where what is mounted on the host later is seen, too.

@@ -97,7 +97,8 @@ impl Draft for Drafted<'_> {
         self.snapshots.boot_next(self.number)?;
         self.is_done = true;
         tool.note(self.number, &[(IN_PROGRESS, "")])?;
-        Ok(Made { id: self.number.to_string(), writing, deploying: begun.elapsed() - writing })
+        let deploying = begun.elapsed().saturating_sub(writing);
+        Ok(Made { id: self.number.to_string(), writing, deploying })
     }
 }
 

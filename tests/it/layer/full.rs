@@ -91,3 +91,21 @@ fn a_snapshot_that_does_not_fit_leaves_nothing() {
     assert_eq!(disk.layered(), ["big", "onlay-tool"]);
     disk.assert_sound();
 }
+
+#[test]
+fn what_is_too_large_for_ram_is_put_in_on_disk() {
+    let Some(disk) = disk::Disk::debian() else { return };
+    disk.expect(
+        "mkdir -p large/DEBIAN; printf 'Package: large\\nVersion: 1\\nArchitecture: all\\nMaintainer: x <x@y>\\nDescription: x\\n' >large/DEBIAN/control
+         printf '#!/bin/sh\\nhead -c 280000000 /dev/zero >/usr/share/large\\n' >large/DEBIAN/postinst; chmod 755 large/DEBIAN/postinst
+         dpkg-deb --build large >/dev/null",
+    );
+    // Enough for a package of this size, and not for what it writes.
+    let said = disk.expect(
+        "sed 's/^MemAvailable:.*/MemAvailable: 530000 kB/' /proc/meminfo >meminfo; mount --bind meminfo /proc/meminfo\n\
+         layer add ./large.deb; test $(stat --format %s \"$(next)\"/usr/share/large) = 280000000",
+    );
+    assert!(said.contains("added large 1"), "{said}");
+    disk.assert_sound();
+    assert!(!disk.path("state/layers/overlay").exists());
+}
