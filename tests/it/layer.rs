@@ -11,6 +11,7 @@ mod full;
 mod image_host;
 mod importing;
 mod kernel;
+mod labels;
 mod objects;
 mod overrides;
 mod random;

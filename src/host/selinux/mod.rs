@@ -20,7 +20,7 @@ pub const LABEL: &str = "security.selinux";
 const CONFIG: &str = "etc/selinux/config";
 
 /// Larger ones are no lists of labels.
-const LARGEST: u64 = 64 << 20;
+pub const LARGEST: u64 = 64 << 20;
 
 /// Why there are no labels.
 #[derive(Debug, thiserror::Error)]
@@ -36,19 +36,35 @@ pub enum Error {
 
 /// The list of labels of a root's policy, by its path there; `None` where it has no policy, or none that is used.
 pub fn policy(root: &Root) -> Result<Option<PathBuf>, IoError> {
-    let text = match root.read(CONFIG, 1 << 20) {
+    let text = match root.read(CONFIG, LARGEST) {
         Err(error) if error.is_not_found() => return Ok(None),
         other => other?,
     };
-    let value = |key: &str| value(&text, key);
+    Ok(list_of(&text).filter(|path| root.exists(path)))
+}
+
+/// The labels of the policy that a system has, where its files are not below a root: `file` reads one by its path from there, where it is
+/// there, and never more than [`LARGEST`] of it.
+pub fn find<E: From<Error>>(
+    file: impl Fn(&Path) -> Result<Option<Vec<u8>>, E>,
+) -> Result<Option<FileContexts>, E> {
+    let Some(path) = file(Path::new(CONFIG))?.as_deref().and_then(list_of) else { return Ok(None) };
+    match file(&path)? {
+        Some(list) => gather(list, &path, &path.to_string_lossy(), file).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The path of the list of labels, by what a system says of its policy.
+fn list_of(config: &[u8]) -> Option<PathBuf> {
+    let value = |key: &str| value(config, key);
     if value("SELINUX").is_some_and(|mode| mode == "disabled") {
-        return Ok(None);
+        return None;
     }
     // Without a word of it, libselinux takes this one.
     let kind = value("SELINUXTYPE").unwrap_or_else(|| "targeted".to_owned());
     let is_name = !kind.is_empty() && !kind.contains('/') && kind != "..";
-    let path = Path::new("etc/selinux").join(&kind).join("contexts/files/file_contexts");
-    Ok((is_name && root.exists(&path)).then_some(path))
+    is_name.then(|| Path::new("etc/selinux").join(&kind).join("contexts/files/file_contexts"))
 }
 
 /// The last that is assigned to a key.
@@ -62,17 +78,28 @@ fn value(text: &[u8], key: &str) -> Option<String> {
 /// Reads a list, with what lies beside it: labels of home directories, an administrator's own, and names that are taken for
 /// others.
 pub fn read(root: &Root, path: &Path) -> Result<FileContexts, Error> {
-    let beside = |ending: &str| -> Result<Vec<u8>, IoError> {
+    let file = |path: &Path| match root.read(path, LARGEST) {
+        Err(error) if error.is_not_found() => Ok(None),
+        other => Ok(Some(other?)),
+    };
+    gather(root.read(path, LARGEST)?, path, &root.join(path).to_string_lossy(), file)
+}
+
+/// A list with what lies beside it.
+fn gather<E: From<Error>>(
+    list: Vec<u8>,
+    path: &Path,
+    shown: &str,
+    file: impl Fn(&Path) -> Result<Option<Vec<u8>>, E>,
+) -> Result<FileContexts, E> {
+    let beside = |ending: &str| -> Result<Vec<u8>, E> {
         let mut name = path.as_os_str().to_owned();
         name.push(ending);
-        match root.read(Path::new(&name), LARGEST) {
-            Err(error) if error.is_not_found() && !ending.is_empty() => Ok(Vec::new()),
-            other => other,
-        }
+        Ok(file(Path::new(&name))?.unwrap_or_default())
     };
     let mut contexts = FileContexts::default();
-    for ending in ["", ".homedirs", ".local"] {
-        contexts.add(&beside(ending)?, &root.join(path).to_string_lossy(), ending)?;
+    for (text, ending) in [(list, ""), (beside(".homedirs")?, ".homedirs"), (beside(".local")?, ".local")] {
+        contexts.add(&text, shown, ending).map_err(Error::from)?;
     }
     contexts.substitute(&beside(".subs")?, &beside(".subs_dist")?);
     Ok(contexts)

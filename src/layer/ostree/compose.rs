@@ -13,11 +13,12 @@ use super::attributes;
 use super::checksum::{Checksum, ObjectKind};
 use super::difference::DEEPEST;
 use super::error::{Error, Unfit, Why};
+use super::labels::Labels;
 use super::object::{DirTree, Directory, Item, Metadata};
 use super::transaction::{Transaction, remove};
 use crate::overlay::changes::marks::{Opaque, Prefix};
 use crate::overlay::changes::upper::{Node, Upper};
-use crate::sys::{Context, FileKind, Root};
+use crate::sys::{Context, FileKind, Root, Xattrs};
 
 /// What a tree is to be made of.
 #[derive(Debug)]
@@ -41,10 +42,22 @@ impl Transaction<'_> {
     /// Writes the objects of such a tree that are not there yet, and says what it is. It equals the base where nothing has changed.
     /// All that no commit can have is found before anything is written ([`Error::Unfit`]), but for links that say what is not UTF-8.
     pub fn compose(&mut self, composition: &Composition<'_>) -> Result<Directory, Error> {
-        let upper = Upper::read_but(composition.upper, Prefix::Trusted, composition.without)?;
+        self.compose_labelled(composition, None)
+    }
+
+    /// The same, with labels on all that the upper has.
+    pub(super) fn compose_labelled(
+        &mut self,
+        composition: &Composition<'_>,
+        labels: Option<Labels<'_>>,
+    ) -> Result<Directory, Error> {
+        let mut upper = Upper::read_but(composition.upper, Prefix::Trusted, composition.without)?;
         let unfit = unfit(&upper, composition.without);
         if !unfit.is_empty() {
             return Err(Error::Unfit(unfit));
+        }
+        if let Some(labels) = labels {
+            labels.put_on(&mut upper)?;
         }
         let without = composition.without;
         let mut composer = Composer {
@@ -66,8 +79,8 @@ struct Composer<'c, 'r> {
     without: &'c [PathBuf],
     /// Where it is.
     path: PathBuf,
-    /// Files with several names that are done, by device and inode.
-    links: HashMap<(u64, u64), Checksum>,
+    /// Files with several names that are done, by device and inode. Their labels go by the names.
+    links: HashMap<(u64, u64), (Xattrs, Checksum)>,
     buffer: Vec<u8>,
 }
 
@@ -141,12 +154,14 @@ impl Composer<'_, '_> {
         let file = dir.open_child_file(&node.name)?;
         let status = file.metadata().context("examine", dir.join(&node.name))?;
         let inode = (status.dev(), status.ino());
-        if let Some(done) = self.links.get(&inode).filter(|_| status.nlink() > 1) {
+        if let Some((xattrs, done)) = self.links.get(&inode).filter(|_| status.nlink() > 1)
+            && *xattrs == node.xattrs
+        {
             return Ok(*done);
         }
         let checksum = self.content(node, dir, &file)?;
         if status.nlink() > 1 {
-            self.links.insert(inode, checksum);
+            self.links.insert(inode, (node.xattrs.clone(), checksum));
         }
         Ok(checksum)
     }

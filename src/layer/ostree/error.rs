@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::checksum::ObjectName;
 use super::integrity::Demand;
+use crate::host::selinux;
 use crate::sys::{FileKind, IoError};
 use crate::tool;
 
@@ -119,6 +120,9 @@ pub enum Error {
         /// How it was named.
         name: String,
     },
+    /// The policy's labels cannot be read.
+    #[error("no labels of SELinux can be given: {0}")]
+    Labels(#[from] selinux::Error),
     /// ostree said no.
     #[error(transparent)]
     Tool(#[from] tool::Error),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::compose::Composition;
 use super::error::Error;
+use super::labels::{self, Labels};
 use super::object::{DirTree, Directory, Item};
 use super::transaction::Transaction;
 use crate::layer::Layers;
@@ -16,20 +17,29 @@ impl Transaction<'_> {
     /// Writes the objects of a tree with a base's files and what layers change, and says what it is.
     pub fn compose_layers(&mut self, base: Directory, layers: &Layers) -> Result<Directory, Error> {
         let without = [PathBuf::from("etc"), PathBuf::from("var")];
+        let contexts = labels::find(self.repository, base, layers)?;
+        let below = |top| contexts.as_ref().map(|contexts| Labels { contexts, top });
         let mut tree = base;
         if let Some(root) = &layers.root {
-            tree = self.compose(&Composition { base: tree, upper: root, without: &without })?;
+            let composition = Composition { base: tree, upper: root, without: &without };
+            tree = self.compose_labelled(&composition, below("/"))?;
         }
         if let Some(etc) = &layers.etc {
-            tree = self.compose_at(tree, &ETC, etc)?;
+            tree = self.compose_at(tree, &ETC, etc, below("/etc"))?;
         }
         Ok(tree)
     }
 
     /// A tree in which the directory of that path is made of what it was and of an upper.
-    fn compose_at(&mut self, tree: Directory, path: &[&str], upper: &Root) -> Result<Directory, Error> {
+    fn compose_at(
+        &mut self,
+        tree: Directory,
+        path: &[&str],
+        upper: &Root,
+        labels: Option<Labels<'_>>,
+    ) -> Result<Directory, Error> {
         let Some((name, below)) = path.split_first() else {
-            return self.compose(&Composition { base: tree, upper, without: &[] });
+            return self.compose_labelled(&Composition { base: tree, upper, without: &[] }, labels);
         };
         let mut names: DirTree = self.tree(tree.tree)?;
         let Some(&Item::Directory(directory)) = names.0.get(*name) else {
@@ -39,7 +49,7 @@ impl Transaction<'_> {
                 what: format!("a base without {}", Path::new(name).display()),
             });
         };
-        let new = self.compose_at(directory, below, upper)?;
+        let new = self.compose_at(directory, below, upper, labels)?;
         if new == directory {
             return Ok(tree);
         }

@@ -17,6 +17,7 @@ mod disk;
 mod error;
 mod integrity;
 mod keyfile;
+mod labels;
 mod layers;
 mod object;
 mod origin;
