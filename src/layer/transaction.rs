@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::{
     Backend, BaseNote, Bases, Boot, Composed, Deployment, Edit, Error, Installed, Lower, Made, Manifest,
-    Milliseconds, Now, Plan, Planned, Requests, Resolved, Wanted, Workshop, compose, local, plan_now, resolve,
+    Milliseconds, Now, Plan, Planned, Requests, Resolved, Wanted, Workshop, compose, local, plan_now,
+    resolve,
 };
 use crate::host::Host;
 use crate::pkgdb::Place;
