@@ -73,6 +73,25 @@ pub struct Changed {
 }
 
 impl Changed {
+    /// One that has changed nothing yet.
+    fn nothing(from: Deployment, base: BaseNote, manifest: Manifest, is_upon: bool) -> Changed {
+        Changed {
+            from,
+            base,
+            manifest,
+            plan: Plan::default(),
+            id: None,
+            is_staged: false,
+            left_out: Vec::new(),
+            boot: Boot::default(),
+            words: String::new(),
+            is_needed: false,
+            is_upon,
+            now: None,
+            milliseconds: Milliseconds::default(),
+        }
+    }
+
     /// What the new deployment has otherwise than the one that it began with, each in words.
     pub fn differences(&self) -> Vec<String> {
         let old = self.from.manifest.clone().unwrap_or_default();
@@ -138,7 +157,7 @@ fn carry_out(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Res
         backend.recover()?;
     }
     let from = next(backend)?;
-    refuse_strangers(backend, change, &from)?;
+    refuse_what_cannot_be(backend, change, &from)?;
     let old = from.manifest.clone().unwrap_or_default();
     let requests = edited(&old, &change.edit, || names_in_base(backend, &from.base))?;
     if let Some(name) = requests.bad_names().first() {
@@ -149,28 +168,10 @@ fn carry_out(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Res
         Some(bases) if change.upgrade => bases.newest(&from.base, change.offline)?,
         _ => from.base.clone(),
     };
-    let unchanged = |from: Deployment, base: BaseNote, manifest: Manifest| Changed {
-        from,
-        base,
-        manifest,
-        plan: Plan::default(),
-        id: None,
-        is_staged: false,
-        left_out: Vec::new(),
-        boot: Boot::default(),
-        words: String::new(),
-        is_needed: false,
-        is_upon: bases.is_none(),
-        now: None,
-        milliseconds: Milliseconds::default(),
-    };
+    let unchanged = |from, base, manifest| Changed::nothing(from, base, manifest, bases.is_none());
     let now = |base: &BaseNote, next: &Manifest| {
         change.at_once.then(|| plan_now(backend, workshop, base, next)).transpose()
     };
-    if change.at_once && bases.is_none() {
-        let why = vec!["a snapshot may get other versions of what the system that runs has".to_owned()];
-        return Err(Error::NotNow { why });
-    }
     if !change.upgrade && requests == old.requests {
         return Ok(Changed { now: now(&base, &old)?, ..unchanged(from, base, old) });
     }
@@ -182,10 +183,8 @@ fn carry_out(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Res
         let changed = without_layers(bases, change, from, base)?;
         return Ok(Changed { now, is_staged: next(backend)?.is_staged, ..changed });
     }
-    // Who makes all anew needs them all.
-    let gone = if bases.is_some() { local::gone(workshop, &requests)? } else { Vec::new() };
-    if !gone.is_empty() {
-        return Err(Error::FilesGone { names: gone });
+    if bases.is_some() {
+        refuse_without_files(workshop, &requests)?;
     }
     let begun = Instant::now();
     let lower = backend.lower(&base)?;
@@ -226,14 +225,18 @@ fn carry_out(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Res
     })
 }
 
-/// Refuses where what others have put there would be lost, or what is put there would be.
-fn refuse_strangers(backend: &dyn Backend, change: &Change, from: &Deployment) -> Result<(), Error> {
+/// Refuses where what others have put there would be lost, or what is put there would be; and what a kind of host has not.
+fn refuse_what_cannot_be(backend: &dyn Backend, change: &Change, from: &Deployment) -> Result<(), Error> {
     if let Some(image) = backend.image()? {
         return Err(Error::OfImage { image });
     }
     let is_ours = from.manifest.is_some() || change.takes_over;
     if !is_ours && backend.requests_of_others()?.is_some() {
         return Err(Error::LayersOfOthers);
+    }
+    if change.at_once && backend.bases().is_none() {
+        let why = vec!["a snapshot may get other versions of what the system that runs has".to_owned()];
+        return Err(Error::NotNow { why });
     }
     Ok(())
 }
@@ -255,25 +258,13 @@ fn without_layers(
         Until::Deployed => Some(bases.deploy_base(&base)?),
     };
     let manifest = Manifest { base: base.clone(), ..Manifest::default() };
-    let (plan, left_out, words) = (Plan::default(), Vec::new(), String::new());
-    let boot = Boot::default();
-    let (is_needed, is_upon, is_staged, now) = (true, false, false, None);
-    let milliseconds = Milliseconds::default();
-    Ok(Changed {
-        from,
-        base,
-        plan,
-        manifest,
-        id,
-        is_staged,
-        left_out,
-        boot,
-        words,
-        is_needed,
-        now,
-        is_upon,
-        milliseconds,
-    })
+    Ok(Changed { id, is_needed: true, ..Changed::nothing(from, base, manifest, false) })
+}
+
+/// Who makes all anew needs all files that were given.
+fn refuse_without_files(workshop: &Workshop, requests: &Requests) -> Result<(), Error> {
+    let gone = local::gone(workshop, requests)?;
+    if gone.is_empty() { Ok(()) } else { Err(Error::FilesGone { names: gone }) }
 }
 
 fn wanted<'a>(

@@ -73,7 +73,7 @@ impl Scene {
 
     /// What a base is with the layers `root` and `etc`.
     fn ours(&self, base: Directory) -> Directory {
-        let open = |name: &str| Root::open(&self.path(name)).ok();
+        let open = |name: &str| Root::open(self.path(name)).ok();
         let layers = Layers { root: open("root"), etc: open("etc"), var: None };
         let repository = self.bed.repository();
         let mut transaction = repository.begin().expect("nobody else writes");
@@ -138,7 +138,7 @@ fn without_a_policy_that_is_used_nothing_is_labelled() {
     fs::write(&nonsense, "SELINUXTYPE=tried\n").expect("there is room");
     scene.write("tree", POLICY, "/usr(\tsystem_u:object_r:usr_t:s0\n");
     let base = scene.theirs("broken", false);
-    let root = Root::open(&scene.path("root")).ok();
+    let root = Root::open(scene.path("root")).ok();
     let layers = Layers { root, etc: None, var: None };
     let refused = scene.bed.repository().begin().expect("nobody else writes").compose_layers(base, &layers);
     let refused = refused.expect_err("a list that makes no sense").to_string();
