@@ -142,8 +142,8 @@ fn who_is_killed_leaves_what_boots_as_it_was(manager: &str) {
     let Some(disk) = Disk::rpm(manager) else { return };
     // While it plans, while rpm writes its database, and while the commit is made.
     let moments: &[&str] = match manager {
-        "dnf" => &["0.4", "1.5", "2.4", "3", "3.6", "4.2"],
-        _ => &["0.3", "0.8", "1.2", "1.6", "2", "2.4"],
+        "dnf" => &["0.2", "0.8", "1.6", "2.6", "3.6"],
+        _ => &["0.1", "0.4", "0.8", "1.4", "2"],
     };
     disk.kill_while_adding("lab-daemon", moments);
     assert_sound(&disk, manager, &[]);
