@@ -237,6 +237,9 @@ fn snapshots_hint(error: &layer::snapper::Error) -> Option<String> {
         E::NoDefault | E::Writable { .. } | E::EtcOverlay | E::VarInside => Some(format!(
             "'{onlay} shell' tries packages on any host, and '{onlay} ext' keeps them as extensions"
         )),
+        E::Io(error) if matches!(error.errno(), Some(libc::ENOSPC | libc::EDQUOT)) => {
+            Some("nothing was changed; 'snapper delete NUMBER' removes a snapshot that nobody needs".into())
+        }
         E::Io(error) => io_hint(error),
         E::Labels(_) | E::Tool(_) => None,
     }
