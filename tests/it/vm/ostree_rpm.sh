@@ -20,7 +20,7 @@ added() {
     onlay layer override remove lab-old strace --remove layer-kernel \
         --add lab-new --add lab-tool --add lab-daemon --add lab-tilde --add layer-needs --add layer-places 2>&1 | tee /results/said
     says 'added lab-daemon 3.0-1'
-    says 'removed layer-kernel 3.0-1'
+    says "changed layer-kernel 3.0-1 back to the base's 1.0-1"
     says 'removed strace of the base'
     says 'left out 3 files'
     test ! -e /usr/bin/lab-strace
