@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::error::Error;
 use super::manifest::LabelsNote;
-use crate::host::selinux::{self, FileContexts, LABEL};
+use crate::host::selinux::{self, FileContexts};
 use crate::image::Tree;
 use crate::image::squashfs::StoredFile;
 use crate::image::tree::{Kind, NodeId};
@@ -74,14 +74,9 @@ impl Labels {
     pub(super) fn put_on(&self, tree: &mut Tree<StoredFile>) -> Result<(), Error> {
         let mut waiting: Vec<(NodeId, Vec<u8>)> = vec![(tree.root(), b"/".to_vec())];
         while let Some((id, path)) = waiting.pop() {
-            let label =
-                self.contexts.label(&path, kind(&tree.node(id).kind)).map_err(selinux::Error::from)?;
-            let xattrs = &mut tree.metadata_mut(id).xattrs.0;
-            match label {
-                // With the NUL that setfilecon(3) writes.
-                Some(label) => drop(xattrs.insert(LABEL.into(), [label.as_bytes(), b"\0"].concat())),
-                None => drop(xattrs.remove(LABEL.as_bytes())),
-            }
+            let kind = kind(&tree.node(id).kind);
+            let xattrs = &mut tree.metadata_mut(id).xattrs;
+            self.contexts.put_on(xattrs, &path, kind).map_err(selinux::Error::from)?;
             let above = if path == b"/" { &b""[..] } else { &path };
             waiting.extend(tree.children(id).map(|(name, child)| (child, [above, b"/", name].concat())));
         }

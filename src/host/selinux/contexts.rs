@@ -9,9 +9,10 @@ use std::rc::Rc;
 
 use regex_lite::Regex;
 
+use super::LABEL;
 use super::pattern::{Pattern, compile, latin};
 use super::substitution::Substitutions;
-use crate::sys::FileKind;
+use crate::sys::{FileKind, Xattrs};
 
 /// A line that makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +103,20 @@ impl FileContexts {
     pub(super) fn substitute(&mut self, local: &[u8], distribution: &[u8]) {
         self.local = Substitutions::parse(local);
         self.distribution = Substitutions::parse(distribution);
+    }
+
+    /// Labels what has these attributes, as [`label`](Self::label) says; what is to have no label has none then.
+    pub fn put_on(&self, xattrs: &mut Xattrs, path: &[u8], kind: FileKind) -> Result<(), BadContexts> {
+        match self.attribute(path, kind)? {
+            Some(value) => drop(xattrs.0.insert(LABEL.into(), value)),
+            None => drop(xattrs.0.remove(LABEL.as_bytes())),
+        }
+        Ok(())
+    }
+
+    /// The same as the value of [`LABEL`]: with the NUL that setfilecon(3) writes.
+    pub fn attribute(&self, path: &[u8], kind: FileKind) -> Result<Option<Vec<u8>>, BadContexts> {
+        Ok(self.label(path, kind)?.map(|label| [label.as_bytes(), b"\0"].concat()))
     }
 
     /// The label of a file of some kind at a path that begins with a slash and has no empty names in it; `None` where it is to have

@@ -5,15 +5,13 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use super::error::Error;
+use super::layers::ETC;
 use super::object::{Directory, Item};
 use super::repo::Repository;
-use crate::host::selinux::{self, FileContexts, LABEL};
+use crate::host::selinux::{self, FileContexts};
 use crate::layer::Layers;
 use crate::overlay::changes::upper::Upper;
 use crate::sys::{Context, FileKind};
-
-/// Where a deployment's defaults for /etc are.
-const ETC: &str = "usr/etc";
 
 /// Labels for what lies below a place of the system that will boot.
 #[derive(Clone, Copy)]
@@ -48,12 +46,8 @@ impl Labels<'_> {
         while let Some((index, path)) = waiting.pop() {
             let Some(node) = upper.nodes.get_mut(index).filter(|node| !node.whiteout) else { continue };
             let place = place(&path);
-            let label = self.contexts.label(place.as_os_str().as_encoded_bytes(), node.status.kind);
-            match label.map_err(selinux::Error::from)? {
-                // With the NUL that setfilecon(3) writes.
-                Some(label) => drop(node.xattrs.0.insert(LABEL.into(), [label.as_bytes(), b"\0"].concat())),
-                None => drop(node.xattrs.0.remove(LABEL.as_bytes())),
-            }
+            let place = place.as_os_str().as_encoded_bytes();
+            self.contexts.put_on(&mut node.xattrs, place, node.status.kind).map_err(selinux::Error::from)?;
             let children = upper.nodes[index].children.clone();
             waiting.extend(children.map(|child| (child, path.join(&upper.nodes[child].name))));
         }
@@ -63,7 +57,7 @@ impl Labels<'_> {
 
 /// Where a path of a commit is on the system that boots.
 fn place(path: &Path) -> PathBuf {
-    match path.strip_prefix("/usr/etc") {
+    match path.strip_prefix(Path::new("/").join(ETC)) {
         Ok(rest) if rest == Path::new("") => PathBuf::from("/etc"),
         Ok(rest) => Path::new("/etc").join(rest),
         Err(_) => path.to_owned(),

@@ -1,6 +1,6 @@
 //! Layers of a compose, as the tree of a commit: /etc has its defaults in /usr/etc there, and /var is empty.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::compose::Composition;
 use super::error::Error;
@@ -11,7 +11,7 @@ use crate::layer::Layers;
 use crate::sys::Root;
 
 /// Where a deployment's defaults for /etc are.
-const ETC: [&str; 2] = ["usr", "etc"];
+pub(super) const ETC: &str = "usr/etc";
 
 impl Transaction<'_> {
     /// Writes the objects of a tree with a base's files and what layers change, and says what it is.
@@ -25,7 +25,7 @@ impl Transaction<'_> {
             tree = self.compose_labelled(&composition, below("/"))?;
         }
         if let Some(etc) = &layers.etc {
-            tree = self.compose_at(tree, &ETC, etc, below("/etc"))?;
+            tree = self.compose_at(tree, ETC, etc, below("/etc"))?;
         }
         Ok(tree)
     }
@@ -34,26 +34,24 @@ impl Transaction<'_> {
     fn compose_at(
         &mut self,
         tree: Directory,
-        path: &[&str],
+        path: &str,
         upper: &Root,
         labels: Option<Labels<'_>>,
     ) -> Result<Directory, Error> {
-        let Some((name, below)) = path.split_first() else {
+        if path.is_empty() {
             return self.compose_labelled(&Composition { base: tree, upper, without: &[] }, labels);
-        };
+        }
+        let (name, below) = path.split_once('/').unwrap_or((path, ""));
         let mut names: DirTree = self.tree(tree.tree)?;
-        let Some(&Item::Directory(directory)) = names.0.get(*name) else {
+        let Some(&Item::Directory(directory)) = names.0.get(name) else {
             let path = self.repository.root().path().to_owned();
-            return Err(Error::Nonsense {
-                path,
-                what: format!("a base without {}", Path::new(name).display()),
-            });
+            return Err(Error::Nonsense { path, what: format!("a base without {name}") });
         };
         let new = self.compose_at(directory, below, upper, labels)?;
         if new == directory {
             return Ok(tree);
         }
-        names.0.insert((*name).to_owned(), Item::Directory(new));
+        names.0.insert(name.to_owned(), Item::Directory(new));
         Ok(Directory { tree: self.write_tree(&names)?, meta: tree.meta })
     }
 }

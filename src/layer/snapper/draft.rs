@@ -120,11 +120,8 @@ fn put_one(
     let mut bad = None;
     apply(layer, tree, |dir, name, path, kind| {
         let whole = Path::new("/").join(place).join(path);
-        match labels.map(|labels| labels.label(whole.as_os_str().as_encoded_bytes(), kind)) {
-            Some(Ok(Some(label))) => {
-                let label = [label.as_bytes(), b"\0"].concat();
-                Xattrs::set(dir, Path::new(name), LABEL.as_bytes(), &label)
-            }
+        match labels.map(|labels| labels.attribute(whole.as_os_str().as_encoded_bytes(), kind)) {
+            Some(Ok(Some(label))) => Xattrs::set(dir, Path::new(name), LABEL.as_bytes(), &label),
             Some(Err(error)) => {
                 bad = Some(error);
                 Ok(())
