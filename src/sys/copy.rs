@@ -1,7 +1,7 @@
 //! Copies of files: shared blocks where the file system has them, else copied by the kernel.
 
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io::{self, Read, Seek};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
@@ -32,6 +32,20 @@ pub fn copy_content_to_sync(from: &File, to: &File) -> io::Result<u64> {
     // Where the blocks are, a disk finds out sooner when it is asked once. Who cannot say is not asked again.
     let _ = rustix::fs::fallocate(to, FallocateFlags::KEEP_SIZE, 0, from.metadata()?.len());
     copy_in_chunks(from, to, SYNCED_CHUNK, &|start, length| start_writing(to, start, length))
+}
+
+/// Reads until a buffer is full, or there is no more; how much there was.
+pub fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 /// Copies `length` bytes of `from` at `start` to `to` at `target`, within the kernel where it can.

@@ -34,7 +34,7 @@ pub use atomic::{
     replace_file, replace_public, replace_volatile, sync_dir, sync_file_system, write_new, write_new_unsynced,
 };
 pub use channel::{Channel, Message};
-pub use copy::{copy_content, copy_content_to_sync, copy_part};
+pub use copy::{copy_content, copy_content_to_sync, copy_part, fill};
 pub use error::{Context, IoError, io_error, with_causes};
 pub use handle::FileHandle;
 pub use lock::Lock;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ use super::object::{DirTree, Directory, Item, Metadata};
 use super::transaction::{Transaction, remove};
 use crate::overlay::changes::marks::{Opaque, Prefix};
 use crate::overlay::changes::upper::{Node, Upper};
-use crate::sys::{Context, FileKind, Root, Xattrs};
+use crate::sys::{Context, FileKind, Root, Xattrs, fill};
 
 /// What a tree is to be made of.
 #[derive(Debug)]
@@ -230,20 +230,6 @@ impl Composer<'_, '_> {
         }
         Ok((Checksum(digest.finalize().into()), length <= BLOCK as u64 && length == node.status.size))
     }
-}
-
-/// Reads until a buffer is full, or there is no more.
-fn fill(file: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 fn metadata(node: &Node) -> Metadata {

@@ -1,14 +1,12 @@
 //! Whether a file that was copied up is still the same.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use super::ChangeKind;
 use super::place::Place;
 use super::upper::{Node, Status};
-use crate::sys::{Context, FileKind, IoError, Root, Xattrs};
+use crate::sys::{Context, FileKind, IoError, Root, Xattrs, fill};
 
 /// How much of two files is compared at a time.
 const BLOCK: usize = 128 * 1024;
@@ -117,18 +115,4 @@ pub(super) fn metadata(node: &Node, below: &mut Below<'_, '_>) -> Result<Verdict
         && (status.is_dir() || status.modified == old.modified)
         && node.xattrs == Xattrs::read(below.dir.dir()?, Path::new(below.name))?;
     Ok(if same { Verdict::Same } else { Verdict::Metadata })
-}
-
-/// Reads until the block is full or the file ends, and says how much.
-fn fill(file: &mut File, block: &mut [u8]) -> std::io::Result<usize> {
-    let mut filled = 0;
-    while filled < block.len() {
-        match file.read(&mut block[filled..]) {
-            Ok(0) => break,
-            Ok(length) => filled += length,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
