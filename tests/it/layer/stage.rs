@@ -59,6 +59,18 @@ impl Stage {
         self.expect_code(1, script)
     }
 
+    /// RPMs of the laboratory that cannot be had, or whose scripts fail or do not end, are refused with their reasons.
+    pub(super) fn refuses_bad_rpms(&self) {
+        let said = self.refuse("layer add nothere layer-unsigned lab-broken");
+        for word in ["nothere (", "layer-unsigned (", "not", "signed", "lab-broken (", "nobody-has-this"] {
+            assert!(said.contains(word), "no '{word}': {said}");
+        }
+        let said = self.refuse("layer add lab-fails");
+        assert!(said.contains("%prein(lab-fails-3.0-1.noarch) scriptlet failed"), "{said}");
+        let said = self.refuse("layer add layer-endless --timeout 6");
+        assert!(said.contains("have not ended after 6 s"), "{said}");
+    }
+
     /// All deployments or snapshots, the next first.
     pub(super) fn status(&self) -> Value {
         let output = self.run("layer status --json");
