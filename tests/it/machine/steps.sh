@@ -195,6 +195,22 @@ finish() {
     echo 0 >/results/finish.code
 }
 
+# kept_while SECONDS MARK COMMAND…: what is on the disk of an emulated machine is kept at moments of a command, so long apart, and as MARK when it has
+# just said to be done. What it says is in /results/added.
+kept_while() {
+    local seconds=$1 mark=$2 working count=1
+    shift 2
+    "$@" >/results/added 2>&1 &
+    working=$!
+    while [ -e "/proc/$working" ]; do
+        echo "keep moment-$((count++))" >/dev/ttyS1
+        sleep "$seconds"
+    done
+    wait "$working"
+    echo "keep $mark" >/dev/ttyS1
+    cat /results/added
+}
+
 # Cuts the power of an emulated machine, at once: what nobody has synced is lost, but for what is in /results.
 power_cut() {
     finish

@@ -135,16 +135,7 @@ layered() {
 # From what is next, not from what runs: nothing is lost by a second change. What is on the disk is kept before, at moments of it, when it has just been said to be done,
 # and when what is only done at shutdown was done.
 more() {
-    local adding count=1
-    onlay layer add --cached /var/packages/onlay-base_*.deb /var/packages/onlay-probe_*.deb >/results/added 2>&1 &
-    adding=$!
-    while [ -e "/proc/$adding" ]; do
-        echo "keep moment-$((count++))" >/dev/ttyS1
-        sleep 11
-    done
-    wait "$adding"
-    echo "keep said" >/dev/ttyS1
-    cat /results/added
+    kept_while 11 said onlay layer add --cached /var/packages/onlay-base_*.deb /var/packages/onlay-probe_*.deb
     grep 'added onlay-probe 1.0' /results/added
     onlay layer list | tee /results/said
     for name in onlay-base onlay-probe onlay-tool; do says "$name"; done

@@ -25,16 +25,7 @@ first() {
 
 # From what is next, not from what runs. What is on the disk is kept before, at moments of it, and when it has just been said to be done.
 second() {
-    local adding count=1
-    onlay layer add onlay-probe onlay-needy >/results/added 2>&1 &
-    adding=$!
-    while [ -e "/proc/$adding" ]; do
-        echo "keep moment-$((count++))" >/dev/ttyS1
-        sleep 5
-    done
-    wait "$adding"
-    echo "keep done" >/dev/ttyS1
-    cat /results/added
+    kept_while 5 done onlay layer add onlay-probe onlay-needy
     grep 'added onlay-needy 1.0' /results/added
     onlay layer list | tee /results/said
     for name in onlay-base onlay-needy onlay-probe onlay-tool; do says "$name"; done
