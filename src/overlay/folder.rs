@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, RenameFlags, StatxFlags};
 use rustix::io::Errno;
 
+use super::clear::clear;
 use crate::sys::{Context, IoError, Root};
 
 /// Below it are the folders. A view shows there what is its own.
@@ -63,6 +64,15 @@ pub(super) fn existing(state: &Path) -> Result<Option<Root>, IoError> {
         // It may have got its lasting name between the two looks.
         None => by_lasting_name(),
         found => Ok(found),
+    }
+}
+
+/// Removes the folder of a state directory that is about to go, and that nobody else knows of: with what those who were killed have left there.
+pub fn remove(state: &Path) -> Result<(), IoError> {
+    let Some(folder) = existing(state)? else { return Ok(()) };
+    match folder.path().file_name() {
+        Some(name) => clear(&run_directory()?, name),
+        None => Ok(()),
     }
 }
 

@@ -36,7 +36,7 @@ pub use collection::{Listed, Overlay, Overlays, Removed};
 pub use copy::copy_tree;
 pub use diff::{diff, measure};
 pub use error::Error;
-pub use folder::{RUN, run_directory};
+pub use folder::{RUN, remove as remove_folder, run_directory};
 pub use layers::{Layer, Part, directory_name, is_kernel_window, mount_point, survey, survey_entrance};
 pub use name::OverlayName;
 pub use own::{diff_itself, leave_out_copies};

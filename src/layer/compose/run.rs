@@ -7,7 +7,7 @@ use super::install::{self, Plan, Step, Steps};
 use super::workshop::OVERLAY;
 use super::{Lower, Workshop, base};
 use crate::layer::Error;
-use crate::overlay::Mode;
+use crate::overlay::{Mode, remove_folder};
 use crate::resolve::Manager;
 use crate::shell;
 use crate::sys::{
@@ -54,7 +54,10 @@ pub(super) fn run(
     for name in [WORDS, FAILURE, BEGUN] {
         replace_volatile(&cache, name, b"")?;
     }
-    let ended = in_child(workshop, lower, command, (step, steps.offline), patience)?;
+    let ended = in_child(workshop, lower, command, (step, steps.offline), patience);
+    // Each step is alone in the overlay, and the next one is told anew.
+    remove_folder(&workshop.state())?;
+    let ended = ended?;
     let took = since_begun(&cache)?;
     let text = |name: &str| match cache.read(name, LIMIT) {
         Err(error) if error.is_not_found() => Ok(String::new()),
