@@ -211,7 +211,9 @@ pub(super) fn layers_hint(error: &layer::Error) -> Option<String> {
             Some(format!("'{onlay} layer status' shows what is booted next, which is as it was where that is not in it"))
         }
         E::NoDeployment { .. } | E::Ambiguous { .. } => Some(format!("'{onlay} layer status' lists them")),
-        E::Refused { is_install: true, words, .. } if words.contains("No space left on device") => {
+        E::Refused { words, reason, .. }
+            if [words, reason].iter().any(|said| said.contains("No space left on device")) =>
+        {
             Some("nothing was changed; packages are put in below the state directory (--state), whose disk is full".into())
         }
         E::Refused { is_install: true, .. } => {

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::{Plan, Workshop};
+use super::{Plan, Planned, Workshop};
 use crate::layer::Error;
 use crate::sys::{
     Context, Namespace, Namespaces, Propagation, Root, available_memory, join, leave_for_new, set_propagation,
@@ -24,7 +24,7 @@ pub(super) fn limit(workshop: &Workshop, plan: &Plan) -> Result<Option<u64>, Err
     Ok((needed <= limit).then_some(limit))
 }
 
-/// What the files of a plan's packages take that lie below a directory, in bytes; of several versions of one package, all.
+/// What the files of a plan's packages take that lie below a directory, in bytes.
 fn size_of_files(dir: &Root, plan: &Plan) -> Result<u64, Error> {
     let (mut size, mut ahead) = (0, vec![dir.try_clone()?]);
     while let Some(dir) = ahead.pop() {
@@ -38,7 +38,7 @@ fn size_of_files(dir: &Root, plan: &Plan) -> Result<u64, Error> {
             let is_package = path.extension().is_some_and(|end| end == "deb" || end == "rpm");
             // Files that were given have their digests as their names.
             let is_given = dir.path().ends_with(super::FILES);
-            if is_package && (is_given || plan.installed().any(|planned| is_of(&name, &planned.name))) {
+            if is_package && (is_given || plan.installed().any(|planned| is_of(&name, planned))) {
                 size += dir.lstat_exact(path)?.map_or(0, |stat| stat.st_size as u64);
             }
         }
@@ -46,13 +46,19 @@ fn size_of_files(dir: &Root, plan: &Plan) -> Result<u64, Error> {
     Ok(size)
 }
 
-/// `NAME_VERSION_ARCHITECTURE.deb` or `NAME-VERSION-RELEASE.ARCHITECTURE.rpm`.
-fn is_of(file: &str, package: &str) -> bool {
-    file.strip_prefix(package).is_some_and(|rest| rest.starts_with(['_', '-']))
+/// `NAME_VERSION_ARCHITECTURE.deb`, with a quoted epoch, or `NAME-VERSION-RELEASE.ARCHITECTURE.rpm`, without one.
+fn is_of(file: &str, planned: &Planned) -> bool {
+    let rest = file.strip_prefix(&*planned.name).and_then(|rest| rest.strip_prefix(['_', '-']));
+    let version = planned.new.as_deref().unwrap_or_default();
+    let version = version.split_once(':').map_or(version, |(_, version)| version);
+    rest.is_some_and(|rest| rest.split_once("%3a").map_or(rest, |(_, rest)| rest).starts_with(version))
 }
 
-/// What is said where there is no room, in the language that everything is run in: by strerror(3) for ENOSPC, by rpm, which counts before, and by dnf.
-const FULL: [&str; 3] = ["No space left on device", "more space on the ", "more space needed on the "];
+/// strerror(3) for ENOSPC, in the language that everything is run in.
+pub(super) const NO_ROOM: &str = "No space left on device";
+
+/// What is said where there is no room: by all, by rpm, which counts before, and by dnf.
+const FULL: [&str; 3] = [NO_ROOM, "more space on the ", "more space needed on the "];
 
 /// Whether something could not be done since there was no room.
 pub(super) fn is_full(error: &Error) -> bool {
@@ -79,7 +85,6 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::layer::compose::Planned;
 
     #[test]
     fn files_of_the_plan_are_counted() {
@@ -90,6 +95,9 @@ mod tests {
             fs::write(path, vec![0; size]).expect("ours");
         };
         put("archives/gdb_16.3-1_amd64.deb", 1000);
+        // Of an earlier change.
+        put("archives/gdb_16.2-1_amd64.deb", 100_000);
+        put("archives/git_1%3a2.47-1_amd64.deb", 30);
         put("archives/gdbserver_16.3-1_amd64.deb", 10_000);
         put("zypp/packages/repo/x86_64/gdb-16.3-1.x86_64.rpm", 100);
         put("archives/partial/gdb_17.deb.part", 20_000);
@@ -100,9 +108,13 @@ mod tests {
             old: Some("1".to_owned()),
             new: new.map(str::to_owned),
         };
-        let plan =
-            Plan { packages: vec![planned("gdb", Some("16")), planned("gdbserver", None)], satisfied: None };
+        let packages = vec![
+            planned("gdb", Some("16.3-1")),
+            planned("git", Some("1:2.47-1")),
+            planned("gdbserver", None),
+        ];
+        let plan = Plan { packages, satisfied: None };
         let size = size_of_files(&Root::open(dir.path()).expect("it opens"), &plan).expect("it can be read");
-        assert_eq!(size, 1107);
+        assert_eq!(size, 1137);
     }
 }

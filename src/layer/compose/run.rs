@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::install::{self, Plan, Step, Steps};
+use super::ram::NO_ROOM;
 use super::workshop::OVERLAY;
 use super::{Lower, Workshop, base};
 use crate::layer::Error;
@@ -11,7 +12,8 @@ use crate::overlay::{Mode, remove_folder};
 use crate::resolve::Manager;
 use crate::shell;
 use crate::sys::{
-    Ended, Forked, Pidfd, Root, die_with_parent, exit_now, fork, replace_volatile, with_causes,
+    Context, Ended, Forked, IoError, Pidfd, Root, die_with_parent, exit_now, fork, replace_volatile,
+    with_causes,
 };
 
 /// What a step came to.
@@ -35,6 +37,9 @@ pub(super) const PRIMED: &str = "primed";
 
 /// How much of a package manager's words is read, in bytes.
 const LIMIT: u64 = 64 << 20;
+
+/// What is left of a disk that is full, at most, in bytes.
+const LITTLE: u64 = 64 << 10;
 
 /// A file there that it writes as the first thing.
 pub(super) const BEGUN: &str = "begun";
@@ -69,15 +74,26 @@ pub(super) fn run(
     }
     let (words, plan_text) = (text(WORDS)?, text(PLAN)?);
     let failed = if step == Step::Install { install::failed_script(manager, &words) } else { None };
-    if ended.shell_code() == 0 && failed.is_none() {
+    let is_done = ended.shell_code() == 0 && failed.is_none();
+    // Package managers and shells do not all look whether what they say could be written; half a plan is another plan.
+    let is_lost = has_no_room(&cache)?;
+    if is_done && !is_lost {
         let satisfied = install::satisfied(manager, &text(install::SATISFIED)?);
         return Ok(Ran { plan: Plan { satisfied, ..install::plan(manager, &plan_text) }, words, took });
     }
-    let reason = match install::reason(manager, step, &words, &plan_text) {
-        nothing if nothing.trim().is_empty() => format!("it ended with {}", ended.shell_code()),
-        reason => reason,
+    let said = if is_done { String::new() } else { install::reason(manager, step, &words, &plan_text) };
+    let reason = match (said.trim().is_empty(), is_lost) {
+        (false, _) => said,
+        (true, true) => format!("{NO_ROOM}, nor is there any for its words in '{}'", cache.path().display()),
+        (true, false) => format!("it ended with {}", ended.shell_code()),
     };
     Err(Error::Refused { manager, is_install: step != Step::Download, reason, words })
+}
+
+/// Whether a package manager's words may have been lost for want of room.
+fn has_no_room(cache: &Root) -> Result<bool, IoError> {
+    let stat = rustix::fs::fstatvfs(cache).context("examine the file system of", cache.path())?;
+    Ok(stat.f_bfree.saturating_mul(stat.f_frsize) < LITTLE)
 }
 
 /// How long it is since a step has begun.

@@ -86,3 +86,19 @@ fn what_is_too_large_for_ram_is_put_in_on_disk() {
     disk.assert_sound();
     assert!(!disk.path("state/layers/overlay").exists());
 }
+
+#[test]
+fn who_has_no_room_for_words_is_told_of_the_room() {
+    let Some(disk) = disk::Disk::debian() else { return };
+    let before = disk.status();
+    let said = disk.refuse(
+        "mount -t tmpfs -o size=256k,mode=0700 full state 2>/dev/null || { mkdir state; mount -t tmpfs -o size=256k,mode=0700 full state; }\n\
+         ! head -c 1000000 /dev/zero >state/filler 2>/dev/null\n\
+         layer add onlay-tool",
+    );
+    assert!(said.contains("nor is there any for its words"), "{said}");
+    assert_eq!(disk.status(), before);
+    // Neither does anything of it stay in /run.
+    disk.expect("mkdir -p /run/onlay; mount -t tmpfs run /run/onlay; layer add onlay-tool; test -z \"$(ls -A /run/onlay)\"");
+    disk.assert_sound();
+}
