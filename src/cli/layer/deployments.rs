@@ -69,6 +69,9 @@ pub(super) struct Cleanup {
     /// The deployment that ran before
     #[arg(long)]
     rollback: bool,
+    /// Only what was true until the last boot
+    #[arg(long, hide = true, conflicts_with_all = ["pending", "rollback", "dry_run"])]
+    at_boot: bool,
     /// Say what would be done, and stop
     #[arg(long)]
     dry_run: bool,
@@ -200,6 +203,10 @@ pub(super) fn pin(place: &Place, arguments: &Pin) -> Result<ExitCode, Error> {
 
 pub(super) fn clean_up(place: &Place, arguments: &Cleanup) -> Result<ExitCode, Error> {
     let backend = backend_to_change(place)?;
+    if arguments.at_boot {
+        backend.recover()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let what = layer::Cleanup { pending: arguments.pending, rollback: arguments.rollback };
     if arguments.dry_run {
         for deployment in backend.deployments()?.iter().filter(|deployment| what.removes(deployment)) {

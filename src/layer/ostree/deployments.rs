@@ -8,6 +8,7 @@
 use std::ffi::OsStr;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use super::at_boot;
 use super::checksum::Checksum;
 use super::disk;
 use super::error::Error as OstreeError;
@@ -100,13 +101,20 @@ impl Deployments {
             // Without one that runs, ostree goes by what boots next, which says it by itself.
             return Ok(());
         }
+        let host = Host::open(self.sysroot.root().path())?;
         let trees = self.trees()?;
-        let origins = waiting::origins(&trees, wait.unwrap_or_else(|| waiting::wait(&trees)));
-        if origins.is_empty() {
-            return Ok(());
+        let wait = wait.unwrap_or_else(|| waiting::wait(&trees));
+        let is_refusing = waiting::is_refusing(&trees, wait);
+        // There as long as anything says so, whenever the power is cut.
+        if is_refusing {
+            at_boot::keep(&host, true)?;
         }
-        let disk = disk::to_write()?;
-        origins.iter().try_for_each(|(tree, origin)| disk::write_origin(&disk, tree, origin))
+        let origins = waiting::origins(&trees, wait);
+        if !origins.is_empty() {
+            let disk = disk::to_write()?;
+            origins.iter().try_for_each(|(tree, origin)| disk::write_origin(&disk, tree, origin))?;
+        }
+        if is_refusing { Ok(()) } else { at_boot::keep(&host, false) }
     }
 
     /// The commit that a deployment's base is: its own, but where rpm-ostree has made it of another one, its parent.

@@ -8,6 +8,7 @@
 //! Objects are never changed. File objects are hard links in deployments: nothing here, and nobody who is given a path
 //! to one, may write to them.
 
+mod at_boot;
 mod attributes;
 mod checksum;
 mod compose;

@@ -2,7 +2,7 @@
 //!
 //! ostree goes by the origin of the deployment that runs (`ostree_sysroot_get_merge_deployment`), whatever is staged, and what it makes takes
 //! the place of what was staged. So while what boots next has layers, and what runs has none, the origin of what runs says so
-//! (`unconfigured-state`), and ostree refuses with these words. What is booted later is judged anew at each change.
+//! (`unconfigured-state`), and ostree refuses with these words. What is booted later is judged anew at each change, and at boot.
 
 use super::deployments::LAYERED;
 use super::origin::Origin;
@@ -20,14 +20,23 @@ pub(super) fn origins(trees: &[Deployment], wait: bool) -> Vec<(&Deployment, Ori
     let plain = trees.iter().filter(|tree| !is_layered(tree));
     let changed = plain.filter_map(|tree| {
         let said = tree.origin.unconfigured();
-        let is_wanted = wait && tree.standing == Standing::Booted && tree.origin.refspec().is_some();
-        match (&said, is_wanted) {
+        match (&said, wait && is_followed(tree)) {
             (None, true) => Some((tree, tree.origin.saying(Some(WORDS)))),
             (Some(words), false) if words.contains(MARK) => Some((tree, tree.origin.saying(None))),
             _ => None,
         }
     });
     changed.collect()
+}
+
+/// Whether what runs is to say so.
+pub(super) fn is_refusing(trees: &[Deployment], wait: bool) -> bool {
+    wait && trees.iter().any(|tree| !is_layered(tree) && is_followed(tree))
+}
+
+/// Whether it is what `ostree admin upgrade` goes by.
+fn is_followed(tree: &Deployment) -> bool {
+    tree.standing == Standing::Booted && tree.origin.refspec().is_some()
 }
 
 /// Whether what boots next has layers.
@@ -71,6 +80,7 @@ mod tests {
             tree("maker", Standing::Other, "[origin]\nrefspec=a:b\nunconfigured-state=subscribe\n"),
         ];
         assert!(wait(&trees) && !wait(&trees[1..]));
+        assert!(is_refusing(&trees, true) && !is_refusing(&trees, false) && !is_refusing(&trees[2..], true));
         let said = |trees: &[Deployment], wait: bool| -> Vec<(String, String)> {
             let name = |tree: &Deployment| tree.path.display().to_string();
             origins(trees, wait).iter().map(|(tree, origin)| (name(tree), origin.to_string())).collect()

@@ -100,6 +100,16 @@ waiting() {
     says "the next boot has layers, which would be lost: 'onlay layer upgrade'"
     onlay layer status | grep 'next, finished at shutdown'
     ostree admin status
+    # As a power cut has it: what was only to be finished at shutdown is gone, and the next boot finds it so.
+    systemctl daemon-reload
+    systemctl start onlay-layers.service
+    mv /run/ostree/staged-deployment /run/staged
+    refuse ostree admin upgrade
+    systemctl start onlay-layers.service
+    ostree admin upgrade 2>&1 | tee /results/said
+    says 'No update available'
+    refuse sh -c "find /etc/systemd/system -name 'onlay-layers*' | grep ."
+    mv /run/staged /run/ostree/staged-deployment
     onlay layer rollback | cat
     refuse grep -r unconfigured-state /sysroot/ostree/deploy/debian/deploy/ --include=*.origin
     ostree admin upgrade 2>&1 | tee /results/said
