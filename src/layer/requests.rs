@@ -48,6 +48,21 @@ pub struct Edit {
     pub override_replace: BTreeMap<String, LocalFile>,
     /// Packages of the base that are to be as the base has them.
     pub override_reset: BTreeSet<String>,
+    /// What ends, or is reset, may be so already.
+    pub if_needed: bool,
+}
+
+impl Edit {
+    /// Without the end of what is named so.
+    #[must_use]
+    pub(super) fn without_end_of(&self, names: &[String]) -> Edit {
+        let mut edit = self.clone();
+        for name in names {
+            edit.remove.remove(name);
+            edit.override_reset.remove(name);
+        }
+        edit
+    }
 }
 
 impl Requests {

@@ -299,9 +299,14 @@ fn edited(
     let of_base = base()?;
     let is_layered = |name: &String| old.packages.iter().any(|package| package.name == *name);
     let (needed, others): (Vec<String>, Vec<String>) = unknown.into_iter().partition(is_layered);
-    let (of_base, unknown): (Vec<String>, Vec<String>) =
-        others.into_iter().partition(|name| of_base.contains(name));
-    Err(Error::NotRequested { needed, of_base, unknown })
+    // What the base has cannot be taken out so, but is as the base has it.
+    let stays =
+        |name: &String| of_base.contains(name) && !(edit.if_needed && edit.override_reset.contains(name));
+    let (of_base, unknown): (Vec<String>, Vec<String>) = others.into_iter().partition(stays);
+    match old.requests.edited(&edit.without_end_of(&unknown)) {
+        Ok(requests) if edit.if_needed => Ok(requests),
+        _ => Err(Error::NotRequested { needed, of_base, unknown }),
+    }
 }
 
 /// The names of the packages that a base has, as far as the deployment that it is seen through has them.

@@ -199,7 +199,9 @@ pub(super) fn layers_hint(error: &layer::Error) -> Option<String> {
             "'{onlay} layer override remove {}' takes packages of the base out",
             of_base.join(" ")
         )),
-        E::NotRequested { .. } => Some(format!("'{onlay} layer list' shows what was asked for")),
+        E::NotRequested { .. } => Some(format!(
+            "'{onlay} layer list' shows what was asked for; --if-needed goes on where it is not"
+        )),
         E::Ostree(layer::ostree::Error::NoRoom { needed, free, reserved, .. }) => Some(format!(
             "nothing was changed; it takes {}, and {} is free besides {} that is to stay so (min-free-space in the repository's config); \
              '{onlay} layer cleanup --rollback' removes what was booted before",

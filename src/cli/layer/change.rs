@@ -23,6 +23,9 @@ pub(super) struct Add {
     /// Take out this package in the same step; may be given several times
     #[arg(long, value_name = "NAME")]
     remove: Vec<String>,
+    /// What is to be taken out need not be there
+    #[arg(long)]
+    if_needed: bool,
     #[command(flatten)]
     way: Way,
 }
@@ -39,6 +42,9 @@ pub(super) struct Remove {
     /// Add this package in the same step; may be given several times
     #[arg(long, value_name = "PACKAGE")]
     add: Vec<String>,
+    /// What is to be taken out need not be there
+    #[arg(long)]
+    if_needed: bool,
     #[command(flatten)]
     way: Way,
 }
@@ -49,6 +55,9 @@ pub(super) struct Upgrade {
     /// Go on without this request, which stands in the way; may be given several times
     #[arg(long, value_name = "NAME")]
     drop: Vec<String>,
+    /// What is to be dropped need not be there
+    #[arg(long)]
+    if_needed: bool,
     #[command(flatten)]
     way: Way,
 }
@@ -81,6 +90,9 @@ struct OverrideNames {
     /// Take out this package, which was added, in the same step; may be given several times
     #[arg(long, value_name = "NAME")]
     remove: Vec<String>,
+    /// What is to be taken out, or reset, need not be there
+    #[arg(long)]
+    if_needed: bool,
     #[command(flatten)]
     way: Way,
 }
@@ -88,7 +100,8 @@ struct OverrideNames {
 pub(super) fn add(place: &Place, arguments: &Add) -> Result<ExitCode, Error> {
     carry_out(place, &arguments.way, Kind::Change, "add", |workshop| {
         let (add, add_files) = sorted(workshop, &arguments.packages)?;
-        Ok(Edit { add, add_files, remove: names(&arguments.remove), ..Edit::default() })
+        let (remove, if_needed) = (names(&arguments.remove), arguments.if_needed);
+        Ok(Edit { add, add_files, remove, if_needed, ..Edit::default() })
     })
 }
 
@@ -96,13 +109,15 @@ pub(super) fn remove(place: &Place, arguments: &Remove) -> Result<ExitCode, Erro
     carry_out(place, &arguments.way, Kind::Change, "remove", |workshop| {
         let (add, add_files) = sorted(workshop, &arguments.add)?;
         let (remove, remove_all) = (names(&arguments.packages), arguments.all);
-        Ok(Edit { add, add_files, remove, remove_all, ..Edit::default() })
+        let if_needed = arguments.if_needed;
+        Ok(Edit { add, add_files, remove, remove_all, if_needed, ..Edit::default() })
     })
 }
 
 pub(super) fn upgrade(place: &Place, arguments: &Upgrade) -> Result<ExitCode, Error> {
     carry_out(place, &arguments.way, Kind::Upgrade, "upgrade", |_| {
-        Ok(Edit { remove: names(&arguments.drop), ..Edit::default() })
+        let (remove, if_needed) = (names(&arguments.drop), arguments.if_needed);
+        Ok(Edit { remove, if_needed, ..Edit::default() })
     })
 }
 
@@ -114,7 +129,8 @@ pub(super) fn overrides(place: &Place, arguments: &Override) -> Result<ExitCode,
     };
     carry_out(place, &words.way, Kind::Change, verb, |workshop| {
         let (add, add_files) = sorted(workshop, &words.add)?;
-        let edit = Edit { add, add_files, remove: names(&words.remove), ..Edit::default() };
+        let (remove, if_needed) = (names(&words.remove), words.if_needed);
+        let edit = Edit { add, add_files, remove, if_needed, ..Edit::default() };
         let packages = names(&words.packages);
         Ok(match &arguments.verb {
             OverrideVerb::Remove(_) => Edit { override_remove: packages, ..edit },

@@ -58,7 +58,17 @@ fn requests_change_and_are_not_lost() {
         "{said}"
     );
     let said = disk.refuse("layer remove nothing");
-    assert!(said.contains("nothing is not layered"), "{said}");
+    assert!(said.contains("nothing is not layered") && said.contains("--if-needed"), "{said}");
+    // What is so already needs nothing; what cannot be so is refused all the same.
+    disk.expect(
+        "layer remove nothing --if-needed --unchanged-exit-77 || test $? = 77\n\
+         layer override reset bash nothing --remove onlay-tool --if-needed --unchanged-exit-77 || test $? = 77",
+    );
+    let said = disk.refuse("layer remove nothing bash onlay-base --if-needed");
+    assert!(
+        said.contains("onlay-base was not asked for") && said.contains("bash is a package of the base"),
+        "{said}"
+    );
     let said = disk.refuse("layer add nothere onlay-tool nothere2");
     assert!(said.contains("nothere (Unable to locate package nothere); nothere2 ("), "{said}");
     // Back, to what was asked for then; and by undoing, which is another change.
