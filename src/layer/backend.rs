@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::host::Host;
 
-use super::{BaseNote, Composed, Error, Import, Lower, Manifest};
+use super::{BaseNote, Composed, Error, Import, Lower, Manifest, Requests};
 
 /// A system that can be booted, or is.
 #[derive(Debug, Clone)]
@@ -29,6 +29,13 @@ pub struct Deployment {
     pub is_pinned: bool,
     /// Whether others have made it, who remove it in their own time.
     pub is_of_others: bool,
+}
+
+impl Deployment {
+    /// What was asked for.
+    pub fn requests(&self) -> Requests {
+        self.manifest.clone().unwrap_or_default().requests
+    }
 }
 
 /// What may be removed.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Changed, Error, Milliseconds, Requests};
+use super::{Changed, Deployment, Error, Milliseconds, Requests, differences};
 use crate::sys::{Context, Root, write_new_unsynced};
 
 /// Below the directory of layers.
@@ -51,25 +51,47 @@ pub fn read(layers: &Root) -> Result<Vec<Entry>, Error> {
     Ok(lines.filter_map(|line| serde_json::from_slice(line).ok()).collect())
 }
 
-/// Writes one more, and what packages said.
-pub fn note(layers: &Root, command: &str, time: u64, changed: &Changed) -> Result<(), Error> {
+impl Entry {
+    /// A change, in the words of the command line, at a time in seconds since 1970.
+    pub fn of(command: &str, time: u64, changed: &Changed) -> Entry {
+        Entry {
+            time,
+            command: command.to_owned(),
+            from: changed.from.id.clone(),
+            to: changed.id.clone().unwrap_or_default(),
+            before: changed.from.requests(),
+            after: changed.manifest.requests.clone(),
+            packages: changed.differences(),
+            milliseconds: changed.milliseconds,
+            ..Entry::default()
+        }
+    }
+
+    /// The way from one deployment to another one that was there.
+    pub fn between(command: &str, time: u64, from: &Deployment, to: &Deployment) -> Entry {
+        let manifest = |deployment: &Deployment| deployment.manifest.clone().unwrap_or_default();
+        Entry {
+            time,
+            command: command.to_owned(),
+            from: from.id.clone(),
+            to: to.id.clone(),
+            before: from.requests(),
+            after: to.requests(),
+            packages: differences(&manifest(from), &manifest(to)),
+            ..Entry::default()
+        }
+    }
+}
+
+/// Writes one more, with the next number, and what packages said.
+pub fn note(layers: &Root, entry: Entry, words: &str) -> Result<(), Error> {
     let number = read(layers)?.last().map_or(1, |entry| entry.number + 1);
-    if !changed.words.is_empty() {
+    if !words.is_empty() {
         layers.make_dir(LOGS, 0o700)?;
         let logs = layers.open_child(LOGS.as_ref())?;
-        write_new_unsynced(&logs, &log_name(number), 0o600, changed.words.as_bytes())?;
+        write_new_unsynced(&logs, &log_name(number), 0o600, words.as_bytes())?;
     }
-    let entry = Entry {
-        number,
-        time,
-        command: command.to_owned(),
-        from: changed.from.id.clone(),
-        to: changed.id.clone().unwrap_or_default(),
-        before: changed.from.manifest.clone().unwrap_or_default().requests,
-        after: changed.manifest.requests.clone(),
-        packages: changed.differences(),
-        milliseconds: changed.milliseconds,
-    };
+    let entry = Entry { number, ..entry };
     let mut line = serde_json::to_vec(&entry).expect("strings and numbers");
     line.push(b'\n');
     let path = layers.join(PLACE);

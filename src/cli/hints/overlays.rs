@@ -199,9 +199,10 @@ pub(super) fn layers_hint(error: &layer::Error) -> Option<String> {
             "'{onlay} layer override remove {}' takes packages of the base out",
             of_base.join(" ")
         )),
-        E::NotRequested { .. } => Some(format!(
-            "'{onlay} layer list' shows what was asked for; --if-needed goes on where it is not"
-        )),
+        E::NotRequested { unknown, needed, .. } => {
+            let more = if needed.is_empty() && !unknown.is_empty() { "; --if-needed goes on without it" } else { "" };
+            Some(format!("'{onlay} layer list' shows what was asked for{more}"))
+        }
         E::Ostree(layer::ostree::Error::NoRoom { needed, free, reserved, .. }) => Some(format!(
             "nothing was changed; it takes {}, and {} is free besides {} that is to stay so (min-free-space in the repository's config); \
              '{onlay} layer cleanup --rollback' removes what was booted before",

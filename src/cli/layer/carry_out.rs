@@ -14,6 +14,7 @@ use crate::cli::output;
 use crate::cli::report::Error;
 use crate::event::counted;
 use crate::host::Host;
+use crate::layer::history::{self, Entry};
 use crate::layer::{
     self, BaseNote, Change, Changed, Edit, Initramfs, Milliseconds, Requests, Until, Workshop,
 };
@@ -150,10 +151,14 @@ pub(in crate::cli) fn change(
     let changed = layer::change(&*backend, &workshop, &change)?;
     if changed.id.is_some() {
         let words = format!("{words}{}", asked(words, &change.edit));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        layer::history::note(workshop.dir(), &words, now, &changed)?;
+        history::note(workshop.dir(), Entry::of(&words, seconds_now(), &changed), &changed.words)?;
     }
     Ok(changed)
+}
+
+/// Seconds since 1970.
+pub(super) fn seconds_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
 /// Has what is new there at once where that was wanted, tells a change, with files that were left behind in an overlay, and reboots.

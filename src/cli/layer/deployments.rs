@@ -5,10 +5,12 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
+use super::carry_out::seconds_now;
 use super::{Place, backend, backend_to_change, find};
 use crate::cli::messages::Messages;
 use crate::cli::output;
 use crate::cli::report::Error;
+use crate::layer::history::{self, Entry};
 use crate::layer::{self, Backend, Deployment, Manifest, Workshop};
 
 /// List deployments, the one that is booted next first
@@ -136,7 +138,13 @@ pub(super) fn rollback(place: &Place, arguments: &Rollback) -> Result<ExitCode, 
         output::print(&format!("would boot {} next\n", short(&target.id)))?;
         return Ok(ExitCode::SUCCESS);
     }
+    // Whoever changes layers at the moment would go on from what is left here.
+    let workshop = Workshop::open(&place.state, &mut Messages)?;
+    let from = layer::next(&*backend)?;
     backend.make_next(&target.id)?;
+    let words = format!("rollback {}", short(&target.id));
+    let entry = Entry::between(&words, seconds_now(), &from, &layer::next(&*backend)?);
+    history::note(workshop.dir(), entry, "")?;
     let what = target.manifest.as_ref().map_or_else(Vec::new, requests);
     let what = if what.is_empty() { "no layers".to_owned() } else { what.join("; ") };
     output::say(&format!("onlay: {} is booted next, with {what}", short(&target.id)));

@@ -22,7 +22,7 @@ pub struct Error {
 #[non_exhaustive]
 pub enum Fault {
     /// The file cannot be read.
-    #[error("{operation}: {source}")]
+    #[error("cannot {operation} it: {source}")]
     Io {
         /// What was tried.
         operation: &'static str,

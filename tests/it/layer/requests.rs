@@ -80,7 +80,8 @@ fn requests_change_and_are_not_lost() {
     disk.expect("layer undo");
     assert_eq!(disk.layered(), ["onlay-base", "onlay-needy", "onlay-tool"]);
     let history = disk.expect("layer history");
-    assert_eq!(history.lines().filter(|line| line.contains("  ")).count(), 5, "{history}");
+    assert_eq!(history.lines().filter(|line| line.contains("  ")).count(), 6, "{history}");
+    assert!(history.contains("rollback ") && history.contains("added onlay-tool 1.0"), "{history}");
     assert!(disk.expect("layer history 1").contains("Setting up onlay-needy"));
     let difference = disk.expect("ids=$(layer status --json | sed -n 's/^    \"id\": \"\\(.*\\)\",$/\\1/p'); layer diff $(echo \"$ids\" | tail -n 1) $(echo \"$ids\" | head -n 1)");
     assert!(difference.contains("added onlay-needy 1.0"), "{difference}");
