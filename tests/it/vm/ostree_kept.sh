@@ -1,6 +1,6 @@
 #!/bin/bash
 # What a cut has left of a host of OSTree's: `ostree_kept.sh ONLAY DIR`; DIR has its disk. Says what is booted next: the version of its base (or a dash), and the packages that are layered in it. That is whole,
-# with its kernel, as the entry of the boot loader has it; and a change more is none for what was left in the middle of one.
+# with its kernel, as the entry of the boot loader has it, and boots in a container; and a change more is none for what was left in the middle of one.
 set -eu
 
 onlay=$1
@@ -42,10 +42,27 @@ whole() {
     test -e "$tree/etc/systemd/system/onlay-checks.service"
 }
 
+# starts ID: with its kernel away, it boots in a container as far as it does in the machine, and shuts down in order.
+starts() {
+    local deploy name container=(--quiet --register=no --keep-unit --link-journal=no --timezone=off --resolv-conf=off --private-network)
+    deploy=$(echo "$PWD"/sysroot/ostree/deploy/*)
+    for name in var:/var deploy/"$1"/usr:/usr; do container+=(--bind="$deploy/$name"); done
+    mkdir -p share /run/systemd/nspawn
+    # There nspawn leaves a directory, by the machine's name: two of these at a time must not meet.
+    mount -t tmpfs nspawn /run/systemd/nspawn
+    echo 'cat /proc/1/comm >/results/first' >share/checks.sh
+    SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn "${container[@]}" --bind="$PWD/share:/results" --bind="$PWD/sysroot:/sysroot" \
+        --directory="$deploy/deploy/$1" --boot systemd.unit=onlay-checks.service systemd.show_status=no </dev/null >said 2>&1 ||
+        { cat said >&2 && exit 1; }
+    umount /run/systemd/nspawn
+    test "$(cat share/first)" = systemd
+}
+
 read -r id version packages < <(next)
 boots "$id"
 whole "$id"
 ostree fsck --repo=$repo --quiet >said 2>&1 || { cat said >&2 && exit 1; }
+starts "$id"
 # With what is there already, by ostree's own rules of what is kept.
 layer override remove procps --cached >said 2>&1 || { cat said >&2 && exit 1; }
 read -r other _ < <(next)
