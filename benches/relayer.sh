@@ -6,7 +6,8 @@
 # The base is a real Debian with its apt (tree `ostree` of scripts/test-trees). The packages are like those of a distribution: programs with manual
 # pages, libraries with ldconfig's trigger, settings, services; 40 files and 400 kB each, each with a dependency. In each round the base changes in 100
 # files, and `onlay layer upgrade --cached` puts all packages into the new one; what it says of its time is printed, in
-# milliseconds (`--json` of `onlay layer`: solve and install are the package manager's, deploy is ostree's), and what the whole took. Needs root, ostree, dpkg-deb. $ONLAY is the program, if it is not the one that was built here.
+# milliseconds (`--json` of `onlay layer`: solve and install are the package manager's, deploy is ostree's), what the whole took, and what `dpkg --install` of the same files takes
+# alone, in RAM, beside it. Needs root, ostree, dpkg-deb. $ONLAY is the program, if it is not the one that was built here.
 set -eu
 
 count=${1:-60}
@@ -71,6 +72,28 @@ newer() {
 }
 newer 1
 ostree admin deploy --sysroot=sysroot --os=debian --karg=rw debian >/dev/null
+
+# alone: milliseconds of dpkg by itself, over the base.
+alone() {
+    local begun
+    ostree checkout --repo=$repo --require-hardlinks debian sysroot/plain
+    mkdir -p ram view
+    mount -t tmpfs ram ram
+    mkdir ram/upper ram/work
+    mount -t overlay -o "lowerdir=sysroot/plain,upperdir=ram/upper,workdir=ram/work" view view
+    mount -t tmpfs var view/var
+    mkdir -p view/var/lib view/var/log
+    ln -s /usr/lib/sysimage/dpkg view/var/lib/dpkg
+    cp --recursive view/usr/etc/. view/etc/
+    mount --rbind /dev view/dev
+    begun=$(date +%s%N)
+    chroot view sh -c 'dpkg --force-unsafe-io --force-confnew --install /usr/share/packages/*.deb >/var/log/said 2>&1' || { cat view/var/log/said >&2 && exit 1; }
+    echo $((($(date +%s%N) - begun) / 1000000))
+    umount --recursive --lazy view
+    umount --lazy ram
+    rm -rf sysroot/plain
+}
+
 layer() { "$onlay" --root "$PWD/sysroot" --state "$PWD/state" layer "$@"; }
 
 names=()
@@ -85,6 +108,6 @@ for round in $(seq 1 "$rounds"); do
     begun=$(date +%s%N)
     layer upgrade --cached --json >said
     ended=$(date +%s%N)
-    echo "$(sed -n 's/^    "\([a-z]*\)": \([0-9]*\),\?$/\1 \2/p' said | tail -n 5 | tr '\n' ' ')whole $(((ended - begun) / 1000000))"
+    echo "$(sed -n 's/^    "\([a-z]*\)": \([0-9]*\),\?$/\1 \2/p' said | tail -n 5 | tr '\n' ' ')whole $(((ended - begun) / 1000000)) dpkg-alone $(alone)"
 done
 ostree fsck --repo=$repo --quiet
