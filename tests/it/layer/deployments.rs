@@ -70,8 +70,9 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // ostree makes them immutable, and nobody could remove them.
-        let script = "chattr -i \"$1\"/ostree/deploy/*/deploy/*.[0-9] 2>/dev/null || true";
+        // ostree makes them immutable, and what is mounted stays: nobody could remove them.
+        let script = "for tree in \"$1\"/ostree/deploy/*/deploy/*.[0-9]; do
+            umount --recursive --lazy \"$tree\"; chattr -i \"$tree\"; done 2>/dev/null || true";
         let _ = command("/bin/sh").args(["-c", script, "sh"]).arg(&self.path).status();
     }
 }
