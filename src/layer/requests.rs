@@ -76,6 +76,23 @@ impl Requests {
         self.packages.contains(name) || self.files.contains_key(name)
     }
 
+    /// The word that a package was asked for by: its name, or `NAME=VERSION`.
+    pub fn word_for(&self, package: &str) -> Option<&str> {
+        let exactly = self.packages.get(package).map(String::as_str);
+        let given = || self.files.get_key_value(package).map(|(name, _)| name.as_str());
+        let with_version =
+            || self.packages.iter().find(|word| package_of(word) == package).map(String::as_str);
+        exactly.or_else(given).or_else(with_version)
+    }
+
+    /// Has nothing be wanted of a package: of two wishes for it, its package manager would follow one, and nobody could tell which.
+    fn forget(&mut self, package: &str) {
+        self.packages.retain(|word| package_of(word) != package);
+        self.files.remove(package);
+        self.removed.remove(package);
+        self.replaced.remove(package);
+    }
+
     /// Whether a package is there because it was asked for, by its name alone or more exactly (`NAME=VERSION`).
     pub fn asks_for(&self, package: &str) -> bool {
         let exactly = |name: &String| {
@@ -95,7 +112,8 @@ impl Requests {
     /// end.
     pub fn edited(&self, edit: &Edit) -> Result<Requests, Vec<String>> {
         let mut new = edit.set.as_ref().unwrap_or(self).clone();
-        let mut unknown: Vec<String> = edit.remove.iter().filter(|name| !new.has(name)).cloned().collect();
+        let is_unknown = |name: &&String| new.word_for(name).is_none();
+        let mut unknown: Vec<String> = edit.remove.iter().filter(is_unknown).cloned().collect();
         unknown.extend(edit.override_reset.iter().filter(|name| !new.overrides(name)).cloned());
         if !unknown.is_empty() {
             return Err(unknown);
@@ -105,29 +123,32 @@ impl Requests {
             new.files.clear();
         }
         for name in &edit.remove {
-            new.packages.remove(name);
-            new.files.remove(name);
+            let word = new.word_for(name).unwrap_or(name).to_owned();
+            new.packages.remove(&word);
+            new.files.remove(&word);
         }
         for name in &edit.override_reset {
             new.removed.remove(name);
             new.replaced.remove(name);
         }
         for name in &edit.add {
+            let is_given = new.files.contains_key(name) || new.replaced.contains_key(name);
             // A file that was given stays until it is taken out: it was given for a reason.
-            if !new.files.contains_key(name) {
+            if !is_given {
+                new.forget(package_of(name));
                 new.packages.insert(name.clone());
             }
         }
         for (name, file) in &edit.add_files {
-            new.packages.remove(name);
+            new.forget(name);
             new.files.insert(name.clone(), file.clone());
         }
         for name in &edit.override_remove {
-            new.replaced.remove(name);
+            new.forget(name);
             new.removed.insert(name.clone());
         }
         for (name, file) in &edit.override_replace {
-            new.removed.remove(name);
+            new.forget(name);
             new.replaced.insert(name.clone(), file.clone());
         }
         Ok(new)
@@ -188,6 +209,11 @@ impl Requests {
     }
 }
 
+/// The package that a word names, which may have a version (`NAME=VERSION`).
+fn package_of(word: &str) -> &str {
+    word.split('=').next().unwrap_or(word)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,6 +254,24 @@ mod tests {
         assert_eq!(new.files["strace"], file("6.1"));
         let again = new.edited(&Edit { add: names(&["strace"]), ..Edit::default() }).expect("an edit");
         assert_eq!(again, new);
+    }
+
+    #[test]
+    fn the_last_wish_for_a_package_counts() {
+        let add = |word: &str| Edit { add: names(&[word]), ..Edit::default() };
+        let of = |requests: &Requests, edit: &Edit| requests.edited(edit).expect("an edit");
+        let pinned = of(&of(&Requests::default(), &add("strace=6.2")), &add("strace=6.1"));
+        assert_eq!(pinned.packages, names(&["strace=6.1"]));
+        assert_eq!(of(&pinned, &add("strace")).packages, names(&["strace"]));
+        assert_eq!(of(&pinned, &add("strace:i386")).packages, names(&["strace:i386", "strace=6.1"]));
+        // It is found by its name, too.
+        let remove = Edit { remove: names(&["strace"]), ..Edit::default() };
+        assert!(of(&pinned, &remove).is_empty());
+        let remove = Edit { remove: names(&["strace=6.1"]), ..Edit::default() };
+        assert!(of(&pinned, &remove).is_empty());
+        let gone = of(&pinned, &Edit { override_remove: names(&["strace"]), ..Edit::default() });
+        assert_eq!((gone.packages.len(), &gone.removed), (0, &names(&["strace"])));
+        assert_eq!(of(&gone, &add("strace")), of(&pinned, &add("strace")));
     }
 
     #[test]
