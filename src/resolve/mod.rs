@@ -163,6 +163,24 @@ impl Manager {
     }
 }
 
+/// How apt, dnf and zypper begin, in English, to say that files could not be downloaded.
+const OF_DOWNLOADS: &[&str] = &[
+    "Failed to fetch",
+    "Unable to fetch some archives",
+    "Some index files failed to download",
+    "Failed to download",
+    "Cannot download",
+    "Curl error",
+    "Download (curl) error",
+    "Could not resolve host",
+    "No more mirrors to try",
+];
+
+/// Whether a package manager says that files could not be downloaded.
+pub fn is_of_downloads(words: &str) -> bool {
+    OF_DOWNLOADS.iter().any(|begin| words.contains(begin))
+}
+
 impl fmt::Display for Manager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -40,12 +40,13 @@ pub(super) fn script(steps: &Steps, is_install: bool) -> String {
              apt-get -q -y {options} --simulate {verb} -- \"$@\" >plan && \
              apt-get -q -y {options} --download-only {verb} -- \"$@\"\n\
              }}\n\
+             update='apt-get -q -y -o APT::Update::Error-Mode=any update'\n\
              known() {{ for list in lists/*_Packages* lists/*_dists_*; do [ -e \"$list\" ] && return; done; false; }}\n\
              if [ '{offline}' ]; then attempt \"$@\"; exit; fi\n\
-             if [ '{refresh}' ] || ! known; then apt-get -q -y update || exit; fi\n\
+             if [ '{refresh}' ] || ! known; then $update || exit; fi\n\
              attempt \"$@\" && exit\n\
              [ '{refresh}' ] && exit 1\n\
-             apt-get -q -y update || exit\n\
+             $update || exit\n\
              attempt \"$@\"\n",
             mark = mark(steps, "return"),
         );
