@@ -299,11 +299,11 @@ pub(super) fn hide_state(view: &Root, ram: &Root, state: &Path, root: &Path) -> 
     mount_in(view, inside, nothing).map(|_| ())
 }
 
-/// Shows a directory of the caller's inside, as [`SHARED`].
+/// Shows a directory of the caller's inside, as [`SHARED`], with what is mounted in it.
 pub(super) fn show_shared(view: &Root, shared: &Path) -> Result<(), IoError> {
     let inside = Path::new(SHARED).strip_prefix("/").expect("it is absolute");
     view.make_dirs(inside, 0o700)?;
-    let tree = clone_tree(Root::open(shared)?, shared, false)?;
+    let tree = clone_tree(Root::open(shared)?, shared, true)?;
     mount_in(view, inside, tree).map(|_| ())
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::install::{self, Plan, Step, Steps};
+use super::install::{self, FILES, Plan, Step, Steps};
 use super::ram::NO_ROOM;
 use super::workshop::OVERLAY;
 use super::{Lower, Workshop, base};
@@ -12,8 +12,8 @@ use crate::overlay::{Mode, remove_folder};
 use crate::resolve::Manager;
 use crate::shell;
 use crate::sys::{
-    Context, Ended, Forked, IoError, Pidfd, Root, die_with_parent, exit_now, fork, replace_volatile,
-    with_causes,
+    Context, Ended, Forked, IoError, MountFlags, Pidfd, Root, attach, clone_tree, die_with_parent, exit_now,
+    fork, replace_volatile, set_flags, with_causes,
 };
 
 /// What a step came to.
@@ -141,6 +141,18 @@ fn wait_for(child: &Pidfd, patience: Duration) -> Result<Ended, Error> {
     Ok(child.wait()?)
 }
 
+/// Package files that were given are kept here alone, and no script is to change them or take them away.
+fn keep_given(workshop: &Workshop) -> Result<(), Error> {
+    let place = workshop.cache()?.join(FILES);
+    let files = match Root::open(&place) {
+        Err(error) if error.is_not_found() => return Ok(()),
+        other => other?,
+    };
+    let tree = clone_tree(&files, &place, false)?;
+    set_flags(&tree, MountFlags::READ_ONLY, MountFlags::default(), false, &place)?;
+    Ok(attach(&tree, &files, &place)?)
+}
+
 fn enter(
     workshop: &Workshop,
     lower: &Lower,
@@ -150,6 +162,7 @@ fn enter(
 ) -> Result<u8, Error> {
     die_with_parent(libc::SIGKILL)?;
     base::show(workshop, lower)?;
+    keep_given(workshop)?;
     let is_kept = step != Step::Download;
     let request = shell::Request {
         name: if is_kept { Some(OVERLAY.parse().expect("a good name")) } else { None },
