@@ -1,8 +1,10 @@
 //! What a kind of host has to offer for layers.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::host::Host;
+use crate::sys::Root;
 
 use super::{BaseNote, Composed, Error, Import, Lower, Manifest, Requests};
 
@@ -13,8 +15,10 @@ pub struct Deployment {
     pub id: String,
     /// What it is, or what it was made from.
     pub base: BaseNote,
-    /// What is layered in it; nothing where it is its base.
+    /// What is layered in it; nothing where it is its base, or nobody knows.
     pub manifest: Option<Manifest>,
+    /// Why nobody knows what is layered in it: another version wrote that down, or it is damaged.
+    pub fault: Option<String>,
     /// Whether it runs.
     pub is_booted: bool,
     /// Whether it is booted next.
@@ -32,9 +36,23 @@ pub struct Deployment {
 }
 
 impl Deployment {
+    /// Refuses where nobody knows what is layered in it.
+    pub fn check(&self) -> Result<(), Error> {
+        let problem = self.fault.clone();
+        problem.map_or(Ok(()), |problem| Err(Error::NotKnown { id: self.id.clone(), problem }))
+    }
+
     /// What was asked for.
     pub fn requests(&self) -> Requests {
         self.manifest.clone().unwrap_or_default().requests
+    }
+}
+
+/// What is layered in a tree, and why nobody knows.
+pub(super) fn layers_in(tree: &Root) -> Result<(Option<Manifest>, Option<String>), Error> {
+    match Manifest::read(tree) {
+        Err(error @ Error::Manifest { .. }) => Ok((None, Some(error.to_string()))),
+        other => Ok((other?, None)),
     }
 }
 
@@ -61,6 +79,9 @@ impl Cleanup {
 
 /// A kind of host.
 pub trait Backend: std::fmt::Debug + Sync {
+    /// What the history of layers knows the system by, of which several may have one: `/` is the one that runs.
+    fn system(&self) -> PathBuf;
+
     /// All deployments, the one that is booted next first.
     fn deployments(&self) -> Result<Vec<Deployment>, Error>;
 
@@ -92,6 +113,11 @@ pub trait Backend: std::fmt::Debug + Sync {
 
     /// Removes deployments that nobody needs, and what they alone have.
     fn clean_up(&self, what: Cleanup) -> Result<(), Error>;
+
+    /// What was asked for in what runs, where others have since made the next one without it, of a newer base.
+    fn left_behind(&self, _: &Deployment) -> Result<Option<Requests>, Error> {
+        Ok(None)
+    }
 
     /// The container image that the host boots, where it does: packages come into it by another image.
     fn image(&self) -> Result<Option<String>, Error> {

@@ -25,6 +25,20 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// Nobody knows what is layered in a deployment.
+    #[error("what is layered in deployment {id} is not known: {problem}")]
+    NotKnown {
+        /// Its name.
+        id: String,
+        /// Why.
+        problem: String,
+    },
+    /// What boots next has not the layers of what runs, and nobody has asked for that here.
+    #[error("others have made the next boot, without the layers of what runs ({requests})")]
+    LeftBehind {
+        /// What was asked for, in words.
+        requests: String,
+    },
     /// The package database is the machine's own, and so would be wrong in one of two deployments.
     #[error("the base has its package database in '{}', which deployments share: layers need it below /usr", path.display())]
     DatabaseInVar {
@@ -103,6 +117,8 @@ pub enum Error {
     Initramfs {
         /// Why, in its maker's words.
         reason: String,
+        /// All that it said.
+        words: String,
     },
     /// Package files that were given are there no more.
     #[error("the files that these packages were given as are not kept any more: {}", names.join(", "))]

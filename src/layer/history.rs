@@ -1,14 +1,15 @@
 //! What was done to the layers of a host: one line of JSON for each change, and beside it what packages said while they were installed.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Changed, Deployment, Error, Milliseconds, Requests, differences};
-use crate::sys::{Context, Root, write_new_unsynced};
+use crate::sys::{Context, Root, replace_volatile};
 
 /// Below the directory of layers.
 const PLACE: &str = "history.json-lines";
@@ -25,6 +26,9 @@ pub struct Entry {
     pub number: u64,
     /// When, in seconds since 1970.
     pub time: u64,
+    /// The system that was changed ([`Backend::system`](super::Backend::system)); of earlier versions, which wrote none down, the one that runs.
+    #[serde(default = "running")]
+    pub system: PathBuf,
     /// What was asked for, in the words of the command line.
     pub command: String,
     /// The deployment that it began with, and the one that it made.
@@ -41,8 +45,26 @@ pub struct Entry {
     pub milliseconds: Milliseconds,
 }
 
+/// The changes of one system, the oldest first.
+pub fn of(layers: &Root, system: &Path) -> Result<Vec<Entry>, Error> {
+    let mut entries = read(layers)?;
+    entries.retain(|entry| entry.system == system);
+    Ok(entries)
+}
+
+/// What was asked for last in other systems.
+pub fn requests_elsewhere(layers: &Root, system: &Path) -> Result<Vec<Requests>, Error> {
+    let entries = read(layers)?.into_iter().filter(|entry| entry.system != system);
+    let last: BTreeMap<PathBuf, Requests> = entries.map(|entry| (entry.system, entry.after)).collect();
+    Ok(last.into_values().collect())
+}
+
+fn running() -> PathBuf {
+    PathBuf::from("/")
+}
+
 /// All changes, the oldest first. A line that was cut off by a power cut is passed over.
-pub fn read(layers: &Root) -> Result<Vec<Entry>, Error> {
+fn read(layers: &Root) -> Result<Vec<Entry>, Error> {
     let bytes = match layers.read(PLACE, LARGEST) {
         Err(error) if error.is_not_found() => return Ok(Vec::new()),
         bytes => bytes?,
@@ -89,7 +111,8 @@ pub fn note(layers: &Root, entry: Entry, words: &str) -> Result<(), Error> {
     if !words.is_empty() {
         layers.make_dir(LOGS, 0o700)?;
         let logs = layers.open_child(LOGS.as_ref())?;
-        write_new_unsynced(&logs, &log_name(number), 0o600, words.as_bytes())?;
+        // Whoever was killed before the line was written has left one of that number.
+        replace_volatile(&logs, &log_name(number), words.as_bytes())?;
     }
     let entry = Entry { number, ..entry };
     let mut line = serde_json::to_vec(&entry).expect("strings and numbers");

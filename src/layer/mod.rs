@@ -19,7 +19,9 @@ mod times;
 mod transaction;
 mod tried;
 
+use backend::layers_in;
 pub use backend::{Backend, Bases, Cleanup, Deployment, Draft, Made, backend_of};
+use compose::is_word_for;
 pub use compose::{
     Boot, Composed, Initramfs, Layers, Lower, PLACE as LAYERS, Plan, Planned, Resolved, Shape, Wanted,
     Workshop, compose, resolve,

@@ -220,6 +220,7 @@ mod tests {
             id,
             base,
             manifest,
+            fault: None,
             is_booted: true,
             is_next,
             is_pending,

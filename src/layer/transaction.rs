@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::{
     Backend, BaseNote, Bases, Boot, Composed, Deployment, Edit, Error, Installed, Lower, Made, Manifest,
-    Milliseconds, Now, Plan, Planned, Requests, Resolved, Wanted, Workshop, compose, local, plan_now,
-    resolve,
+    Milliseconds, Now, Plan, Planned, Requests, Resolved, Wanted, Workshop, compose, is_word_for, local,
+    plan_now, resolve,
 };
 use crate::host::Host;
 use crate::pkgdb::Place;
-use crate::resolve::Manager;
+use crate::resolve::{Manager, is_of_downloads};
 
 /// What is to be done.
 #[derive(Debug, Clone, Default)]
@@ -158,7 +158,8 @@ fn carry_out(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Res
     }
     let from = next(backend)?;
     refuse_what_cannot_be(backend, change, &from)?;
-    let old = from.manifest.clone().unwrap_or_default();
+    let left_behind = backend.left_behind(&from)?;
+    let old = known(change, &from, left_behind.as_ref())?;
     let requests = edited(&old, &change.edit, || names_in_base(backend, &from.base))?;
     if let Some(name) = requests.bad_names().first() {
         return Err(Error::BadName { name: (*name).to_owned() });
@@ -177,7 +178,7 @@ fn carry_out(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Res
     }
     if let (Some(bases), true) = (bases, requests.is_empty()) {
         let now = now(&base, &Manifest::default())?;
-        if from.manifest.is_none() && base == from.base {
+        if from.manifest.is_none() && base == from.base && left_behind.is_none() {
             return Ok(Changed { now, ..unchanged(from, base, old) });
         }
         let changed = without_layers(bases, change, from, base)?;
@@ -225,6 +226,18 @@ fn carry_out(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Res
     })
 }
 
+/// What is layered in what is booted next, or would be, had others not made it meanwhile without that.
+fn known(change: &Change, from: &Deployment, left_behind: Option<&Requests>) -> Result<Manifest, Error> {
+    from.check()?;
+    match left_behind {
+        Some(requests) if change.upgrade => {
+            Ok(Manifest { requests: requests.clone(), ..Manifest::default() })
+        }
+        Some(requests) if !change.edit.remove_all => Err(Error::LeftBehind { requests: requests.in_words() }),
+        _ => Ok(from.manifest.clone().unwrap_or_default()),
+    }
+}
+
 /// Refuses where what others have put there would be lost, or what is put there would be; and what a kind of host has not.
 fn refuse_what_cannot_be(backend: &dyn Backend, change: &Change, from: &Deployment) -> Result<(), Error> {
     if let Some(image) = backend.image()? {
@@ -243,7 +256,8 @@ fn refuse_what_cannot_be(backend: &dyn Backend, change: &Change, from: &Deployme
 
 /// The deployment that is booted next: changes go on from there, so that none before it is lost.
 pub fn next(backend: &dyn Backend) -> Result<Deployment, Error> {
-    let first = backend.deployments()?.into_iter().find(|deployment| deployment.is_next);
+    // Where another system on the disk boots next, it is the first of this one.
+    let first = backend.deployments()?.into_iter().next();
     first.ok_or(Error::NoDeployment { id: "next".to_owned() })
 }
 
@@ -286,12 +300,23 @@ fn wanted<'a>(
     })
 }
 
+/// The same edit, where packages that end are named as rpm names them exactly in what was asked for.
+fn in_words_of(old: &Manifest, edit: &Edit) -> Edit {
+    let word = |name: &String| {
+        let package = old.package(name).filter(|_| old.requests.word_for(name).is_none())?;
+        old.requests.packages.iter().find(|word| is_word_for(word, package)).cloned()
+    };
+    let remove = edit.remove.iter().map(|name| word(name).unwrap_or_else(|| name.clone()));
+    Edit { remove: remove.collect(), ..edit.clone() }
+}
+
 /// What is wanted after an edit; who cannot end it is told why.
 fn edited(
     old: &Manifest,
     edit: &Edit,
     base: impl FnOnce() -> Result<Vec<String>, Error>,
 ) -> Result<Requests, Error> {
+    let edit = &in_words_of(old, edit);
     let unknown = match old.requests.edited(edit) {
         Ok(requests) => return Ok(requests),
         Err(unknown) => unknown,
@@ -319,6 +344,11 @@ fn names_in_base(backend: &dyn Backend, base: &BaseNote) -> Result<Vec<String>, 
 
 /// Which requests stand in the way: each is tried alone, and all that fail are told at once.
 fn blamed(error: Error, workshop: &Workshop, lower: &Lower, wanted: &Wanted<'_>, is_upgrade: bool) -> Error {
+    // What cannot be downloaded for all cannot be for each, and is not the fault of any.
+    if matches!(&error, Error::Refused { reason, words, .. } if is_of_downloads(reason) || is_of_downloads(words))
+    {
+        return error;
+    }
     let each = each_alone(wanted);
     if !matches!(error, Error::Refused { .. } | Error::Removes { .. } | Error::Downgrades { .. })
         || each.len() < 2 && !is_upgrade

@@ -13,6 +13,7 @@ mod importing;
 mod kernel;
 mod labels;
 mod objects;
+mod others;
 mod overrides;
 mod random;
 mod repositories;

@@ -203,17 +203,6 @@ pub(super) fn layers_hint(error: &layer::Error) -> Option<String> {
             let more = if needed.is_empty() && !unknown.is_empty() { "; --if-needed goes on without it" } else { "" };
             Some(format!("'{onlay} layer list' shows what was asked for{more}"))
         }
-        E::Ostree(layer::ostree::Error::NoRoom { needed, free, reserved, .. }) => Some(format!(
-            "nothing was changed; it takes {}, and {} is free besides {} that is to stay so (min-free-space in the repository's config); \
-             '{onlay} layer cleanup --rollback' removes what was booted before",
-            size(*needed),
-            size(*free),
-            size(*reserved)
-        )),
-        E::Ostree(layer::ostree::Error::Tool(_)) | E::Tool(_) => {
-            Some(format!("'{onlay} layer status' shows what is booted next, which is as it was where that is not in it"))
-        }
-        E::NoDeployment { .. } | E::Ambiguous { .. } => Some(format!("'{onlay} layer status' lists them")),
         E::Refused { words, reason, .. }
             if [words, reason].iter().any(|said| said.contains("No space left on device")) =>
         {
@@ -226,6 +215,38 @@ pub(super) fn layers_hint(error: &layer::Error) -> Option<String> {
         E::Snapper(error) => snapshots_hint(error),
         E::Shell(error) => shell_hint(error),
         E::Io(error) => io_hint(error),
+        _ => deployments_hint(error),
+    }
+}
+
+fn deployments_hint(error: &layer::Error) -> Option<String> {
+    use layer::Error as E;
+    let onlay = program();
+    match error {
+        E::LeftBehind { .. } => Some(format!(
+            "'{onlay} layer upgrade' puts them on it, '{onlay} layer rollback' goes back to what runs, '{onlay} layer remove --all' goes on \
+             without them"
+        )),
+        E::NotKnown { .. } => Some(format!(
+            "'{onlay} layer rollback DEPLOYMENT' boots another one next; the version of Onlay that made it knows it"
+        )),
+        E::Ostree(layer::ostree::Error::Moved { .. }) => {
+            Some("nothing was changed; try again when others are done".into())
+        }
+        E::OlderBase { .. } => Some(format!(
+            "nothing was changed; until it leads to a newer one, '{onlay} layer add' and 'remove' go on with the base that is there"
+        )),
+        E::Ostree(layer::ostree::Error::NoRoom { needed, free, reserved, .. }) => Some(format!(
+            "nothing was changed; it takes {}, and {} is free besides {} that is to stay so (min-free-space in the repository's config); \
+             '{onlay} layer cleanup --rollback' removes what was booted before",
+            size(*needed),
+            size(*free),
+            size(*reserved)
+        )),
+        E::Ostree(layer::ostree::Error::Tool(_)) | E::Tool(_) => Some(format!(
+            "'{onlay} layer status' shows what is booted next, which is as it was where that is not in it"
+        )),
+        E::NoDeployment { .. } | E::Ambiguous { .. } => Some(format!("'{onlay} layer status' lists them")),
         _ => None,
     }
 }

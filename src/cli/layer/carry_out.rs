@@ -16,7 +16,7 @@ use crate::event::counted;
 use crate::host::Host;
 use crate::layer::history::{self, Entry};
 use crate::layer::{
-    self, BaseNote, Change, Changed, Edit, Initramfs, Milliseconds, Requests, Until, Workshop,
+    self, Backend, BaseNote, Change, Changed, Edit, Initramfs, Milliseconds, Requests, Until, Workshop,
 };
 use crate::resolve::Manager;
 use crate::tool::systemctl::Systemctl;
@@ -151,9 +151,16 @@ pub(in crate::cli) fn change(
     let changed = layer::change(&*backend, &workshop, &change)?;
     if changed.id.is_some() {
         let words = format!("{words}{}", asked(words, &change.edit));
-        history::note(workshop.dir(), Entry::of(&words, seconds_now(), &changed), &changed.words)?;
+        note(&*backend, &workshop, Entry::of(&words, seconds_now(), &changed), &changed.words);
     }
     Ok(changed)
+}
+
+/// Writes down what was done. It is done, whether it can be written down or not.
+pub(super) fn note(backend: &dyn Backend, workshop: &Workshop, entry: Entry, words: &str) {
+    if let Err(error) = history::note(workshop.dir(), Entry { system: backend.system(), ..entry }, words) {
+        output::say(&format!("onlay: the next boot has it, but 'onlay layer history' does not: {error}"));
+    }
 }
 
 /// Seconds since 1970.

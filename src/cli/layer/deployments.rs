@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::carry_out::seconds_now;
+use super::carry_out::{note, seconds_now};
 use super::{Place, backend, backend_to_change, find};
 use crate::cli::messages::Messages;
 use crate::cli::output;
 use crate::cli::report::Error;
 use crate::layer::history::{self, Entry};
-use crate::layer::{self, Backend, Deployment, Manifest, Workshop};
+use crate::layer::{self, Backend, Deployment, Manifest, Requests, Workshop};
 
 /// List deployments, the one that is booted next first
 #[derive(Debug, Args)]
@@ -90,6 +90,9 @@ struct Row {
     pinned: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     layers: Option<Manifest>,
+    /// Why nobody knows what is layered in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
 }
 
 pub(super) fn status(place: &Place, arguments: &Status) -> Result<ExitCode, Error> {
@@ -114,10 +117,9 @@ pub(super) fn status(place: &Place, arguments: &Status) -> Result<ExitCode, Erro
         }
         let version = deployment.base.version.as_deref().unwrap_or("-");
         output::print(&format!("{}  {version}  {}\n", short(&deployment.id), states.join(", ")))?;
-        if let Some(manifest) = &deployment.manifest {
-            for line in requests(manifest) {
-                output::print(&format!("    {line}\n"))?;
-            }
+        let lines = deployment.manifest.iter().flat_map(requests).chain(deployment.fault.clone());
+        for line in lines {
+            output::print(&format!("    {line}\n"))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -144,7 +146,7 @@ pub(super) fn rollback(place: &Place, arguments: &Rollback) -> Result<ExitCode, 
     backend.make_next(&target.id)?;
     let words = format!("rollback {}", short(&target.id));
     let entry = Entry::between(&words, seconds_now(), &from, &layer::next(&*backend)?);
-    history::note(workshop.dir(), entry, "")?;
+    note(&*backend, &workshop, entry, "");
     let what = target.manifest.as_ref().map_or_else(Vec::new, requests);
     let what = if what.is_empty() { "no layers".to_owned() } else { what.join("; ") };
     output::say(&format!("onlay: {} is booted next, with {what}", short(&target.id)));
@@ -170,6 +172,8 @@ pub(super) fn diff(place: &Place, arguments: &Diff) -> Result<ExitCode, Error> {
         Some(id) => find(&deployments, id)?,
         None => layer::next(&*backend)?,
     };
+    from.check()?;
+    to.check()?;
     let lines = layer::differences(
         &from.manifest.clone().unwrap_or_default(),
         &to.manifest.clone().unwrap_or_default(),
@@ -228,8 +232,11 @@ pub(super) fn clean_up(place: &Place, arguments: &Cleanup) -> Result<ExitCode, E
     backend.clean_up(what)?;
     let deployments = backend.deployments()?;
     let manifests = deployments.iter().filter_map(|deployment| deployment.manifest.as_ref());
-    let wanted = manifests.flat_map(|manifest| manifest.requests.digests()).map(str::to_owned).collect();
-    workshop.forget_downloads(&wanted)?;
+    let wanted = manifests.flat_map(|manifest| manifest.requests.digests()).map(str::to_owned);
+    // What other systems were given is kept here, too.
+    let elsewhere = history::requests_elsewhere(workshop.dir(), &backend.system())?;
+    let elsewhere = elsewhere.iter().flat_map(Requests::digests).map(str::to_owned);
+    workshop.forget_downloads(&elsewhere.chain(wanted).collect())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -242,6 +249,7 @@ fn row(deployment: Deployment) -> Row {
         staged: deployment.is_staged,
         pinned: deployment.is_pinned,
         layers: deployment.manifest,
+        fault: deployment.fault,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use clap::Args;
 
 use super::carry_out::Way;
-use super::{Place, backend_to_change, change};
+use super::{Place, backend, backend_to_change, change};
 use crate::cli::output;
 use crate::cli::report::Error;
 use crate::layer::{self, history};
@@ -45,8 +45,9 @@ pub(super) fn history(place: &Place, arguments: &History) -> Result<ExitCode, Er
         }
         return Ok(ExitCode::SUCCESS);
     };
+    let entries = history::of(&layers, &backend(place)?.system())?;
     if let Some(number) = arguments.number {
-        if !history::read(&layers)?.iter().any(|entry| entry.number == number) {
+        if !entries.iter().any(|entry| entry.number == number) {
             return Err(Error::Words(format!("there is no change {number}")));
         }
         match history::words(&layers, number)? {
@@ -55,7 +56,6 @@ pub(super) fn history(place: &Place, arguments: &History) -> Result<ExitCode, Er
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let entries = history::read(&layers)?;
     if arguments.json {
         output::print_json(&entries)?;
         return Ok(ExitCode::SUCCESS);
@@ -73,8 +73,8 @@ pub(super) fn history(place: &Place, arguments: &History) -> Result<ExitCode, Er
 }
 
 pub(super) fn undo(place: &Place, arguments: &Undo) -> Result<ExitCode, Error> {
-    backend_to_change(place)?;
-    let entries = layers(place)?.map_or(Ok(Vec::new()), |layers| history::read(&layers))?;
+    let backend = backend_to_change(place)?;
+    let entries = layers(place)?.map_or(Ok(Vec::new()), |layers| history::of(&layers, &backend.system()))?;
     let entry = match arguments.number {
         Some(number) => entries.iter().find(|entry| entry.number == number),
         None => entries.last(),

@@ -19,6 +19,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Error> {
     let next = layer::next(&*backend(place)?)?;
+    next.check()?;
     let manifest = next.manifest.unwrap_or_default();
     if arguments.json {
         output::print_json(&manifest)?;

@@ -22,5 +22,6 @@ pub use install::{Plan, Planned};
 pub use kernel::{Boot, Initramfs};
 pub(super) use ram::and_back;
 use run::run;
+pub(super) use succession::is_word_for;
 pub use tree::{Composed, Resolved, Wanted, compose, resolve};
 pub use workshop::{Layers, PLACE, Workshop};

@@ -62,7 +62,8 @@ const FULL: [&str; 3] = [NO_ROOM, "more space on the ", "more space needed on th
 
 /// Whether something could not be done since there was no room.
 pub(super) fn is_full(error: &Error) -> bool {
-    matches!(error, Error::Refused { words, .. } if FULL.iter().any(|full| words.contains(full)))
+    let (Error::Refused { words, .. } | Error::Initramfs { words, .. }) = error else { return false };
+    FULL.iter().any(|full| words.contains(full))
 }
 
 /// Goes to a mount namespace of this process's own, where what is mounted on the host later is seen, too.

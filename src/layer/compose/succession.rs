@@ -32,7 +32,7 @@ pub(super) fn steps(wanted: &Wanted<'_>, old: &Manifest) -> Steps {
     let (dropped, others): (Vec<&Installed>, Vec<&Installed>) =
         automatic.into_iter().partition(|package| package.is_requested);
     let is_kept = |word: &String, package: &Installed| {
-        *word != package.name && (without_version(word) == package.name || names(word, package))
+        *word != package.name && (without_version(word) == package.name || is_word_for(word, package))
     };
     let in_a_version =
         old.packages.iter().filter(|package| new.packages.iter().any(|word| is_kept(word, package)));
@@ -89,7 +89,7 @@ pub(super) fn manifest(wanted: &Wanted<'_>, old: &Manifest, plan: &Plan) -> Mani
         package.is_requested = is_requested(requests, package);
     }
     let asked = requests.packages.iter().chain(requests.files.keys());
-    let has = |word: &String| packages.values().any(|package| names(word, package));
+    let has = |word: &String| packages.values().any(|package| is_word_for(word, package));
     let idle = asked.filter(|word| !packages.contains_key(without_version(word)) && !has(word));
     let gone = requests.removed.iter().filter(|name| !without.contains(*name));
     Manifest {
@@ -109,11 +109,11 @@ pub(super) fn may_go(package: &Installed, requests: &Requests) -> bool {
 
 /// Whether somebody asks for a package, in the version that is there or in any.
 fn is_requested(requests: &Requests, package: &Installed) -> bool {
-    requests.asks_for(&package.name) || requests.packages.iter().any(|word| names(word, package))
+    requests.asks_for(&package.name) || requests.packages.iter().any(|word| is_word_for(word, package))
 }
 
 /// Whether a word is that of a package, exactly.
-fn names(word: &str, package: &Installed) -> bool {
+pub(in crate::layer) fn is_word_for(word: &str, package: &Installed) -> bool {
     is_exactly(word, &package.name, &package.version, &package.architecture)
 }
 

@@ -143,7 +143,7 @@ fn compose_here(
 
 fn without_initramfs(error: Error) -> Error {
     match error {
-        Error::Refused { reason, .. } => Error::Initramfs { reason },
+        Error::Refused { reason, words, .. } => Error::Initramfs { reason, words },
         other => other,
     }
 }

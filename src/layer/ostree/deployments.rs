@@ -5,7 +5,9 @@
 //! | `onlay/layered/OS` | the commit that was made last |
 //! | `onlay/base/CHECKSUM` | a base that some deployment has layers on, and that no deployment is by itself |
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::at_boot;
@@ -14,15 +16,15 @@ use super::disk;
 use super::error::Error as OstreeError;
 use super::integrity;
 use super::object::{Commit, Value};
-use super::origin::Origin;
+use super::origin::{LAYERED, Origin};
 use super::repo::Repository;
 use super::sysroot::{Deployment as Tree, Standing, Sysroot};
 use super::view::lay;
 use super::waiting;
 use crate::host::Host;
 use crate::layer::{
-    Backend, BaseNote, Bases, Cleanup, Composed, Deployment, Draft, Error, Import, Lower, Made, Manifest,
-    Shape, image_name,
+    Backend, BaseNote, Bases, Cleanup, Composed, Deployment, Draft, Error, Import, Lower, Made, Requests,
+    Shape, image_name, layers_in,
 };
 use crate::overlay::clear_tree;
 use crate::sys::replace_volatile;
@@ -31,12 +33,15 @@ use crate::tool::ostree::{Deploy, Ostree};
 /// What `ostree admin upgrade` says on a host with layers, instead of dropping them.
 const WORDS: &str = "this deployment has layers: 'onlay layer upgrade' takes them to a newer base";
 
-/// Refs of ours.
-pub(super) const LAYERED: &str = "onlay/layered";
+/// Refs of ours, besides those of layers.
 const BASES: &str = "onlay/base";
+
+/// In a commit with layers: the checksum of what they are on.
+const BASE: &str = "onlay.base";
 
 /// In the repository's tmp: what is laid over a deployment to show another base.
 const VIEW: &str = "onlay-base";
+const ABOVE: &str = "above";
 
 /// There, too: the origin that a deployment is to have.
 const ORIGIN: &str = "onlay-origin";
@@ -62,7 +67,8 @@ impl Deployments {
         let Some(sysroot) = sysroot else { return Ok(None) };
         let trees = sysroot.deployments()?;
         let first = trees.iter().find(|tree| tree.standing == Standing::Booted).or_else(|| trees.first());
-        let Some(os) = first.map(|tree| tree.os.clone()) else { return Ok(None) };
+        let named = disk::system_of_deployment(host.root.path()).filter(|_| !host.is_running);
+        let Some(os) = named.or_else(|| first.map(|tree| tree.os.clone())) else { return Ok(None) };
         Ok(Some(Deployments { sysroot, os }))
     }
 
@@ -117,9 +123,12 @@ impl Deployments {
         if is_refusing { Ok(()) } else { at_boot::keep(&host, false) }
     }
 
-    /// The commit that a deployment's base is: its own, but where rpm-ostree has made it of another one, its parent.
+    /// The commit that a deployment's base is: its own, but where we or rpm-ostree has made it of another one, its parent.
     fn base_of(repository: &Repository, tree: &Tree) -> Result<Checksum, Error> {
         let commit = repository.commit(tree.checksum)?;
+        if let Some(base) = commit.text(BASE).and_then(|base| base.parse().ok()) {
+            return Ok(base);
+        }
         let is_layered = commit.metadata.contains_key("rpmostree.clientlayer");
         // atomic-pkglayer has written it down.
         let noted = tree.origin.file().get("origin", "from-commit").and_then(|base| base.parse().ok());
@@ -133,7 +142,7 @@ impl Deployments {
         replace_volatile(&dir, ORIGIN, origin.to_string().as_bytes())?;
         let path = dir.join(ORIGIN);
         // Whoever cuts the power in between finds layers that nobody drops.
-        if origin.refspec().is_some_and(|refspec| refspec.starts_with(LAYERED)) {
+        if origin.is_layered() {
             self.settle(Some(true))?;
         }
         let deployed = self.tool()?.deploy(&Deploy {
@@ -149,10 +158,13 @@ impl Deployments {
     }
 
     /// Makes a deployment of a base and layers the one that is booted next.
-    fn deploy_layers(&self, base: &BaseNote, composed: &Composed) -> Result<Made, Error> {
+    fn deploy_layers(&self, from: &str, base: &BaseNote, composed: &Composed) -> Result<Made, Error> {
         let begun = Instant::now();
-        let repository = self.repository_to_write()?;
         let before = self.next()?;
+        if name(&before) != from {
+            return Err(OstreeError::Moved { expected: from.to_owned(), found: name(&before) }.into());
+        }
+        let repository = self.repository_to_write()?;
         let id = checksum(&base.id)?;
         let of_base = repository.commit(id)?;
         let local = format!("{LAYERED}/{}", self.os);
@@ -163,7 +175,7 @@ impl Deployments {
         let subject = format!("layers: {}", composed.manifest.requests.in_words());
         let kernel =
             composed.boot.kernel.iter().map(|kernel| ("ostree.linux".to_owned(), Value::text(kernel)));
-        let metadata = kernel.chain([("onlay.base".to_owned(), Value::text(&base.id))]);
+        let metadata = kernel.chain([(BASE.to_owned(), Value::text(&base.id))]);
         let commit = Commit::upon((id, &of_base), root, &subject, now(), metadata);
         let commit = transaction.write_commit(commit, &local)?;
         let last = repository.resolve(&local).ok();
@@ -190,12 +202,11 @@ impl Deployments {
 
     /// Removes refs of bases that no deployment has layers on.
     fn forget_bases(&self, repository: &Repository) -> Result<(), Error> {
-        let used: Vec<String> = self
-            .deployments()?
-            .into_iter()
-            .filter(|deployment| deployment.manifest.is_some())
-            .map(|deployment| deployment.base.id)
-            .collect();
+        // Also those of other systems on the disk.
+        let mut used = BTreeSet::new();
+        for tree in self.sysroot.deployments()? {
+            used.extend(repository.commit(tree.checksum)?.text(BASE).map(str::to_owned));
+        }
         for (name, commit) in repository.refs_below(BASES)? {
             if !used.contains(&commit.to_string()) {
                 repository.remove_ref(&name)?;
@@ -206,11 +217,19 @@ impl Deployments {
 }
 
 impl Backend for Deployments {
+    fn system(&self) -> PathBuf {
+        if self.sysroot.is_running() {
+            return PathBuf::from("/");
+        }
+        let top = self.sysroot.root().path();
+        top.canonicalize().unwrap_or_else(|_| top.to_owned()).join("ostree/deploy").join(&self.os)
+    }
+
     fn deployments(&self) -> Result<Vec<Deployment>, Error> {
         let repository = self.sysroot.repository()?;
         let mut found = Vec::new();
         for tree in self.trees()? {
-            let manifest = Manifest::read(&self.sysroot.root().open_dir(&tree.path)?)?;
+            let (manifest, fault) = layers_in(&self.sysroot.root().open_dir(&tree.path)?)?;
             let base = match &manifest {
                 Some(manifest) => manifest.base.clone(),
                 None => note(&repository, tree.origin.base_refspec(), Self::base_of(&repository, &tree)?)?,
@@ -219,8 +238,9 @@ impl Backend for Deployments {
                 id: name(&tree),
                 base,
                 manifest,
+                fault,
                 is_booted: tree.standing == Standing::Booted,
-                is_next: found.is_empty(),
+                is_next: tree.index == 0,
                 is_pending: matches!(tree.standing, Standing::Staged | Standing::Pending),
                 is_rollback: tree.standing == Standing::Rollback,
                 is_staged: tree.standing == Standing::Staged,
@@ -254,8 +274,11 @@ impl Backend for Deployments {
         let before = repository.commit(near.checksum)?.root;
         let place = repository.root().open_dir("tmp")?;
         clear_tree(&place, OsStr::new(VIEW))?;
-        place.make_dir(VIEW, 0o755)?;
-        let above = place.open_child(OsStr::new(VIEW))?;
+        // ostree clears there, after each transaction, what has not been written to for a day; and what is laid has the times of its files.
+        place.make_dir(VIEW, 0o700)?;
+        let outer = place.open_child(OsStr::new(VIEW))?;
+        outer.make_dir(ABOVE, 0o755)?;
+        let above = outer.open_child(OsStr::new(ABOVE))?;
         lay(&repository, before, after, &above)?;
         Ok(Lower { tree: open(near)?, above: Some(above), keeper, shape: Shape::Deployment })
     }
@@ -264,8 +287,14 @@ impl Backend for Deployments {
         Ok(integrity::check(&self.sysroot.repository()?, lower)?)
     }
 
-    fn begin(&self, _: &Deployment, base: &BaseNote, planned: Lower) -> Result<Box<dyn Draft + '_>, Error> {
-        Ok(Box::new(Beginning { deployments: self, base: base.clone(), lower: planned }))
+    fn begin(
+        &self,
+        from: &Deployment,
+        base: &BaseNote,
+        planned: Lower,
+    ) -> Result<Box<dyn Draft + '_>, Error> {
+        let (from, base) = (from.id.clone(), base.clone());
+        Ok(Box::new(Beginning { deployments: self, from, base, lower: planned }))
     }
 
     fn make_next(&self, id: &str) -> Result<(), Error> {
@@ -309,6 +338,24 @@ impl Backend for Deployments {
         Ok(tool.cleanup()?)
     }
 
+    fn left_behind(&self, next: &Deployment) -> Result<Option<Requests>, Error> {
+        let trees = self.trees()?;
+        let booted = trees.iter().find(|tree| tree.standing == Standing::Booted);
+        let (Some(booted), Some(first)) = (booted, trees.first()) else { return Ok(None) };
+        if next.manifest.is_some() || first.origin.is_wanted_plain() {
+            return Ok(None);
+        }
+        let (manifest, _) = layers_in(&self.sysroot.root().open_dir(&booted.path)?)?;
+        let Some(manifest) = manifest.filter(|manifest| !manifest.requests.is_empty()) else {
+            return Ok(None);
+        };
+        // Whoever goes back to an older one, by whatever program, goes back to what was asked for then.
+        let repository = self.sysroot.repository()?;
+        let time = |commit| repository.commit(commit).map_or(0, |commit| commit.timestamp);
+        let is_newer = time(first.checksum) > time(checksum(&manifest.base.id)?);
+        Ok(is_newer.then_some(manifest.requests))
+    }
+
     fn image(&self) -> Result<Option<String>, Error> {
         Ok(self.next()?.origin.container().map(|reference| image_name(&reference)))
     }
@@ -335,8 +382,9 @@ impl Bases for Deployments {
             return Ok(base.clone());
         }
         let time = |commit: Checksum| repository.commit(commit).map(|commit| commit.timestamp);
-        let known: Checksum = checksum(&base.id)?;
-        if time(commit)? < time(known)? {
+        // Which is there no more may be older than any.
+        let known = time(checksum(&base.id)?).unwrap_or_default();
+        if time(commit)? < known {
             return Err(Error::OlderBase { refspec: refspec.clone() });
         }
         note(&repository, Some(refspec.clone()), commit)
@@ -344,7 +392,7 @@ impl Bases for Deployments {
 
     fn deploy_base(&self, base: &BaseNote) -> Result<String, Error> {
         let before = self.next()?;
-        let named = self.deploy_commit(checksum(&base.id)?, &before.origin.plain())?;
+        let named = self.deploy_commit(checksum(&base.id)?, &before.origin.plain().wanted_plain())?;
         self.forget_bases(&self.repository_to_write()?)?;
         Ok(named)
     }
@@ -354,6 +402,8 @@ impl Bases for Deployments {
 #[derive(Debug)]
 struct Beginning<'a> {
     deployments: &'a Deployments,
+    /// What was next when it began.
+    from: String,
     base: BaseNote,
     lower: Lower,
 }
@@ -364,10 +414,10 @@ impl Draft for Beginning<'_> {
     }
 
     fn deploy(self: Box<Self>, composed: &Composed) -> Result<Made, Error> {
-        let Beginning { deployments, base, lower } = *self;
+        let Beginning { deployments, from, base, lower } = *self;
         // Who deploys prunes what nobody needs, which the base's keeper would not let happen.
         drop(lower);
-        deployments.deploy_layers(&base, composed)
+        deployments.deploy_layers(&from, &base, composed)
     }
 }
 

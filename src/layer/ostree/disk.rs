@@ -51,6 +51,12 @@ pub(super) fn of_deployment(deployment: &Path) -> Option<PathBuf> {
     is_one.then(|| deploy.parent()?.parent().map(Path::to_owned)).flatten()
 }
 
+/// The system that such a deployment is one of: OS.
+pub(super) fn system_of_deployment(deployment: &Path) -> Option<String> {
+    of_deployment(deployment)?;
+    Some(deployment.parent()?.parent()?.file_name()?.to_string_lossy().into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +65,8 @@ mod tests {
     fn a_deployment_leads_to_its_disk() {
         let of = |path: &str| of_deployment(Path::new(path));
         assert_eq!(of("/mnt/ostree/deploy/debian/deploy/abc.0").as_deref(), Some(Path::new("/mnt")));
+        let system = system_of_deployment(Path::new("/mnt/ostree/deploy/debian/deploy/abc.0"));
+        assert_eq!(system.as_deref(), Some("debian"));
         for other in ["/", "/mnt", "/mnt/ostree/deploy/debian/var", "/mnt/deploy/debian/deploy/abc.0"] {
             assert_eq!(of(other), None, "{other}");
         }

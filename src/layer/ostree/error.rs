@@ -120,6 +120,16 @@ pub enum Error {
         /// How it was named.
         name: String,
     },
+    /// Another one is booted next than when the change began.
+    #[error(
+        "deployment {found} is booted next now, and was {expected}: somebody else has changed that meanwhile"
+    )]
+    Moved {
+        /// The one that the change began with.
+        expected: String,
+        /// The one that it is.
+        found: String,
+    },
     /// The policy's labels cannot be read.
     #[error("no labels of SELinux can be given: {0}")]
     Labels(#[from] selinux::Error),

@@ -22,8 +22,14 @@ pub struct Origin {
 }
 
 const GROUP: &str = "origin";
+
+/// Refs of what was committed here begin so.
+pub(super) const LAYERED: &str = "onlay/layered";
 /// What is true of one deployment alone, and not of the next with the same origin.
 const TRANSIENT: &str = "libostree-transient";
+
+/// A group of ours: that there are to be no layers.
+const OURS: &str = "onlay";
 
 /// What rpm-ostree was asked for, and what atomic-pkglayer was, in keys of [`GROUP`].
 const OTHERS: &[&str] = &["packages", "modules", "overrides", "rpmostree"];
@@ -66,12 +72,32 @@ impl Origin {
     #[must_use]
     pub fn plain(&self) -> Origin {
         let mut origin = self.for_next();
-        if let Some(base) = self.base_refspec() {
-            origin.file.set(GROUP, "refspec", &base);
-            origin.file.remove(GROUP, "baserefspec");
-            origin.file.remove(GROUP, "unconfigured-state");
+        match self.base_refspec() {
+            Some(base) => {
+                origin.file.set(GROUP, "refspec", &base);
+                origin.file.remove(GROUP, "unconfigured-state");
+            }
+            // It follows nothing, and least of all what was layered on it.
+            None if self.is_layered() => {
+                origin.file.remove(GROUP, "refspec");
+                origin.file.remove(GROUP, "unconfigured-state");
+            }
+            None => {}
         }
+        origin.file.remove(GROUP, "baserefspec");
         origin
+    }
+
+    /// For one that has no layers since nobody asks for any more.
+    #[must_use]
+    pub(super) fn wanted_plain(mut self) -> Origin {
+        self.file.set(OURS, "layers", "none");
+        self
+    }
+
+    /// Whether it says so.
+    pub(super) fn is_wanted_plain(&self) -> bool {
+        self.file.has_group(OURS)
     }
 
     /// For the same deployment, with other words that `ostree admin upgrade` says instead of doing anything, or with none.
@@ -89,6 +115,7 @@ impl Origin {
     fn for_next(&self) -> Origin {
         let mut origin = self.clone();
         origin.file.remove_group(TRANSIENT);
+        origin.file.remove_group(OURS);
         origin.file.remove(GROUP, "override-commit");
         origin.file.remove(GROUP, "unlocked");
         // What others were asked for is in the requests by now, or nothing is made.
@@ -115,7 +142,13 @@ impl Origin {
     pub fn base_refspec(&self) -> Option<String> {
         // The second is atomic-pkglayer's word.
         let get = |key| self.file.get(GROUP, key);
-        get("baserefspec").or_else(|| get("base_refspec")).or_else(|| get("refspec"))
+        let own = || get("refspec").filter(|_| !self.is_layered());
+        get("baserefspec").or_else(|| get("base_refspec")).or_else(own)
+    }
+
+    /// Whether the deployment is one of ours with layers.
+    pub(super) fn is_layered(&self) -> bool {
+        self.refspec().is_some_and(|refspec| refspec.starts_with(LAYERED))
     }
 
     /// The container image that the base follows, on hosts of bootc and rpm-ostree.
@@ -173,6 +206,16 @@ mod tests {
         assert_eq!(layered.layered("other", "words").base_refspec().as_deref(), Some("origin:debian"));
         assert_eq!(layered.plain().to_string(), "[origin]\nrefspec=origin:debian\n\n[own]\nx=1\n");
         assert_eq!(Origin::following("a:b").to_string(), "[origin]\nrefspec=a:b\n");
+    }
+
+    #[test]
+    fn a_base_that_follows_nothing_does_not_follow_its_layers() {
+        for text in ["", "[origin]\nfrom-commit=abc\n"] {
+            let layered = Origin::parse(text).expect("an origin").layered("onlay/layered/os", "words");
+            assert_eq!(layered.base_refspec(), None);
+            assert_eq!((layered.plain().refspec(), layered.plain().unconfigured()), (None, None));
+            assert_eq!(layered.layered("onlay/layered/os", "words").base_refspec(), None);
+        }
     }
 
     #[test]

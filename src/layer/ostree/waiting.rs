@@ -4,7 +4,6 @@
 //! the place of what was staged. So while what boots next has layers, and what runs has none, the origin of what runs says so
 //! (`unconfigured-state`), and ostree refuses with these words. What is booted later is judged anew at each change, and at boot.
 
-use super::deployments::LAYERED;
 use super::origin::Origin;
 use super::sysroot::{Deployment, Standing};
 
@@ -17,7 +16,7 @@ const MARK: &str = "'onlay layer ";
 
 /// What origins of a running system's deployments are to be, where they say another thing than they should; `wait` says whether layers wait.
 pub(super) fn origins(trees: &[Deployment], wait: bool) -> Vec<(&Deployment, Origin)> {
-    let plain = trees.iter().filter(|tree| !is_layered(tree));
+    let plain = trees.iter().filter(|tree| !tree.origin.is_layered());
     let changed = plain.filter_map(|tree| {
         let said = tree.origin.unconfigured();
         match (&said, wait && is_followed(tree)) {
@@ -31,7 +30,7 @@ pub(super) fn origins(trees: &[Deployment], wait: bool) -> Vec<(&Deployment, Ori
 
 /// Whether what runs is to say so.
 pub(super) fn is_refusing(trees: &[Deployment], wait: bool) -> bool {
-    wait && trees.iter().any(|tree| !is_layered(tree) && is_followed(tree))
+    wait && trees.iter().any(|tree| !tree.origin.is_layered() && is_followed(tree))
 }
 
 /// Whether it is what `ostree admin upgrade` goes by.
@@ -41,12 +40,7 @@ fn is_followed(tree: &Deployment) -> bool {
 
 /// Whether what boots next has layers.
 pub(super) fn wait(trees: &[Deployment]) -> bool {
-    trees.first().is_some_and(is_layered)
-}
-
-/// Whether it is one of ours with layers, by its origin.
-fn is_layered(tree: &Deployment) -> bool {
-    tree.origin.refspec().is_some_and(|refspec| refspec.starts_with(LAYERED))
+    trees.first().is_some_and(|tree| tree.origin.is_layered())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::error::Error as SnapperError;
 use super::fit;
 use super::lock::Locked;
 use crate::host::{BaseKind, Host, OsRelease};
-use crate::layer::{Backend, BaseNote, Bases, Cleanup, Deployment, Draft, Error, Lower, Manifest};
+use crate::layer::{Backend, BaseNote, Bases, Cleanup, Deployment, Draft, Error, Lower, layers_in};
 use crate::sys::{MountTable, Root, sync_file_system};
 use crate::tool::btrfs::Btrfs;
 use crate::tool::snapper::{Snapper, Snapshot};
@@ -127,7 +127,7 @@ impl Snapshots {
             other => other?,
         };
         let version = OsRelease::read(&tree).get("VERSION_ID").map(str::to_owned);
-        let mut manifest = Manifest::read(&tree)?;
+        let (mut manifest, fault) = layers_in(&tree)?;
         // No base has a name, and others may have brought it up to date.
         let base = BaseNote { version, ..BaseNote::default() };
         if let Some(manifest) = &mut manifest {
@@ -138,6 +138,7 @@ impl Snapshots {
             id: snapshot.number.to_string(),
             base,
             manifest,
+            fault,
             is_booted,
             is_next: snapshot.is_default,
             is_pending: snapshot.is_default && self.booted().is_some() && !is_booted,
@@ -150,6 +151,14 @@ impl Snapshots {
 }
 
 impl Backend for Snapshots {
+    fn system(&self) -> PathBuf {
+        if self.running.is_some() {
+            return PathBuf::from("/");
+        }
+        let root = self.root.path();
+        root.canonicalize().unwrap_or_else(|_| root.to_owned())
+    }
+
     fn deployments(&self) -> Result<Vec<Deployment>, Error> {
         let mut list = self.tool.list()?;
         list.retain(|snapshot| snapshot.is_default || !is_begun(snapshot));
