@@ -26,6 +26,7 @@ mod record_lock;
 mod root;
 mod seccomp;
 mod signal;
+mod verity;
 mod xattr;
 
 pub mod terminal;
@@ -58,4 +59,5 @@ pub use record_lock::{RecordLock, is_write_locked};
 pub use root::{Entry, FileKind, Root, without_dots};
 pub use seccomp::{Abi, Condition, Filter, Listener, Notification, Rule, Verdict};
 pub use signal::{SignalFd, SignalInfo, default_action, ignore, restore_signals, send};
+pub use verity::{Verity, enable_verity, verity_of, verity_size};
 pub use xattr::Xattrs;

@@ -171,9 +171,10 @@ impl Composer<'_, '_> {
         // Mostly it is there: of this package in another base, or of the base, where it was only opened for writing.
         let (checksum, is_in_buffer) = self.read(node, file, None).context("read", path())?;
         if self.transaction.has(checksum.as_object(ObjectKind::File))? {
+            self.transaction.seal_object(checksum)?;
             return Ok(checksum);
         }
-        if !self.transaction.room.take(node.status.size) {
+        if !self.transaction.take_room(node.status.size) {
             // The rest is counted, and nothing more written of it, before it is refused.
             return Ok(checksum);
         }
@@ -187,8 +188,10 @@ impl Composer<'_, '_> {
             (&mut &*file).seek(SeekFrom::Start(0)).context("read", path())?;
             self.read(node, file, Some(&copy)).context("copy", path())?.0
         };
+        drop(copy);
         let object = checksum.as_object(ObjectKind::File);
         if !self.transaction.has(object)? {
+            self.transaction.seal_new(ASIDE)?;
             let staging = &self.transaction.staging;
             attributes::give(staging, OsStr::new(ASIDE), &metadata(node))?;
             rustix::fs::renameat(staging, ASIDE, staging, object.to_string())

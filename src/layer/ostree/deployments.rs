@@ -14,7 +14,7 @@ use super::at_boot;
 use super::checksum::Checksum;
 use super::disk;
 use super::error::Error as OstreeError;
-use super::integrity;
+use super::integrity::{Sealing, sealing};
 use super::object::{Commit, Value};
 use super::origin::{LAYERED, Origin};
 use super::repo::Repository;
@@ -123,6 +123,14 @@ impl Deployments {
         if is_refusing { Ok(()) } else { at_boot::keep(&host, false) }
     }
 
+    /// What is done with files of layers on a base.
+    fn sealing(&self, lower: &Lower) -> Result<Sealing, Error> {
+        // What is only finished at shutdown gets them from the one that runs.
+        let trees = self.trees()?;
+        let options = trees.iter().find_map(|tree| tree.options.as_deref()).unwrap_or_default();
+        Ok(sealing(&self.sysroot.repository()?, lower, options)?)
+    }
+
     /// The commit that a deployment's base is: its own, but where we or rpm-ostree has made it of another one, its parent.
     fn base_of(repository: &Repository, tree: &Tree) -> Result<Checksum, Error> {
         let commit = repository.commit(tree.checksum)?;
@@ -158,7 +166,13 @@ impl Deployments {
     }
 
     /// Makes a deployment of a base and layers the one that is booted next.
-    fn deploy_layers(&self, from: &str, base: &BaseNote, composed: &Composed) -> Result<Made, Error> {
+    fn deploy_layers(
+        &self,
+        from: &str,
+        base: &BaseNote,
+        composed: &Composed,
+        sealing: Sealing,
+    ) -> Result<Made, Error> {
         let begun = Instant::now();
         let before = self.next()?;
         if name(&before) != from {
@@ -170,7 +184,7 @@ impl Deployments {
         let local = format!("{LAYERED}/{}", self.os);
         // Before anything refers to it: whoever prunes meanwhile must not take it for nobody's.
         repository.set_ref(&format!("{BASES}/{id}"), id)?;
-        let mut transaction = repository.begin()?;
+        let mut transaction = repository.begin_sealing(sealing)?;
         let root = transaction.compose_layers(of_base.root, &composed.layers)?;
         let subject = format!("layers: {}", composed.manifest.requests.in_words());
         let kernel =
@@ -284,7 +298,7 @@ impl Backend for Deployments {
     }
 
     fn check(&self, lower: &Lower) -> Result<(), Error> {
-        Ok(integrity::check(&self.sysroot.repository()?, lower)?)
+        self.sealing(lower).map(drop)
     }
 
     fn begin(
@@ -293,8 +307,8 @@ impl Backend for Deployments {
         base: &BaseNote,
         planned: Lower,
     ) -> Result<Box<dyn Draft + '_>, Error> {
-        let (from, base) = (from.id.clone(), base.clone());
-        Ok(Box::new(Beginning { deployments: self, from, base, lower: planned }))
+        let (from, base, sealing) = (from.id.clone(), base.clone(), self.sealing(&planned)?);
+        Ok(Box::new(Beginning { deployments: self, from, base, lower: planned, sealing }))
     }
 
     fn make_next(&self, id: &str) -> Result<(), Error> {
@@ -406,6 +420,7 @@ struct Beginning<'a> {
     from: String,
     base: BaseNote,
     lower: Lower,
+    sealing: Sealing,
 }
 
 impl Draft for Beginning<'_> {
@@ -414,10 +429,10 @@ impl Draft for Beginning<'_> {
     }
 
     fn deploy(self: Box<Self>, composed: &Composed) -> Result<Made, Error> {
-        let Beginning { deployments, from, base, lower } = *self;
+        let Beginning { deployments, from, base, lower, sealing } = *self;
         // Who deploys prunes what nobody needs, which the base's keeper would not let happen.
         drop(lower);
-        deployments.deploy_layers(&from, &base, composed)
+        deployments.deploy_layers(&from, &base, composed, sealing)
     }
 }
 

@@ -88,7 +88,7 @@ pub enum Error {
         /// All of it.
         Vec<Unfit>,
     ),
-    /// Files of layers do not have what the system demands of what it boots.
+    /// Files of layers cannot have what the system demands of what it boots.
     #[error("this system cannot have layers: {}", demanded(*demand))]
     Demanding {
         /// What that is.
@@ -171,10 +171,13 @@ fn demanded(demand: Demand) -> &'static str {
             "its base boots only what is signed by its maker (prepare-root.conf: composefs 'enabled=signed')"
         }
         Demand::Verity => {
-            "its base boots only files with fs-verity, which those of layers have not (prepare-root.conf: composefs 'enabled=verity')"
+            "its base boots only files with fs-verity (prepare-root.conf: composefs 'enabled=verity'), which the file system of its repository, or the kernel, has not"
         }
         Demand::VerityOfObjects => {
-            "its repository has only files with fs-verity, which those of layers have not (config: ex-integrity 'fsverity=yes')"
+            "its repository is to have only files with fs-verity (config: ex-integrity 'fsverity=yes'), which its file system, or the kernel, has not"
+        }
+        Demand::VerityOfBase => {
+            "its base boots only files with fs-verity (prepare-root.conf: composefs 'enabled=verity'), which its own files have not; with ex-integrity 'fsverity=yes' in the repository's config, 'ostree admin post-copy' gives it to them"
         }
     }
 }

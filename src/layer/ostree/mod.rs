@@ -24,6 +24,7 @@ mod object;
 mod origin;
 mod repo;
 mod room;
+mod sealing;
 mod sysroot;
 mod transaction;
 mod variant;

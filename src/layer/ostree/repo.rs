@@ -13,10 +13,11 @@ use rustix::io::Errno;
 
 use super::checksum::{Checksum, ObjectKind, ObjectName};
 use super::error::Error;
+use super::integrity::{self, Sealing};
 use super::keyfile::KeyFile;
 use super::object::{Commit, DirTree, LARGEST, Metadata, Parsed};
 use super::room::Reserve;
-use crate::sys::{Context, RecordLock, Root};
+use crate::sys::{Context, RecordLock, Root, Verity};
 
 /// An open repository.
 #[derive(Debug)]
@@ -34,8 +35,8 @@ pub(super) struct Settings {
     locking: bool,
     /// How long to wait for one; `None` for ever.
     patience: Option<Duration>,
-    /// Whether all objects are to have fs-verity.
-    pub(super) verity: bool,
+    /// Whether files are to have fs-verity.
+    pub(super) sealing: Sealing,
     /// What is to stay free on its disk.
     pub(super) reserve: Reserve,
     /// The collection that its refs belong to.
@@ -99,6 +100,11 @@ impl Repository {
 
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Whether files here can have fs-verity, which is asked of one that has none.
+    pub(super) fn verity(&self) -> Result<Verity, Error> {
+        Ok(integrity::verity(&self.root, Path::new("config"))?)
     }
 
     /// Whether there is such an object.
@@ -274,8 +280,7 @@ impl Settings {
             fsync: file.flag("core", "fsync").unwrap_or(true),
             locking: file.flag("core", "locking").unwrap_or(true),
             patience,
-            verity: matches!(file.get("ex-integrity", "fsverity").as_deref(), Some("yes" | "true" | "1"))
-                || file.flag("ex-fsverity", "required").unwrap_or(false),
+            sealing: Sealing::of(file),
             reserve: Reserve::of(file),
             collection: file.get("core", "collection-id"),
         }

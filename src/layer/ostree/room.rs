@@ -69,7 +69,7 @@ impl Room {
         Ok(Room { free, reserved, needed: 0, block: stat.f_bsize.max(1) })
     }
 
-    /// Whether a file of that size can be written. What cannot is counted all the same.
+    /// Whether what takes so many bytes can be written. What cannot is counted all the same.
     pub(super) fn take(&mut self, size: u64) -> bool {
         self.needed = self.needed.saturating_add(size.div_ceil(self.block).saturating_mul(self.block));
         self.needed <= self.free

@@ -12,10 +12,11 @@ use rustix::io::Errno;
 
 use super::checksum::{Checksum, ObjectKind, ObjectName};
 use super::error::Error;
+use super::integrity::{Demand, Sealing};
 use super::object::{Commit, DirTree, Metadata, Value};
 use super::repo::Repository;
 use super::room::Room;
-use crate::sys::{self, Context, IoError, Lock, RecordLock, Root};
+use crate::sys::{self, Context, IoError, Lock, RecordLock, Root, Verity};
 
 /// Objects that are being written. Whatever is not finished is gone.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Transaction<'r> {
     known: HashSet<ObjectName>,
     written: Written,
     pub(super) room: Room,
+    /// Whether files get fs-verity.
+    pub(super) sealing: Sealing,
     /// Nobody prunes meanwhile.
     _shared: Option<RecordLock>,
     /// Nobody else of us writes meanwhile.
@@ -49,6 +52,17 @@ impl Repository {
     /// Begins to write objects. While somebody else of us does, the repository is [`Error::Busy`]; ostree may write as well. On a host that runs, /sysroot is
     /// mostly mounted read-only: whoever begins has it writable, in a mount namespace of his own.
     pub fn begin(&self) -> Result<Transaction<'_>, Error> {
+        self.begin_sealing(self.settings().sealing)
+    }
+
+    /// The same, for a base that may demand more of its files than the repository.
+    pub(super) fn begin_sealing(&self, wanted: Sealing) -> Result<Transaction<'_>, Error> {
+        let sealing = match wanted {
+            Sealing::No => Sealing::No,
+            _ if self.verity()? != Verity::Impossible => wanted,
+            Sealing::Maybe => Sealing::No,
+            Sealing::Yes => return Err(Error::Demanding { demand: Demand::VerityOfObjects }),
+        };
         let shared = self.share()?;
         self.root().make_dirs(STAGING, 0o700)?;
         let staging = self.root().open_dir(STAGING)?;
@@ -62,6 +76,7 @@ impl Repository {
             known: HashSet::new(),
             written: Written::default(),
             room: Room::on(self.root(), self.settings().reserve)?,
+            sealing,
             _shared: shared,
             _own: own,
         })
