@@ -60,7 +60,7 @@ impl Peer {
             Some(LABEL) => Peer::Onlay,
             Some("sysext") => Peer::Sysext { extensions: extensions(mount) },
             Some("confext") => Peer::Confext { extensions: extensions(mount) },
-            _ if is_in("ostree-unlock-ovl.") => Peer::OstreeUnlock,
+            _ if is_in("ostree-unlock-ovl.") || is_ostrees(mount, &upper) => Peer::OstreeUnlock,
             _ if is_in(".usr-ovl-upper") => Peer::OstreeHotfix,
             _ => Peer::Other {
                 source: mount.source.to_string_lossy().into_owned(),
@@ -68,6 +68,13 @@ impl Peer {
             },
         }
     }
+}
+
+/// Whether an overlay is one that ostree (since 2025) lays over /usr by the descriptors of its directories, whose names nobody knows later.
+fn is_ostrees(mount: &Mount, upper: &OsStr) -> bool {
+    mount.source == "overlay"
+        && mount.super_option("lowerdir").is_some_and(|lower| lower == "usr")
+        && Path::new(upper).starts_with("/proc/self/fd")
 }
 
 /// The names in `/run/systemd/sysext/extensions/NAME/usr` and `…/confexts/NAME/etc`, where systemd mounts extensions
@@ -143,6 +150,7 @@ mod tests {
 5 1 0:43 / /opt rw - overlay overlay rw,lowerdir=usr,upperdir=.usr-ovl-upper,workdir=.usr-ovl-work
 6 1 8:2 / /var rw - ext4 /dev/sdb rw
 7 1 0:44 / /srv rw - overlay transient rw,lowerdir=/srv,upperdir=/run/x/upper,workdir=/run/x/work
+9 1 0:46 / /home rw - overlay overlay rw,lowerdir=usr,upperdir=/proc/self/fd/12/upper,workdir=/proc/self/fd/12/work,uuid=on
 8 1 0:45 / /mnt ro - overlay confext ro,lowerdir=/run/systemd/sysext/meta/etc:/run/systemd/sysext/confexts/site/etc:/mnt
 ";
 
@@ -158,6 +166,7 @@ mod tests {
         };
         assert_eq!(of("/usr"), "systemd-sysext (gdb, strace) < onlay unlock");
         assert_eq!(of("/etc"), "ostree admin unlock");
+        assert_eq!(of("/home"), "ostree admin unlock");
         assert_eq!(of("/opt"), "ostree admin unlock --hotfix");
         assert_eq!(of("/srv"), "an overlay of somebody else's ('transient', writable)");
         assert_eq!(of("/mnt"), "systemd-confext (site)");

@@ -21,6 +21,14 @@ pub struct Lower {
     pub uncover: Option<PathBuf>,
 }
 
+impl Lower {
+    /// Whether its layers have names. Where ostree (since 2025) unlocks an image, they are those of its own descriptors, which lead anybody
+    /// else anywhere.
+    pub fn is_named(&self) -> bool {
+        !self.paths.iter().any(|path| path.starts_with("/proc/self/fd"))
+    }
+}
+
 /// The deepest overlay that another may lie on.
 const DEEPEST_LOWER: usize = 1;
 
@@ -123,6 +131,20 @@ mod tests {
         let expected = Lower { paths: paths(&["/var/tmp/x/upper", "/usr"]), uncover: Some("/usr".into()) };
         assert_eq!(lower(table, "/usr"), expected);
         assert_eq!(lower(table, "/"), Lower { paths: paths(&["/"]), uncover: None });
+    }
+
+    #[test]
+    fn layers_that_were_given_as_descriptors_have_no_names() {
+        let over = |root: &str| {
+            format!(
+                "{root}\n3 1 0:9 / /usr rw - overlay overlay rw,lowerdir=usr,upperdir=/proc/self/fd/12/upper\n"
+            )
+        };
+        let composefs =
+            over("1 0 0:5 / / ro - overlay composefs ro,lowerdir+=/run/cfs,datadir+=/sysroot/objects");
+        assert!(!lower(&composefs, "/usr").is_named());
+        // What is stacked upon as it is needs none.
+        assert!(lower(&over("1 0 8:1 / / ro - ext4 /dev/sda ro"), "/usr").is_named());
     }
 
     #[test]

@@ -22,6 +22,14 @@ pub enum Error {
         "the host is unlocked, and an overlay that is kept would lie over what is gone when it is locked"
     )]
     HostUnlocked,
+    /// Nothing can be laid there.
+    #[error(
+        "over '{}' lies an overlay upon another one, and its layers, without which nothing can be laid there, have no names", path.display()
+    )]
+    Unnamed {
+        /// Where.
+        path: std::path::PathBuf,
+    },
     /// The caller is in an overlay already.
     #[error("this is overlay '{name}' already")]
     Inside {

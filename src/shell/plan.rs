@@ -131,8 +131,18 @@ pub fn plan(request: Request) -> Result<Plan, Error> {
     };
     let own = if request.private_home { Vec::new() } else { homes(&host) };
     let parts = super::view::parts(&host, &own, request.mode, request.unguarded);
+    check_layers(&parts)?;
     let label = view_label(&name)?;
     Ok(Plan { name, host, parts, own, without_extensions, label, request, base: OnceCell::new() })
+}
+
+/// What would not be found is told before anything is made.
+fn check_layers(parts: &[Part]) -> Result<(), Error> {
+    let unnamed = parts.iter().find_map(|part| match part {
+        Part::Kept(layer) | Part::Ram(layer) => (!layer.lower.is_named()).then_some(&layer.point),
+        Part::Own { .. } | Part::ReadOnly { .. } => None,
+    });
+    unnamed.map_or(Ok(()), |path| Err(Error::Unnamed { path: path.clone() }))
 }
 
 fn check_caller() -> Result<(), Error> {

@@ -1,5 +1,7 @@
 //! Of overlays, the unlocked host and layers.
 
+use std::path::Path;
+
 use super::extensions::{activate_hint, build_hint};
 use super::{io_hint, layer_hint, mount_hint, packages_hint};
 use crate::cli::output::{program, size};
@@ -13,6 +15,7 @@ pub(super) fn shell_hint(error: &shell::Error) -> Option<String> {
         shell::Error::NoCapability => Some(
             "in a container, give it CAP_SYS_ADMIN; in a systemd unit, see CapabilityBoundingSet=".into(),
         ),
+        shell::Error::Unnamed { path } => Some(taken_off(path)),
         shell::Error::Inside { .. } => Some("leave it first; overlays do not nest".into()),
         shell::Error::HostUnlocked => Some(format!(
             "'{onlay} lock' locks it ('--save NAME' keeps what was changed as an overlay); '{onlay} shell --temp' goes over the host as it is"
@@ -71,10 +74,7 @@ pub(super) fn live_hint(error: &live::Error) -> Option<String> {
         }
         live::Error::Exists { name } => Some(format!("give another name, or '{onlay} rm {name}' first")),
         live::Error::Behind { name } => Some(format!("'{onlay} rebase {name}' lets it follow")),
-        live::Error::Covered { path, whose } if whose.contains("ostree admin unlock") => Some(format!(
-            "'umount --lazy {}' takes that off, with what was changed since; a reboot does so, too",
-            path.display()
-        )),
+        live::Error::Covered { path, whose } if whose.contains("ostree admin unlock") => Some(taken_off(path)),
         live::Error::Overlay(error) => overlay_hint(error),
         live::Error::Io(error) => io_hint(error),
         live::Error::Tool(tool::Error::Missing { program: "systemctl" }) => {
@@ -82,6 +82,13 @@ pub(super) fn live_hint(error: &live::Error) -> Option<String> {
         }
         _ => None,
     }
+}
+
+fn taken_off(path: &Path) -> String {
+    format!(
+        "'umount --lazy {}' takes that off, with what was changed since; a reboot does so, too",
+        path.display()
+    )
 }
 
 pub(super) fn hooks_hint(error: &hooks::Error) -> Option<String> {

@@ -74,8 +74,9 @@ pub(super) fn sealing(repository: &Repository, lower: &Lower, options: &str) -> 
     let refused = |demand| Err(Error::Demanding { demand });
     let wanted = repository.settings().sealing;
     let found = settings(lower)?;
-    let of_base =
-        found.as_ref().map_or_else(|| of_base(&KeyFile::default(), options), |found| of_base(&found.file, options));
+    let of_base = found
+        .as_ref()
+        .map_or_else(|| of_base(&KeyFile::default(), options), |found| of_base(&found.file, options));
     match of_base {
         OfBase::Signature => return refused(Demand::Signature),
         OfBase::Nothing if wanted != Sealing::Yes => return Ok(wanted),

@@ -14,9 +14,10 @@ fn a_base_that_would_not_boot_with_layers_is_left_alone() {
     let Some(disk) = Disk::debian() else { return };
     disk.expect("layer add onlay-tool");
     let before = disk.status();
-    for (value, why) in
-        [("signed", "boots only what is signed"), ("verity", "which the file system of its repository, or the kernel, has not")]
-    {
+    for (value, why) in [
+        ("signed", "boots only what is signed"),
+        ("verity", "which the file system of its repository, or the kernel, has not"),
+    ] {
         let said =
             disk.expect_code(3, &format!("{COMPOSEFS}composefs {value} 13.2; layer upgrade --dry-run"));
         assert!(said.contains(why) && said.contains("onlay") && said.contains("ext"), "{said}");
