@@ -13,8 +13,8 @@ use crate::sys::{Context, Root, Verity, enable_verity, verity_size};
 impl Transaction<'_> {
     /// Whether a file of that size can be written, with the hashes of its blocks where it gets them.
     pub(super) fn take_room(&mut self, size: u64) -> bool {
-        let hashes = if self.sealing == Sealing::No { 0 } else { verity_size(size) };
-        self.room.take(size) && self.room.take(hashes)
+        let has_room = self.room.take(size);
+        if self.sealing == Sealing::No { has_room } else { self.room.take(verity_size(size)) }
     }
 
     /// Gives it to a file of the staging directory that nobody writes to any more.
