@@ -6,7 +6,7 @@
 //! cost of what differs. Deployments, boot loaders and what is merged into /etc are left to the program `ostree`.
 //!
 //! Objects are never changed. File objects are hard links in deployments: nothing here, and nobody who is given a path
-//! to one, may write to them.
+//! to one, may write to them. What they may get is fs-verity, with which nobody can.
 
 mod at_boot;
 mod attributes;
