@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::extension::{activate, build};
+use crate::host::selinux;
 use crate::resolve::Manager;
 use crate::sys::{IoError, MountError};
 use crate::{overlay, pkgdb, shell};
@@ -213,6 +214,9 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A policy of SELinux cannot be read.
+    #[error("no labels of SELinux can be given: {0}")]
+    Labels(#[from] selinux::Error),
     /// A repository or deployment of OSTree's.
     #[error(transparent)]
     Ostree(#[from] super::ostree::Error),

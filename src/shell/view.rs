@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use super::SHARED;
 use super::plan::INSIDE;
 use crate::host::Host;
+use crate::host::selinux::LABEL;
 use crate::overlay::{
     self, Mode, OverlayName, Part, directory_name, is_kernel_window, new_upper, survey, survey_entrance,
 };
@@ -254,6 +255,10 @@ fn own_devices(view: &Root, ram: &Root) -> Result<(), IoError> {
     for directory in ["pts", "shm", "mqueue"] {
         dev.make_dir(directory, 0o755)?;
     }
+    label_as("/dev".into(), &dev, "");
+    for entry in dev.entries()? {
+        label_as(Path::new("/dev").join(&entry.name), &dev, &entry.name.to_string_lossy());
+    }
     let quiet = MountFlags { no_exec: true, ..MountFlags::NO_SUID_DEV };
     let terminals = MountFlags { no_suid: true, no_exec: true, ..MountFlags::default() };
     let pts = new_filesystem("devpts", &[("mode", "0620"), ("ptmxmode", "0666"), ("gid", "5")], terminals)?;
@@ -277,7 +282,19 @@ fn mount_fresh(view: &Root, place: &str, ram: &Root, mode: u32) -> Result<Option
     let dir = ram.open_child(name.as_ref())?;
     rustix::fs::chmodat(ram, &name, FileMode::from_raw_mode(mode), rustix::fs::AtFlags::empty())
         .context("set mode of", dir.path())?;
+    label_as(Path::new("/").join(place), &dir, "");
     mount_in(view, place, clone_tree(&dir, Path::new(place), false)?)
+}
+
+/// Gives what takes a file's place the label that this machine has on that: where SELinux confines programs, as package managers' scripts start them, what they
+/// may do there goes by it.
+fn label_as(path: PathBuf, dir: &Root, name: &str) {
+    let (parent, last) = (path.parent().unwrap_or(Path::new("/")), path.file_name().unwrap_or_default());
+    let labels = Root::open(parent).and_then(|parent| Xattrs::read(&parent, Path::new(last)));
+    if let Some(label) = labels.ok().as_ref().and_then(|labels| labels.get(LABEL)) {
+        // Who may give none goes on with the one that the kernel gave.
+        let _ = Xattrs::set(dir, Path::new(name), LABEL.as_bytes(), label);
+    }
 }
 
 /// Shows an empty directory in place of Onlay's own state: what is kept there is not for what

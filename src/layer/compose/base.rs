@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use super::Workshop;
 use super::install::{CARRIED, KEPT};
 use super::workshop::OVER_BASE;
-use crate::host::PackageSystem;
+use crate::host::{PackageSystem, selinux};
 use crate::layer::Error;
 use crate::overlay::{copy_attributes, copy_tree};
 use crate::sys::{
-    Features, MountFlags, Namespaces, OverlaySpec, Propagation, RecordLock, Root, attach, clone_tree,
-    leave_for_new, mount_overlay, set_flags, set_propagation, without_dots,
+    Features, FileKind, MountFlags, Namespaces, OverlaySpec, Propagation, RecordLock, Root, Xattrs, attach,
+    clone_tree, leave_for_new, mount_overlay, set_flags, set_propagation, without_dots,
 };
 
 /// What a base is seen through: a tree that is there as files, and perhaps one directory laid over it that makes of it another.
@@ -105,6 +105,31 @@ pub(super) fn show(workshop: &Workshop, lower: &Lower) -> Result<(), Error> {
     for (from, to) in [(etc, base.join("etc")), (workshop.var()?.path().to_owned(), base.join("var"))] {
         let tree = clone_tree(Root::open(&from)?, &from, false)?;
         attach(&tree, Root::open(&to)?, &to)?;
+    }
+    label_var(&Root::open(workshop.base())?)
+}
+
+/// Labels what is in the base's /var as its policy has it, where the kernel of now goes by labels: programs that it confines, as scripts start them, would
+/// find what is Onlay's there.
+fn label_var(base: &Root) -> Result<(), Error> {
+    let var = base.open_dir("var")?;
+    if Xattrs::read(&var, Path::new(""))?.get(selinux::LABEL).is_none() {
+        return Ok(());
+    }
+    let Some(list) = selinux::policy(base)? else { return Ok(()) };
+    let labels = selinux::read(base, &list)?;
+    let mut waiting = vec![PathBuf::from("var")];
+    while let Some(path) = waiting.pop() {
+        let Some(stat) = base.lstat_exact(&path)? else { continue };
+        let (kind, place) = (FileKind::of(&stat), Path::new("/").join(&path));
+        let label = labels.attribute(place.as_os_str().as_encoded_bytes(), kind);
+        if let Some(label) = label.map_err(selinux::Error::from)? {
+            // A policy that this kernel does not have may have labels that it does not know.
+            let _ = Xattrs::set(base, &path, selinux::LABEL.as_bytes(), &label);
+        }
+        if kind == FileKind::Directory {
+            waiting.extend(base.open_dir(&path)?.entries()?.into_iter().map(|entry| path.join(entry.name)));
+        }
     }
     Ok(())
 }
