@@ -6,6 +6,7 @@
 //! all files can be read. /proc/sys and /sys are read-only, and the block devices are not there: a
 //! boot loader's script must not find the disk. Name services are let through.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode as FileMode};
@@ -255,9 +256,9 @@ fn own_devices(view: &Root, ram: &Root) -> Result<(), IoError> {
     for directory in ["pts", "shm", "mqueue"] {
         dev.make_dir(directory, 0o755)?;
     }
-    label_as("/dev".into(), &dev, "");
+    label_as(Path::new("/dev"), &dev, ".");
     for entry in dev.entries()? {
-        label_as(Path::new("/dev").join(&entry.name), &dev, &entry.name.to_string_lossy());
+        label_as(&Path::new("/dev").join(&entry.name), &dev, &entry.name.to_string_lossy());
     }
     let quiet = MountFlags { no_exec: true, ..MountFlags::NO_SUID_DEV };
     let terminals = MountFlags { no_suid: true, no_exec: true, ..MountFlags::default() };
@@ -282,17 +283,20 @@ fn mount_fresh(view: &Root, place: &str, ram: &Root, mode: u32) -> Result<Option
     let dir = ram.open_child(name.as_ref())?;
     rustix::fs::chmodat(ram, &name, FileMode::from_raw_mode(mode), rustix::fs::AtFlags::empty())
         .context("set mode of", dir.path())?;
-    label_as(Path::new("/").join(place), &dir, "");
+    label_as(&Path::new("/").join(place), &dir, ".");
     mount_in(view, place, clone_tree(&dir, Path::new(place), false)?)
 }
 
 /// Gives what takes a file's place the label that this machine has on that: where SELinux confines programs, as package managers' scripts start them, what they
-/// may do there goes by it.
-fn label_as(path: PathBuf, dir: &Root, name: &str) {
+/// may do there goes by it. Of another kind of file it is none, and who may give none goes on with the one that the kernel gave.
+fn label_as(path: &Path, dir: &Root, name: &str) {
     let (parent, last) = (path.parent().unwrap_or(Path::new("/")), path.file_name().unwrap_or_default());
-    let labels = Root::open(parent).and_then(|parent| Xattrs::read(&parent, Path::new(last)));
-    if let Some(label) = labels.ok().as_ref().and_then(|labels| labels.get(LABEL)) {
-        // Who may give none goes on with the one that the kernel gave.
+    let Ok(parent) = Root::open(parent) else { return };
+    let kind = |dir: &Root, name: &OsStr| dir.lstat(name).ok().flatten().map(|stat| FileKind::of(&stat));
+    if kind(&parent, last) != kind(dir, name.as_ref()) {
+        return;
+    }
+    if let Some(label) = Xattrs::read(&parent, Path::new(last)).ok().as_ref().and_then(|own| own.get(LABEL)) {
         let _ = Xattrs::set(dir, Path::new(name), LABEL.as_bytes(), label);
     }
 }
@@ -327,7 +331,7 @@ pub(super) fn show_shared(view: &Root, shared: &Path) -> Result<(), IoError> {
 /// The host's resolver configuration often is a link into /run.
 fn show_resolver(view: &Root, run: &Root, private_network: bool) -> Result<(), IoError> {
     let Ok(link) = rustix::fs::readlink("/etc/resolv.conf", Vec::new()) else { return Ok(()) };
-    let link = PathBuf::from(std::ffi::OsStr::new(link.to_str().unwrap_or_default()));
+    let link = PathBuf::from(OsStr::new(link.to_str().unwrap_or_default()));
     let target = Path::new("/etc").join(link);
     let Ok(host) = Root::open("/") else { return Ok(()) };
     let Ok(resolved) = host.resolve(&target) else { return Ok(()) };

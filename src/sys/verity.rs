@@ -3,9 +3,9 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 
-use rustix::ioctl::opcode;
+use rustix::io::Errno;
+use rustix::ioctl::{Opcode, Setter, Updater, ioctl, opcode};
 
 /// How it stands with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,10 @@ struct DigestHeader {
     size: u16,
 }
 
+/// FS_IOC_ENABLE_VERITY and FS_IOC_MEASURE_VERITY.
+const ENABLE: Opcode = opcode::write::<Enable>(b'f', 133);
+const MEASURE: Opcode = opcode::read_write::<DigestHeader>(b'f', 134);
+
 /// FS_VERITY_HASH_ALG_SHA256.
 const SHA256: u32 = 1;
 /// What the tree is made of: blocks of the file as well as of hashes.
@@ -59,14 +63,13 @@ const LONGEST: usize = 64;
 pub fn verity_of(file: &File) -> io::Result<Verity> {
     let mut digest =
         Digest { header: DigestHeader { algorithm: 0, size: LONGEST as u16 }, bytes: [0; LONGEST] };
-    let request = opcode::read_write::<DigestHeader>(b'f', 134);
     // SAFETY: the kernel writes a header, and behind it no more bytes than that says there is room for.
-    let result = unsafe { libc::ioctl(file.as_raw_fd(), request as _, &raw mut digest) };
-    match answer(result) {
+    let answer = unsafe { ioctl(file, Updater::<MEASURE, Digest>::new(&mut digest)) };
+    match answer {
         Ok(()) => Ok(Verity::On),
-        Err(error) if error.raw_os_error() == Some(libc::ENODATA) => Ok(Verity::Off),
-        Err(error) if is_impossible(&error) => Ok(Verity::Impossible),
-        Err(error) => Err(error),
+        Err(Errno::NODATA) => Ok(Verity::Off),
+        Err(error) if is_impossible(error) => Ok(Verity::Impossible),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -84,12 +87,11 @@ pub fn enable_verity(file: &File) -> io::Result<Verity> {
         signature: 0,
         more: [0; 11],
     };
-    let request = opcode::write::<Enable>(b'f', 133);
-    // SAFETY: the request is initialised and of the kind that this ioctl reads; it leads to nothing else.
-    let result = unsafe { libc::ioctl(file.as_raw_fd(), request as _, &raw const enable) };
-    match answer(result) {
-        Err(error) if is_impossible(&error) => Ok(Verity::Impossible),
-        Err(error) if error.raw_os_error() != Some(libc::EEXIST) => Err(error),
+    // SAFETY: the request is of the kind that this ioctl reads; it leads to nothing else.
+    let answer = unsafe { ioctl(file, Setter::<ENABLE, Enable>::new(enable)) };
+    match answer {
+        Err(error) if is_impossible(error) => Ok(Verity::Impossible),
+        Err(error) if error != Errno::EXIST => Err(error.into()),
         _ => Ok(Verity::On),
     }
 }
@@ -104,12 +106,8 @@ pub fn verity_size(size: u64) -> u64 {
     all * u64::from(BLOCK)
 }
 
-fn answer(result: libc::c_int) -> io::Result<()> {
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-fn is_impossible(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOTTY | libc::EOPNOTSUPP))
+fn is_impossible(error: Errno) -> bool {
+    matches!(error, Errno::NOTTY | Errno::OPNOTSUPP)
 }
 
 #[cfg(test)]
@@ -118,9 +116,7 @@ mod tests {
 
     #[test]
     fn requests_are_those_of_the_kernel() {
-        // FS_IOC_MEASURE_VERITY and FS_IOC_ENABLE_VERITY, where most machines have the same numbers.
-        assert_eq!(opcode::read_write::<DigestHeader>(b'f', 134), 0xc004_6686);
-        assert_eq!(opcode::write::<Enable>(b'f', 133), 0x4080_6685);
+        assert_eq!((ENABLE, MEASURE), (0x4080_6685, 0xc004_6686));
     }
 
     #[test]

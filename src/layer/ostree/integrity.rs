@@ -108,12 +108,11 @@ fn of_base(file: &KeyFile, options: &str) -> OfBase {
         _ => OfBase::Nothing,
     };
     match options.split_ascii_whitespace().find_map(|option| option.strip_prefix(OPTION)) {
-        None => of_file,
         Some("signed") => OfBase::Signature,
         Some(other) if tristate(other) == Some(Sealing::No) => OfBase::Nothing,
         // It takes back that there must be a signature, and no more.
         Some(_) if of_file == OfBase::Signature => OfBase::Verity,
-        Some(_) => of_file,
+        _ => of_file,
     }
 }
 
