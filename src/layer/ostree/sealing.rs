@@ -27,12 +27,12 @@ impl Transaction<'_> {
         self.seal(&file, &staging, Path::new(name))
     }
 
-    /// Gives it to a file that is there, as `ostree admin post-copy` does: its content stays what it is.
+    /// Gives it to a file that is there and must have it, as `ostree admin post-copy` does: its content stays what it is.
     pub(super) fn seal_object(&mut self, file: Checksum) -> Result<(), Error> {
         let path = Repository::file(file);
         let root = self.repository.root();
         // One of this transaction has it.
-        if self.sealing == Sealing::No || root.lstat(&path)?.is_none() {
+        if self.sealing != Sealing::Yes || root.lstat(&path)?.is_none() {
             return Ok(());
         }
         self.seal(&root.open_exact_file(&path)?, root, Path::new(&path))
