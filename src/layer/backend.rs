@@ -148,6 +148,8 @@ pub struct Made {
     pub writing: Duration,
     /// What it took to make it the one that is booted next.
     pub deploying: Duration,
+    /// What people are to know of it: sentences without an end.
+    pub remarks: Vec<String>,
 }
 
 /// Where bases come from, and how they are by themselves.

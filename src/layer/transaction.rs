@@ -68,6 +68,8 @@ pub struct Changed {
     pub now: Option<Now>,
     /// Whether layers were changed where they are, and with them what else a package manager changed.
     pub is_upon: bool,
+    /// What people are to know of it: sentences without an end.
+    pub remarks: Vec<String>,
     /// How long its parts took.
     pub milliseconds: Milliseconds,
 }
@@ -88,6 +90,7 @@ impl Changed {
             is_needed: false,
             is_upon,
             now: None,
+            remarks: Vec::new(),
             milliseconds: Milliseconds::default(),
         }
     }
@@ -209,7 +212,7 @@ fn carry_out(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Res
     let draft = backend.begin(&from, &base, lower)?;
     let composed = compose(workshop, draft.lower(), &wanted, &resolved)?;
     let composing = begun.elapsed().saturating_sub(resolved.solving + composed.installing);
-    let Made { id, writing, deploying } = draft.deploy(&composed)?;
+    let Made { id, writing, deploying, remarks } = draft.deploy(&composed)?;
     let parts = [resolved.solving, composed.installing, composing, writing, deploying];
     let Composed { manifest, left_out, boot, words, .. } = composed;
     Ok(Changed {
@@ -221,6 +224,7 @@ fn carry_out(backend: &dyn Backend, workshop: &Workshop, change: &Change) -> Res
         is_needed: true,
         is_staged: next(backend)?.is_staged,
         now,
+        remarks,
         milliseconds: Milliseconds::of(parts),
         ..unchanged(from, base, manifest)
     })

@@ -12,6 +12,7 @@ pub mod systemd_nspawn;
 pub mod systemd_sysext;
 pub mod systemd_sysusers;
 pub mod systemd_tmpfiles;
+pub mod tukit;
 
 use std::ffi::OsString;
 use std::fs::File;

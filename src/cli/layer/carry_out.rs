@@ -94,6 +94,9 @@ struct Told<'a> {
     /// Packages that the system that runs has at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     at_once: Option<&'a [String]>,
+    /// What people are to know of it.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    remarks: &'a [String],
     /// How long its parts took.
     milliseconds: Milliseconds,
     /// What of an overlay was not asked for.
@@ -255,6 +258,7 @@ fn as_json(changed: &Changed, left: &[PathBuf]) -> Result<(), Error> {
             Initramfs::Stale => "stale",
         },
         at_once: changed.now.as_ref().map(|now| &*now.packages),
+        remarks: &changed.remarks,
         milliseconds: changed.milliseconds,
         left_behind: left.iter().map(|path| output::path(path)).collect(),
     })
@@ -290,6 +294,9 @@ fn tell(way: &Way, changed: &Changed) {
         ));
     }
     tell_boot(changed);
+    for remark in &changed.remarks {
+        output::say(&format!("onlay: {remark}"));
+    }
     let onlay = output::program();
     if way.download_only {
         output::say(

@@ -199,7 +199,8 @@ impl Deployments {
         let id = deployed.inspect_err(|_| self.forget_commit(&repository, commit, &local, last))?;
         self.forget_bases(&repository)?;
         clear_view(&repository)?;
-        Ok(Made { id, writing, deploying: begun.elapsed().saturating_sub(writing) })
+        let deploying = begun.elapsed().saturating_sub(writing);
+        Ok(Made { id, writing, deploying, remarks: Vec::new() })
     }
 
     /// Has nothing stay of a commit that could not be deployed, as on a full disk; unless it is the next one all the same. The first error is the one to

@@ -8,12 +8,13 @@ use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_NOW};
 
 use super::error::Error as SnapperError;
 use super::lock::Locked;
-use super::snapshots::{BY_NUMBER, FROM, IN_PROGRESS, MADE_HERE, Snapshots};
+use super::snapshots::Snapshots;
+use super::transaction::Transaction;
 use crate::host::selinux::{self, FileContexts, LABEL};
 use crate::layer::{Composed, Draft, Error, Layers, Lower, Made};
 use crate::overlay::apply;
 use crate::sys::{Context as _, FileKind, Root, Xattrs, sync_file_system};
-use crate::tool::snapper::{New, Snapshot};
+use crate::tool::snapper::Snapshot;
 
 /// Where a kernel has its modules, and usually itself.
 const MODULES: &str = "usr/lib/modules";
@@ -24,12 +25,9 @@ const KERNELS: &[&str] = &["Image", "bzImage", "image-", "initramfs", "initrd", 
 /// A snapshot of the one that is booted next. Given up, it is deleted.
 #[derive(Debug)]
 pub(super) struct Drafted<'a> {
-    snapshots: &'a Snapshots,
     from: u64,
-    number: u64,
+    transaction: Transaction<'a>,
     lower: Lower,
-    is_done: bool,
-    _locked: Option<Locked>,
 }
 
 impl Drafted<'_> {
@@ -38,21 +36,9 @@ impl Drafted<'_> {
         from: &Snapshot,
         locked: Option<Locked>,
     ) -> Result<Drafted<'a>, Error> {
-        let number = snapshots.tool().create(&New {
-            from: from.number,
-            cleanup: BY_NUMBER,
-            description: &format!("onlay: layers upon #{}", from.number),
-            userdata: &[(IN_PROGRESS, "yes"), MADE_HERE, (FROM, &from.number.to_string())],
-        })?;
-        let lower = match snapshots.seen(&Snapshot { number, ..from.clone() }) {
-            Ok(lower) => lower,
-            Err(error) => {
-                // The first error is the one to tell; what is left is cleared the next time.
-                let _ = snapshots.tool().delete(number);
-                return Err(error);
-            }
-        };
-        Ok(Drafted { snapshots, from: from.number, number, lower, is_done: false, _locked: locked })
+        let transaction = Transaction::open(snapshots, from.number, locked)?;
+        let lower = snapshots.seen(&Snapshot { number: transaction.number(), ..from.clone() })?;
+        Ok(Drafted { from: from.number, transaction, lower })
     }
 
     /// Puts layers into the snapshot, with the labels of its policy.
@@ -83,31 +69,16 @@ impl Draft for Drafted<'_> {
         &self.lower
     }
 
-    fn deploy(mut self: Box<Self>, composed: &Composed) -> Result<Made, Error> {
+    fn deploy(self: Box<Self>, composed: &Composed) -> Result<Made, Error> {
         let begun = Instant::now();
         self.put(&composed.layers)?;
         let writing = begun.elapsed();
-        let (tool, place) = (self.snapshots.tool(), self.snapshots.place(self.number));
         let requests = composed.manifest.requests.in_words();
         let what = if requests.is_empty() { "no layers".to_owned() } else { requests };
-        tool.describe(self.number, &format!("onlay: {what} (upon #{})", self.from))?;
-        tool.set_read_only(self.number, &place)?;
-        // Whoever keeps to no lock may have changed that.
-        self.snapshots.expect_next(self.from)?;
-        self.snapshots.boot_next(self.number)?;
-        self.is_done = true;
-        tool.note(self.number, &[(IN_PROGRESS, "")])?;
+        let id = self.transaction.number().to_string();
+        let remarks = self.transaction.close(&format!("onlay: {what} (upon #{})", self.from))?;
         let deploying = begun.elapsed().saturating_sub(writing);
-        Ok(Made { id: self.number.to_string(), writing, deploying })
-    }
-}
-
-impl Drop for Drafted<'_> {
-    fn drop(&mut self) {
-        if !self.is_done {
-            // What resists is cleared by the next one, by its mark.
-            let _ = self.snapshots.tool().delete(self.number);
-        }
+        Ok(Made { id, writing, deploying, remarks })
     }
 }
 

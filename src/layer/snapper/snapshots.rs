@@ -6,11 +6,13 @@ use super::draft::Drafted;
 use super::error::Error as SnapperError;
 use super::fit;
 use super::lock::Locked;
+use super::transaction::is_described_as_begun;
 use crate::host::{BaseKind, Host, OsRelease};
 use crate::layer::{Backend, BaseNote, Bases, Cleanup, Deployment, Draft, Error, Lower, layers_in};
 use crate::sys::{MountTable, Root, sync_file_system};
 use crate::tool::btrfs::Btrfs;
 use crate::tool::snapper::{Snapper, Snapshot};
+use crate::tool::tukit::Tukit;
 
 /// Where snapper has its settings for the root file system.
 const SETTINGS: &str = "etc/snapper/configs/root";
@@ -20,6 +22,7 @@ const SNAPSHOTS: &str = ".snapshots";
 
 /// Notes of a snapshot.
 pub(super) const IN_PROGRESS: &str = "transactional-update-in-progress";
+pub(super) const BEGUN: (&str, &str) = ("onlay", "begun");
 pub(super) const MADE_HERE: (&str, &str) = ("onlay", "layers");
 pub(super) const FROM: &str = "onlay-from";
 const IMPORTANT: &str = "important";
@@ -35,6 +38,8 @@ pub struct Snapshots {
     /// The mounts of the system that runs, and the snapshot that is its root, where it is about that.
     running: Option<(MountTable, u64)>,
     tool: Snapper,
+    /// tukit knows of no other system than the one that runs.
+    tukit: Option<Tukit>,
 }
 
 impl Snapshots {
@@ -53,11 +58,16 @@ impl Snapshots {
         }
         let running = host.is_running.then(|| (host.mounts.clone(), number));
         let tool = Snapper::find(host.root.path())?;
-        Ok(Snapshots { root: host.root.try_clone()?, running, tool })
+        let tukit = if host.is_running { Tukit::find() } else { None };
+        Ok(Snapshots { root: host.root.try_clone()?, running, tool, tukit })
     }
 
     pub(super) fn tool(&self) -> &Snapper {
         &self.tool
+    }
+
+    pub(super) fn tukit(&self) -> Option<&Tukit> {
+        self.tukit.as_ref()
     }
 
     /// The directory of a snapshot.
@@ -95,12 +105,11 @@ impl Snapshots {
     /// Keeps others away, and clears what somebody who was killed has left.
     fn lock(&self) -> Result<Option<Locked>, Error> {
         let locked = self.running.is_some().then(Locked::take).transpose()?;
-        for snapshot in
-            self.tool.list()?.iter().filter(|snapshot| is_begun(snapshot) && is_made_here(snapshot))
+        for snapshot in self.tool.list()?.iter().filter(|snapshot| is_begun(snapshot) && is_for_us(snapshot))
         {
             if snapshot.is_default {
                 // All was done but that.
-                self.tool.note(snapshot.number, &[(IN_PROGRESS, "")])?;
+                self.finish(snapshot.number)?;
             } else {
                 self.tool.delete(snapshot.number)?;
             }
@@ -108,12 +117,28 @@ impl Snapshots {
         Ok(locked)
     }
 
-    /// Makes a snapshot the one that is booted next, also where the power is cut at once. snapper syncs its notes, but leaves that to the next time that
-    /// the file system writes by itself.
-    pub(super) fn boot_next(&self, number: u64) -> Result<(), Error> {
-        let place = self.place(number);
-        self.tool.set_default(number, &place)?;
-        Ok(sync_file_system(&Root::open(place)?)?)
+    /// What others are making, or have left of it.
+    pub(super) fn begun_by_others(&self) -> Result<Vec<u64>, Error> {
+        let mut list = self.tool.list()?;
+        list.retain(|snapshot| !snapshot.is_default && is_begun(snapshot) && !is_for_us(snapshot));
+        Ok(list.iter().map(|snapshot| snapshot.number).collect())
+    }
+
+    /// Makes a snapshot the one that is booted next, also where the power is cut at once.
+    fn boot_next(&self, number: u64) -> Result<(), Error> {
+        self.tool.set_default(number, &self.place(number))?;
+        self.sync(number)
+    }
+
+    /// Takes the marks from a snapshot that is booted next, also where the power is cut at once.
+    pub(super) fn finish(&self, number: u64) -> Result<(), Error> {
+        self.sync(number)?;
+        Ok(self.tool.note(number, &[(IN_PROGRESS, ""), MADE_HERE])?)
+    }
+
+    /// snapper syncs its notes, but leaves what is booted next to the next time that the file system writes by itself.
+    fn sync(&self, number: u64) -> Result<(), Error> {
+        Ok(sync_file_system(&Root::open(self.place(number))?)?)
     }
 
     fn find_number(&self, id: &str) -> Result<Snapshot, Error> {
@@ -227,15 +252,24 @@ impl Backend for Snapshots {
 }
 
 fn is_begun(snapshot: &Snapshot) -> bool {
-    snapshot.userdata.get(IN_PROGRESS).is_some_and(|value| value == "yes")
+    has_note(snapshot, (IN_PROGRESS, "yes")) || has_note(snapshot, BEGUN)
 }
 
 fn is_made_here(snapshot: &Snapshot) -> bool {
-    snapshot.userdata.get(MADE_HERE.0).is_some_and(|value| value == MADE_HERE.1)
+    has_note(snapshot, BEGUN) || has_note(snapshot, MADE_HERE)
+}
+
+/// Whether a snapshot that is being made is to be one of those.
+fn is_for_us(snapshot: &Snapshot) -> bool {
+    is_made_here(snapshot) || is_described_as_begun(snapshot)
+}
+
+fn has_note(snapshot: &Snapshot, (key, value): (&str, &str)) -> bool {
+    snapshot.userdata.get(key).is_some_and(|noted| noted == value)
 }
 
 fn is_pinned(snapshot: &Snapshot) -> bool {
-    snapshot.cleanup.is_empty() && snapshot.userdata.get(IMPORTANT).is_some_and(|value| value == "yes")
+    snapshot.cleanup.is_empty() && has_note(snapshot, (IMPORTANT, "yes"))
 }
 
 /// The one that a snapshot was made from, as far as it is known and there; else the one whose number comes before.
