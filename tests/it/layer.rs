@@ -24,5 +24,6 @@ mod sealed;
 mod snapshot_disk;
 mod snapshots;
 mod snapshots_rpm;
+mod snapshots_tukit;
 mod stage;
 mod trying;

@@ -1,6 +1,5 @@
 //! A snapshot from when it is made until it is booted next: by tukit where the system that runs has it, else by snapper.
 
-use super::error::Error as SnapperError;
 use super::lock::Locked;
 use super::snapshots::{BEGUN, BY_NUMBER, FROM, IN_PROGRESS, Snapshots};
 use crate::layer::Error;
@@ -68,7 +67,7 @@ impl<'a> Transaction<'a> {
             drop(self.locked.take());
             complaint = tukit.close(self.number).err();
             if let Err(moved) = self.snapshots.expect_next(self.number) {
-                return Err(complaint.map_or(moved, |error| SnapperError::from(error).into()));
+                return Err(complaint.map_or(moved, Error::from));
             }
         } else {
             tool.set_read_only(self.number, &place)?;
