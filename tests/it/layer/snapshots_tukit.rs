@@ -21,8 +21,7 @@ const DONE: [&str; 8] = [
 ];
 
 /// A plugin that writes down what it is told, fails where a test says, and waits where it says that.
-const PLUGIN: &str =
-    "#!/bin/sh\necho $1 >>/run/stages\ntest ! -e /run/wait-$1 || sleep 4\ntest ! -e /run/fail-$1\n";
+const PLUGIN: &str = "#!/bin/sh\necho $1 >>/run/stages\nwhile test -e /run/wait-$1; do sleep 0.1; done\ntest ! -e /run/fail-$1\n";
 
 /// A disk whose host has tukit, with a plugin.
 fn disk() -> Option<Disk> {
@@ -107,8 +106,8 @@ fn tukit_and_its_plugins_are_heard() {
     let said = on_host(
         &disk,
         0,
-        "touch /run/wait-init-pre; tukit --quiet --continue open & sleep 2; rm /run/wait-init-pre\n\
-         code=0; onlay layer add onlay-base || code=$?; test $code = 1; wait\n\
+        "touch /run/wait-init-pre; tukit --quiet --continue open & until grep -q init-pre /run/stages; do sleep 0.1; done\n\
+         code=0; onlay layer add onlay-base || code=$?; test $code = 1; rm /run/wait-init-pre; wait\n\
          onlay layer add onlay-base; tukit --quiet abort 3",
     );
     assert!(said.contains("transactional-update is at work ('/run/tukit.lock' is locked)"), "{said}");
@@ -116,7 +115,7 @@ fn tukit_and_its_plugins_are_heard() {
     let said = on_host(
         &disk,
         0,
-        "until test -e /.snapshots/5/info.xml; do sleep 0.01; done & onlay layer add onlay-needy & wait %1; sleep 1.2\n\
+        "onlay layer add onlay-needy & until grep -q begun /.snapshots/5/info.xml; do sleep 0.01; done\n\
          code=0; tukit --quiet --continue open || code=$?; wait; test $code = 1",
     );
     assert!(said.contains("Another instance of tukit is already running"), "{said}");
