@@ -74,9 +74,12 @@ pub(super) fn leave() -> Result<(), Error> {
 
 /// Does what may go to a mount namespace of its own, and comes back.
 pub(in crate::layer) fn and_back<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    let (home, directory) = (Namespace::mount_of_thread()?, Root::open(".")?);
+    let (home, root, directory) = (Namespace::mount_of_thread()?, Root::open("/")?, Root::open(".")?);
     let done = work();
     join(&home)?;
+    // The namespace's own root is another one in a chroot.
+    rustix::process::fchdir(&root).context("go back to", root.path())?;
+    rustix::process::chroot(".").context("go back to", root.path())?;
     rustix::process::fchdir(&directory).context("go back to", directory.path())?;
     done
 }

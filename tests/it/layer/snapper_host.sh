@@ -1,7 +1,8 @@
 # After snapper_preamble.sh, where scripts are to run on the host itself: what is mounted is what was booted.
 # shellcheck shell=bash
 
-# booted SCRIPT: there, as the system that runs. The PROGRAMS (a directory), onlay and what lies in `packages` are found in /run, which is new.
+# booted SCRIPT [chroot]: there, as the system that runs, or in a chroot as people enter one to repair it. What lies in `programs` and `packages`,
+# and onlay, is found in /run, which is new.
 booted() {
     cp "$ONLAY" programs/onlay
     # shellcheck disable=SC2016 # names of the script below
@@ -15,11 +16,16 @@ booted() {
         mknod -m 666 root/dev/urandom c 1 9
         ln -s /proc/self/fd root/dev/fd
         cp -r programs packages root/run/
-        cd root
-        pivot_root . mnt
-        cd /
-        umount --lazy /mnt
-        exec env -i LC_ALL=C.UTF-8 HOME=/root PATH=/run/programs:/usr/sbin:/usr/bin LD_LIBRARY_PATH=/run/programs bash -c "$1"
+        if [ "$2" ]; then
+            enter=(chroot root)
+        else
+            enter=()
+            cd root
+            pivot_root . mnt
+            cd /
+            umount --lazy /mnt
+        fi
+        exec "${enter[@]}" env -i LC_ALL=C.UTF-8 HOME=/root PATH=/run/programs:/usr/sbin:/usr/bin LD_LIBRARY_PATH=/run/programs bash -c "$1"
     ' bash "set -eu
-        $1"
+        $1" "${2-}"
 }

@@ -86,6 +86,10 @@ fn snapshots_are_opened_and_closed_by_tukit() {
     assert_eq!(stages(&said), [&DONE[..6], &["abort-post"]].concat());
     assert!(said.contains("4  13  next") && said.contains("3  13  runs"), "{said}");
     assert_eq!(disk.layered(), ["onlay-tool"]);
+    // In a chroot, it ends where it has begun.
+    let said =
+        disk.expect(&format!("{HOST}\nbooted 'onlay layer add onlay-base; onlay layer history' chroot"));
+    assert!(said.contains("add onlay-base  added onlay-base 1.0"), "{said}");
     disk.assert_sound();
 }
 
