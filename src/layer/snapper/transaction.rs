@@ -77,7 +77,9 @@ impl<'a> Transaction<'a> {
         self.is_closed = true;
         self.snapshots.finish(self.number)?;
         let complaint = complaint.map(|error| format!("it was done, but {error}"));
-        let open = self.snapshots.begun_by_others()?.into_iter().map(|other| {
+        // All is done, so what cannot be said of others is no failure.
+        let others = self.snapshots.begun_by_others().unwrap_or_default();
+        let open = others.into_iter().map(|other| {
             format!("snapshot {other} is a transaction that somebody has open: once closed, it is booted next, without this")
         });
         Ok(complaint.into_iter().chain(open).collect())
@@ -89,9 +91,11 @@ impl Drop for Transaction<'_> {
         if self.is_closed {
             return;
         }
-        drop(self.locked.take());
         // The first error is the one to tell. What resists is cleared by the next one, by its marks.
-        let is_given_up = self.snapshots.tukit().is_some_and(|tukit| tukit.abort(self.number).is_ok());
+        let is_given_up = self.snapshots.tukit().is_some_and(|tukit| {
+            drop(self.locked.take());
+            tukit.abort(self.number).is_ok()
+        });
         if !is_given_up {
             let _ = self.snapshots.tool().delete(self.number);
         }
