@@ -113,6 +113,14 @@ pub enum Error {
         /// Its version.
         kernel: String,
     },
+    /// A kernel would boot with what cannot open the host's disks.
+    #[error(
+        "kernel {kernel} needs an initramfs that opens encrypted disks as /etc/crypttab says, which takes the host that has them"
+    )]
+    EncryptedBoot {
+        /// Its version.
+        kernel: String,
+    },
     /// An initramfs could not be made anew.
     #[error("the initramfs could not be made: {reason}")]
     Initramfs {

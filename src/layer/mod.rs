@@ -23,8 +23,8 @@ use backend::layers_in;
 pub use backend::{Backend, Bases, Cleanup, Deployment, Draft, Made, backend_of};
 use compose::is_word_for;
 pub use compose::{
-    Boot, Composed, Initramfs, Layers, Lower, PLACE as LAYERS, Plan, Planned, Resolved, Shape, Wanted,
-    Workshop, compose, resolve,
+    Boot, BootFiles, Composed, Initramfs, Layers, Lower, PLACE as LAYERS, Plan, Planned, Resolved, Shape,
+    Wanted, Workshop, compose, resolve,
 };
 pub use error::Error;
 pub use image::{containerfile, image_name, image_of};

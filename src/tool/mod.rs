@@ -5,6 +5,7 @@
 pub mod btrfs;
 pub mod cache_makers;
 pub mod getent;
+pub mod grub;
 pub mod ostree;
 pub mod snapper;
 pub mod systemctl;

@@ -199,6 +199,7 @@ pub(super) fn layers_hint(error: &layer::Error) -> Option<String> {
         E::Kernels { .. } => Some(format!(
             "'{onlay} layer override reset PACKAGE --remove PACKAGE' has the base's again in the same step"
         )),
+        E::EncryptedBoot { .. } => Some(WITH_KERNEL.into()),
         E::FilesGone { .. } => Some(format!(
             "give them again, as before: '{onlay} layer add FILE', '{onlay} layer override replace FILE'"
         )),
@@ -258,14 +259,20 @@ fn deployments_hint(error: &layer::Error) -> Option<String> {
     }
 }
 
+/// Who brings a kernel where we do not.
+const WITH_KERNEL: &str = "nothing was changed; 'transactional-update dup' and its like bring a kernel, and what is layered goes along";
+
 fn snapshots_hint(error: &layer::snapper::Error) -> Option<String> {
     use layer::snapper::Error as E;
     let onlay = program();
     match error {
-        E::Kernel { .. } => Some(
-            "nothing was changed; 'transactional-update dup' and its like bring a kernel, and what is layered goes along".into(),
-        ),
-        E::Moved { .. } | E::Busy { .. } => Some("nothing was changed; try again when others are done".into()),
+        E::Kernel { .. } => Some(WITH_KERNEL.into()),
+        E::List { .. } | E::Unlisted { .. } => {
+            Some("nothing was changed; what is booted next has its own list, as it was".into())
+        }
+        E::Moved { .. } | E::Busy { .. } => {
+            Some("nothing was changed; try again when others are done".into())
+        }
         E::OfOthers { number } => Some(format!("'snapper delete {number}' removes it")),
         E::NoDefault | E::Writable { .. } | E::EtcOverlay | E::VarInside => Some(format!(
             "'{onlay} shell' tries packages on any host, and '{onlay} ext' keeps them as extensions"
@@ -274,6 +281,6 @@ fn snapshots_hint(error: &layer::snapper::Error) -> Option<String> {
             Some("nothing was changed; 'snapper delete NUMBER' removes a snapshot that nobody needs".into())
         }
         E::Io(error) => io_hint(error),
-        E::Labels(_) | E::Tool(_) => None,
+        E::Labels(_) | E::Mount(_) | E::Tool(_) => None,
     }
 }

@@ -255,7 +255,7 @@ fn as_json(changed: &Changed, left: &[PathBuf]) -> Result<(), Error> {
         initramfs: match changed.boot.initramfs {
             Initramfs::Base => "base",
             Initramfs::New => "new",
-            Initramfs::Stale => "stale",
+            Initramfs::Stale | Initramfs::Apart => "stale",
         },
         at_once: changed.now.as_ref().map(|now| &*now.packages),
         remarks: &changed.remarks,
@@ -367,6 +367,9 @@ fn tell_boot(changed: &Changed) {
     match changed.boot.initramfs {
         Initramfs::Base => {}
         Initramfs::New => output::say("onlay: the initramfs was made anew"),
+        Initramfs::Apart => output::say(
+            "onlay: the initramfs is as it was, though packages change what is in it: what this host boots with is made by others",
+        ),
         Initramfs::Stale => output::say(
             "onlay: the initramfs is the base's, though packages change what is in it: there is no dracut or mkinitramfs here",
         ),

@@ -37,7 +37,22 @@ pub enum Shape {
         elsewhere: Vec<PathBuf>,
         /// The machine's own /var.
         var: PathBuf,
+        /// Where what boots it is.
+        boot: BootFiles,
     },
+}
+
+/// Where kernels of snapshots, and what they begin with, are found by what boots them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BootFiles {
+    /// In each snapshot's own /boot, by links to what boots next, or by GRUB's settings there.
+    Within,
+    /// In another file system at /boot, which snapshots share.
+    Elsewhere,
+    /// On the EFI system partition, where another program puts them, with entries that name a snapshot.
+    Entries,
+    /// Nobody here knows.
+    Unknown,
 }
 
 impl Shape {
@@ -47,6 +62,11 @@ impl Shape {
             Shape::Deployment => "usr/etc",
             Shape::Snapshot { .. } => "etc",
         }
+    }
+
+    /// Whether what boots is made ready by others, and not in the tree.
+    pub(super) fn boots_by_others(&self) -> bool {
+        matches!(self, Shape::Snapshot { boot, .. } if *boot != BootFiles::Within)
     }
 
     /// Whether a directory, by its path from the root, is another file system in what boots.

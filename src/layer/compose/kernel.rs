@@ -1,4 +1,5 @@
-//! The kernel of a deployment and its initramfs: made anew where packages have changed what they are made of.
+//! The kernel of a deployment and its initramfs: made anew where packages have changed what they are made of. Those of a snapshot are in
+//! [`boot_files`](super::boot_files).
 //!
 //! OSTree boots the one kernel that a deployment has, from `/usr/lib/modules/VERSION/vmlinuz`, with `initramfs.img` beside it, and names
 //! both by their checksum itself.
@@ -16,7 +17,7 @@ use crate::sys::{FileKind, Root, replace_volatile};
 /// Of what boots in a deployment, what is otherwise than in its base.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Boot {
-    /// The version of its kernel, where packages have brought one.
+    /// The version of its kernel, where packages have brought one, or taken one away.
     pub kernel: Option<String>,
     /// Its initramfs.
     pub initramfs: Initramfs,
@@ -32,19 +33,21 @@ pub enum Initramfs {
     New,
     /// The base's own, though packages have what it could be made of: nothing is there that makes one.
     Stale,
+    /// The same, since it is made elsewhere: on another file system, or by what knows the host's disks.
+    Apart,
 }
 
 /// What packages have changed that could matter for booting.
 #[derive(Debug)]
 pub(super) struct Inputs {
-    /// A kernel, its modules, or settings of who makes an initramfs; else only files that may be in the initramfs.
-    is_sure: bool,
-    /// Paths from the root, without those of directories.
+    /// Kernels, their modules, and settings of who makes an initramfs.
+    sure: Vec<PathBuf>,
+    /// These and others that may be in an initramfs: paths from the root, without those of directories.
     paths: Vec<PathBuf>,
 }
 
 /// Where kernels and their modules are.
-const MODULES: &str = "usr/lib/modules";
+pub(super) const MODULES: &str = "usr/lib/modules";
 
 /// What dracut(8) and initramfs-tools(7) read besides the files that they put in.
 const SETTINGS: &[&str] = &[
@@ -56,18 +59,20 @@ const SETTINGS: &[&str] = &[
 ];
 const SETTINGS_IN_ETC: &[&str] = &["dracut.conf", "dracut.conf.d", "initramfs-tools", "modprobe.d"];
 
-/// In the cache: kernels that the base has, one `VERSION` or `VERSION initramfs` a line; paths that were changed; and what a step found.
-const BEFORE: &str = "kernels";
-const CHANGED: &str = "changed";
-const FOUND: &str = "kernel";
+/// In the cache: kernels that the base has, one `VERSION` or `VERSION initramfs` a line; paths that were changed, all, and those that matter for
+/// sure; and what a step found.
+pub(super) const BEFORE: &str = "kernels";
+pub(super) const CHANGED: &str = "changed";
+pub(super) const SURE: &str = "changed-sure";
+pub(super) const FOUND: &str = "kernel";
 
 /// A word in [`FOUND`], before the versions of all kernels, and others that say what became of the initramfs.
-const KERNELS: &str = "kernels";
-const NEW: &str = "initramfs";
-const NO_TOOL: &str = "no-tool";
+pub(super) const KERNELS: &str = "kernels";
+pub(super) const NEW: &str = "initramfs";
+pub(super) const NO_TOOL: &str = "no-tool";
 
 /// Read of lists at most.
-const LIMIT: u64 = 16 << 20;
+pub(super) const LIMIT: u64 = 16 << 20;
 
 /// Lines of a script that put aside which kernels there are before packages come.
 pub(super) fn noted() -> String {
@@ -81,7 +86,7 @@ pub(super) fn noted() -> String {
 
 /// What of the changes matters; `None` where the kernel and the initramfs are the base's in any case.
 pub(super) fn inputs(layers: &Layers, plan: &Plan) -> Result<Option<Inputs>, Error> {
-    let mut inputs = Inputs { is_sure: false, paths: Vec::new() };
+    let mut inputs = Inputs { sure: Vec::new(), paths: Vec::new() };
     if let Some(root) = &layers.root {
         let closed = ["dev", "home", "proc", "run", "sys", "tmp", "var"].map(PathBuf::from);
         inputs.add(root, &closed, Path::new(""), |path| {
@@ -95,7 +100,7 @@ pub(super) fn inputs(layers: &Layers, plan: &Plan) -> Result<Option<Inputs>, Err
     }
     // What is new is in no initramfs that is there.
     let replaces = plan.packages.iter().any(|planned| planned.old.is_some());
-    Ok((inputs.is_sure || replaces).then_some(inputs))
+    Ok((inputs.is_sure() || replaces).then_some(inputs))
 }
 
 impl Inputs {
@@ -112,7 +117,9 @@ impl Inputs {
                 continue;
             }
             let path = at.join(path);
-            self.is_sure |= is_input(&path);
+            if is_input(&path) {
+                self.sure.push(path.clone());
+            }
             self.paths.push(path);
         }
         Ok(())
@@ -120,15 +127,18 @@ impl Inputs {
 
     /// Leaves the paths for the step.
     pub(super) fn leave(&self, cache: &Root) -> Result<(), Error> {
-        let mut lines: Vec<&str> = self.paths.iter().filter_map(|path| path.to_str()).collect();
-        lines.sort_unstable();
-        lines.push("");
-        Ok(replace_volatile(cache, CHANGED, lines.join("\n").as_bytes())?)
+        for (name, paths) in [(CHANGED, &self.paths), (SURE, &self.sure)] {
+            let mut lines: Vec<&str> = paths.iter().filter_map(|path| path.to_str()).collect();
+            lines.sort_unstable();
+            lines.push("");
+            replace_volatile(cache, name, lines.join("\n").as_bytes())?;
+        }
+        Ok(())
     }
 
     /// Whether what was changed is a part of it for sure; else a step looks.
     pub(super) fn is_sure(&self) -> bool {
-        self.is_sure
+        !self.sure.is_empty()
     }
 }
 
@@ -205,17 +215,26 @@ pub(super) fn script(is_sure: bool) -> String {
 
 /// What a step has found and made; who would boot otherwise than is meant is refused.
 pub(super) fn found(cache: &Root) -> Result<Boot, Error> {
-    let text = |name: &str| match cache.read(name, LIMIT) {
+    judged(&text(cache, BEFORE)?, &text(cache, FOUND)?)
+}
+
+/// What a step has left in the cache under a name.
+pub(super) fn text(cache: &Root, name: &str) -> Result<String, Error> {
+    match cache.read(name, LIMIT) {
         Err(error) if error.is_not_found() => Ok(String::new()),
-        bytes => bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
-    };
-    judged(&text(BEFORE)?, &text(FOUND)?)
+        bytes => Ok(String::from_utf8_lossy(&bytes?).into_owned()),
+    }
+}
+
+/// The versions of kernels that were there, and that are.
+pub(super) fn versions<'a>(before: &'a str, found: &'a str) -> (Vec<&'a str>, Vec<&'a str>) {
+    let before = before.lines().filter_map(|line| line.split(' ').next()).collect();
+    let after = found.lines().find_map(|line| line.strip_prefix(KERNELS)).unwrap_or_default();
+    (before, after.split_whitespace().collect())
 }
 
 fn judged(before: &str, found: &str) -> Result<Boot, Error> {
-    let before: Vec<&str> = before.lines().filter_map(|line| line.split(' ').next()).collect();
-    let after = found.lines().find_map(|line| line.strip_prefix(KERNELS)).unwrap_or_default();
-    let after: Vec<&str> = after.split_whitespace().collect();
+    let (before, after) = versions(before, found);
     let has = |word: &str| found.lines().any(|line| line == word);
     let kernel = match after[..] {
         _ if after == before => None,

@@ -5,6 +5,7 @@
 //! may be links to objects of a repository, stay as they are.
 
 mod base;
+mod boot_files;
 mod install;
 mod kernel;
 mod ram;
@@ -16,7 +17,7 @@ mod users;
 mod var;
 mod workshop;
 
-pub use base::{Lower, Shape};
+pub use base::{BootFiles, Lower, Shape};
 pub(super) use install::FILES;
 pub use install::{Plan, Planned};
 pub use kernel::{Boot, Initramfs};

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::install::{Plan, Planned, Step, Steps};
-use super::{Boot, Layers, Lower, Shape, Workshop, kernel, ram, run, seal, succession};
+use super::{
+    Boot, Initramfs, Layers, Lower, Shape, Workshop, boot_files, kernel, ram, run, seal, succession,
+};
 use crate::layer::{BaseNote, Error, Installed, Manifest, Requests};
 use crate::package::{DebianVersion, Evr};
 use crate::resolve::Manager;
@@ -119,20 +121,25 @@ fn compose_here(
         let ran = run(workshop, lower, wanted.manager, &steps, Step::Install, wanted.patience)?;
         (words, installing) = (ran.words, ran.took);
     }
-    // A snapshot's kernel is in /boot, with all that its packages make for it.
-    let inputs = match lower.shape {
-        Shape::Deployment => kernel::inputs(&workshop.layers()?, &resolved.plan)?,
-        Shape::Snapshot { .. } => None,
-    };
     let mut boot = Boot::default();
-    if let Some(inputs) = inputs {
-        inputs.leave(&workshop.cache()?)?;
-        let step = Step::Kernel { is_sure: inputs.is_sure() };
-        let ran =
-            run(workshop, lower, wanted.manager, &steps, step, wanted.patience).map_err(without_initramfs)?;
-        words += &ran.words;
-        installing += ran.took;
-        boot = kernel::found(&workshop.cache()?)?;
+    match kernel::inputs(&workshop.layers()?, &resolved.plan)? {
+        // Whoever makes the snapshot looks whether there are other kernels.
+        Some(inputs) if lower.shape.boots_by_others() => {
+            boot.initramfs = if inputs.is_sure() { Initramfs::Apart } else { Initramfs::Base };
+        }
+        Some(inputs) => {
+            inputs.leave(&workshop.cache()?)?;
+            let step = Step::Kernel { is_sure: inputs.is_sure() };
+            let ran = run(workshop, lower, wanted.manager, &steps, step, wanted.patience)
+                .map_err(without_initramfs)?;
+            words += &ran.words;
+            installing += ran.took;
+            boot = match lower.shape {
+                Shape::Deployment => kernel::found(&workshop.cache()?)?,
+                Shape::Snapshot { .. } => boot_files::found(&workshop.cache()?)?,
+            };
+        }
+        None => {}
     }
     let left_out = seal::prepare(workshop, lower, &resolved.manifest)?;
     run(workshop, lower, wanted.manager, &steps, Step::Seal, wanted.patience)?;

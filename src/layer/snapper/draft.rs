@@ -6,18 +6,22 @@ use std::time::Instant;
 
 use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_NOW};
 
+use super::boot_loader;
 use super::error::Error as SnapperError;
 use super::lock::Locked;
 use super::snapshots::Snapshots;
 use super::transaction::Transaction;
 use crate::host::selinux::{self, FileContexts, LABEL};
-use crate::layer::{Composed, Draft, Error, Layers, Lower, Made};
+use crate::layer::{BootFiles, Composed, Draft, Error, Layers, Lower, Made, Shape};
 use crate::overlay::apply;
 use crate::sys::{Context as _, FileKind, Root, Xattrs, sync_file_system};
 use crate::tool::snapper::Snapshot;
 
 /// Where a kernel has its modules, and usually itself.
 const MODULES: &str = "usr/lib/modules";
+
+/// What a kernel is called there.
+const IMAGES: &[&str] = &["Image", "vmlinuz", "zImage"];
 
 /// Names in /boot that begin so are of a kernel, or of what it begins with.
 const KERNELS: &[&str] = &["Image", "bzImage", "image-", "initramfs", "initrd", "vmlinu", "zImage"];
@@ -41,13 +45,10 @@ impl Drafted<'_> {
         Ok(Drafted { from: from.number, transaction, lower })
     }
 
-    /// Puts layers into the snapshot, with the labels of its policy.
-    fn put(&self, layers: &Layers) -> Result<(), SnapperError> {
+    /// Puts layers into the snapshot, with the labels of its policy, and has a boot loader know of another kernel in it.
+    fn put(&self, Composed { layers, boot, .. }: &Composed) -> Result<(), SnapperError> {
         let tree = &self.lower.tree;
-        let kernel = of_kernels(layers, tree)?;
-        if !kernel.is_empty() {
-            return Err(SnapperError::Kernel { paths: kernel });
-        }
+        self.refuse_kernels(layers)?;
         let policy = selinux::policy(tree)?;
         let labels = policy.map(|path| selinux::read(tree, &path)).transpose()?;
         for (layer, place) in [(&layers.root, ""), (&layers.etc, "etc")] {
@@ -60,7 +61,20 @@ impl Drafted<'_> {
         let now = Timestamps { last_access: now, last_modification: now };
         rustix::fs::utimensat(tree, "usr", &now, AtFlags::empty())
             .context("set times of", tree.join("usr"))?;
+        if let Some(kernel) = &boot.kernel {
+            boot_loader::renew(tree, kernel)?;
+        }
         Ok(sync_file_system(tree)?)
+    }
+
+    /// Refuses another kernel where what boots would not find it.
+    fn refuse_kernels(&self, layers: &Layers) -> Result<(), SnapperError> {
+        let Shape::Snapshot { boot, .. } = &self.lower.shape else { return Ok(()) };
+        if *boot == BootFiles::Within {
+            return Ok(());
+        }
+        let paths = of_kernels(layers, &self.lower.tree)?;
+        if paths.is_empty() { Ok(()) } else { Err(SnapperError::Kernel { paths, boot: *boot }) }
     }
 }
 
@@ -71,7 +85,7 @@ impl Draft for Drafted<'_> {
 
     fn deploy(self: Box<Self>, composed: &Composed) -> Result<Made, Error> {
         let begun = Instant::now();
-        self.put(&composed.layers)?;
+        self.put(composed)?;
         let writing = begun.elapsed();
         let requests = composed.manifest.requests.in_words();
         let what = if requests.is_empty() { "no layers".to_owned() } else { requests };
@@ -103,7 +117,7 @@ fn put_one(
     bad.map_or(Ok(()), |error| Err(SnapperError::Labels(error.into())))
 }
 
-/// What of layers is another kernel, or would go of one: what it boots with would have to be made for it.
+/// What of layers is another kernel, or would go of one.
 fn of_kernels(layers: &Layers, tree: &Root) -> Result<Vec<PathBuf>, SnapperError> {
     let Some(root) = &layers.root else { return Ok(Vec::new()) };
     let entries = |place: &str| match root.open_dir(place) {
@@ -115,7 +129,10 @@ fn of_kernels(layers: &Layers, tree: &Root) -> Result<Vec<PathBuf>, SnapperError
         let path = Path::new(MODULES).join(&entry.name);
         if !tree.exists(&path) || !root.is_dir(&path)? {
             found.push(path);
+            continue;
         }
+        let images = IMAGES.iter().map(|name| path.join(name));
+        found.extend(images.filter(|image| matches!(root.lstat_exact(image), Ok(Some(_)))));
     }
     let is_kernel =
         |name: &OsStr| KERNELS.iter().any(|begin| name.as_encoded_bytes().starts_with(begin.as_bytes()));

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use crate::host::selinux;
-use crate::sys::IoError;
+use crate::layer::BootFiles;
+use crate::sys::{IoError, MountError};
 use crate::tool;
 
 /// A refusal or failure that a caller can act on.
@@ -37,12 +38,33 @@ pub enum Error {
     /// It would go back in time with the packages.
     #[error("/var is in the snapshots, so what was written there until the reboot would be lost")]
     VarInside,
-    /// What boots would change.
-    #[error("that changes what the kernel boots with, which is not made here: {}", listed(paths))]
+    /// Another kernel would not be found by what boots.
+    #[error("that changes the kernel ({}), and {}", listed(paths), in_words(*boot))]
     Kernel {
         /// Files and directories of another kernel.
         paths: Vec<PathBuf>,
+        /// Where what boots is.
+        boot: BootFiles,
     },
+    /// GRUB's list could not be made anew.
+    #[error("'{}' could not be made anew: {words}", list.display())]
+    List {
+        /// The list.
+        list: PathBuf,
+        /// Why, in its maker's words.
+        words: String,
+    },
+    /// GRUB's list was made anew, and would not boot the kernel.
+    #[error("'/{}' was made anew, and does not have kernel {kernel}", list.display())]
+    Unlisted {
+        /// The list.
+        list: PathBuf,
+        /// The kernel's version.
+        kernel: String,
+    },
+    /// A file system could not be shown to it.
+    #[error(transparent)]
+    Mount(#[from] MountError),
     /// It is not ours to remove.
     #[error("snapshot {number} was not made by onlay")]
     OfOthers {
@@ -64,6 +86,18 @@ pub enum Error {
     /// The system said no.
     #[error(transparent)]
     Io(#[from] IoError),
+}
+
+fn in_words(boot: BootFiles) -> &'static str {
+    match boot {
+        BootFiles::Elsewhere => "/boot is another file system, which all snapshots share",
+        BootFiles::Entries => {
+            "this host boots by entries on the EFI system partition, which sdbootutil makes with their initramfs"
+        }
+        BootFiles::Within | BootFiles::Unknown => {
+            "nothing says what boots: /boot has neither a link 'vmlinuz' nor GRUB's list"
+        }
+    }
 }
 
 fn listed(paths: &[PathBuf]) -> String {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
-use super::fstab;
+use super::{boot_loader, fstab};
 use crate::layer::Shape;
 use crate::sys::{MountTable, Root};
 
@@ -28,7 +28,8 @@ pub(super) fn shape(tree: &Root, mounts: Option<&MountTable>, var: PathBuf) -> R
     // What lies below another of them is in that.
     let all = elsewhere.clone();
     elsewhere.retain(|place| !all.iter().any(|other| other != place && place.starts_with(other)));
-    Ok(Shape::Snapshot { elsewhere, var })
+    let boot = boot_loader::boot_files(tree, &elsewhere)?;
+    Ok(Shape::Snapshot { elsewhere, var, boot })
 }
 
 /// /usr/local may be another file system, and what is merged over /usr is none of the snapshot's.

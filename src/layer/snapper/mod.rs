@@ -18,6 +18,7 @@
 //! | `onlay-from=NUMBER` | the snapshot that it was made from |
 //! | `important=yes`, `onlay-cleanup=RULE` | pinned; snapper had this rule for deleting it in turn, and has none |
 
+mod boot_loader;
 mod draft;
 mod error;
 mod fit;

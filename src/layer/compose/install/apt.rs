@@ -60,7 +60,7 @@ pub(super) fn script(steps: &Steps, is_install: bool) -> String {
          -o Dpkg::Use-Pty=false {verb} -- \"$@\" || exit\n\
          {tidied}",
         tidied = super::tidied(steps),
-        primed = super::primed(),
+        primed = super::primed(steps),
         mark = mark(steps, "exit"),
     )
 }

@@ -23,7 +23,7 @@ pub(super) fn script(manager: Manager, steps: &Steps, is_install: bool) -> Strin
         )
     };
     let begin = if is_install {
-        super::primed()
+        super::primed(steps)
     } else {
         format!(
             "rpm --query --all --queryformat '{KNOWN} %{{NAME}} %{{ARCH}} %{{EVR}}\\n' >plan || exit\n{}",
@@ -37,13 +37,14 @@ pub(super) fn script(manager: Manager, steps: &Steps, is_install: bool) -> Strin
         Some(_) => "",
     };
     format!(
-        "{first}\
+        "{first}{in_snapshot}\
          program={program}\n\
          common='-y {cache_only} --setopt=cachedir={SHARED}/dnf --setopt=keepcache=1 --setopt=install_weak_deps=False \
          {more} --setopt=protect_running_kernel=False'\n\
          {take}\
          {begin}{remove}{change}",
         first = super::preamble(),
+        in_snapshot = super::in_snapshot(steps),
         program = manager.name(),
         take = take(steps, is_install),
         change = change(steps, is_install),

@@ -10,10 +10,10 @@ mod zypper;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::kernel;
 use super::run::{BEGUN, PRIMED};
 use super::seal::{BEFORE, MOVED, PARKED, SEAL};
 use super::var::OPT;
+use super::{boot_files, kernel};
 use crate::layer::PLACE;
 use crate::resolve::Manager;
 use crate::shell::SHARED;
@@ -151,6 +151,7 @@ impl Steps {
         let is_install = match step {
             Step::Download => false,
             Step::Install => true,
+            Step::Kernel { .. } if self.upon.is_some() => return boot_files::script(),
             Step::Kernel { is_sure } => return kernel::script(is_sure),
             Step::Seal => return seal_script(self),
         };
@@ -173,7 +174,7 @@ impl Steps {
 
 /// Lines of a script that put aside what is there before packages come: what of /var, and who. What was moved out of /opt is where
 /// packages know it.
-fn primed() -> String {
+fn primed(steps: &Steps) -> String {
     format!(
         "for place in {OPT}/*; do\n\
          [ ! -d \"$place\" ] || [ -e \"/opt/${{place##*/}}\" ] || ln -s \"$place\" /opt/ || exit\n\
@@ -182,13 +183,24 @@ fn primed() -> String {
          (cd /var && find . -print0) >{PRIMED} || exit\n\
          mkdir -p {BEFORE} && cp /etc/passwd /etc/group {BEFORE}/ || exit\n\
          {kernels}",
-        kernels = kernel::noted(),
+        kernels = if steps.upon.is_some() { boot_files::noted() } else { kernel::noted() },
     )
 }
 
 /// The first lines of a script: where it works, and that all its words go to one file, in the language that is read here.
 fn preamble() -> String {
     format!("cd {SHARED} || exit\n: >{BEGUN}\nexec </dev/null >words 2>&1\nexport LC_ALL=C\n")
+}
+
+/// What transactional-update sets for whoever works in a snapshot: packages' scripts go by it, and leave entries of a boot loader to those who make the
+/// snapshot the one that is booted. zypp's plugin for snapper would make snapshots of what is only a sandbox.
+fn in_snapshot(steps: &Steps) -> &'static str {
+    match steps.upon {
+        Some(_) => {
+            "export TRANSACTIONAL_UPDATE=true DISABLE_RESTART_ON_UPDATE=yes DISABLE_SNAPPER_ZYPP_PLUGIN=1\n"
+        }
+        None => "",
+    }
 }
 
 /// What SQLite has beside a database that was made one file is in the way of who can only read.

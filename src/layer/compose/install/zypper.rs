@@ -14,7 +14,7 @@ pub(super) fn script(steps: &Steps, is_install: bool) -> String {
     let refresh = if steps.refresh && !is_install { "zypper $common refresh --force || exit\n" } else { "" };
     let no_refresh = if steps.offline || is_install { "--no-refresh" } else { "" };
     format!(
-        "{first}\
+        "{first}{in_snapshot}\
          common='--non-interactive {no_refresh} --cache-dir {SHARED}/{CACHE}'\n\
          options='--auto-agree-with-licenses --no-recommends --no-force-resolution'\n\
          {settings}\
@@ -29,6 +29,7 @@ pub(super) fn script(steps: &Steps, is_install: bool) -> String {
          done\n\
          {change}",
         first = super::preamble(),
+        in_snapshot = super::in_snapshot(steps),
         settings = settings(steps.upon.as_ref()),
         take = take(steps, is_install),
         satisfied = rpm::satisfied(steps),
@@ -107,7 +108,7 @@ fn believed() -> String {
 /// What is done: a base gets packages, or what was there before is changed.
 fn change(steps: &Steps, is_install: bool) -> String {
     let only = if is_install { "" } else { "--download-only" };
-    let primed = if is_install { super::primed() } else { String::new() };
+    let primed = if is_install { super::primed(steps) } else { String::new() };
     let install = format!("take install {only} $options --oldpackage -- \"$@\"");
     let Some(upon) = &steps.upon else {
         return format!("[ $# -gt 0 ] || exit 0\n{primed}{install} || fail\n");
