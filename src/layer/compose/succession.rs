@@ -44,7 +44,11 @@ pub(super) fn steps(wanted: &Wanted<'_>, old: &Manifest) -> Steps {
         refresh: wanted.refresh,
         offline: wanted.offline,
         upon: Some(Upon {
-            automatic: dropped.iter().chain(&others).map(|package| package.name.clone()).collect(),
+            automatic: dropped
+                .iter()
+                .chain(&others)
+                .map(|package| (package.name.clone(), package.version.clone()))
+                .collect(),
             drops,
             restores,
             upgrade: wanted.upgrade,

@@ -14,6 +14,9 @@ repo=$disk/ostree/repo
 view=$dir/view
 version=$(ls "$kernel/lib/modules")
 
+# shellcheck source=tests/it/vm/kernel_rpm.sh
+. "$(dirname "$(realpath "$0")")/kernel_rpm.sh"
+
 inside() {
     chroot "$view" env -i LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin HOME=/tmp GNUPGHOME=/tmp/gnupg DRACUT_NO_XATTR=1 "$@"
 }
@@ -56,41 +59,6 @@ commit() {
     rm -rf "$disk/shown" "$dir"/{view,upper,work}
 }
 
-# A later version of the base's kernel, which is real: with what it takes to find a disk. It is signed, by whom the base trusts from now on.
-make_kernel() {
-    local place=usr/lib/modules/$version module
-    inside mkdir -m 700 /tmp/gnupg
-    inside gpg --batch --quiet --passphrase '' --quick-generate-key 'Onlay machines <machines@localhost>' rsa3072 sign never
-    inside sh -c 'gpg --batch --armor --export >/tmp/key.asc && rpm --import /tmp/key.asc'
-    mkdir -p "$view/tmp/kernel/$place/kernel"
-    cp "$kernel/vmlinuz" "$view/tmp/kernel/$place/"
-    cp "$kernel/$place/"modules.{builtin,builtin.modinfo,order} "$view/tmp/kernel/$place/"
-    for module in virtio_pci virtio_blk overlay; do
-        modprobe --dirname "$kernel" --set-version "$version" --show-depends "$module"
-    done | awk '$1 == "insmod" { print $2 }' | sort --unique | xargs cp --target-directory="$view/tmp/kernel/$place/kernel"
-    cat >"$view/tmp/kernel.spec" <<END
-Name: layer-kernel
-Version: 3.0
-Release: 1
-Summary: A kernel that boots
-License: GPL-2.0-only
-BuildArch: noarch
-Provides: installonlypkg(kernel)
-Provides: multiversion(kernel)
-%description
-%{summary}.
-%install
-cp -a /tmp/kernel/. %{buildroot}
-%files
-/$place
-END
-    inside rpmbuild -bb --quiet --define '_topdir /tmp/build' --define '_rpmdir /tmp' --define '_buildhost localhost' --define '_buildshell /bin/bash' \
-        --define '_build_id_links none' --define '__os_install_post %{nil}' --define '__check_files %{nil}' /tmp/kernel.spec
-    inside rpmsign --addsign --define '_gpg_name machines@localhost' /tmp/noarch/layer-kernel-3.0-1.noarch.rpm
-    inside gpgconf --kill all
-    cp "$view"/tmp/noarch/*.rpm "$dir/"
-}
-
 # It has no drivers: the base has none.
 make_initramfs() {
     inside depmod 1.0-layer
@@ -104,7 +72,7 @@ cp --sparse=always --reflink=auto "$3/disk.ext4" "$dir/ostree.ext4"
 mount -o loop,noatime "$dir/ostree.ext4" "$disk"
 show zypper/1
 keep_program
-make_kernel
+make_kernel virtio_pci virtio_blk overlay
 make_initramfs
 commit lab 1.1
 # To be the base some day.

@@ -1,6 +1,6 @@
 //! apt-get(8).
 
-use super::{Plan, Planned, Steps, Upon};
+use super::{Plan, Planned, Steps};
 use crate::shell::SHARED;
 
 /// `--print-uris` and the like would leave out what is there; `-s` says all, in the order of the installation. What scripts ask
@@ -105,15 +105,15 @@ impl How {
 /// Has apt take all packages but these for what somebody has asked for: its own list of that is in /var. `give_up` is what a script does that
 /// cannot go on.
 fn mark(steps: &Steps, give_up: &str) -> String {
-    let Some(Upon { automatic, .. }) = &steps.upon else { return String::new() };
-    if automatic.is_empty() {
+    let Some(upon) = &steps.upon.as_ref().filter(|upon| !upon.automatic.is_empty()) else {
         return String::new();
-    }
+    };
+    let names: Vec<&str> = upon.automatic_names().map(String::as_str).collect();
     format!(
         "mkdir -p /var/lib/apt\n\
          marked=$(dpkg-query --show --showformat='${{binary:Package}} ' {names} 2>/dev/null)\n\
          [ -z \"$marked\" ] || apt-mark -qq auto $marked || {give_up}\n",
-        names = automatic.join(" "),
+        names = names.join(" "),
     )
 }
 

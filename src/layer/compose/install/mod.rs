@@ -38,8 +38,8 @@ pub(super) struct Steps {
 /// What is there already stays, layers and all, and is changed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Upon {
-    /// Packages of layers that are there only as long as others need them.
-    pub automatic: Vec<String>,
+    /// Packages of layers that are there only as long as others need them, each with its version.
+    pub automatic: Vec<(String, String)>,
     /// Whether some of these have just come to be so, and may go.
     pub drops: bool,
     /// Whether packages come back in whose place others are.
@@ -190,6 +190,13 @@ fn primed(steps: &Steps) -> String {
 /// The first lines of a script: where it works, and that all its words go to one file, in the language that is read here.
 fn preamble() -> String {
     format!("cd {SHARED} || exit\n: >{BEGUN}\nexec </dev/null >words 2>&1\nexport LC_ALL=C\n")
+}
+
+impl Upon {
+    /// Names of packages that are there only as long as others need them.
+    fn automatic_names(&self) -> impl Iterator<Item = &String> {
+        self.automatic.iter().map(|(name, _)| name)
+    }
 }
 
 /// What transactional-update sets for whoever works in a snapshot: packages' scripts go by it, and leave entries of a boot loader to those who make the

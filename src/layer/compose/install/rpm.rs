@@ -5,8 +5,8 @@ use super::{Steps, Upon};
 /// Lines of a script that find out which of its arguments the base has by itself, by name, exactly (`NAME-VERSION.ARCHITECTURE`) or by
 /// what a package provides, and keep them in [`SATISFIED`]; what is to be removed, or may go, provides nothing.
 pub(super) fn satisfied(steps: &Steps) -> String {
-    let going: Vec<String> =
-        steps.removed.iter().chain(steps.upon.iter().flat_map(|upon| &upon.automatic)).cloned().collect();
+    let automatic = steps.upon.iter().flat_map(Upon::automatic_names);
+    let going: Vec<String> = steps.removed.iter().chain(automatic).cloned().collect();
     format!(
         "printf '%s\\n' '' {going} >going\n\
          by_base() {{\n\
@@ -35,7 +35,11 @@ pub(super) fn quoted(words: &[String]) -> String {
 /// Who marks packages as there for others' sake (zypp in `/var/lib/zypp/AutoInstalled`, dnf 4 in its history) does so in /var, which is the
 /// machine's own, and another one than the snapshot that is changed knows; and takes what is only recommended for needed. What has been asked
 /// for stays, also by a version or by what a package provides. Where one of several would do, those that are tried first go.
+///
+/// Of a package that is there in several versions, as kernels may be, the one that came with layers goes, and not the others.
 fn needless(upon: &Upon) -> String {
+    let automatic: Vec<String> =
+        upon.automatic.iter().map(|(name, version)| format!("{name} {version}")).collect();
     format!(
         "without() {{ rpm --erase --test --allmatches -- \"$@\" >needed 2>&1; }}\n\
          needless() {{\n\
@@ -45,8 +49,15 @@ fn needless(upon: &Upon) -> String {
          done\n\
          done >asked 2>/dev/null\n\
          set --\n\
-         for name in {automatic}; do\n\
-         ! rpm --query --quiet -- \"$name\" || grep -qxFe \"$name\" asked || set -- \"$@\" \"$name\"\n\
+         for each in {automatic}; do\n\
+         name=${{each%% *}} version=${{each#* }}\n\
+         case $(rpm --query --queryformat x -- \"$name\") in\n\
+         x) ;;\n\
+         xx*) name=$name-${{version#*:}} ;;\n\
+         *) continue ;;\n\
+         esac\n\
+         rpm --query --quiet -- \"$name\" || continue\n\
+         grep -qxFe \"${{each%% *}}\" asked || set -- \"$@\" \"$name\"\n\
          done\n\
          printf '%s\\n' \"$@\" >candidates\n\
          while [ $# -gt 0 ] && ! without \"$@\"; do\n\
@@ -66,7 +77,7 @@ fn needless(upon: &Upon) -> String {
          for name; do printf '%s\\n' \"$name\"; done >{NEEDLESS}\n\
          }}\n",
         asked = quoted(&upon.asked),
-        automatic = quoted(&upon.automatic),
+        automatic = quoted(&automatic),
     )
 }
 
