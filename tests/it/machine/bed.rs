@@ -73,6 +73,14 @@ impl Machine {
         if has_tools { Machine::make_of_disk("snapper", "prepare-snapper") } else { None }
     }
 
+    /// The same, whose packages are RPMs, and whose kernel is one of a layer; `None` after saying loudly why it cannot be made.
+    pub(crate) fn make_with_snapper_rpm() -> Option<Machine> {
+        // Whose snapper it has.
+        debian::tree("snapper")?;
+        let has_tools = debian::has("snapper") && debian::has("btrfs");
+        if has_tools { Machine::make_of_disk("snapper-rpm", "prepare-snapper-rpm") } else { None }
+    }
+
     /// Makes one whose disk is that of a tree, with packages on it.
     fn make_of_disk(tree: &str, verb: &str) -> Option<Machine> {
         let (tree, kernel) = (debian::tree(tree)?, debian::tree("linux-6.12")?);

@@ -9,6 +9,8 @@
 #                                            the same for one whose packages are RPMs, with a layer that has the kernel
 #   boot.sh prepare-snapper DIR KERNEL TREE ONLAY PACKAGES
 #                                            the same for a host with snapshots; the PACKAGES are in what is booted
+#   boot.sh prepare-snapper-rpm DIR KERNEL TREE ONLAY
+#                                            the same for one whose packages are RPMs, with a layer that has the kernel
 #   boot.sh put-images DIR KERNEL IMAGES     what is in IMAGES goes to /var/local/images, with what it takes to check it
 #   boot.sh boot DIR KERNEL [WORD…]          runs DIR/share/checks.sh, until the machine is off or asks that its power
 #                                            be cut; the WORDs are more of what the kernel is told. Where the machine asks
@@ -176,8 +178,42 @@ set_up_snapper() {
     btrfs property set -ts "$root" ro false
     checks_unit Wants=dbus.service After=dbus.service >"$root/etc/systemd/system/onlay-checks.service"
     btrfs property set -ts "$root" ro true
-    install "$2" "$here/../machine/steps.sh" "$here/snapper_steps.sh" "$root/usr/local/bin/"
+    install "$2" "$here/../machine/steps.sh" "$here"/snapper{,_deb}_steps.sh "$root/usr/local/bin/"
     umount "$root/usr/local" "$root"
+}
+
+# The same in all snapshots, and beside them, of a disk that prepare_snapper_rpm.sh has made.
+set_up_snapper_rpm() {
+    local top=$dir/root snapshot etc unit
+    mount -o loop,noatime,subvolid=5 "$dir/disk.btrfs" "$top"
+    for snapshot in "$top"/@/.snapshots/*/snapshot; do
+        etc=$snapshot/etc/systemd/system
+        btrfs property set -ts "$snapshot" ro false
+        checks_unit Wants=dbus.service After=dbus.service >"$etc/onlay-checks.service"
+        # The disk's own initramfs leaves that to whoever needs it, and has to find disks by what is needless later.
+        echo "ExecStartPre=/bin/sh -c 'mountpoint --quiet /results || mount -t ext4 -o noatime /dev/vdb /results'" >>"$etc/onlay-checks.service"
+        for unit in "${needless[@]}"; do ln -sfn /dev/null "$etc/$unit"; done
+        btrfs property set -ts "$snapshot" ro true
+    done
+    mkdir -p "$top/@/usr/local/bin"
+    install "$1" "$here/../machine/steps.sh" "$here"/snapper{,_rpm}_steps.sh "$top/@/usr/local/bin/"
+    umount "$top"
+}
+
+# Whether a file is a kernel (Documentation/arch/x86/boot.rst).
+is_kernel() { [ "$(tail --bytes=+515 "$1" | head --bytes=4)" = HdrS ]; }
+
+# As a boot loader would that goes by links in the snapshot which is mounted where none is named, and reads no journal. Where they lead to no kernel, the
+# emulator brings one.
+read_links() {
+    local boot=$dir/root/boot
+    mount -o loop,ro,rescue=nologreplay "$dir/disk.btrfs" "$dir/root"
+    rm -f "$dir/linux" "$dir/initrd"
+    if [ -e "$boot/vmlinuz" ] && is_kernel "$boot/vmlinuz"; then
+        cp "$boot/vmlinuz" "$dir/linux"
+        cp "$boot/initrd" "$dir/initrd"
+    fi
+    umount "$dir/root"
 }
 
 # As a boot loader would, which reads no journal of what a power cut has left: the entry of the highest version, with its kernel and initramfs. Where a file is in the place of
@@ -190,8 +226,7 @@ read_entry() {
     sed -n 's/^options //p' "$entry" | tr ' ' '\n' | grep -v '^init=' >"$dir/words"
     rm -f "$dir/linux" "$dir/initrd"
     linux=$dir/disk/boot$(sed -n 's/^linux //p' "$entry")
-    # Documentation/arch/x86/boot.rst
-    if [ "$(tail --bytes=+515 "$linux" | head --bytes=4)" = HdrS ]; then
+    if is_kernel "$linux"; then
         cp "$linux" "$dir/linux"
         cp "$dir/disk/boot$(sed -n 's/^initrd //p' "$entry")" "$dir/initrd"
     fi
@@ -233,12 +268,20 @@ prepare-snapper)
     set_up_snapper "$4/disk.btrfs" "$5" "$6"
     make_initramfs btrfs
     ;;
+prepare-snapper-rpm)
+    echo disk.btrfs >"$dir/disks"
+    echo root=/dev/vda rootfstype=btrfs ro >"$dir/words"
+    "$here/prepare_snapper_rpm.sh" "$dir" "$kernel" "$4" "$5"
+    set_up_snapper_rpm "$5"
+    make_initramfs btrfs
+    ;;
 put-images)
     put_images "$4"
     umount "$dir/var"
     ;;
 boot)
     if [ -e "$dir/ostree.ext4" ]; then read_entry; fi
+    if [ -e "$dir/disk.btrfs" ]; then read_links; fi
     rm -f "$dir/results.ext4"
     truncate --size=64M "$dir/results.ext4"
     mkfs.ext4 -q -F -E lazy_itable_init=1,nodiscard -d "$dir/share" "$dir/results.ext4"

@@ -4,6 +4,8 @@
 . /usr/local/bin/steps.sh
 # shellcheck source=tests/it/vm/snapper_steps.sh
 . /usr/local/bin/snapper_steps.sh
+# shellcheck source=tests/it/vm/snapper_deb_steps.sh
+. /usr/local/bin/snapper_deb_steps.sh
 
 booted() {
     runs 1

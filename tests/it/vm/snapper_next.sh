@@ -1,9 +1,11 @@
 #!/bin/bash
-# The boot after packages were layered: all are there. One goes again, and in the middle of another change the power is cut.
+# The boot after packages were layered: all are there. One goes again, and all go back.
 # shellcheck source=tests/it/machine/steps.sh
 . /usr/local/bin/steps.sh
 # shellcheck source=tests/it/vm/snapper_steps.sh
 . /usr/local/bin/snapper_steps.sh
+# shellcheck source=tests/it/vm/snapper_deb_steps.sh
+. /usr/local/bin/snapper_deb_steps.sh
 
 there() {
     runs 3
@@ -36,22 +38,25 @@ removed() {
     tidy
 }
 
-# A script of a package waits for the end.
-interrupted() {
-    local number=0
-    mkdir -p /root/slow/DEBIAN
-    printf '%s\n' 'Package: slow' 'Version: 1' 'Architecture: all' 'Maintainer: x <x@y>' 'Description: x' >/root/slow/DEBIAN/control
-    printf '#!/bin/sh\nsleep 7777\n' >/root/slow/DEBIAN/postinst
-    chmod 755 /root/slow/DEBIAN/postinst
-    dpkg-deb --root-owner-group --build -Znone /root/slow
-    onlay layer add /root/slow.deb >/results/adding 2>&1 &
-    until pgrep --full '^sleep 7777' || [ $((number++)) = 60 ]; do sleep 1; done
-    pgrep --full '^sleep 7777'
-    snapper --csvout list --columns number,userdata | grep '^5,.*in-progress=yes'
+back() {
+    onlay layer diff 1 3 | grep 'added onlay-probe 1.0'
+    onlay layer rollback 2>&1 | tee /results/said
+    says '3 is booted next'
+    onlay layer rollback 1 2>&1 | tee /results/said
+    says '1 is booted next, with no layers'
+    test "$(next)" = 1
+    tidy
+}
+
+sound() {
+    btrfs scrub start -B -r /var
+    btrfs device stats --check /var
 }
 
 step there there
 step says-so says_so
 step removed removed
-step interrupted interrupted
-power_cut
+step back back
+step sound sound
+finish
+systemctl poweroff --force --force

@@ -1,4 +1,4 @@
-# What the checks of a host with snapshots share: beside machine/steps.sh, in the machine.
+# What the checks of hosts with snapshots share: beside machine/steps.sh, in the machine. Each has a function `one_database` besides.
 # shellcheck shell=bash
 
 # The number of the snapshot that is booted next, as snapper says.
@@ -12,26 +12,7 @@ runs() {
     findmnt --noheadings --output OPTIONS / | grep -w '^ro'
     test "$(btrfs property get -ts / ro)" = ro=true
     for place in /x /usr/x /etc/x; do refuse touch "$place"; done
-    test "$(find /etc /opt /srv /usr /var -path /var/lib/onlay -prune -o -path '*/dpkg/status' -print)" = /usr/lib/sysimage/dpkg/status
-    test "$(readlink --canonicalize /var/lib/dpkg)" = /usr/lib/sysimage/dpkg
-    test -z "$(dpkg --audit)"
-}
-
-# has NAME…: these packages of ours, and no others, are installed, as they were packed.
-has() {
-    dpkg-query --show --showformat '${db:Status-Abbrev} ${Package}\n' 'onlay-*' | awk '{ print $1, $2 }' | diff - <(printf 'ii %s\n' "$@")
-    dpkg --verify "$@" >/results/verified || true
-    # What lies on other file systems is not in the snapshot: of /opt there is a link.
-    refuse grep -v ' /srv/onlay-probe' /results/verified
-}
-
-# Nothing of ours is there; each package is what it was before.
-plain() {
-    dpkg-query --show | diff /root/packages -
-    refuse dpkg-query --show 'onlay-*'
-    for name in onlay-strace onlay-probe; do refuse command -v "$name"; done
-    refuse getent passwd onlay-probe
-    test ! -e /usr/lib/onlay/layers.json
+    one_database
 }
 
 # Nobody is at work, and nothing is left of anybody's: each snapshot is known, whole, and not to be written to.
