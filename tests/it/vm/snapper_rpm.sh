@@ -1,6 +1,5 @@
 #!/bin/bash
-# A host with snapshots whose packages are RPMs, on a kernel and an initramfs that a layer has brought: somebody is killed who changes it, and other packages come in
-# the place of that.
+# A host with snapshots whose packages are RPMs, on a kernel and an initramfs that a layer has brought: other packages come in the place of that.
 # shellcheck source=tests/it/machine/steps.sh
 . /usr/local/bin/steps.sh
 # shellcheck source=tests/it/vm/snapper_steps.sh
@@ -24,16 +23,7 @@ booted() {
     tidy
 }
 
-killed() {
-    endless 3
-    kill -KILL "$(pgrep --oldest --full '^onlay layer add')"
-    wait || true
-    test "$(next)" = 2
-    onlay layer status | tee /results/said
-    refuse grep '^3' /results/said
-}
-
-# In one change: a layer goes, packages of the base do, and others come. What the killed one has left is cleared.
+# In one change: a layer goes, packages of the base do, and others come.
 changed() {
     onlay layer override remove lab-old strace --remove layer-kernel \
         --add lab-new --add lab-tool --add lab-daemon --add layer-needs --add layer-places 2>&1 | tee /results/said
@@ -57,7 +47,6 @@ waits() {
 }
 
 step booted booted
-step killed killed
 step changed changed
 step waits waits
 finish

@@ -28,12 +28,3 @@ boots() {
     test -s "$2/boot/vmlinuz"
     test -s "$2/boot/initrd"
 }
-
-# endless MARK: begins a change whose package has a script that does not end, and returns when it runs.
-endless() {
-    local number=0
-    onlay layer add layer-endless >/results/adding 2>&1 &
-    until pgrep --full '^sleep 1000' || [ $((number++)) = 90 ]; do sleep 1; done
-    pgrep --full '^sleep 1000'
-    snapper --csvout list --columns number,userdata | grep "^$1,.*in-progress=yes"
-}

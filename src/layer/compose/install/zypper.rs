@@ -38,12 +38,12 @@ pub(super) fn script(steps: &Steps, is_install: bool) -> String {
     )
 }
 
-/// Its settings, besides the host's own. Packages that are to stay as they are it takes for locked.
+/// Its settings, besides the host's own, whose last section may be another than where ours belong. Packages that are to stay as they are it takes for locked.
 fn settings(upon: Option<&Upon>) -> String {
     let ours = match upon {
-        None => "printf '%s\\n' 'multiversion =' 'multiversiondir = /var/empty' >>zypp.conf\n".to_owned(),
+        None => "printf '%s\\n' '[main]' 'multiversion =' 'multiversiondir = /var/empty' >>zypp.conf\n".to_owned(),
         Some(Upon { kept, upgrade, .. }) => format!(
-            "printf '%s\\n' 'solver.cleandepsOnRemove = false' 'locksfile.path = {SHARED}/locks' >>zypp.conf\n\
+            "printf '%s\\n' '[main]' 'solver.cleandepsOnRemove = false' 'locksfile.path = {SHARED}/locks' >>zypp.conf\n\
              cat /etc/zypp/locks >locks 2>/dev/null\n\
              for name in {kept}; do\n\
              ! rpm --query --quiet -- \"$name\" ||\n\
