@@ -101,8 +101,8 @@ fn write_inside(tree: &Root, list: &Path) -> Result<(), Error> {
     leave_for_new(Namespaces::MOUNT)?;
     set_propagation(Path::new("/"), Propagation::Private)?;
     let place = tree.path();
-    // It is to be a mount: by that, disks are found.
-    attach(&clone_tree(tree, place, false)?, Root::open(place)?, place)?;
+    // It is to be a mount: by that, disks are found. By its path, so that it is reached through mounts of this namespace.
+    attach(&clone_tree(Root::open(place)?, place, false)?, Root::open(place)?, place)?;
     // Disks can be read, and nothing is made or removed there.
     for name in ["dev", "sys", "proc"] {
         let (from, to) = (Path::new("/").join(name), place.join(name));
