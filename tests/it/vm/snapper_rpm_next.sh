@@ -45,7 +45,8 @@ back_and_on() {
     test "$(next)" = 3
     snapper --ambit transactional rollback 4
     onlay layer status | tee /results/said
-    grep '^4 .* next' /results/said
+    grep '^4 .* runs' /results/said
+    test "$(next)" = 4
 }
 
 # A script of a package waits for the end.
