@@ -3,6 +3,7 @@
 
 mod back;
 mod bed;
+mod boot_files;
 mod commits;
 mod deployments;
 mod disk;

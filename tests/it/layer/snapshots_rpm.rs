@@ -134,7 +134,8 @@ fn changes_nothing_where_it_fails(manager: &str) {
     let said = disk.refuse("layer add lab-new");
     assert!(said.contains("lab-old would have to go"), "{said}");
     let said = disk.refuse("layer add layer-kernel-other");
-    assert!(said.contains("what the kernel boots with") && said.contains("2.0-other"), "{said}");
+    assert!(said.contains("changes the kernel") && said.contains("2.0-other"), "{said}");
+    assert!(said.contains("nothing says what boots") && said.contains("transactional-update dup"), "{said}");
     assert_eq!(disk.numbers(), before);
     // Who is killed while a snapshot is made leaves one that the next change deletes.
     disk.run(

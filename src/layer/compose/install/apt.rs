@@ -5,7 +5,8 @@ use crate::shell::SHARED;
 
 /// `--print-uris` and the like would leave out what is there; `-s` says all, in the order of the installation. What scripts ask
 /// nobody answers; of configuration files the packages' own are taken where they are defaults, and those that are there where people may have
-/// edited them. What asks or warns people before packages come (`DPkg::Pre-Install-Pkgs`: dpkg-preconfigure, apt-listbugs) has nobody to do so, and no network.
+/// edited them. What asks or warns people before packages come (`DPkg::Pre-Install-Pkgs`: dpkg-preconfigure, apt-listbugs) has nobody to do so, and no network. Nor does apt keep
+/// kernels that nobody asks for, or which run: those of a base are none that it may take away.
 pub(super) fn script(steps: &Steps, is_install: bool) -> String {
     let How { verb, options, conffiles } = How::of(steps);
     let refresh = if steps.refresh { "yes" } else { "" };
@@ -29,7 +30,7 @@ pub(super) fn script(steps: &Steps, is_install: bool) -> String {
          APT::Cmd::Pattern-Only \"true\";\n\
          END\n\
          [ -x {COPY} ] && echo 'Dir::Bin::Methods::file \"{COPY}\";' >>apt.conf\n\
-         echo '#clear DPkg::Pre-Install-Pkgs;' >last.conf\n",
+         printf '%s\\n' '#clear DPkg::Pre-Install-Pkgs;' '#clear APT::NeverAutoRemove;' 'APT::Protect-Kernels \"false\";' >last.conf\n",
         first = super::preamble(),
     ) + PRESENT;
     if !is_install {
@@ -37,8 +38,8 @@ pub(super) fn script(steps: &Steps, is_install: bool) -> String {
             "{preamble}\
              attempt() {{\n\
              {mark}\
-             apt-get -q -y {options} --simulate {verb} -- \"$@\" >plan && \
-             apt-get -q -y {options} --download-only {verb} -- \"$@\"\n\
+             apt-get -q -y -c last.conf {options} --simulate {verb} -- \"$@\" >plan && \
+             apt-get -q -y -c last.conf {options} --download-only {verb} -- \"$@\"\n\
              }}\n\
              update='apt-get -q -y -o APT::Update::Error-Mode=any update'\n\
              known() {{ for list in lists/*_Packages* lists/*_dists_*; do [ -e \"$list\" ] && return; done; false; }}\n\

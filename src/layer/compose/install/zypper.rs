@@ -41,7 +41,9 @@ pub(super) fn script(steps: &Steps, is_install: bool) -> String {
 /// Its settings, besides the host's own, whose last section may be another than where ours belong. Packages that are to stay as they are it takes for locked.
 fn settings(upon: Option<&Upon>) -> String {
     let ours = match upon {
-        None => "printf '%s\\n' '[main]' 'multiversion =' 'multiversiondir = /var/empty' >>zypp.conf\n".to_owned(),
+        None => {
+            "printf '%s\\n' '[main]' 'multiversion =' 'multiversiondir = /var/empty' >>zypp.conf\n".to_owned()
+        }
         Some(Upon { kept, upgrade, .. }) => format!(
             "printf '%s\\n' '[main]' 'solver.cleandepsOnRemove = false' 'locksfile.path = {SHARED}/locks' >>zypp.conf\n\
              cat /etc/zypp/locks >locks 2>/dev/null\n\
