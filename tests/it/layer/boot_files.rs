@@ -60,8 +60,9 @@ fn a_kernel_comes_with_what_it_boots_with_and_goes() {
         "{said}"
     );
     disk.expect(
-        "cd \"$(next)\"; test \"$(readlink boot/vmlinuz-2.0-other)\" = ../usr/lib/modules/2.0-other/vmlinuz\n\
-         grep kernel boot/vmlinuz; chroot . lsinitrd /boot/initrd >list 2>/dev/null || true; grep ' usr/lib/systemd/systemd$' list\n\
+        "in_next lsinitrd /boot/initrd >list 2>/dev/null || true; grep ' usr/lib/systemd/systemd$' list\n\
+         cd \"$(next)\"; test \"$(readlink boot/vmlinuz-2.0-other)\" = ../usr/lib/modules/2.0-other/vmlinuz\n\
+         grep kernel boot/vmlinuz\n\
          test \"$(stat --format %a boot/initrd-2.0-other)\" = 600; grep -x initramfs boot/initrd-1.0-layer",
     );
     disk.assert_sound();
@@ -82,7 +83,9 @@ fn an_initramfs_is_made_anew_where_no_kernel_comes() {
     disk.expect(&format!("{SET_UP}{SETTINGS}"));
     let said = disk.expect(&format!("{LEADS} layer add settings; leads 1.0-layer"));
     assert!(said.contains("the initramfs was made anew") && !said.contains("the kernel is"), "{said}");
-    disk.expect("cd \"$(next)\"; chroot . lsinitrd /boot/initrd >list 2>/dev/null || true; grep ' usr/share/settings/file$' list");
+    disk.expect(
+        "in_next lsinitrd /boot/initrd >list 2>/dev/null || true; grep ' usr/share/settings/file$' list",
+    );
     // Disks that only the host knows how to open.
     let said =
         disk.refuse("in_default sh -c 'echo root UUID=1 - luks >etc/crypttab'; layer add layer-kernel-other");
@@ -97,13 +100,9 @@ fn an_initramfs_is_made_anew_where_no_kernel_comes() {
 #[test]
 fn a_boot_loader_knows_of_a_kernel_or_it_is_refused() {
     let Some(disk) = Disk::rpm("zypper") else { return };
-    let said = disk.refuse(&format!(
-        "{SET_UP} in_default sh -c 'mkdir boot/grub2; echo linux 1.0-layer >boot/grub2/grub.cfg'; layer add layer-kernel-other"
+    disk.expect(&format!(
+        "{SET_UP} in_default sh -c 'mkdir boot/grub2; echo linux 1.0-layer >boot/grub2/grub.cfg'"
     ));
-    assert!(
-        said.contains("'/boot/grub2/grub.cfg' could not be made anew: 'grub-mkconfig' is not installed"),
-        "{said}"
-    );
     let before = disk.numbers();
     std::fs::write(disk.path("mkconfig"), MKCONFIG).expect("ours");
     disk.expect(
