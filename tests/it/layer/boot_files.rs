@@ -4,10 +4,10 @@
 use super::snapshot_disk::Disk;
 
 /// What the first snapshot has: a kernel with an initramfs, and links to them, as SUSE has them.
-const SET_UP: &str = r#"
+const SET_UP: &str = r"
 in_default sh -c 'cd boot && ln -s ../usr/lib/modules/1.0-layer/vmlinuz vmlinuz-1.0-layer && ln -s vmlinuz-1.0-layer vmlinuz &&
     echo initramfs >initrd-1.0-layer && ln -s initrd-1.0-layer initrd'
-"#;
+";
 
 /// leads VERSION: links lead to this kernel and its initramfs.
 const LEADS: &str = r#"
