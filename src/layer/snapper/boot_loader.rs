@@ -1,4 +1,4 @@
-//! What boots a snapshot: whether a kernel in it would be found, and GRUB's list, which is made anew for another one.
+//! What boots a snapshot: whether a kernel in it would be found, and GRUB's list, which is made anew where it would boot another one.
 //!
 //! A boot loader that reads the snapshot itself finds what links lead to, or what GRUB's list in /boot names. That list names disks, so whoever makes it
 //! has to see them: transactional-update makes it in the finished snapshot, with the host's devices, and so do we. Where an EFI
@@ -59,11 +59,17 @@ fn text(tree: &Root, path: &str) -> Result<String, IoError> {
     }
 }
 
-/// Makes GRUB's list anew where a snapshot has one, which then must name this kernel.
-pub(super) fn renew(tree: &Root, kernel: &str) -> Result<(), Error> {
+/// Makes GRUB's list anew where a snapshot has one, for another kernel, which it then must name, or where it names the snapshot that this one was made from
+/// (as Debian's does; SUSE's boots what is the default).
+pub(super) fn renew(tree: &Root, kernel: Option<&str>, from: u64) -> Result<(), Error> {
+    let before = format!("/.snapshots/{from}/snapshot");
     for list in LISTS.into_iter().filter(|list| tree.exists(list)) {
+        if kernel.is_none() && !text(tree, list)?.contains(&before) {
+            continue;
+        }
         write_list(tree, &Path::new("/").join(list))?;
-        if !text(tree, list)?.contains(kernel) {
+        let made = text(tree, list)?;
+        if let Some(kernel) = kernel.filter(|kernel| !made.contains(kernel)) {
             return Err(Error::Unlisted { list: list.into(), kernel: kernel.to_owned() });
         }
     }

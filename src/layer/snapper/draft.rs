@@ -61,9 +61,7 @@ impl Drafted<'_> {
         let now = Timestamps { last_access: now, last_modification: now };
         rustix::fs::utimensat(tree, "usr", &now, AtFlags::empty())
             .context("set times of", tree.join("usr"))?;
-        if let Some(kernel) = &boot.kernel {
-            boot_loader::renew(tree, kernel)?;
-        }
+        boot_loader::renew(tree, boot.kernel.as_deref(), self.from)?;
         Ok(sync_file_system(tree)?)
     }
 

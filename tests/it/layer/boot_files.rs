@@ -110,9 +110,14 @@ fn an_initramfs_is_made_anew_where_no_kernel_comes() {
 fn a_boot_loader_knows_of_a_kernel_or_it_is_refused() {
     let Some(disk) = Disk::rpm("zypper") else { return };
     let before = disk.numbers();
-    // A list that would not boot it is none.
     std::fs::write(disk.path("mkconfig"), "#!/bin/sh\necho old >\"$2\"\n").expect("ours");
-    let said = disk.refuse(&format!("{SET_UP}{WITH_LIST} layer add layer-kernel-other"));
+    // One that names a snapshot is made anew for each.
+    disk.expect(&format!(
+        "{SET_UP}{WITH_LIST} in_default sh -c 'echo linux 1.0 rootflags=subvol=@/.snapshots/1/snapshot >boot/grub2/grub.cfg'\n\
+         layer add lab-daemon; grep -x old \"$(next)\"/boot/grub2/grub.cfg; layer rollback 1"
+    ));
+    // One that would not boot a kernel is none.
+    let said = disk.refuse("layer add layer-kernel-other");
     assert!(said.contains("does not have kernel 2.0-other"), "{said}");
     let said = disk.refuse(
         "in_default sh -c 'mkdir -p etc/sysconfig; echo LOADER_TYPE=\\\"systemd-boot\\\" >etc/sysconfig/bootloader'; layer add layer-kernel-other",
