@@ -24,7 +24,6 @@ inside() {
 # The first snapshot, to be changed.
 show() {
     mount -o loop,noatime "$dir/disk.btrfs" "$view"
-    device=$(findmnt --noheadings --output SOURCE "$view" | sed 's/\[.*//')
     btrfs property set -ts "$view" ro false
     mount -t tmpfs -o mode=1777 tmp "$view/tmp"
     mount -t tmpfs -o mode=755 var "$view/var"
@@ -45,7 +44,7 @@ hide() {
 
 # What these packages of a Debian have, with the libraries that are missing.
 copy_programs() {
-    local from=$dir/debian file
+    local from=$dir/debian name file
     mkdir "$from"
     cp --sparse=always --reflink=auto "$1" "$dir/debian.btrfs"
     # Two file systems of one name cannot be mounted at once.
@@ -97,8 +96,8 @@ hide
 
 # What packages the base has.
 cd "$dir"
-# shellcheck source=tests/it/layer/snapper_preamble.sh
 ONLAY=$onlay
+# shellcheck source=tests/it/layer/snapper_preamble.sh
 . "$here/../layer/snapper_preamble.sh"
 in_next rpm --query --all | sort >root/root/packages
 layer add "$dir"/layer-kernel-3.0-*.rpm
