@@ -36,6 +36,20 @@ refused() {
     refuse grep next <(onlay layer status)
 }
 
+# Who deploys the newer base without the layers of what runs loses nobody's requests.
+others() {
+    ostree admin deploy --stage lab
+    onlay layer status | head -n 1 | grep next
+    tell onlay layer add --cached lab-daemon
+    test "$code" = 1
+    says 'others have made the next boot, without the layers of what runs'
+    says "onlay layer upgrade' puts them on it"
+    onlay layer upgrade --drop layer-needs --dry-run 2>&1 | tee /results/said
+    says 'would add lab-tool 3.0'
+    onlay layer rollback | cat
+    onlay layer list | diff /results/before -
+}
+
 upgraded() {
     onlay layer upgrade --drop layer-needs 2>&1 | tee /results/said
     says 'base 1.1 to 2.1'
@@ -50,6 +64,7 @@ upgraded() {
 step there there
 step works works
 step refused refused
+step others others
 step upgraded upgraded
 finish
 systemctl poweroff
