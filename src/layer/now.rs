@@ -70,8 +70,11 @@ pub fn apply_now(state: &Path, now: &Now) -> Result<Report, Error> {
     let name: ExtensionName = NAME.parse().expect("a good name");
     let output = activate::folder()?;
     let host = Host::open(Path::new("/"))?;
+    // The one that is there stays until the other one has taken its place.
+    let before = activate::image_until_reboot(NAME)?;
+    let version = if before.as_deref().is_some_and(is_first) { "2" } else { "1" };
     let built = with_base(&host, |base| {
-        let recipe = Recipe { version: Some("1".to_owned()), ..Recipe::default() };
+        let recipe = Recipe { version: Some(version.to_owned()), ..Recipe::default() };
         let sources = now.files.iter().map(|file| build::open(file)).collect::<Result<Vec<Source>, _>>()?;
         build::build(&Request {
             name: name.clone(),
@@ -91,6 +94,11 @@ pub fn apply_now(state: &Path, now: &Now) -> Result<Report, Error> {
     let built = built.map_err(build::Error::from).and_then(|built| built).map_err(Box::new)?;
     let merged = activate::merge_until_reboot(state, NAME, &built.path)?;
     merged.map_err(|why| Error::NotNow { why: vec![why] })
+}
+
+/// Whether an image of this name has version 1 (`NAME_VERSION_ARCHITECTURE.raw`).
+fn is_first(image: &Path) -> bool {
+    image.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{NAME}_1_")))
 }
 
 /// Why the system that runs cannot become that, and which packages it lacks.

@@ -87,6 +87,14 @@ pub(super) fn enable_until_reboot(root: &Root, name: &str, image: &Path) -> Resu
     link(root, UNTIL_REBOOT, name, image)
 }
 
+/// The image that a name has until the reboot.
+pub(super) fn until_reboot(root: &Root, name: &str) -> Result<Option<PathBuf>, Error> {
+    match root.read_link_exact(Path::new(UNTIL_REBOOT).join(format!("{name}.raw"))) {
+        Err(error) if error.is_not_found() => Ok(None),
+        other => Ok(Some(other?.into())),
+    }
+}
+
 fn link(root: &Root, place: &str, name: &str, image: &Path) -> Result<bool, Error> {
     root.make_dirs(place, 0o755)?;
     let dir = root.open_dir(place)?;
@@ -99,15 +107,21 @@ fn link(root: &Root, place: &str, name: &str, image: &Path) -> Result<bool, Erro
 
 /// Disables what has a name.
 pub(super) fn disable(root: &Root, name: &str) -> Result<(), Error> {
-    for place in [PLACE, UNTIL_REBOOT] {
-        let dir = match root.open_dir(place) {
-            Err(error) if error.is_not_found() => continue,
-            other => other?,
-        };
-        remove_file(&dir, format!("{name}.raw"))?;
-        sync_dir(&dir)?;
-    }
-    Ok(())
+    [PLACE, UNTIL_REBOOT].iter().try_for_each(|place| unlink(root, place, name))
+}
+
+/// Disables what has a name until the reboot alone.
+pub(super) fn disable_until_reboot(root: &Root, name: &str) -> Result<(), Error> {
+    unlink(root, UNTIL_REBOOT, name)
+}
+
+fn unlink(root: &Root, place: &str, name: &str) -> Result<(), Error> {
+    let dir = match root.open_dir(place) {
+        Err(error) if error.is_not_found() => return Ok(()),
+        other => other?,
+    };
+    remove_file(&dir, format!("{name}.raw"))?;
+    Ok(sync_dir(&dir)?)
 }
 
 #[cfg(test)]

@@ -58,4 +58,4 @@ pub use refresh::refresh;
 pub use report::{Options, Report};
 pub use survey::{Survey, survey};
 pub use timer::{Timer, set_timer, timer};
-pub use until_reboot::{folder, merge_until_reboot};
+pub use until_reboot::{folder, image_until_reboot, merge_until_reboot};

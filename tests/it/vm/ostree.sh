@@ -137,9 +137,14 @@ layered() {
     onlay-strace -V | grep version
     dpkg-query --show onlay-tool
     onlay ext list | grep '^layers-until-reboot: active: until the reboot$'
+    # More takes the place of that, and leaves nothing of it.
+    onlay layer add --cached --apply-now /var/packages/onlay-base_*.deb 2>&1 | tee /results/said
+    says 'is there at once, until the reboot: onlay-base 1.0, onlay-tool 1.0'
+    onlay-strace -V | grep version
+    test "$(ls /run/onlay/images)" = layers-until-reboot_2_x86-64.raw
     onlay layer status | tee /results/said
     says 'next, finished at shutdown'
-    says 'layered from files: onlay-tool'
+    says 'layered from files: onlay-base onlay-tool'
 }
 
 # From what is next, not from what runs: nothing is lost by a second change. What is on the disk is kept before, at moments of it, when it has just been said to be done,
