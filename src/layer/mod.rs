@@ -21,16 +21,17 @@ mod tried;
 
 use backend::layers_in;
 pub use backend::{Backend, Bases, Cleanup, Deployment, Draft, Made, backend_of};
-use compose::is_word_for;
 pub use compose::{
     Boot, BootFiles, Composed, Initramfs, Layers, Lower, PLACE as LAYERS, Plan, Planned, Resolved, Shape,
     Wanted, Workshop, compose, resolve,
 };
+use compose::{is_word_for, package_system};
 pub use error::Error;
 pub use image::{containerfile, image_name, image_of};
 pub use import::{GivenFiles, Import, WantedFile};
 pub use manifest::{BaseNote, Installed, Manifest, PLACE};
 pub use now::{NAME as EXTENSION_NOW, Now, apply_now, plan_now};
+use requests::package_of;
 pub use requests::{Edit, LocalFile, Requests};
 pub use times::Milliseconds;
 pub use transaction::{Change, Changed, Until, change, differences, next};

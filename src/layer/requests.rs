@@ -210,7 +210,7 @@ impl Requests {
 }
 
 /// The package that a word names, which may have a version (`NAME=VERSION`).
-fn package_of(word: &str) -> &str {
+pub(super) fn package_of(word: &str) -> &str {
     word.split('=').next().unwrap_or(word)
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{
     Backend, BaseNote, Bases, Boot, Composed, Deployment, Edit, Error, Installed, Lower, Made, Manifest,
     Milliseconds, Now, Plan, Planned, Requests, Resolved, Wanted, Workshop, compose, is_word_for, local,
-    plan_now, resolve,
+    package_system, plan_now, resolve,
 };
 use crate::host::Host;
 use crate::pkgdb::Place;
@@ -291,6 +291,7 @@ fn wanted<'a>(
     lower: &Lower,
     change: &Change,
 ) -> Result<Wanted<'a>, Error> {
+    package_system(&lower.tree)?;
     let host = Host::open(lower.tree.path())?;
     Ok(Wanted {
         requests,

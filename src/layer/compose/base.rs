@@ -172,15 +172,22 @@ fn furnish(base: &Root, var: &Root) -> Result<(), Error> {
             }
         }
     }
-    let Some(system) = PackageSystem::find(base) else { return Ok(()) };
+    let Some(system) = package_system(base)? else { return Ok(()) };
     let directory = system.database.parent().unwrap_or(Path::new("/"));
     let usual = if system.kind == "dpkg" { "lib/dpkg" } else { "lib/rpm" };
-    if directory.starts_with("/var") {
-        // With the base's /var it was left out of the deployment.
-        return Err(Error::DatabaseInVar { path: system.database.clone() });
-    }
     let target = Path::new("../..").join(directory.strip_prefix("/").unwrap_or(directory));
     link(var, usual, &target.to_string_lossy())
+}
+
+/// A tree's package database. One in /var is the machine's own, and with the base's /var it was left out of what boots.
+pub(in crate::layer) fn package_system(tree: &Root) -> Result<Option<PackageSystem>, Error> {
+    let system = PackageSystem::find(tree);
+    match &system {
+        Some(found) if found.database.starts_with("/var") => {
+            Err(Error::DatabaseInVar { path: found.database.clone() })
+        }
+        _ => Ok(system),
+    }
 }
 
 /// Brings what the packages of a snapshot keep in /var of themselves, such as which of their services were enabled once: as the snapshot

@@ -17,6 +17,7 @@ mod users;
 mod var;
 mod workshop;
 
+pub(super) use base::package_system;
 pub use base::{BootFiles, Lower, Shape};
 pub(super) use install::FILES;
 pub use install::{Plan, Planned};

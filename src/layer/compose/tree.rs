@@ -8,7 +8,7 @@ use super::install::{Plan, Planned, Step, Steps};
 use super::{
     Boot, Initramfs, Layers, Lower, Shape, Workshop, boot_files, kernel, ram, run, seal, succession,
 };
-use crate::layer::{BaseNote, Error, Installed, Manifest, Requests};
+use crate::layer::{BaseNote, Error, Installed, Manifest, Requests, package_of};
 use crate::package::{DebianVersion, Evr};
 use crate::resolve::Manager;
 
@@ -206,7 +206,8 @@ impl Wanted<'_> {
         let asked = requests.packages.iter().chain(requests.files.keys()).chain(requests.replaced.keys());
         let idle = asked.filter(|name| match &plan.satisfied {
             Some(words) if requests.packages.contains(*name) => words.contains(*name),
-            _ => !planned.contains(without_version(name)),
+            // `NAME:ARCHITECTURE` is what apt's plan says where that is not the host's.
+            _ => ![package_of(name), without_version(name)].iter().any(|name| planned.contains(name)),
         });
         let gone = requests.removed.iter().filter(|name| !removed.contains(&***name));
         let mut packages: Vec<Installed> = plan
