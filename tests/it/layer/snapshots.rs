@@ -83,7 +83,7 @@ fn requests_change_and_are_not_lost() {
     disk.expect("layer remove --all; layer undo");
     assert_eq!(disk.layered(), ["onlay-base", "onlay-needy"]);
     let history = disk.expect("layer history");
-    assert!(history.contains("undo 9  added onlay-base 1.0, added onlay-needy 1.0"), "{history}");
+    assert!(history.contains("undo 11  added onlay-base 1.0, added onlay-needy 1.0"), "{history}");
     assert!(disk.expect("layer history 1").contains("Setting up onlay-needy"));
     assert_eq!(disk.expect("layer diff 1 2").trim(), "added onlay-base 1.0\nadded onlay-needy 1.0");
     // What others have done is none of ours.
