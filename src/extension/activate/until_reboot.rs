@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::links::remove_file;
 use super::report::{Options, Report};
 use super::{Error, enabled, refresh};
+use crate::extension::build::manifest::place_beside;
 use crate::host::Host;
-use crate::overlay::{clear_tree, run_directory};
+use crate::overlay::run_directory;
 use crate::sys::Root;
 
 /// Where their images are, below the directory of what runs.
@@ -24,8 +26,11 @@ pub fn image_until_reboot(name: &str) -> Result<Option<PathBuf>, Error> {
 }
 
 fn remove_image(path: &Path) -> Result<(), Error> {
-    let name = path.file_name().unwrap_or_default();
-    Ok(clear_tree(&folder()?, name)?)
+    let (folder, name) = (folder()?, path.file_name().unwrap_or_default());
+    for name in [Path::new(name), &place_beside(name)] {
+        remove_file(&folder, name)?;
+    }
+    Ok(())
 }
 
 /// Merges an image until the reboot, in place of another one of its name. Where it cannot be merged, it is said why, and all is as it was.

@@ -141,7 +141,7 @@ layered() {
     onlay layer add --cached --apply-now /var/packages/onlay-base_*.deb 2>&1 | tee /results/said
     says 'is there at once, until the reboot: onlay-base 1.0, onlay-tool 1.0'
     onlay-strace -V | grep version
-    test "$(ls /run/onlay/images)" = layers-until-reboot_2_x86-64.raw
+    test "$(ls /run/onlay/images)" = "$(printf '%s\n' layers-until-reboot_2_x86-64.raw layers-until-reboot_2_x86-64.raw.json)"
     onlay layer status | tee /results/said
     says 'next, finished at shutdown'
     says 'layered from files: onlay-base onlay-tool'
