@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Changed, Deployment, Error, Milliseconds, Requests, differences};
+use super::{Changed, Deployment, Error, Milliseconds, Requests, differences, seconds_now};
 use crate::sys::{Context, Root, replace_volatile};
 
 /// Below the directory of layers.
@@ -74,10 +74,10 @@ fn read(layers: &Root) -> Result<Vec<Entry>, Error> {
 }
 
 impl Entry {
-    /// A change, in the words of the command line, at a time in seconds since 1970.
-    pub fn of(command: &str, time: u64, changed: &Changed) -> Entry {
+    /// A change of now, in the words of the command line.
+    pub fn of(command: &str, changed: &Changed) -> Entry {
         Entry {
-            time,
+            time: seconds_now(),
             command: command.to_owned(),
             from: changed.from.id.clone(),
             to: changed.id.clone().unwrap_or_default(),
@@ -90,10 +90,10 @@ impl Entry {
     }
 
     /// The way from one deployment to another one that was there.
-    pub fn between(command: &str, time: u64, from: &Deployment, to: &Deployment) -> Entry {
+    pub fn between(command: &str, from: &Deployment, to: &Deployment) -> Entry {
         let manifest = |deployment: &Deployment| deployment.manifest.clone().unwrap_or_default();
         Entry {
-            time,
+            time: seconds_now(),
             command: command.to_owned(),
             from: from.id.clone(),
             to: to.id.clone(),

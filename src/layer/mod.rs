@@ -34,5 +34,6 @@ pub use now::{NAME as EXTENSION_NOW, Now, apply_now, plan_now};
 use requests::package_of;
 pub use requests::{Edit, LocalFile, Requests};
 pub use times::Milliseconds;
+use times::seconds_now;
 pub use transaction::{Change, Changed, Until, change, differences, next};
 pub use tried::{Look, Tried, look};

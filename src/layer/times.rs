@@ -1,6 +1,6 @@
 //! How long the parts of a change took, so that what is the package manager's can be told from what is ours.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,4 +26,9 @@ impl Milliseconds {
         let [solve, install, compose, commit, deploy] = parts.map(|part| part.as_millis() as u64);
         Milliseconds { solve, install, compose, commit, deploy }
     }
+}
+
+/// Seconds since 1970.
+pub(super) fn seconds_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -154,7 +154,7 @@ pub(in crate::cli) fn change(
     let changed = layer::change(&*backend, &workshop, &change)?;
     if changed.id.is_some() {
         let words = format!("{words}{}", asked(words, &change.edit));
-        note(&*backend, &workshop, Entry::of(&words, seconds_now(), &changed), &changed.words);
+        note(&*backend, &workshop, Entry::of(&words, &changed), &changed.words);
     }
     Ok(changed)
 }
@@ -164,11 +164,6 @@ pub(super) fn note(backend: &dyn Backend, workshop: &Workshop, entry: Entry, wor
     if let Err(error) = history::note(workshop.dir(), Entry { system: backend.system(), ..entry }, words) {
         output::say(&format!("onlay: the next boot has it, but 'onlay layer history' does not: {error}"));
     }
-}
-
-/// Seconds since 1970.
-pub(super) fn seconds_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
 /// Has what is new there at once where that was wanted, tells a change, with files that were left behind in an overlay, and reboots.

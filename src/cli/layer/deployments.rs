@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::carry_out::{note, seconds_now};
+use super::carry_out::note;
 use super::{Place, backend, backend_to_change, find};
 use crate::cli::messages::Messages;
 use crate::cli::output;
@@ -145,7 +145,7 @@ pub(super) fn rollback(place: &Place, arguments: &Rollback) -> Result<ExitCode, 
     let from = layer::next(&*backend)?;
     backend.make_next(&target.id)?;
     let words = format!("rollback {}", short(&target.id));
-    let entry = Entry::between(&words, seconds_now(), &from, &layer::next(&*backend)?);
+    let entry = Entry::between(&words, &from, &layer::next(&*backend)?);
     note(&*backend, &workshop, entry, "");
     let what = target.manifest.as_ref().map_or_else(Vec::new, requests);
     let what = if what.is_empty() { "no layers".to_owned() } else { what.join("; ") };

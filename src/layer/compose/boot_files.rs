@@ -7,10 +7,10 @@
 //! Packages' own scripts may have made links and an initramfs already. But one that they have made in a sandbox is for a host as it is seen
 //! there, without disks, where it is made for one host alone (dracut's `hostonly`, `MODULES=dep` of initramfs-tools); so it is made again, for any host.
 
+use super::install::preamble;
 use super::kernel::{
-    BEFORE, Boot, CHANGED, FOUND, Initramfs, KERNELS, MODULES, NEW, NO_TOOL, SURE, text, versions,
+    BEFORE, Boot, CHANGED, FOUND, Initramfs, KERNELS, LISTS, MODULES, NEW, NO_TOOL, SURE, text, versions,
 };
-use super::run::BEGUN;
 use crate::layer::Error;
 use crate::shell::SHARED;
 use crate::sys::Root;
@@ -63,10 +63,8 @@ pub(super) fn noted() -> String {
 /// What is run over a snapshot with its packages.
 pub(super) fn script() -> String {
     format!(
-        "cd {SHARED} || exit\n\
-         : >{BEGUN}\n\
-         exec </dev/null >words 2>&1\n\
-         export LC_ALL=C DRACUT_NO_XATTR=1\n\
+        "{preamble}\
+         export DRACUT_NO_XATTR=1\n\
          umask 022\n\
          {functions}{stale}{make}\
          known() {{ cut -d ' ' -f 1 {BEFORE} | grep -qxFe \"$1\"; }}\n\
@@ -81,6 +79,7 @@ pub(super) fn script() -> String {
          done\n\
          {gone}{links}\
          exit 0\n",
+        preamble = preamble(),
         functions = functions(),
         stale = stale(),
         make = make(),
@@ -159,8 +158,7 @@ fn gone() -> String {
          for file in /boot/*-\"$version\" /boot/.*-\"$version\".hmac; do\n\
          [ ! -L \"$file\" ] || [ -e \"$file\" ] || rm -f \"$file\"\n\
          done\n\
-         (cd \"/{MODULES}/$version\" 2>/dev/null && rm -f modules.alias modules.alias.bin modules.builtin.alias.bin modules.builtin.bin \
-         modules.dep modules.dep.bin modules.devname modules.softdep modules.symbols modules.symbols.bin modules.weakdep &&\n\
+         (cd \"/{MODULES}/$version\" 2>/dev/null && rm -f {LISTS} &&\n\
          cd / && rmdir \"/{MODULES}/$version\" 2>/dev/null)\n\
          done\n"
     )

@@ -6,12 +6,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::run::BEGUN;
+use super::install::preamble;
 use super::{Layers, Plan};
 use crate::layer::Error;
 use crate::overlay::changes::marks::Prefix;
 use crate::overlay::changes::upper::Upper;
-use crate::shell::SHARED;
 use crate::sys::{FileKind, Root, replace_volatile};
 
 /// Of what boots in a deployment, what is otherwise than in its base.
@@ -48,6 +47,10 @@ pub(super) struct Inputs {
 
 /// Where kernels and their modules are.
 pub(super) const MODULES: &str = "usr/lib/modules";
+
+/// What depmod(8) writes beside them.
+pub(super) const LISTS: &str = "modules.alias modules.alias.bin modules.builtin.alias.bin modules.builtin.bin modules.dep modules.dep.bin \
+     modules.devname modules.softdep modules.symbols modules.symbols.bin modules.weakdep";
 
 /// What dracut(8) and initramfs-tools(7) read besides the files that they put in.
 const SETTINGS: &[&str] = &[
@@ -160,10 +163,8 @@ fn is_of_kernel(path: &Path) -> bool {
 pub(super) fn script(is_sure: bool) -> String {
     let how = if is_sure { "sure" } else { "perhaps" };
     format!(
-        "cd {SHARED} || exit\n\
-         : >{BEGUN}\n\
-         exec </dev/null >words 2>&1\n\
-         export LC_ALL=C DRACUT_NO_XATTR=1\n\
+        "{preamble}\
+         export DRACUT_NO_XATTR=1\n\
          umask 022\n\
          how={how}\n\
          : >{FOUND}\n\
@@ -205,11 +206,11 @@ pub(super) fn script(is_sure: bool) -> String {
          for known in $(sed 's/ .*//' {BEFORE}); do\n\
          [ \"$known\" != \"$version\" ] || continue\n\
          cd /{MODULES}/$known 2>/dev/null || continue\n\
-         rm -f initramfs.img modules.alias modules.alias.bin modules.builtin.alias.bin modules.builtin.bin modules.dep modules.dep.bin \
-         modules.devname modules.softdep modules.symbols modules.symbols.bin modules.weakdep\n\
+         rm -f initramfs.img {LISTS}\n\
          cd / && rmdir /{MODULES}/$known 2>/dev/null\n\
          done\n\
-         exit 0\n"
+         exit 0\n",
+        preamble = preamble(),
     )
 }
 

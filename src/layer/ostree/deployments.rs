@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use super::at_boot;
 use super::checksum::Checksum;
@@ -24,7 +24,7 @@ use super::waiting;
 use crate::host::Host;
 use crate::layer::{
     Backend, BaseNote, Bases, Cleanup, Composed, Deployment, Draft, Error, Import, Lower, Made, Requests,
-    Shape, image_name, layers_in,
+    Shape, image_name, layers_in, seconds_now,
 };
 use crate::overlay::clear_tree;
 use crate::sys::replace_volatile;
@@ -190,7 +190,7 @@ impl Deployments {
         let kernel =
             composed.boot.kernel.iter().map(|kernel| ("ostree.linux".to_owned(), Value::text(kernel)));
         let metadata = kernel.chain([(BASE.to_owned(), Value::text(&base.id))]);
-        let commit = Commit::upon((id, &of_base), root, &subject, now(), metadata);
+        let commit = Commit::upon((id, &of_base), root, &subject, seconds_now(), metadata);
         let commit = transaction.write_commit(commit, &local)?;
         let last = repository.resolve(&local).ok();
         transaction.finish(&local, commit)?;
@@ -454,8 +454,4 @@ fn name(tree: &Tree) -> String {
 
 fn checksum(id: &str) -> Result<Checksum, Error> {
     id.parse().map_err(|_| Error::NoDeployment { id: id.to_owned() })
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }

@@ -188,7 +188,7 @@ fn primed(steps: &Steps) -> String {
 }
 
 /// The first lines of a script: where it works, and that all its words go to one file, in the language that is read here.
-fn preamble() -> String {
+pub(super) fn preamble() -> String {
     format!("cd {SHARED} || exit\n: >{BEGUN}\nexec </dev/null >words 2>&1\nexport LC_ALL=C\n")
 }
 
