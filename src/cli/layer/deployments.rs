@@ -231,6 +231,8 @@ pub(super) fn clean_up(place: &Place, arguments: &Cleanup) -> Result<ExitCode, E
     let workshop = Workshop::open(&place.state, &mut Messages)?;
     backend.clean_up(what)?;
     let deployments = backend.deployments()?;
+    // What one was given whose requests nobody knows must not be taken for nobody's.
+    deployments.iter().try_for_each(Deployment::check)?;
     let manifests = deployments.iter().filter_map(|deployment| deployment.manifest.as_ref());
     let wanted = manifests.flat_map(|manifest| manifest.requests.digests()).map(str::to_owned);
     // What other systems were given is kept here, too.
